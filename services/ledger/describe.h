@@ -1,0 +1,54 @@
+// Rows as the messages that callers see.
+#pragma once
+
+#include <absl/container/flat_hash_map.h>
+#include <google/protobuf/timestamp.pb.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "services/ledger/ledger.pb.h"
+#include "services/ledger/tables.h"
+#include "src/base/ids.h"
+
+namespace holdfast::ledger {
+
+// balance + overdraft - pending_out, or the nearest that 64 bits hold.
+int64_t Available(const AccountRow& row);
+
+void FillTime(int64_t us, google::protobuf::Timestamp* time);
+
+// Without the account's name.
+void FillBalance(const AccountRow& row, Balance* balance);
+
+void FillAccount(const std::string& id, const AccountRow& row, const ProfileRow& profile,
+                 Account* account);
+
+// Who an account number stands for; remembers, so that a page asks once for each account. Under
+// the store's lock, shared or not.
+class Parties {
+ public:
+  struct Party {
+    std::string id;
+    std::string currency;
+  };
+  explicit Parties(const Tables& tables) : tables_(tables) {}
+  const Party& Of(uint64_t number);
+
+ private:
+  const Tables& tables_;
+  absl::flat_hash_map<uint64_t, std::unique_ptr<Party>> known_;  // Looked up, never walked.
+};
+
+// A journal entry as it was written: a hold is pending, whatever became of it later.
+void FillEntry(uint64_t sequence, const TransferRow& row, const std::string& from,
+               const std::string& to, const std::string& currency, Transfer* transfer);
+void FillEntry(uint64_t sequence, const TransferRow& row, Parties& parties, const Tables& tables,
+               Transfer* transfer);
+
+// What became of an id up to `now`. Under the store's lock, shared or not.
+void FillTransfer(const std::string& id, const IdRow& id_row, LogTime now, const Tables& tables,
+                  Transfer* transfer);
+
+}  // namespace holdfast::ledger

@@ -1,0 +1,288 @@
+#include "src/api/grpc/server.h"
+
+#include <google/protobuf/arena.h>
+#include <grpcpp/generic/async_generic_service.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
+#include "src/api/call.h"
+#include "src/api/errors.h"
+#include "src/api/grpc/reflection.h"
+#include "src/api/text.h"
+#include "src/base/bounds.h"
+
+namespace holdfast::api::grpc {
+namespace {
+
+using ::grpc::ByteBuffer;
+using ::grpc::GenericCallbackServerContext;
+using ::grpc::ServerGenericBidiReactor;
+using ::grpc::Slice;
+using ::grpc::Status;
+using ::grpc::StatusCode;
+using state_machine::Method;
+using Context = GenericCallbackServerContext;
+
+// A status message travels in an HTTP/2 header, which clients bound at 8 KiB by default.
+constexpr size_t kStatusMessageBytesMax = 2'048;
+
+bool Flatten(const ByteBuffer& buffer, std::string* out) {
+  std::vector<Slice> slices;
+  if (!buffer.Dump(&slices).ok()) return false;
+  out->clear();
+  out->reserve(buffer.Length());
+  for (const Slice& slice : slices) {
+    out->append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  }
+  return true;
+}
+
+ByteBuffer ToBuffer(const std::string& bytes) {
+  const Slice slice(bytes);
+  return ByteBuffer(&slice, 1);
+}
+
+// The error as a status; what programs want to read goes into the trailing metadata.
+Status ToStatus(const Error& error, Context* context) {
+  context->AddTrailingMetadata("holdfast-code", ToString(error.code));
+  // Metadata is printable ASCII; a path may hold a key of the caller's.
+  const bool printable = std::all_of(error.field.begin(), error.field.end(),
+                                     [](char c) { return c >= 0x20 && c <= 0x7E; });
+  if (!error.field.empty() && printable && error.field.size() <= kStatusMessageBytesMax) {
+    context->AddTrailingMetadata("holdfast-field", error.field);
+  }
+  if (const uint32_t ms = RetryAfterMs(error); ms > 0) {
+    context->AddTrailingMetadata("retry-after-ms", std::to_string(ms));
+  }
+  std::string message = DetailOf(error);
+  if (const std::string hint = HintOf(error); !hint.empty()) Append(&message, " (", hint, ")");
+  if (message.size() > kStatusMessageBytesMax) message.resize(kStatusMessageBytesMax);
+  return {static_cast<StatusCode>(InfoOf(error.code).grpc_status), message};
+}
+
+// A call that is refused before it begins.
+class Refusal : public ServerGenericBidiReactor {
+ public:
+  explicit Refusal(Status status) { Finish(std::move(status)); }
+  void OnDone() override { delete this; }
+};
+
+// One unary call. gRPC deletes it through OnDone, which comes after Finish and after every callback
+// of its own has returned. Finish is called by whoever comes first: the reply or the cancellation.
+// The reply finds out through `Open`, which it shares, so it never touches a reactor that is gone:
+//
+//   OnReadDone -> Dispatcher::Call ... reply --.
+//   client gives up -> OnCancel ---------------+--> Open::Take: the first one finishes
+//                                                   the other one does nothing
+class UnaryCall : public ServerGenericBidiReactor {
+ public:
+  UnaryCall(const Method& method, node::Dispatcher& dispatcher, Context* context)
+      : method_(method), dispatcher_(dispatcher), context_(context) {
+    StartRead(&request_);
+  }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) {
+      return Refuse(InvalidArgument("", Cat("the call brought no readable request of at most ",
+                                            bounds::kRequestBytesMax, " bytes")));
+    }
+    Result<std::string> bytes = Decode();
+    if (!bytes) return Refuse(bytes.error());
+    Result<node::CallOptions> options = Options();
+    if (!options) return Refuse(options.error());
+    const bool stale = method_.kind() == READ && options->consistency == node::Consistency::kStale;
+    dispatcher_.Call(method_, *std::move(bytes), *std::move(options),
+                     [this, stale, open = open_](node::Reply reply) {
+                       if (open->Take()) Complete(std::move(reply), stale);
+                     });
+  }
+
+  void OnCancel() override {
+    if (open_->Take()) Finish(Status(StatusCode::CANCELLED, "cancelled by the client"));
+  }
+
+  void OnDone() override { delete this; }
+
+ private:
+  struct Open {
+    std::atomic<bool> taken{false};
+    bool Take() { return !taken.exchange(true); }
+  };
+
+  Result<std::string> Decode() {
+    std::string sent;
+    if (!Flatten(request_, &sent)) {
+      return Fail(Error{ErrorCode::kInternal, "the request could not be unpacked", "", "", 0});
+    }
+    request_.Clear();
+    google::protobuf::Arena arena;
+    auto* message = method_.request->New(&arena);
+    if (!message->ParseFromString(sent)) {
+      return Fail(InvalidArgument(
+          "", Cat("the bytes are not a valid ", method_.request->GetDescriptor()->full_name())));
+    }
+    return EncodeRequest(method_, *message);
+  }
+
+  Result<node::CallOptions> Options() const {
+    CallWords words;
+    const std::pair<std::string_view, std::optional<std::string_view>*> known[] = {
+        {kIdempotencyKeyName, &words.idempotency_key},
+        {kAfterName, &words.after},
+        {kConsistencyName, &words.consistency}};
+    const auto& metadata = context_->client_metadata();
+    for (const auto& [name, place] : known) {
+      const auto [first, last] = metadata.equal_range(::grpc::string_ref(name.data(), name.size()));
+      if (first == last) continue;
+      if (std::next(first) != last) {
+        return Fail(InvalidArgument(std::string(name), "appears more than once"));
+      }
+      *place = std::string_view(first->second.data(), first->second.size());
+    }
+    const auto now = std::chrono::steady_clock::now();
+    Result<node::CallOptions> options = ParseCallWords(method_, words, now);
+    // gRPC counts a deadline on the wall clock; none is the end of time.
+    const auto deadline = context_->deadline();
+    if (options && deadline != std::chrono::system_clock::time_point::max()) {
+      const auto left = deadline - std::chrono::system_clock::now();
+      options->deadline = now + std::min<std::chrono::nanoseconds>(
+                                    left, std::chrono::milliseconds(bounds::kDeadlineMsMax));
+    }
+    return options;
+  }
+
+  void Refuse(const Error& error) {
+    if (open_->Take()) Finish(ToStatus(error, context_));
+  }
+
+  // Only for the one that has taken the call.
+  void Complete(node::Reply reply, bool stale) {
+    if (reply.position != LogIndex()) {
+      context_->AddTrailingMetadata(std::string(kPositionName), reply.position.ToString());
+    }
+    if (reply.replayed) context_->AddTrailingMetadata(std::string(kReplayedName), "true");
+    if (stale) {
+      context_->AddTrailingMetadata(std::string(kAgeMsName), std::to_string(reply.age.count()));
+    }
+    if (!reply.body) return Finish(ToStatus(reply.body.error(), context_));
+    reply_ = ToBuffer(*reply.body);
+    StartWriteAndFinish(&reply_, ::grpc::WriteOptions(), Status::OK);
+  }
+
+  const Method& method_;
+  node::Dispatcher& dispatcher_;
+  Context* const context_;
+  const std::shared_ptr<Open> open_ = std::make_shared<Open>();
+  ByteBuffer request_;
+  ByteBuffer reply_;
+};
+
+// A stream of questions, each answered before the next is read.
+class ReflectionStream : public ServerGenericBidiReactor {
+ public:
+  explicit ReflectionStream(const Reflection& reflection) : reflection_(reflection) {
+    StartRead(&request_);
+  }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return Finish(Status::OK);  // The client has asked all it wanted, or went away.
+    std::string bytes;
+    ::grpc::reflection::v1alpha::ServerReflectionRequest request;
+    if (!Flatten(request_, &bytes) || !request.ParseFromString(bytes)) {
+      return Finish(Status(StatusCode::INVALID_ARGUMENT,
+                           "the bytes are not a valid " + request.GetDescriptor()->full_name()));
+    }
+    reply_ = ToBuffer(reflection_.Answer(request).SerializeAsString());
+    StartWrite(&reply_);
+  }
+
+  void OnWriteDone(bool ok) override {
+    if (!ok) return Finish(Status::CANCELLED);
+    StartRead(&request_);
+  }
+
+  void OnDone() override { delete this; }
+
+ private:
+  const Reflection& reflection_;
+  ByteBuffer request_;
+  ByteBuffer reply_;
+};
+
+}  // namespace
+
+struct Server::Core : ::grpc::CallbackGenericService {
+  Core(const state_machine::Registry& r, node::Dispatcher& d)
+      : registry(r), dispatcher(d), reflection(r) {}
+
+  ServerGenericBidiReactor* CreateReactor(Context* context) override {
+    if (const Method* method = registry.Find(context->method())) {
+      return new UnaryCall(*method, dispatcher, context);
+    }
+    if (Reflection::Serves(context->method())) return new ReflectionStream(reflection);
+    Error error{ErrorCode::kUnimplemented, "there is no method " + context->method(), "",
+                "ask reflection for those that there are", 0};
+    return new Refusal(ToStatus(error, context));
+  }
+
+  const state_machine::Registry& registry;
+  node::Dispatcher& dispatcher;
+  const Reflection reflection;
+  int port = 0;
+  std::unique_ptr<::grpc::Server> server;  // Last: destroyed before what it calls.
+};
+
+Server::Server(std::unique_ptr<Core> core) : core_(std::move(core)) {}
+
+Server::~Server() { Stop(std::chrono::milliseconds(0)); }
+
+uint16_t Server::port() const { return static_cast<uint16_t>(core_->port); }
+
+Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
+                                              const state_machine::Registry& registry,
+                                              node::Dispatcher& dispatcher) {
+  auto core = std::make_unique<Core>(registry, dispatcher);
+  ::grpc::EnableDefaultHealthCheckService(true);
+  ::grpc::ResourceQuota quota("holdfast-api");
+  quota.Resize(kMemoryBytesMax);
+  quota.SetMaxThreads(kThreadsMax);
+  ::grpc::ServerBuilder builder;
+  builder.SetResourceQuota(quota);
+  builder.SetMaxReceiveMessageSize(static_cast<int>(bounds::kRequestBytesMax));
+  builder.SetMaxSendMessageSize(static_cast<int>(bounds::kReplyBytesMax));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE,
+                             static_cast<int>(bounds::kHttpHeaderBytesMax));
+  // Two processes on one port would each get some of the calls.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  const std::string address = Cat(options.address, ":", options.port);
+  builder.AddListeningPort(address, ::grpc::InsecureServerCredentials(), &core->port);
+  builder.RegisterCallbackGenericService(core.get());
+  core->server = builder.BuildAndStart();
+  if (core->server == nullptr || core->port == 0) {
+    return Fail(Error{ErrorCode::kUnavailable, "cannot listen for gRPC on " + address, "",
+                      "check that the address is this machine's and the port is free", 0});
+  }
+  std::unique_ptr<Server> server(new Server(std::move(core)));
+  server->SetServing(false);
+  return server;
+}
+
+void Server::SetServing(bool serving) {
+  ::grpc::HealthCheckServiceInterface* health = core_->server->GetHealthCheckService();
+  health->SetServingStatus("", serving);
+  std::set<std::string> names;
+  for (const auto& method : core_->registry.methods()) {
+    names.insert(method->descriptor->service()->full_name());
+  }
+  for (const std::string& name : names) health->SetServingStatus(name, serving);
+}
+
+void Server::Stop(std::chrono::milliseconds grace) {
+  core_->server->Shutdown(std::chrono::system_clock::now() + grace);
+  core_->server->Wait();
+}
+
+}  // namespace holdfast::api::grpc

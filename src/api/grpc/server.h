@@ -1,0 +1,57 @@
+// gRPC: one generic handler serves every method of the table as a unary call; beside it reflection
+// and gRPC's own health service. There are no generated stubs, so a new method needs no code here.
+//
+// Metadata in: idempotency-key, holdfast-after, holdfast-consistency, and the call's deadline,
+// which is bounded by kDeadlineMsMax. Metadata out (trailing): holdfast-position,
+// idempotency-replayed, holdfast-age-ms; with an error holdfast-code, holdfast-field and
+// retry-after-ms.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "src/base/error.h"
+#include "src/node/dispatcher.h"
+#include "src/state_machine/registry.h"
+
+namespace holdfast::api::grpc {
+
+// Bounds of the transport; past them gRPC itself answers RESOURCE_EXHAUSTED or queues the stream.
+inline constexpr int kStreamsPerConnectionMax = 1'024;
+inline constexpr size_t kMemoryBytesMax = 512 << 20;  // Buffers of all connections.
+inline constexpr int kThreadsMax = 64;                // That gRPC may start for itself.
+
+struct ServerOptions {
+  std::string address = "127.0.0.1";
+  uint16_t port = 0;  // 0: any free one.
+};
+
+class Server {
+ public:
+  // Listens and serves from here on; healthy only after SetServing(true). Both arguments outlive
+  // the server, and the dispatcher's calls under way may outlive it: their replies go nowhere,
+  // safely.
+  static Result<std::unique_ptr<Server>> Start(const ServerOptions& options,
+                                               const state_machine::Registry& registry,
+                                               node::Dispatcher& dispatcher);
+  // As Stop with no grace.
+  ~Server();
+
+  uint16_t port() const;
+
+  // What grpc.health.v1 says of the server and of each of its services. Any thread.
+  void SetServing(bool serving);
+
+  // Refuses new calls, lets those under way finish for up to `grace`, then cancels what is left.
+  void Stop(std::chrono::milliseconds grace);
+
+ private:
+  struct Core;
+  explicit Server(std::unique_ptr<Core> core);
+
+  std::unique_ptr<Core> core_;
+};
+
+}  // namespace holdfast::api::grpc

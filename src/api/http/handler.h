@@ -1,0 +1,61 @@
+// From one HTTP request to one HTTP response, without sockets: routes it, turns JSON and
+// parameters into the method's request, calls the dispatcher and turns the reply into JSON.
+//
+// Bodies are JSON whatever Content-Type says: curl -d labels its JSON as a form.
+#pragma once
+
+#include <absl/functional/any_invocable.h>
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "src/api/http/router.h"
+#include "src/node/dispatcher.h"
+
+namespace holdfast::api::http {
+
+// Views are valid during Handle only. Header names compare without case.
+struct Request {
+  std::string_view verb;    // "GET", ...
+  std::string_view target;  // Path and query, as sent.
+  std::vector<std::pair<std::string_view, std::string_view>> headers;
+  std::string_view body;
+};
+
+struct Response {
+  int status = 200;
+  std::string content_type;
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;
+};
+
+// The same error, as a response.
+Response ProblemResponse(const Error& error);
+Response ProblemResponse(const Error& error, int status);
+
+// Makes the response. Deferred, so that the thread on which a reply arrives (it may be the one that
+// applies the log) does not write JSON: run it where there is time.
+using Render = absl::AnyInvocable<Response() &&>;
+using Respond = absl::AnyInvocable<void(Render)>;
+
+class Handler {
+ public:
+  // All outlive the handler and every call under way. `version` is shown by OpenAPI.
+  Handler(const state_machine::Registry& registry, node::Dispatcher& dispatcher,
+          std::string version);
+
+  // Thread-safe. `respond` is called exactly once, on any thread, perhaps before Handle returns.
+  void Handle(const Request& request, Respond respond) const;
+
+ private:
+  Response Page(const Request& request, std::string_view path) const;
+
+  Router router_;
+  node::Dispatcher& dispatcher_;
+  std::string openapi_;
+  std::string index_;
+};
+
+}  // namespace holdfast::api::http

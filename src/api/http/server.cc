@@ -1,0 +1,477 @@
+#include "src/api/http/server.h"
+
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/rfc7230.hpp>
+#include <boost/beast/http/status.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <ctime>
+
+#include "src/api/text.h"
+#include "src/base/check.h"
+
+namespace holdfast::api::http {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+using asio::ip::tcp;
+using boost::system::error_code;
+using Clock = std::chrono::steady_clock;
+
+constexpr size_t kBufferBytesMax = 64 << 10;  // Read ahead of what is parsed, per connection.
+constexpr size_t kReadBytes = 4 << 10;        // An ordinary request fits.
+// After a response that ends the connection, what the client still sends is read and dropped for
+// this long: closing at once would reset the connection and could take the response with it.
+constexpr std::chrono::seconds kLingerMax{2};
+constexpr size_t kLingerBytesMax = 16 << 20;
+// Connections above the bound that are still told so; further ones are closed without a word.
+constexpr size_t kRefusalsMax = 64;
+constexpr std::chrono::milliseconds kAcceptPause{100};  // After an error such as too many files.
+
+std::string_view View(beast::string_view text) { return {text.data(), text.size()}; }
+
+// IMF-fixdate, as RFC 9110 wants of a server with a clock.
+void AppendDate(std::string* out) {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  static constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  static constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                            "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  fmt::format_to(std::back_inserter(*out), "Date: {}, {:02} {} {} {:02}:{:02}:{:02} GMT\r\n",
+                 kDays[parts.tm_wday], parts.tm_mday, kMonths[parts.tm_mon], parts.tm_year + 1900,
+                 parts.tm_hour, parts.tm_min, parts.tm_sec);
+}
+
+struct ConnectionWish {
+  unsigned version = 11;
+  bool keep_alive = false;
+};
+
+std::string FormatHead(const Response& response, ConnectionWish wish) {
+  std::string head;
+  head.reserve(256);
+  const auto reason =
+      beast::http::obsolete_reason(static_cast<beast::http::status>(response.status));
+  Append(&head, "HTTP/1.1 ", response.status, " ", View(reason), "\r\n");
+  AppendDate(&head);
+  if (!response.content_type.empty()) {
+    Append(&head, "Content-Type: ", response.content_type, "\r\n");
+  }
+  if (response.status != 204) Append(&head, "Content-Length: ", response.body.size(), "\r\n");
+  for (const auto& [name, value] : response.headers) Append(&head, name, ": ", value, "\r\n");
+  if (!wish.keep_alive) {
+    head += "Connection: close\r\n";
+  } else if (wish.version < 11) {
+    head += "Connection: keep-alive\r\n";
+  }
+  head += "\r\n";
+  return head;
+}
+
+Response TooLarge(std::string what) {
+  return ProblemResponse(Error{ErrorCode::kTooLarge, std::move(what), "", "", 0});
+}
+
+}  // namespace
+
+// What outlives the server itself: a reply may come after Stop, on a connection that must still be
+// able to say that it is closed.
+struct Server::Core : std::enable_shared_from_this<Core> {
+  Core(const ServerOptions& o, const Handler& h)
+      : options(o), handler(h), io(o.threads), work(io.get_executor()) {}
+
+  // Runs `task` on the executor unless the threads are gone: a task left in the queue would keep
+  // the queue alive.
+  template <class Executor, class Task>
+  void Dispatch(const Executor& executor, Task task) {
+    absl::ReaderMutexLock lock(&mutex);
+    if (!stopped) asio::post(executor, std::move(task));
+  }
+
+  const ServerOptions options;
+  const Handler& handler;
+  asio::io_context io;
+  asio::executor_work_guard<asio::io_context::executor_type> work;
+  std::vector<std::thread> threads;
+  std::shared_ptr<Acceptor> acceptor;
+  uint16_t port = 0;
+
+  absl::Mutex mutex;
+  bool draining ABSL_GUARDED_BY(mutex) = false;
+  bool stopped ABSL_GUARDED_BY(mutex) = false;
+  std::map<Connection*, std::weak_ptr<Connection>> connections ABSL_GUARDED_BY(mutex);
+};
+
+// One connection. Everything runs on its strand, except the reply's way in, which posts to it.
+class Server::Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  enum class Role { kServe, kRefuse };
+
+  Connection(std::shared_ptr<Core> core, tcp::socket socket)
+      : core_(std::move(core)),
+        socket_(std::move(socket)),
+        timer_(socket_.get_executor()),
+        buffer_(kBufferBytesMax) {}
+
+  ~Connection() {
+    absl::MutexLock lock(&core_->mutex);
+    core_->connections.erase(this);
+  }
+
+  void Start(Role role) {
+    error_code ignored;
+    socket_.set_option(tcp::no_delay(true), ignored);
+    asio::dispatch(socket_.get_executor(), [self = shared_from_this(), role] {
+      if (role == Role::kServe) return self->Wait();
+      Error error{ErrorCode::kUnavailable, "this node has all the connections it can hold", "", "",
+                  1'000};
+      self->keep_alive_ = false;
+      self->Write(ProblemResponse(error));
+    });
+  }
+
+  // No further request; closes now if none is under way. Any thread.
+  void Drain() {
+    core_->Dispatch(socket_.get_executor(), [self = shared_from_this()] {
+      self->draining_ = true;
+      if (self->state_ == State::kWaiting || self->state_ == State::kReading) self->Close();
+    });
+  }
+  void Abort() {
+    core_->Dispatch(socket_.get_executor(), [self = shared_from_this()] { self->Close(); });
+  }
+
+ private:
+  enum class State { kWaiting, kReading, kHandling, kWriting, kLingering, kClosed };
+
+  // The timer fires rarely: it is only moved when the new deadline is the earlier one, and looks at
+  // the deadline when it fires.
+  void SetDeadline(std::chrono::milliseconds from_now) {
+    deadline_ = Clock::now() + from_now;
+    if (timer_set_ && timer_.expiry() <= deadline_) return;
+    ArmTimer();
+  }
+  void ClearDeadline() { deadline_ = Clock::time_point::max(); }
+  void ArmTimer() {
+    timer_set_ = true;
+    timer_.expires_at(deadline_);
+    timer_.async_wait([self = shared_from_this()](error_code error) {
+      if (error || self->state_ == State::kClosed) return;  // Moved, or over.
+      self->timer_set_ = false;
+      if (self->deadline_ == Clock::time_point::max()) return;
+      if (Clock::now() < self->deadline_) return self->ArmTimer();
+      self->TimedOut();
+    });
+  }
+
+  void TimedOut() {
+    if (state_ == State::kReading) {
+      // The read under way, or the one that has just ended, finds this.
+      timed_out_ = true;
+      error_code ignored;
+      socket_.cancel(ignored);
+    } else {
+      // Idle, or the client does not take its response: then what is queued is not worth keeping.
+      error_code ignored;
+      if (state_ == State::kWriting) {
+        socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+      }
+      Close();
+    }
+  }
+
+  // Waits for the first byte of the next request.
+  void Wait() {
+    if (state_ == State::kClosed) return;
+    if (draining_) return Close();
+    parser_.reset();
+    if (buffer_.size() > 0) return ReadHeader();  // Pipelined.
+    state_ = State::kWaiting;
+    SetDeadline(core_->options.idle_max);
+    socket_.async_read_some(buffer_.prepare(kReadBytes),
+                            [self = shared_from_this()](error_code error, size_t bytes) {
+                              if (self->state_ == State::kClosed) return;
+                              if (error) return self->Close();
+                              self->buffer_.commit(bytes);
+                              self->ReadHeader();
+                            });
+  }
+
+  void ReadHeader() {
+    state_ = State::kReading;
+    SetDeadline(core_->options.read_max);
+    parser_.emplace();
+    parser_->header_limit(bounds::kHttpHeaderBytesMax);
+    parser_->body_limit(bounds::kHttpBodyBytesMax);
+    beast::http::async_read_header(socket_, buffer_, *parser_,
+                                   [self = shared_from_this()](error_code error, size_t) {
+                                     if (self->state_ == State::kClosed) return;
+                                     if (error || self->timed_out_) return self->ReadFailed(error);
+                                     self->HeaderRead();
+                                   });
+  }
+
+  void HeaderRead() {
+    const auto& request = parser_->get();
+    const bool waits = beast::iequals(request[beast::http::field::expect], "100-continue");
+    if (!waits || parser_->is_done()) return ReadBody();
+    static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+    asio::async_write(socket_, asio::buffer(kContinue.data(), kContinue.size()),
+                      [self = shared_from_this()](error_code error, size_t) {
+                        if (self->state_ == State::kClosed) return;
+                        if (error || self->timed_out_) return self->ReadFailed(error);
+                        self->ReadBody();
+                      });
+  }
+
+  void ReadBody() {
+    if (parser_->is_done()) return Handle();
+    beast::http::async_read(socket_, buffer_, *parser_,
+                            [self = shared_from_this()](error_code error, size_t) {
+                              if (self->state_ == State::kClosed) return;
+                              if (error || self->timed_out_) return self->ReadFailed(error);
+                              self->Handle();
+                            });
+  }
+
+  void ReadFailed(error_code error) {
+    namespace http_error = beast::http;
+    keep_alive_ = false;  // Where the next request would begin is unknown.
+    if (timed_out_) {
+      return Write(ProblemResponse(
+          Error{ErrorCode::kDeadlineExceeded, "the request took too long to arrive", "", "", 0},
+          408));
+    }
+    if (error == http_error::error::body_limit) {
+      return Write(TooLarge(Cat("the body is larger than ", bounds::kHttpBodyBytesMax, " bytes")));
+    }
+    if (error == http_error::error::header_limit || error == http_error::error::buffer_overflow) {
+      Response response = ProblemResponse(
+          Error{ErrorCode::kTooLarge,
+                Cat("the headers are larger than ", bounds::kHttpHeaderBytesMax, " bytes"), "",
+                "send fewer or shorter headers", 0},
+          431);
+      return Write(std::move(response));
+    }
+    // Everything that is not about the syntax is a connection that went away.
+    if (error.category() != make_error_code(http_error::error::bad_version).category() ||
+        error == http_error::error::end_of_stream || error == http_error::error::partial_message) {
+      return Close();
+    }
+    Write(ProblemResponse(InvalidArgument("", "not an HTTP/1.1 request: " + error.message())));
+  }
+
+  void Handle() {
+    state_ = State::kHandling;
+    ClearDeadline();  // The call has its own.
+    const auto& message = parser_->get();
+    keep_alive_ = parser_->keep_alive();
+    version_ = message.version();
+    head_only_ = message.method() == beast::http::verb::head;
+    Request request;
+    request.verb = View(message.method_string());
+    request.target = View(message.target());
+    request.body = message.body();
+    for (const auto& field : message) {
+      request.headers.emplace_back(View(field.name_string()), View(field.value()));
+    }
+    core_->handler.Handle(request, [self = shared_from_this()](Render render) mutable {
+      // After Stop this may be the last that holds the core, and executors must not outlive it.
+      const std::shared_ptr<Core> core = self->core_;
+      const auto executor = self->socket_.get_executor();
+      core->Dispatch(executor, [self = std::move(self), render = std::move(render)]() mutable {
+        if (self->state_ == State::kHandling) self->Write(std::move(render)());
+      });
+    });
+  }
+
+  void Write(Response response) {
+    state_ = State::kWriting;
+    if (draining_) keep_alive_ = false;
+    SetDeadline(core_->options.write_max);
+    head_ = FormatHead(response, {version_, keep_alive_});
+    body_ = head_only_ ? std::string() : std::move(response.body);
+    const std::array<asio::const_buffer, 2> buffers = {asio::buffer(head_), asio::buffer(body_)};
+    asio::async_write(socket_, buffers, [self = shared_from_this()](error_code error, size_t) {
+      if (self->state_ == State::kClosed) return;
+      if (error) return self->Close();
+      if (self->keep_alive_) return self->Wait();
+      error_code ignored;
+      self->socket_.shutdown(tcp::socket::shutdown_send, ignored);
+      self->state_ = State::kLingering;
+      self->SetDeadline(kLingerMax);
+      self->Linger(0);
+    });
+  }
+
+  void Linger(size_t total) {
+    buffer_.clear();
+    socket_.async_read_some(buffer_.prepare(kReadBytes),
+                            [self = shared_from_this(), total](error_code error, size_t bytes) {
+                              if (self->state_ == State::kClosed) return;
+                              if (error || total + bytes > kLingerBytesMax) return self->Close();
+                              self->Linger(total + bytes);
+                            });
+  }
+
+  void Close() {
+    state_ = State::kClosed;
+    error_code ignored;
+    socket_.close(ignored);
+    timer_.cancel(ignored);
+  }
+
+  const std::shared_ptr<Core> core_;  // First: the socket and the timer live in its io_context.
+  tcp::socket socket_;
+  asio::steady_timer timer_;
+  Clock::time_point deadline_ = Clock::time_point::max();
+  bool timer_set_ = false;
+  beast::flat_buffer buffer_;
+  std::optional<beast::http::request_parser<beast::http::string_body>> parser_;
+  State state_ = State::kWaiting;
+  bool timed_out_ = false;
+  bool draining_ = false;
+  bool keep_alive_ = false;
+  bool head_only_ = false;
+  unsigned version_ = 11;
+  std::string head_;  // Of the response being written.
+  std::string body_;
+};
+
+class Server::Acceptor : public std::enable_shared_from_this<Acceptor> {
+ public:
+  // The core owns the acceptor until Stop, and is alive while its threads run.
+  explicit Acceptor(Core& core)
+      : core_(core), acceptor_(asio::make_strand(core.io)), timer_(acceptor_.get_executor()) {}
+
+  Result<void> Listen() {
+    error_code error;
+    const auto address = asio::ip::make_address(core_.options.address, error);
+    const tcp::endpoint endpoint(address, core_.options.port);
+    if (!error) acceptor_.open(endpoint.protocol(), error);
+    if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
+    if (!error) acceptor_.bind(endpoint, error);
+    if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
+    if (error) {
+      return Fail(Error{ErrorCode::kUnavailable,
+                        Cat("cannot listen for HTTP on ", core_.options.address, ":",
+                            core_.options.port, ": ", error.message()),
+                        "", "check that the address is this machine's and the port is free", 0});
+    }
+    core_.port = acceptor_.local_endpoint().port();
+    Accept();
+    return {};
+  }
+
+  void Close() {
+    asio::post(acceptor_.get_executor(), [self = shared_from_this()] {
+      error_code ignored;
+      self->acceptor_.close(ignored);
+      self->timer_.cancel(ignored);
+    });
+  }
+
+ private:
+  void Accept() {
+    acceptor_.async_accept(asio::make_strand(core_.io),
+                           [self = shared_from_this()](error_code error, tcp::socket socket) {
+                             if (!self->acceptor_.is_open()) return;
+                             if (error) {
+                               // Out of file descriptors, most likely. Those that wait stay in the
+                               // kernel's queue.
+                               self->timer_.expires_after(kAcceptPause);
+                               self->timer_.async_wait([self](error_code cancelled) {
+                                 if (!cancelled && self->acceptor_.is_open()) self->Accept();
+                               });
+                               return;
+                             }
+                             self->Take(std::move(socket));
+                             self->Accept();
+                           });
+  }
+
+  void Take(tcp::socket socket) {
+    std::shared_ptr<Connection> connection;
+    auto role = Connection::Role::kServe;
+    {
+      absl::MutexLock lock(&core_.mutex);
+      const size_t count = core_.connections.size();
+      if (core_.draining || count >= core_.options.connections_max + kRefusalsMax) return;
+      if (count >= core_.options.connections_max) role = Connection::Role::kRefuse;
+      connection = std::make_shared<Connection>(core_.shared_from_this(), std::move(socket));
+      core_.connections.emplace(connection.get(), connection);
+    }
+    connection->Start(role);
+  }
+
+  Core& core_;
+  tcp::acceptor acceptor_;
+  asio::steady_timer timer_;
+};
+
+Server::Server(std::shared_ptr<Core> core) : core_(std::move(core)) {}
+
+Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
+                                              const Handler& handler) {
+  HOLDFAST_CHECK(options.threads >= 1, "an HTTP server without threads");
+  auto core = std::make_shared<Core>(options, handler);
+  core->acceptor = std::make_shared<Acceptor>(*core);
+  if (Result<void> listening = core->acceptor->Listen(); !listening) {
+    core->acceptor.reset();
+    return Fail(listening.error());
+  }
+  for (int i = 0; i < options.threads; ++i) {
+    core->threads.emplace_back([io = &core->io] { io->run(); });
+  }
+  return std::unique_ptr<Server>(new Server(std::move(core)));
+}
+
+Server::~Server() { Stop(std::chrono::milliseconds(0)); }
+
+uint16_t Server::port() const { return core_->port; }
+
+void Server::Stop(std::chrono::milliseconds grace) {
+  if (core_->threads.empty()) return;
+  core_->acceptor->Close();
+  const auto each = [this](void (Connection::*what)()) {
+    std::vector<std::shared_ptr<Connection>> all;
+    {
+      absl::MutexLock lock(&core_->mutex);
+      core_->draining = true;
+      for (const auto& [connection, weak] : core_->connections) {
+        if (auto shared = weak.lock()) all.push_back(std::move(shared));
+      }
+    }
+    for (const auto& connection : all) (connection.get()->*what)();
+  };
+  each(&Connection::Drain);
+  {
+    absl::MutexLock lock(&core_->mutex);
+    const auto gone = [core = core_.get()]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(core->mutex) {
+      return core->connections.empty();
+    };
+    core_->mutex.AwaitWithTimeout(absl::Condition(&gone), absl::FromChrono(grace));
+  }
+  each(&Connection::Abort);
+  {
+    absl::MutexLock lock(&core_->mutex);
+    core_->stopped = true;
+  }
+  core_->work.reset();  // The threads end when the last handler has run.
+  for (std::thread& thread : core_->threads) thread.join();
+  core_->threads.clear();
+  core_->acceptor.reset();
+}
+
+}  // namespace holdfast::api::http

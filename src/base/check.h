@@ -1,0 +1,24 @@
+// Broken invariants: always-on checks that stop the node. A wrong answer about money is worse than
+// no answer, so a node that finds itself in a state it cannot be in does not go on.
+#pragma once
+
+#include <string>
+
+namespace holdfast {
+
+// Writes `what` with its place to stderr and aborts. A simulator may install a handler that throws
+// instead, so that one node's broken invariant ends that node rather than the whole process.
+[[noreturn]] void CheckFailed(const char* file, int line, const char* condition,
+                              const std::string& what);
+using CheckHandler = void (*)(const std::string& report);
+void SetCheckHandler(CheckHandler handler);
+
+}  // namespace holdfast
+
+// HOLDFAST_CHECK(a < b, "applied index went back: " + std::to_string(a));
+#define HOLDFAST_CHECK(condition, what)                                  \
+  do {                                                                   \
+    if (!(condition)) [[unlikely]] {                                     \
+      ::holdfast::CheckFailed(__FILE__, __LINE__, #condition, (what));   \
+    }                                                                    \
+  } while (false)

@@ -1,0 +1,116 @@
+// A file system in memory that fails the way disks do, for tests and the simulator. It keeps two
+// pictures: what the running process sees and what is on the disk. Crash() throws the first away.
+//
+// Everything is decided by the seed and the order of calls, so a failure replays. Thread-safe, but
+// then the order is the threads'.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "src/base/file_system.h"
+
+namespace holdfast {
+
+struct FaultyOptions {
+  uint64_t seed = 1;
+  // What a disk writes as a whole. Of an unsynced write each sector survives a crash or not, by
+  // itself and so in any order.
+  size_t sector_bytes = 512;
+  // The chance that it does; nullopt draws one from 0, 25, ... 100 at each crash, for each file.
+  std::optional<uint32_t> survive_percent;
+};
+
+class FaultyFileSystem final : public FileSystem {
+ public:
+  explicit FaultyFileSystem(FaultyOptions options = {});
+
+  // --- Faults
+  // Power fails and comes back: unsynced bytes survive by chance, of a folder's unsynced changes
+  // of names the first few (a journal keeps their order). Files opened before refuse every call,
+  // locks are gone, planned faults are forgotten.
+  void Crash();
+  // The power fails within the n-th change from here (1: the next): that call and every later one
+  // fail until Crash(). A write cut short counts as unsynced.
+  void CutPower(uint64_t nth);
+  // The n-th write, or sync of a file, from here fails with this errno value. After a failed sync
+  // the unsynced bytes are on the disk by chance only, and a later sync does not write them again.
+  void FailWrite(uint64_t nth, int errno_value);
+  void FailSync(uint64_t nth, int errno_value);
+  // Bit rot: changes what the process sees as well as what is on the disk.
+  void FlipBit(const std::string& path, uint64_t offset, uint32_t bit);
+
+  // --- What a test looks at
+  std::optional<std::string> Contents(const std::string& path) const;
+  uint64_t changes() const;  // Calls so far that changed or synced something.
+  uint64_t syncs() const;    // Of them, syncs of a file.
+
+  Result<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) override;
+  Result<std::vector<std::string>> List(const std::string& folder) override;
+  Result<void> Rename(const std::string& from, const std::string& to) override;
+  Result<void> Remove(const std::string& path) override;
+  Result<void> SyncFolder(const std::string& folder) override;
+  Result<void> CreateFolders(const std::string& folder) override;
+  Result<std::unique_ptr<FolderLock>> Lock(const std::string& folder) override;
+
+ private:
+  class OpenFile;
+  class Held;
+
+  struct Change {
+    uint64_t offset = 0;
+    std::string bytes;
+    bool truncate = false;  // To `offset`; no bytes.
+  };
+  struct Contained {
+    std::string seen;
+    std::string on_disk;
+    std::vector<Change> unsynced;
+  };
+  using Names = std::map<std::string, std::shared_ptr<Contained>>;
+  // A name now stands for `file`, or for nothing; of a rename both halves are one.
+  struct NameChange {
+    std::string folder;
+    std::string removed;
+    std::string added;
+    std::shared_ptr<Contained> file;
+  };
+
+  // All below: mutex_ held.
+  // nullopt when the change may go ahead, else why it fails.
+  std::optional<Error> Refuse(const std::string& path, const std::string& what);
+  void Tear(Contained& file);
+  static void ApplyTo(const Change& change, std::string& bytes);
+  static void ApplyTo(const NameChange& change, Names& names);
+  Result<void> ChangeNames(NameChange change);
+  bool Chance(uint32_t percent) { return random_() % 100 < percent; }
+
+  const FaultyOptions options_;
+  mutable std::mutex mutex_;
+  std::mt19937_64 random_;
+  Names seen_;
+  Names on_disk_;
+  std::vector<NameChange> unsynced_names_;
+  std::set<std::string> folders_;
+  std::set<std::string> locked_;
+  uint64_t epoch_ = 1;  // Grows with each crash.
+  uint64_t changes_ = 0;
+  uint64_t writes_ = 0;
+  uint64_t syncs_ = 0;
+  std::optional<uint64_t> power_fails_at_;
+  struct Planned {
+    uint64_t at;
+    int errno_value;
+  };
+  std::optional<Planned> fail_write_;
+  std::optional<Planned> fail_sync_;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,78 @@
+#include "src/cli/commands.h"
+
+#include <charconv>
+#include <ostream>
+
+#include "src/base/bounds.h"
+
+namespace holdfast::cli {
+
+using std::chrono::milliseconds;
+
+Result<milliseconds> ParseTimeout(std::string_view text) {
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view unit = text.substr(static_cast<size_t>(end - text.data()));
+  const int64_t factor = unit == "ms" ? 1 : unit == "s" || unit.empty() ? 1'000 : 0;
+  if (error != std::errc() || factor == 0 || number < 1 ||
+      number > bounds::kDeadlineMsMax / factor) {
+    return Fail(InvalidArgument("timeout", "must be a time such as 500ms or 10s, at most " +
+                                               std::to_string(bounds::kDeadlineMsMax / 1'000) +
+                                               "s"));
+  }
+  return milliseconds(number * factor);
+}
+
+Result<client::Client*> Context::Client() {
+  if (client_ == nullptr) {
+    auto endpoints = client::ParseEndpoints(flags_.endpoints);
+    if (!endpoints) return Fail(std::move(endpoints.error()));
+    client_ = std::make_unique<client::Client>(*std::move(endpoints));
+  }
+  return client_.get();
+}
+
+Result<client::CallOptions> Context::CallOptions() const {
+  client::CallOptions options;
+  if (flags_.consistency == "session") {
+    options.consistency = client::Consistency::kSession;
+  } else if (flags_.consistency == "linearizable") {
+    options.consistency = client::Consistency::kLinearizable;
+  } else if (flags_.consistency == "stale") {
+    options.consistency = client::Consistency::kStale;
+  } else {
+    return Fail(InvalidArgument("consistency", "must be session, linearizable or stale"));
+  }
+  const auto timeout = ParseTimeout(flags_.timeout);
+  if (!timeout) return Fail(timeout.error());
+  options.timeout = *timeout;
+  options.after = LogIndex(flags_.after);
+  options.idempotency_key = flags_.idempotency_key;
+  return options;
+}
+
+int Context::Tell(const Error& error) {
+  err() << "holdfast: " << OneLine(error) << "\n";
+  return ExitCodeOf(error);
+}
+
+CLI::App* Commands::Add(const std::string& service, const std::string& name,
+                        const std::string& help) {
+  CLI::App* command = root_.get_subcommand(service)->add_subcommand(name, help);
+  command->group("Commands");
+  return command;
+}
+
+void Commands::OnRun(CLI::App* command, std::function<int(Context&)> run) {
+  command->callback([run = std::move(run), &context = context_, &code = exit_code_] {
+    code = run(context);
+  });
+}
+
+void Commands::AddExample(const std::string& service, const std::string& line) {
+  CLI::App* app = root_.get_subcommand(service);
+  const std::string footer = app->get_footer();
+  app->footer((footer.empty() ? "Examples:" : footer) + "\n  " + line);
+}
+
+}  // namespace holdfast::cli

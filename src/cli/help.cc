@@ -1,0 +1,175 @@
+#include "src/cli/help.h"
+
+#include "holdfast/options.pb.h"
+#include "src/cli/arguments.h"
+
+namespace holdfast::cli {
+namespace {
+
+using google::protobuf::EnumDescriptor;
+using google::protobuf::FieldDescriptor;
+
+constexpr size_t kLineWidth = 100;
+constexpr size_t kNameWidthMax = 34;  // A longer name gets a line to itself.
+
+using Rows = std::vector<std::pair<std::string, std::string>>;
+
+// "  name    what it is", the second column wrapped and aligned.
+std::string Table(const Rows& rows) {
+  size_t width = 0;
+  for (const auto& [name, text] : rows) {
+    if (name.size() <= kNameWidthMax) width = std::max(width, name.size());
+  }
+  const std::string indent(width + 4, ' ');
+  std::string out;
+  for (const auto& [name, text] : rows) {
+    std::string line = "  " + name;
+    if (text.empty()) {
+      out += line + "\n";
+      continue;
+    }
+    if (line.size() + 2 > indent.size()) {
+      out += line + "\n";
+      line = indent;
+    } else {
+      line.resize(indent.size(), ' ');
+    }
+    std::istringstream words(text);
+    bool first = true;
+    for (std::string word; words >> word; first = false) {
+      if (!first && line.size() + 1 + word.size() > kLineWidth) {
+        out += line + "\n";
+        line = indent;
+        first = true;
+      }
+      line += (first ? "" : " ") + word;
+    }
+    out += line + "\n";
+  }
+  return out;
+}
+
+std::string NameOf(const CLI::Option& option) {
+  if (option.get_positional()) {
+    if (option.get_lnames().empty()) return option.get_name(true);
+  }
+  std::string name;
+  for (const std::string& letter : option.get_snames()) name += "-" + letter + ", ";
+  if (!option.get_lnames().empty()) name += "--" + option.get_lnames().front();
+  if (option.get_expected_max() > 0 && !option.get_type_name().empty()) {
+    name += " " + option.get_type_name();
+  }
+  return name;
+}
+
+std::string TextOf(const CLI::Option& option) {
+  std::string text = option.get_description();
+  if (!option.get_default_str().empty()) text += " (default " + option.get_default_str() + ")";
+  return text;
+}
+
+// Adds a row to the group of that name; groups stay in the order of their first row.
+void AddTo(std::vector<std::pair<std::string, Rows>>* groups, const std::string& name,
+           std::pair<std::string, std::string> row) {
+  for (auto& [known, rows] : *groups) {
+    if (known == name) return rows.push_back(std::move(row));
+  }
+  groups->push_back({name, {std::move(row)}});
+}
+
+const EnumDescriptor* OutcomesOf(const google::protobuf::Descriptor* reply) {
+  for (int i = 0; i < reply->field_count(); ++i) {
+    const FieldDescriptor* field = reply->field(i);
+    if (field->options().GetExtension(holdfast::field).outcome()) return field->enum_type();
+  }
+  return nullptr;
+}
+
+size_t Distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t above = row[j];
+      const size_t changed = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      row[j] = std::min({above + 1, row[j - 1] + 1, changed});
+      diagonal = above;
+    }
+  }
+  return row[b.size()];
+}
+
+}  // namespace
+
+std::string HelpFormatter::make_help(const CLI::App* app, std::string name,
+                                     CLI::AppFormatMode /*mode*/) const {
+  std::vector<std::pair<std::string, Rows>> groups;
+  const auto commands = app->get_subcommands([](const CLI::App*) { return true; });
+  for (const CLI::App* command : commands) {
+    if (command->get_group().empty()) continue;  // Hidden.
+    AddTo(&groups, command->get_group(), {command->get_name(), command->get_description()});
+  }
+  std::string usage = "  " + name;
+  if (!commands.empty()) usage += " COMMAND";
+  for (const CLI::Option* option : app->get_options()) {
+    if (option->get_group().empty() || option == app->get_help_ptr()) continue;
+    if (option->get_positional()) usage += " " + option->get_name(true);
+    AddTo(&groups, option->get_group(), {NameOf(*option), TextOf(*option)});
+  }
+  std::string out = app->get_description() + "\n\nUsage:\n" + usage + " [OPTIONS]\n";
+  for (const auto& [title, rows] : groups) out += "\n" + title + ":\n" + Table(rows);
+  if (!app->get_footer().empty()) out += "\n" + app->get_footer() + "\n";
+  if (app->get_parent() != nullptr) {
+    out += "\nOptions of every command (--endpoints, --timeout, ...) and exit codes: holdfast --help\n";
+  }
+  return out;
+}
+
+std::string MethodFooter(const state_machine::Method& method, const std::string& command) {
+  const auto& type = *method.request->GetDescriptor();
+  std::string out = "Examples:\n  " + command + SampleFlags(type) + "\n";
+  if (type.field_count() > 0) {
+    out += "  " + command + " --json '" + SampleJson(type) + "'\n";
+    out += "  " + command + " --json @request.json\n";
+  }
+  if (method.options.http_size() > 0) {
+    Rows routes;
+    for (const Route& route : method.options.http()) {
+      const bool get = route.pattern_case() == Route::kGet;
+      routes.push_back({get ? "GET" : "POST", get ? route.get() : route.post()});
+    }
+    out += "\nThe same over HTTP:\n" + Table(routes);
+  }
+  if (const EnumDescriptor* outcomes = OutcomesOf(method.reply->GetDescriptor())) {
+    Rows rows;
+    for (int i = 0; i < outcomes->value_count(); ++i) {
+      const auto* value = outcomes->value(i);
+      if (value->number() == 0) continue;  // "Unspecified" is no way to end.
+      const OutcomeOptions& options = value->options().GetExtension(holdfast::outcome);
+      rows.push_back({value->name(), (options.http_status() >= 400 ? "refused: " : "") +
+                                         options.help()});
+    }
+    out += "\nOutcomes, the first that applies (refused: exit code 1):\n" + Table(rows);
+  }
+  while (out.ends_with('\n')) out.pop_back();
+  return out;
+}
+
+std::optional<std::string> Nearest(std::string_view word,
+                                   const std::vector<std::string>& candidates) {
+  std::optional<std::string> nearest;
+  // Further than this it would be a guess, not a slip of the finger.
+  size_t limit = std::max<size_t>(2, word.size() / 3) + 1;
+  for (const std::string& candidate : candidates) {
+    const size_t distance = Distance(word, candidate);
+    if (distance < limit && distance < candidate.size()) {
+      limit = distance;
+      nearest = candidate;
+    }
+  }
+  return nearest;
+}
+
+}  // namespace holdfast::cli

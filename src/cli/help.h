@@ -1,0 +1,29 @@
+// How --help looks, and which word a mistyped one was meant to be. No state; any thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "src/state_machine/registry.h"
+
+namespace holdfast::cli {
+
+// Two columns, wrapped to a terminal's width, each option under its main name only.
+class HelpFormatter : public CLI::FormatterBase {
+ public:
+  std::string make_help(const CLI::App* app, std::string name,
+                        CLI::AppFormatMode mode) const override;
+};
+
+// Below the flags of a method: examples, the same over HTTP, and how it may end.
+std::string MethodFooter(const state_machine::Method& method, const std::string& command);
+
+// The candidate that `word` was probably meant to be, if any is close.
+std::optional<std::string> Nearest(std::string_view word,
+                                   const std::vector<std::string>& candidates);
+
+}  // namespace holdfast::cli

@@ -1,0 +1,26 @@
+// The program `holdfast`.
+#include <iostream>
+
+#include <unistd.h>
+
+#include "src/cli/program.h"
+#include "src/cli/serve.h"
+#include "src/node/cluster_service.h"
+#include "src/store/memory/memory_base.h"
+#include "src/store/store.h"
+
+int main(int argc, char** argv) {
+  using namespace holdfast;
+  // The method table is bound to services over a store; here only the table is of interest.
+  store::Store store(std::make_unique<store::MemoryBase>());
+  state_machine::Registry registry(store);
+  RegisterServices(registry);
+  node::RegisterClusterService(registry, [] { return node::NodeStatus(); });
+  registry.Finish();
+  const auto extend = [](CLI::App& root, cli::Commands& commands, int* exit_code) {
+    cli::AddServeCommand(root, exit_code);
+    RegisterServiceCommands(commands);
+  };
+  return cli::RunProgram(registry, extend, {argv + 1, argv + argc},
+                         {std::cin, std::cout, std::cerr, isatty(STDERR_FILENO) == 1});
+}

@@ -1,0 +1,49 @@
+// The one door between the API and the node: a method, its request, how to treat it, and a reply.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include <absl/functional/any_invocable.h>
+#include <google/protobuf/message.h>
+
+#include "src/base/error.h"
+#include "src/base/ids.h"
+#include "src/state_machine/registry.h"
+
+namespace holdfast::node {
+
+enum class Consistency {
+  kSession,       // At least as new as `after`; without a token, linearizable.
+  kLinearizable,  // At least as new as anything acknowledged anywhere before the call.
+  kStale,         // Whatever this node has, at once, also without a quorum.
+};
+
+// What a caller says beside the request itself: HTTP headers, gRPC metadata.
+struct CallOptions {
+  std::string idempotency_key;  // `idempotency-key`; writes only. Empty: none.
+  std::string principal;        // Who calls; scopes idempotency keys. Empty: anonymous.
+  Consistency consistency = Consistency::kSession;  // `holdfast-consistency`
+  LogIndex after;                                   // `holdfast-after`; 0: no token.
+  std::chrono::steady_clock::time_point deadline;
+};
+
+struct Reply {
+  Result<std::string> body;  // The reply message's bytes.
+  LogIndex position;         // The log position that the reply reflects; 0 when none does.
+  bool replayed = false;     // `idempotency-replayed: true`
+  std::chrono::milliseconds age{0};  // Stale reads: how long ago this node last heard of the log's end.
+};
+
+using Done = absl::AnyInvocable<void(Reply)>;
+
+// Thread-safe. `done` is called exactly once, on any thread, perhaps before Call returns; it must
+// not block. `request` is a validated message of the method's type.
+class Dispatcher {
+ public:
+  virtual ~Dispatcher() = default;
+  virtual void Call(const state_machine::Method& method, std::string request, CallOptions options,
+                    Done done) = 0;
+};
+
+}  // namespace holdfast::node

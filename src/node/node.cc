@@ -1,0 +1,538 @@
+#include "src/node/node.h"
+
+#include <algorithm>
+#include <chrono>
+#include <future>
+
+#include <google/protobuf/arena.h>
+#include <spdlog/spdlog.h>
+
+#include "src/base/bounds.h"
+#include "src/base/check.h"
+#include "src/node/wire.h"
+
+namespace holdfast::node {
+namespace {
+
+constexpr uint64_t kSweepMs = 20;        // Deadlines, retries, ticks and heartbeats are this late.
+constexpr size_t kApplyBacklogMax = 64;  // Entries handed to the applier and not yet applied.
+
+using raft::Role;
+using google::protobuf::Message;
+using state_machine::Method;
+
+Reply Failed(Error error) { return Reply{Fail(std::move(error)), LogIndex(0), false}; }
+
+Error Stopping() {
+  return Error{ErrorCode::kUnavailable, "this node is stopping", "", "Ask another node.", 0};
+}
+
+}  // namespace
+
+// A read that waits for entries to be applied, until its deadline: whoever comes first takes it.
+struct Node::PendingRead {
+  Done done;
+  std::atomic<bool> taken{false};
+
+  explicit PendingRead(Done d) : done(std::move(d)) {}
+  ~PendingRead() {
+    if (Take()) done(Failed(Stopping()));
+  }
+  bool Take() { return !taken.exchange(true); }
+};
+
+Node::Node(NodeOptions options, Parts parts, std::function<void(std::string)> fatal)
+    : options_(std::move(options)),
+      parts_(parts),
+      fatal_(std::move(fatal)),
+      applier_(parts.machine, parts.store, parts.apply, parts.background,
+               [this](LogIndex) {
+                 OnLoop([this] {
+                   --applying_;
+                 });
+               }) {
+  status_.id = options_.raft.id;
+}
+
+Node::~Node() = default;
+
+void Node::Start(PeerLink& link) {
+  const bool alone = options_.members.size() == 1;
+  bool founded = false;
+  {
+    std::lock_guard lock(founding_mutex_);
+    founded = parts_.founding.founded();
+  }
+  OnLoop([this, &link, founded] {
+    link_ = &link;
+    if (founded) {
+      BeginConsensus();
+    } else {
+      FoundIfComplete();
+    }
+    Sweep();
+  });
+  // Nobody has to be waited for: calls that follow find consensus running.
+  if (alone || founded) running_.get_future().wait();
+}
+
+void Node::HandOver(uint64_t patience_ms) {
+  std::promise<bool> promise;
+  std::future<bool> began = promise.get_future();
+  OnLoop([this, &promise] {
+    promise.set_value(replica_ && replica_->HandOver(parts_.clock.MonotonicMs()));
+  });
+  if (!began.get()) return;
+  std::unique_lock lock(status_mutex_);
+  status_changed_.wait_for(lock, std::chrono::milliseconds(patience_ms), [this] {
+    return status_.role != Role::kLeader && status_.leader != status_.id;
+  });
+}
+
+void Node::Stop() {
+  std::promise<void> stopped;
+  parts_.loop.Post([this, &stopped] {
+    stopped_ = true;
+    if (writes_) writes_->Stop();
+    if (reads_) reads_->Stop();
+    stopped.set_value();
+  });
+  stopped.get_future().wait();
+  applier_.DropReaders();
+  std::lock_guard lock(inbox_mutex_);
+  for (auto& write : inbox_) write->done(Failed(Stopping()));
+  inbox_.clear();
+}
+
+// --- The loop
+
+void Node::OnLoop(Task event) {
+  parts_.loop.Post([this, event = std::move(event)]() mutable {
+    if (stopped_) return;
+    event();
+    if (step_posted_) return;
+    step_posted_ = true;
+    // At the end of the queue: what has come meanwhile is taken together, and batches grow.
+    parts_.loop.Post([this] {
+      step_posted_ = false;
+      Step();
+    });
+  });
+}
+
+void Node::Sweep() {
+  Step();
+  parts_.loop.PostAfter(kSweepMs, [this] {
+    if (!stopped_) Sweep();
+  });
+}
+
+void Node::Step() {
+  if (stopped_ || !replica_) return;
+  const uint64_t now_ms = parts_.clock.MonotonicMs();
+  if (now_ms >= replica_->timeout_ms()) replica_->Tick(now_ms);
+  read_index_->Step(now_ms);
+  {
+    std::lock_guard lock(inbox_mutex_);
+    for (auto& write : inbox_) writes_->Add(std::move(write));
+    inbox_.clear();
+    inbox_bytes_ = 0;
+  }
+  writes_->Step(now_ms, applier_.next_timer_us());
+  reads_->Step(now_ms);
+  HandCommitted();
+  PublishStatus();
+}
+
+void Node::FoundIfComplete() {
+  if (replica_ || link_ == nullptr) return;  // Running already; or Start comes later.
+  {
+    std::lock_guard lock(founding_mutex_);
+    const auto founders = parts_.founding.Founders();
+    if (!founders) return;
+  }
+  // The log's first entry is made durable before the founding: a folder that says it is founded has
+  // a log, and a log that has more than that entry has voted.
+  if (parts_.log.last().value == 0) {
+    spdlog::info("node {}: all members are known, founding the cluster", options_.raft.id.value);
+    const wal::Ticket ticket =
+        raft::Replica::FoundLog(parts_.log, raft::Membership{options_.members});
+    founding_ticket_ = ticket;
+    return;
+  }
+  FinishFounding();
+}
+
+void Node::FinishFounding() {
+  {
+    std::lock_guard lock(founding_mutex_);
+    if (auto founded = parts_.founding.Found(); !founded) {
+      fatal_("cannot write the identity of this node: " + founded.error().message);
+      return;
+    }
+  }
+  BeginConsensus();
+}
+
+void Node::BeginConsensus() {
+  HOLDFAST_CHECK(parts_.log.last().value > 0,
+                 "the folder belongs to a founded cluster but its log is gone");
+  HOLDFAST_CHECK(parts_.machine.applied() <= parts_.log.last(),
+                 "the store holds entry " + parts_.machine.applied().ToString() +
+                     ", the log ends at " + parts_.log.last().ToString());
+  const NodeId self = options_.raft.id;
+  replica_ = std::make_unique<raft::Replica>(
+      options_.raft, parts_.log,
+      [this](NodeId to, raft::Message message) { SendRaft(to, std::move(message)); });
+  read_index_ = std::make_unique<raft::ReadIndex>(
+      *replica_, self, [this](const raft::ReadIndex::Probe& probe) {
+        for (NodeId member : options_.members) {
+          if (member == options_.raft.id) continue;
+          PeerFrame frame;
+          frame.mutable_probe()->set_term(probe.term.value);
+          frame.mutable_probe()->set_sequence(probe.sequence);
+          link_->Send(member, std::move(frame));
+        }
+      });
+  writes_ = std::make_unique<WriteRouter>(
+      *replica_, self, parts_.clock,
+      [this](NodeId leader, uint64_t id, const Write& write, uint64_t now_ms) {
+        SendForward(leader, id, write, now_ms);
+      });
+  reads_ = std::make_unique<ReadRouter>(*replica_, *read_index_, self,
+                                        [this](NodeId leader, uint64_t id) {
+                                          PeerFrame frame;
+                                          frame.mutable_read_index()->set_id(id);
+                                          link_->Send(leader, std::move(frame));
+                                        });
+  handed_ = parts_.machine.applied();
+  replica_->Start(parts_.clock.MonotonicMs());
+  PublishStatus();
+  founded_.store(true, std::memory_order_release);
+  running_.set_value();
+}
+
+void Node::HandCommitted() {
+  while (handed_ < replica_->committed() && applying_ < kApplyBacklogMax) {
+    handed_ = handed_.Next();
+    wal::Entry entry = parts_.log.Read(handed_);
+    CommittedEntry committed;
+    committed.index = handed_;
+    committed.waiting = writes_->TakeWaiting(handed_, entry.term);
+    committed.payload = entry.type == wal::EntryType::kCommand
+                            ? std::move(entry.payload)
+                            : std::make_shared<const std::string>();
+    ++applying_;
+    applier_.Apply(std::move(committed));
+  }
+}
+
+void Node::PublishStatus() {
+  std::lock_guard lock(status_mutex_);
+  status_.role = replica_->role();
+  status_.leader = replica_->leader();
+  status_.term = replica_->term();
+  status_.last = parts_.log.last();
+  status_.committed = replica_->committed();
+  status_.peers.clear();
+  for (NodeId member : options_.members) {
+    if (member != status_.id) status_.peers.push_back({member, replica_->MatchOf(member)});
+  }
+  last_contact_ms_ = replica_->last_contact_ms();
+  status_changed_.notify_all();
+}
+
+void Node::LogDurable(wal::Ticket ticket) {
+  OnLoop([this, ticket] {
+    if (replica_) {
+      replica_->Durable(parts_.clock.MonotonicMs(), ticket);
+    } else if (founding_ticket_ != 0 && ticket >= founding_ticket_) {
+      FinishFounding();
+    }
+  });
+}
+
+// --- Peers
+
+Identity Node::Hello() {
+  std::lock_guard lock(founding_mutex_);
+  return parts_.founding.identity();
+}
+
+std::string Node::OnHello(const Identity& peer) {
+  std::lock_guard lock(founding_mutex_);
+  const Result<void> met = parts_.founding.Meet(peer);
+  if (!parts_.founding.outcast().empty()) {
+    fatal_(parts_.founding.outcast() +
+           "\nA node that forgot what it promised must not vote. Restore its folder; the other "
+           "nodes go on without it.");
+  }
+  if (!met) return met.error().message;
+  OnLoop([this] { FoundIfComplete(); });
+  return "";
+}
+
+void Node::OnFrames(NodeId from, uint64_t epoch, PeerBatch batch) {
+  OnLoop([this, from, epoch, batch = std::move(batch)]() mutable {
+    uint64_t& newest = epochs_[from];
+    if (epoch < newest || !replica_) return;
+    newest = epoch;
+    for (PeerFrame& frame : *batch.mutable_frames()) HandleFrame(from, frame);
+  });
+}
+
+void Node::OnLinkDown(NodeId to) {
+  OnLoop([this, to] {
+    if (writes_) writes_->LinkDown(to, parts_.clock.MonotonicMs());
+  });
+}
+
+void Node::HandleFrame(NodeId from, PeerFrame& frame) {
+  const uint64_t now_ms = parts_.clock.MonotonicMs();
+  switch (frame.body_case()) {
+    case PeerFrame::kRaft:
+      if (auto message = FromWire(*frame.mutable_raft())) {
+        replica_->Receive(now_ms, from, std::move(*message));
+      } else {
+        spdlog::error("node {} sent a Raft message that makes no sense; dropped", from.value);
+      }
+      break;
+    case PeerFrame::kForwardWrite: HandleForward(from, *frame.mutable_forward_write()); break;
+    case PeerFrame::kForwardResult: {
+      ForwardResult& result = *frame.mutable_forward_result();
+      Reply reply;
+      if (result.result_case() == ForwardResult::kReply) {
+        reply.body = std::move(*result.mutable_reply());
+      } else {
+        reply.body = Fail(FromWire(result.error()));
+      }
+      reply.position = LogIndex(result.position());
+      reply.replayed = result.replayed();
+      writes_->ForwardAnswered(result.id(), std::move(reply), now_ms);
+      break;
+    }
+    case PeerFrame::kReadIndex:
+      read_index_->Request([this, from, id = frame.read_index().id()](
+                               std::optional<LogIndex> index) {
+        PeerFrame answer;
+        answer.mutable_read_index_result()->set_id(id);
+        answer.mutable_read_index_result()->set_index(index.value_or(LogIndex(0)).value);
+        link_->Send(from, std::move(answer));
+      });
+      break;
+    case PeerFrame::kReadIndexResult:
+      reads_->Answered(frame.read_index_result().id(), LogIndex(frame.read_index_result().index()));
+      break;
+    case PeerFrame::kProbe: {
+      PeerFrame answer;
+      answer.mutable_probe_result()->set_term(replica_->term().value);
+      answer.mutable_probe_result()->set_sequence(frame.probe().sequence());
+      link_->Send(from, std::move(answer));
+      break;
+    }
+    case PeerFrame::kProbeResult:
+      read_index_->Answer(from, Term(frame.probe_result().term()), frame.probe_result().sequence());
+      break;
+    case PeerFrame::kHello:
+    case PeerFrame::BODY_NOT_SET: break;
+  }
+}
+
+void Node::HandleForward(NodeId from, ForwardWrite& forward) {
+  auto write = std::make_unique<Write>();
+  write->forwarded_to_us = true;
+  write->deadline_ms = parts_.clock.MonotonicMs() + forward.timeout_ms();
+  write->request.set_service(forward.service());
+  write->request.set_method(forward.method());
+  write->request.set_idempotency_key(std::move(*forward.mutable_idempotency_key()));
+  write->request.set_principal(std::move(*forward.mutable_principal()));
+  write->request.set_body(std::move(*forward.mutable_body()));
+  write->done = [this, from, id = forward.id()](Reply reply) {
+    PeerFrame frame;
+    ForwardResult& result = *frame.mutable_forward_result();
+    result.set_id(id);
+    if (reply.body) {
+      result.set_reply(std::move(*reply.body));
+    } else {
+      *result.mutable_error() = ToWire(reply.body.error());
+    }
+    result.set_position(reply.position.value);
+    result.set_replayed(reply.replayed);
+    link_->Send(from, std::move(frame));
+  };
+  writes_->Add(std::move(write));
+}
+
+void Node::SendRaft(NodeId to, raft::Message message) {
+  PeerFrame frame;
+  *frame.mutable_raft() = ToWire(message);
+  link_->Send(to, std::move(frame));
+}
+
+void Node::SendForward(NodeId leader, uint64_t id, const Write& write, uint64_t now_ms) {
+  PeerFrame frame;
+  ForwardWrite& forward = *frame.mutable_forward_write();
+  forward.set_id(id);
+  forward.set_service(write.request.service());
+  forward.set_method(write.request.method());
+  forward.set_idempotency_key(write.request.idempotency_key());
+  forward.set_principal(write.request.principal());
+  forward.set_body(write.request.body());
+  forward.set_timeout_ms(
+      static_cast<uint32_t>(write.deadline_ms > now_ms ? write.deadline_ms - now_ms : 0));
+  link_->Send(leader, std::move(frame));
+}
+
+// --- Calls
+
+void Node::Call(const Method& method, std::string request, CallOptions options, Done done) {
+  switch (method.kind()) {
+    case STATELESS: {
+      google::protobuf::Arena arena;
+      Message* body = method.request->New(&arena);
+      Message* reply = method.reply->New(&arena);
+      HOLDFAST_CHECK(body->ParseFromString(request), "an unchecked request: " + method.full_name);
+      Result<void> answered = method.stateless(*body, reply);
+      if (answered) {
+        done(Reply{reply->SerializeAsString(), LogIndex(0), false});
+      } else {
+        done(Failed(answered.error()));
+      }
+      return;
+    }
+    case WRITE: CallWrite(method, std::move(request), std::move(options), std::move(done)); return;
+    case READ: CallRead(method, std::move(request), std::move(options), std::move(done)); return;
+    default: break;
+  }
+  done(Failed(Error{ErrorCode::kUnimplemented, method.full_name + " cannot be called", "", "", 0}));
+}
+
+uint64_t Node::DeadlineMs(const CallOptions& options) const {
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+      options.deadline - std::chrono::steady_clock::now());
+  const int64_t left_ms = std::clamp<int64_t>(left.count(), 0, bounds::kDeadlineMsMax);
+  return parts_.clock.MonotonicMs() + static_cast<uint64_t>(left_ms);
+}
+
+Error Node::NotFounded() const {
+  return Error{ErrorCode::kUnavailable,
+               "this cluster is new and still waits for some of its members to start", "",
+               "Start all nodes once; afterwards a majority is enough.",
+               static_cast<uint32_t>(bounds::kRetryAfterMsDefault)};
+}
+
+void Node::CallWrite(const Method& method, std::string request, CallOptions options, Done done) {
+  if (!founded_.load(std::memory_order_acquire)) {
+    done(Failed(NotFounded()));
+    return;
+  }
+  auto write = std::make_unique<Write>();
+  write->deadline_ms = DeadlineMs(options);
+  write->request.set_service(method.service_id);
+  write->request.set_method(method.method_id);
+  write->request.set_idempotency_key(std::move(options.idempotency_key));
+  write->request.set_principal(std::move(options.principal));
+  write->request.set_body(std::move(request));
+  write->done = std::move(done);
+  bool wake = false;
+  {
+    std::lock_guard lock(inbox_mutex_);
+    const size_t bytes = write->request.body().size();
+    if (inbox_.size() < bounds::kWaitingRequestsMax &&
+        inbox_bytes_ + bytes <= bounds::kWaitingBytesMax) {
+      wake = inbox_.empty();
+      inbox_bytes_ += bytes;
+      inbox_.push_back(std::move(write));
+    }
+  }
+  if (write) {
+    write->done(Failed(Error{ErrorCode::kResourceExhausted,
+                             "too many requests are waiting on this node", "",
+                             "Nothing was done. Slow down and try again.", 100}));
+  } else if (wake) {
+    OnLoop([] {});
+  }
+}
+
+void Node::CallRead(const Method& method, std::string request, CallOptions options, Done done) {
+  if (options.consistency == Consistency::kStale) {
+    ReadNow(method, request, std::move(done));
+    return;
+  }
+  if (!founded_.load(std::memory_order_acquire)) {
+    done(Failed(NotFounded()));
+    return;
+  }
+  const uint64_t deadline_ms = DeadlineMs(options);
+  if (options.consistency == Consistency::kSession && options.after.value != 0) {
+    if (parts_.machine.applied() >= options.after) {
+      ReadNow(method, request, std::move(done));
+      return;
+    }
+    ReadAt(options.after, deadline_ms, method, std::move(request), std::move(done));
+    return;
+  }
+  OnLoop([this, deadline_ms, &method, request = std::move(request),
+          done = std::move(done)]() mutable {
+    reads_->Add(deadline_ms, [this, deadline_ms, &method, request = std::move(request),
+                              done = std::move(done)](Result<LogIndex> index) mutable {
+      if (!index) {
+        done(Failed(index.error()));
+        return;
+      }
+      ReadAt(*index, deadline_ms, method, std::move(request), std::move(done));
+    });
+  });
+}
+
+void Node::ReadAt(LogIndex index, uint64_t deadline_ms, const Method& method, std::string request,
+                  Done done) {
+  auto pending = std::make_shared<PendingRead>(std::move(done));
+  const bool ready = applier_.WhenApplied(index, [this, pending, &method, request = std::move(request)]() mutable {
+    parts_.reads.Post([this, pending, &method, request = std::move(request)] {
+      if (pending->Take()) ReadNow(method, request, std::move(pending->done));
+    });
+  });
+  if (ready) return;
+  const uint64_t now_ms = parts_.clock.MonotonicMs();
+  parts_.loop.PostAfter(deadline_ms > now_ms ? deadline_ms - now_ms : 0, [pending, index] {
+    if (!pending->Take()) return;
+    pending->done(Failed(Error{
+        ErrorCode::kDeadlineExceeded,
+        "this node had not reached log position " + index.ToString() + " in time", "holdfast-after",
+        "Ask another node, or allow more time.", static_cast<uint32_t>(bounds::kRetryAfterMsDefault)}));
+  });
+}
+
+void Node::ReadNow(const Method& method, const std::string& request, Done done) {
+  google::protobuf::Arena arena;
+  Message* body = method.request->New(&arena);
+  HOLDFAST_CHECK(body->ParseFromString(request), "an unchecked request: " + method.full_name);
+  state_machine::Position at;
+  Reply reply;
+  reply.body = parts_.machine.Read(method, *body, &at);
+  reply.position = at.applied;
+  {
+    std::lock_guard lock(status_mutex_);
+    const uint64_t now_ms = parts_.clock.MonotonicMs();
+    reply.age = std::chrono::milliseconds(now_ms > last_contact_ms_ ? now_ms - last_contact_ms_ : 0);
+  }
+  done(std::move(reply));
+}
+
+NodeStatus Node::status() const {
+  const state_machine::Position position = parts_.machine.position();
+  std::lock_guard lock(status_mutex_);
+  NodeStatus status = status_;
+  status.applied = position.applied;
+  status.digest = position.digest;
+  status.now = position.now;
+  status.founded = founded_.load(std::memory_order_acquire);
+  const uint64_t now_ms = parts_.clock.MonotonicMs();
+  const bool heard = last_contact_ms_ + 2 * options_.raft.election_timeout_ms > now_ms ||
+                     last_contact_ms_ == UINT64_MAX;
+  status.ready = status.founded && status.leader.value != 0 && heard;
+  return status;
+}
+
+}  // namespace holdfast::node

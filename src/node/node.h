@@ -1,0 +1,163 @@
+// A node: the replicated log, the state machine behind it, and the door to both.
+//
+//   caller's thread    Call: stateless methods, stale reads and satisfied session reads run here
+//   loop               owns consensus, routes writes and reads; never applies, never waits
+//   apply              runs committed entries, answers writes, wakes reads
+//   reads              runs the reads that had to wait
+//   background         writes checkpoints
+//   log writer         (in wal) groups what queued up into one write and one fdatasync
+//
+// Lives from Start to Stop. A broken invariant or a failed disk stops the process, not just the node.
+#pragma once
+
+#include <functional>
+#include <future>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "src/base/executor.h"
+#include "src/clock/clock.h"
+#include "src/node/applier.h"
+#include "src/node/dispatcher.h"
+#include "src/node/identity.h"
+#include "src/node/peer_link.h"
+#include "src/node/read_router.h"
+#include "src/node/write_router.h"
+#include "src/raft/read_index.h"
+#include "src/raft/replica.h"
+#include "src/state_machine/machine.h"
+#include "src/wal/log.h"
+
+namespace holdfast::node {
+
+struct NodeOptions {
+  raft::EngineOptions raft;      // raft.id is the node's.
+  std::vector<NodeId> members;   // Ascending, self included.
+};
+
+// What an operator wants to know; a copy at one moment.
+struct NodeStatus {
+  NodeId id;
+  raft::Role role = raft::Role::kFollower;
+  NodeId leader;                // 0: none known.
+  Term term;
+  LogIndex last;                // Of the log.
+  LogIndex committed;
+  LogIndex applied;
+  uint64_t digest = 0;          // Of the state after `applied`; equal on all nodes at equal positions.
+  LogTime now;                  // Log time of `applied`.
+  bool founded = false;         // False: waiting for all members of a new cluster.
+  bool ready = false;           // Can serve: knows a leader, and has heard of it lately.
+  struct Peer {
+    NodeId id;
+    LogIndex match;             // As leader: durable there. 0 otherwise.
+  };
+  std::vector<Peer> peers;
+};
+
+class Node : public Dispatcher, public PeerHandler {
+ public:
+  struct Parts {  // All must outlive the node.
+    const Clock& clock;
+    state_machine::Machine& machine;
+    store::Store& store;
+    wal::Log& log;
+    Founding& founding;
+    Executor& loop;
+    Executor& apply;
+    Executor& reads;
+    Executor& background;
+  };
+
+  // `fatal` is told, once, why this node cannot go on (a wiped folder); it must end the process.
+  Node(NodeOptions options, Parts parts, std::function<void(std::string)> fatal);
+  ~Node() override;
+
+  // Begins; returns once consensus runs, or at once while a new cluster waits for its members.
+  // `link` must deliver frames to this node and outlive Stop.
+  void Start(PeerLink& link);
+  // Hands leadership over if it has it, and waits for that at most `patience_ms`.
+  void HandOver(uint64_t patience_ms);
+  // Answers whoever still waits; after it the loop takes no event. Stop the link and the executors
+  // before destruction.
+  void Stop();
+
+  // --- Dispatcher; any thread
+  void Call(const state_machine::Method& method, std::string request, CallOptions options,
+            Done done) override;
+  NodeStatus status() const;
+
+  // --- From the log's writer: appends up to `ticket` are durable. Any thread.
+  void LogDurable(wal::Ticket ticket);
+
+  // --- PeerHandler; threads of the link
+  Identity Hello() override;
+  std::string OnHello(const Identity& peer) override;
+  void OnFrames(NodeId from, uint64_t epoch, PeerBatch batch) override;
+  void OnLinkDown(NodeId to) override;
+
+ private:
+  // Posts to the loop; a Step follows everything that came together.
+  void OnLoop(Task event);
+  void Step();
+  void Sweep();
+  void FoundIfComplete();
+  void FinishFounding();
+  void BeginConsensus();
+  void HandCommitted();
+  void PublishStatus();
+
+  void HandleFrame(NodeId from, PeerFrame& frame);
+  void HandleForward(NodeId from, ForwardWrite& forward);
+  void SendRaft(NodeId to, raft::Message message);
+  void SendForward(NodeId leader, uint64_t id, const Write& write, uint64_t now_ms);
+
+  void CallWrite(const state_machine::Method& method, std::string request, CallOptions options,
+                 Done done);
+  void CallRead(const state_machine::Method& method, std::string request, CallOptions options,
+                Done done);
+  uint64_t DeadlineMs(const CallOptions& options) const;
+  Error NotFounded() const;
+  void ReadNow(const state_machine::Method& method, const std::string& request, Done done);
+  // Reads once entry `index` is applied here, or fails at the deadline.
+  struct PendingRead;
+  void ReadAt(LogIndex index, uint64_t deadline_ms, const state_machine::Method& method,
+              std::string request, Done done);
+
+  const NodeOptions options_;
+  Parts parts_;
+  std::function<void(std::string)> fatal_;
+  PeerLink* link_ = nullptr;
+  Applier applier_;
+
+  // --- The loop's
+  std::unique_ptr<raft::Replica> replica_;  // Once founded.
+  std::unique_ptr<raft::ReadIndex> read_index_;
+  std::unique_ptr<WriteRouter> writes_;
+  std::unique_ptr<ReadRouter> reads_;
+  std::map<NodeId, uint64_t> epochs_;
+  LogIndex handed_;         // Given to the applier.
+  size_t applying_ = 0;     // Entries that the applier has not finished.
+  wal::Ticket founding_ticket_ = 0;  // Of the log's first entry, while it becomes durable.
+  bool step_posted_ = false;
+  bool stopped_ = false;
+
+  std::atomic<bool> founded_{false};  // Consensus is running.
+  std::promise<void> running_;
+  mutable std::mutex founding_mutex_;  // Of parts_.founding: hellos come on the link's threads.
+  // Writes on their way to the loop, gathered so that a burst costs one wake-up.
+  std::mutex inbox_mutex_;
+  std::vector<std::unique_ptr<Write>> inbox_;
+  size_t inbox_bytes_ = 0;
+
+  mutable std::mutex status_mutex_;
+  std::condition_variable status_changed_;
+  NodeStatus status_;
+  uint64_t last_contact_ms_ = 0;  // Under status_mutex_.
+};
+
+}  // namespace holdfast::node

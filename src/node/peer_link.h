@@ -1,0 +1,36 @@
+// How nodes reach one another: one ordered link to each peer.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "holdfast/peer.pb.h"
+#include "src/base/ids.h"
+
+namespace holdfast::node {
+
+// What a node does with its links. Called on threads of the link; must not block.
+class PeerHandler {
+ public:
+  virtual ~PeerHandler() = default;
+  // Who we are: the first frame of every stream we open.
+  virtual Identity Hello() = 0;
+  // A peer opened a stream. Empty: welcome. Else why not, told to the peer.
+  virtual std::string OnHello(const Identity& peer) = 0;
+  // Frames of a peer, in the order sent. `epoch` grows with every stream that the peer opens; frames
+  // of an epoch are dropped once a later one has been seen.
+  virtual void OnFrames(NodeId from, uint64_t epoch, PeerBatch batch) = 0;
+  // The stream to this peer broke: what was under way may or may not have arrived.
+  virtual void OnLinkDown(NodeId to) = 0;
+};
+
+// Thread-safe.
+class PeerLink {
+ public:
+  virtual ~PeerLink() = default;
+  // Queues a frame; dropped when there is no link. A queue past its bound breaks the link.
+  virtual void Send(NodeId to, PeerFrame frame) = 0;
+};
+
+}  // namespace holdfast::node

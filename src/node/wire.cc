@@ -1,0 +1,123 @@
+#include "src/node/wire.h"
+
+namespace holdfast::node {
+namespace {
+
+struct Encoder {
+  RaftMessage& out;
+
+  void operator()(const raft::AppendEntries& m) const {
+    auto& a = *out.mutable_append_entries();
+    a.set_term(m.term.value);
+    a.set_prev_index(m.prev_index.value);
+    a.set_prev_term(m.prev_term.value);
+    a.set_leader_commit(m.leader_commit.value);
+    a.mutable_entries()->Reserve(static_cast<int>(m.entries.size()));
+    for (const wal::Entry& entry : m.entries) {
+      RaftEntry& e = *a.add_entries();
+      e.set_term(entry.term.value);
+      e.set_type(static_cast<uint32_t>(entry.type));
+      e.set_payload(*entry.payload);
+    }
+  }
+  void operator()(const raft::AppendEntriesResult& m) const {
+    auto& a = *out.mutable_append_entries_result();
+    a.set_term(m.term.value);
+    a.set_request_term(m.request_term.value);
+    a.set_rejected(m.rejected.value);
+    a.set_last_index(m.last_index.value);
+  }
+  void operator()(const raft::RequestVote& m) const {
+    auto& a = *out.mutable_request_vote();
+    a.set_term(m.term.value);
+    a.set_last_index(m.last_index.value);
+    a.set_last_term(m.last_term.value);
+    a.set_disrupt_leader(m.disrupt_leader);
+    a.set_pre_vote(m.pre_vote);
+  }
+  void operator()(const raft::RequestVoteResult& m) const {
+    auto& a = *out.mutable_request_vote_result();
+    a.set_term(m.term.value);
+    a.set_granted(m.granted);
+    a.set_pre_vote(m.pre_vote);
+  }
+  void operator()(const raft::TimeoutNow& m) const {
+    auto& a = *out.mutable_timeout_now();
+    a.set_term(m.term.value);
+    a.set_last_index(m.last_index.value);
+    a.set_last_term(m.last_term.value);
+  }
+};
+
+bool KnownType(uint32_t type) {
+  return type >= static_cast<uint32_t>(wal::EntryType::kCommand) &&
+         type <= static_cast<uint32_t>(wal::EntryType::kConfiguration);
+}
+
+}  // namespace
+
+RaftMessage ToWire(const raft::Message& message) {
+  RaftMessage out;
+  std::visit(Encoder{out}, message);
+  return out;
+}
+
+std::optional<raft::Message> FromWire(RaftMessage& message) {
+  switch (message.body_case()) {
+    case RaftMessage::kAppendEntries: {
+      auto& a = *message.mutable_append_entries();
+      raft::AppendEntries m{Term(a.term()), LogIndex(a.prev_index()), Term(a.prev_term()),
+                            LogIndex(a.leader_commit()), {}};
+      m.entries.reserve(static_cast<size_t>(a.entries_size()));
+      for (RaftEntry& entry : *a.mutable_entries()) {
+        if (!KnownType(entry.type())) return std::nullopt;
+        m.entries.push_back(
+            {Term(entry.term()), static_cast<wal::EntryType>(entry.type()),
+             std::make_shared<const std::string>(std::move(*entry.mutable_payload()))});
+      }
+      return m;
+    }
+    case RaftMessage::kAppendEntriesResult: {
+      const auto& a = message.append_entries_result();
+      return raft::AppendEntriesResult{Term(a.term()), Term(a.request_term()),
+                                       LogIndex(a.rejected()), LogIndex(a.last_index())};
+    }
+    case RaftMessage::kRequestVote: {
+      const auto& a = message.request_vote();
+      return raft::RequestVote{Term(a.term()), LogIndex(a.last_index()), Term(a.last_term()),
+                               a.disrupt_leader(), a.pre_vote()};
+    }
+    case RaftMessage::kRequestVoteResult: {
+      const auto& a = message.request_vote_result();
+      return raft::RequestVoteResult{Term(a.term()), a.granted(), a.pre_vote()};
+    }
+    case RaftMessage::kTimeoutNow: {
+      const auto& a = message.timeout_now();
+      return raft::TimeoutNow{Term(a.term()), LogIndex(a.last_index()), Term(a.last_term())};
+    }
+    case RaftMessage::BODY_NOT_SET: break;
+  }
+  return std::nullopt;
+}
+
+ErrorMessage ToWire(const Error& error) {
+  ErrorMessage out;
+  out.set_code(static_cast<uint32_t>(error.code));
+  out.set_message(error.message);
+  out.set_field(error.field);
+  out.set_hint(error.hint);
+  out.set_retry_after_ms(error.retry_after_ms);
+  return out;
+}
+
+Error FromWire(const ErrorMessage& message) {
+  Error error{ErrorCode::kInternal, message.message(), message.field(), message.hint(),
+              message.retry_after_ms()};
+  if (message.code() >= static_cast<uint32_t>(ErrorCode::kInvalidArgument) &&
+      message.code() <= static_cast<uint32_t>(ErrorCode::kInternal)) {
+    error.code = static_cast<ErrorCode>(message.code());
+  }
+  return error;
+}
+
+}  // namespace holdfast::node

@@ -1,0 +1,221 @@
+#include "src/node/write_router.h"
+
+#include <algorithm>
+
+#include "src/base/check.h"
+
+namespace holdfast::node {
+namespace {
+
+// Entries of writes in flight at once. Few, so that a batch grows while the one before is on its
+// way to disk; more than one, so that the disks never wait for the network.
+constexpr size_t kBatchesInFlight = 4;
+constexpr uint64_t kRetryMs = 20;        // After "not the leader": elections take longer than this.
+constexpr uint64_t kExpirySweepMs = 20;  // How late a deadline may be noticed.
+
+Reply Failed(Error error) { return Reply{Fail(std::move(error)), LogIndex(0), false}; }
+
+Error NoLeader() {
+  return Error{ErrorCode::kUnavailable,
+               "no leader could be reached in time: the cluster has no quorum or is electing one",
+               "", "Nothing was done. Try again.",
+               static_cast<uint32_t>(bounds::kRetryAfterMsDefault)};
+}
+
+Error Unknown() {
+  return Error{ErrorCode::kOutcomeUnknown,
+               "the request was on its way into the log when time or contact ran out: it may or may "
+               "not be done",
+               "",
+               "Send the very same request again, with the same id or Idempotency-Key: what was done "
+               "is not done twice. Or read the resource by its id.",
+               static_cast<uint32_t>(bounds::kRetryAfterMsDefault)};
+}
+
+Error Overloaded() {
+  return Error{ErrorCode::kResourceExhausted, "too many requests are waiting on this node", "",
+               "Nothing was done. Slow down and try again.", 100};
+}
+
+void Answer(Write& write, Reply reply) {
+  if (write.done) std::exchange(write.done, nullptr)(std::move(reply));
+}
+
+}  // namespace
+
+WriteRouter::WriteRouter(raft::Replica& replica, NodeId self, const Clock& clock, Forward forward)
+    : replica_(replica), self_(self), clock_(clock), forward_(std::move(forward)) {}
+
+void WriteRouter::Add(std::unique_ptr<Write> write) {
+  const size_t bytes = write->request.body().size();
+  if (waiting_.size() + forwarded_.size() >= bounds::kWaitingRequestsMax ||
+      waiting_bytes_ + bytes > bounds::kWaitingBytesMax) {
+    Answer(*write, Failed(Overloaded()));
+    return;
+  }
+  waiting_bytes_ += bytes;
+  waiting_.push_back(std::move(write));
+}
+
+void WriteRouter::WaitAgain(std::unique_ptr<Write> write, uint64_t not_before_ms) {
+  if (!write->done) return;
+  write->not_before_ms = not_before_ms;
+  waiting_bytes_ += write->request.body().size();
+  waiting_.push_back(std::move(write));
+}
+
+void WriteRouter::Step(uint64_t now_ms, int64_t next_timer_us) {
+  if (replica_.role() == raft::Role::kLeader) {
+    Propose(now_ms, next_timer_us);
+  } else {
+    RefuseForeign();
+    const NodeId leader = replica_.leader();
+    if (leader.value != 0 && leader != self_) {
+      ForwardAll(now_ms);
+      if (leader != forward_leader_) {
+        // What has a key may go to the new leader as well: it is done once all the same.
+        for (auto it = forwarded_.begin(); it != forwarded_.end();) {
+          const bool again = it->second.to != leader &&
+                             !it->second.write->request.idempotency_key().empty();
+          if (again) WaitAgain(std::move(it->second.write), now_ms);
+          it = again ? forwarded_.erase(it) : std::next(it);
+        }
+        forward_leader_ = leader;
+      }
+    }
+  }
+  if (now_ms >= next_expiry_ms_) {
+    next_expiry_ms_ = now_ms + kExpirySweepMs;
+    Expire(now_ms);
+  }
+}
+
+void WriteRouter::Propose(uint64_t now_ms, int64_t next_timer_us) {
+  while (!waiting_.empty() && proposed_.size() < kBatchesInFlight && ProposeOne(now_ms)) {
+  }
+  if (proposed_.empty() && next_timer_us <= clock_.WallUs()) {
+    // Nobody writes, but a hold, a lease or a key has run out: an empty entry tells the time.
+    ProposeOne(now_ms);
+  }
+}
+
+bool WriteRouter::ProposeOne(uint64_t now_ms) {
+  if (!replica_.CanPropose()) return false;
+  Batch batch;
+  LogEntry entry;
+  size_t bytes = 0;
+  while (!waiting_.empty() && batch.writes.size() < bounds::kEntryRequestsMax) {
+    Write& next = *waiting_.front();
+    const size_t size = next.request.ByteSizeLong();
+    if (!batch.writes.empty() && bytes + size > bounds::kEntryBytesMax) break;
+    bytes += size;
+    waiting_bytes_ -= next.request.body().size();
+    entry.mutable_requests()->UnsafeArenaAddAllocated(&next.request);  // Lent; taken back below.
+    batch.writes.push_back(std::move(waiting_.front()));
+    waiting_.pop_front();
+  }
+  last_stamp_us_ = std::max(clock_.WallUs(), last_stamp_us_ + 1);
+  entry.set_time_us(last_stamp_us_);
+  const auto position = replica_.Propose(now_ms, entry.SerializeAsString());
+  while (entry.requests_size() > 0) entry.mutable_requests()->UnsafeArenaReleaseLast();
+  if (!position) {
+    for (auto& write : batch.writes) WaitAgain(std::move(write), now_ms);
+    return false;
+  }
+  batch.term = position->term;
+  const bool fresh = proposed_.emplace(position->index, std::move(batch)).second;
+  HOLDFAST_CHECK(fresh, "entry " + position->index.ToString() + " was proposed twice");
+  return true;
+}
+
+void WriteRouter::ForwardAll(uint64_t now_ms) {
+  std::deque<std::unique_ptr<Write>> later;
+  while (!waiting_.empty()) {
+    std::unique_ptr<Write> write = std::move(waiting_.front());
+    waiting_.pop_front();
+    if (write->not_before_ms > now_ms) {
+      later.push_back(std::move(write));
+      continue;
+    }
+    waiting_bytes_ -= write->request.body().size();
+    const uint64_t id = ++next_forward_;
+    forward_(replica_.leader(), id, *write, now_ms);
+    forwarded_.emplace(id, Forwarded{replica_.leader(), std::move(write)});
+  }
+  waiting_.swap(later);
+}
+
+void WriteRouter::RefuseForeign() {
+  std::erase_if(waiting_, [this](std::unique_ptr<Write>& write) {
+    if (!write->forwarded_to_us) return false;
+    waiting_bytes_ -= write->request.body().size();
+    Answer(*write, Failed(NoLeader()));
+    return true;
+  });
+}
+
+std::vector<Done> WriteRouter::TakeWaiting(LogIndex index, Term term) {
+  std::vector<Done> waiting;
+  while (!proposed_.empty() && proposed_.begin()->first <= index) {
+    auto node = proposed_.extract(proposed_.begin());
+    Batch& batch = node.mapped();
+    if (node.key() == index && batch.term == term) {
+      waiting.reserve(batch.writes.size());
+      for (auto& write : batch.writes) waiting.push_back(std::move(write->done));
+    } else {
+      // Another entry was agreed on for that place: ours never will be.
+      for (auto& write : batch.writes) WaitAgain(std::move(write), 0);
+    }
+  }
+  return waiting;
+}
+
+void WriteRouter::ForwardAnswered(uint64_t id, Reply reply, uint64_t now_ms) {
+  auto node = forwarded_.extract(id);
+  if (node.empty()) return;  // Given up, or sent again elsewhere.
+  std::unique_ptr<Write> write = std::move(node.mapped().write);
+  if (!reply.body && reply.body.error().code == ErrorCode::kUnavailable) {
+    WaitAgain(std::move(write), now_ms + kRetryMs);
+    return;
+  }
+  Answer(*write, std::move(reply));
+}
+
+void WriteRouter::LinkDown(NodeId to, uint64_t now_ms) {
+  for (auto it = forwarded_.begin(); it != forwarded_.end();) {
+    if (it->second.to != to) {
+      ++it;
+      continue;
+    }
+    std::unique_ptr<Write> write = std::move(it->second.write);
+    it = forwarded_.erase(it);
+    if (write->request.idempotency_key().empty()) {
+      Answer(*write, Failed(Unknown()));
+    } else {
+      WaitAgain(std::move(write), now_ms + kRetryMs);
+    }
+  }
+}
+
+void WriteRouter::Expire(uint64_t now_ms) {
+  std::erase_if(waiting_, [&](std::unique_ptr<Write>& write) {
+    if (write->deadline_ms > now_ms) return false;
+    waiting_bytes_ -= write->request.body().size();
+    Answer(*write, Failed(NoLeader()));
+    return true;
+  });
+  for (auto& [index, batch] : proposed_) {
+    for (auto& write : batch.writes) {
+      if (write->deadline_ms <= now_ms) Answer(*write, Failed(Unknown()));
+    }
+  }
+  std::erase_if(forwarded_, [&](auto& item) {
+    if (item.second.write->deadline_ms > now_ms) return false;
+    Answer(*item.second.write, Failed(Unknown()));
+    return true;
+  });
+}
+
+void WriteRouter::Stop() { Expire(UINT64_MAX); }
+
+}  // namespace holdfast::node

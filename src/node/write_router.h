@@ -1,0 +1,87 @@
+// Carries writes to the log: batches them into entries on the leader, passes them on elsewhere, and
+// keeps whoever waits until the outcome is known, certainly absent, or the deadline has passed.
+//
+// A write is in exactly one place:
+//   waiting    not proposed anywhere: may be proposed, forwarded, or refused without harm
+//   proposed   in our log at an index; decided when that index is committed:
+//              with our term -> applied, answered;  with another -> certainly not done, waits again
+//   forwarded  sent to a leader; decided by its answer. "Not proposed" waits again. A broken link
+//              leaves it unknown: sent again if it has an idempotency key, else the caller is told.
+// One thread, the loop.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "holdfast/log.pb.h"
+#include "src/base/bounds.h"
+#include "src/clock/clock.h"
+#include "src/node/dispatcher.h"
+#include "src/raft/replica.h"
+
+namespace holdfast::node {
+
+struct Write {
+  LogRequest request;
+  uint64_t deadline_ms = 0;    // Monotonic.
+  uint64_t not_before_ms = 0;  // After a refusal: when to try again.
+  bool forwarded_to_us = false;  // By a peer: answered, never passed on again.
+  Done done;                   // Null once answered.
+};
+
+class WriteRouter {
+ public:
+  // Sends a write to the leader under `id`; its result comes back through ForwardAnswered.
+  using Forward = std::function<void(NodeId leader, uint64_t id, const Write& write, uint64_t now_ms)>;
+
+  WriteRouter(raft::Replica& replica, NodeId self, const Clock& clock, Forward forward);
+
+  void Add(std::unique_ptr<Write> write);
+  // Call after every event and at least every few milliseconds: proposes, forwards, gives up.
+  // `next_timer_us`: when the state machine's earliest timer is due.
+  void Step(uint64_t now_ms, int64_t next_timer_us);
+  // The entry at `index` is committed: whoever waits for its requests, in order.
+  std::vector<Done> TakeWaiting(LogIndex index, Term term);
+  // A leader's answer to a forwarded write.
+  void ForwardAnswered(uint64_t id, Reply reply, uint64_t now_ms);
+  void LinkDown(NodeId to, uint64_t now_ms);
+  // The node stops: answers whoever waits.
+  void Stop();
+
+  size_t waiting() const { return waiting_.size(); }
+
+ private:
+  struct Batch {
+    Term term;
+    std::vector<std::unique_ptr<Write>> writes;
+  };
+  struct Forwarded {
+    NodeId to;
+    std::unique_ptr<Write> write;
+  };
+
+  void Propose(uint64_t now_ms, int64_t next_timer_us);
+  bool ProposeOne(uint64_t now_ms);
+  void ForwardAll(uint64_t now_ms);
+  void RefuseForeign();
+  void Expire(uint64_t now_ms);
+  void WaitAgain(std::unique_ptr<Write> write, uint64_t not_before_ms);
+
+  raft::Replica& replica_;
+  const NodeId self_;
+  const Clock& clock_;
+  Forward forward_;
+  std::deque<std::unique_ptr<Write>> waiting_;
+  size_t waiting_bytes_ = 0;
+  std::map<LogIndex, Batch> proposed_;
+  std::map<uint64_t, Forwarded> forwarded_;
+  NodeId forward_leader_;  // To whom forwarded_ went last.
+  uint64_t next_forward_ = 0;
+  uint64_t next_expiry_ms_ = 0;
+  int64_t last_stamp_us_ = 0;
+};
+
+}  // namespace holdfast::node

@@ -1,0 +1,184 @@
+#include "src/raft/guard.h"
+
+#include <algorithm>
+
+#include <spdlog/spdlog.h>
+
+#include "src/base/check.h"
+
+namespace holdfast::raft {
+
+Guard::Guard(std::unique_ptr<Engine> engine, NodeId self, Membership membership,
+             const wal::Log& log)
+    : engine_(std::move(engine)), self_(self), membership_(std::move(membership)), log_(log) {}
+
+Effects Guard::Start(uint64_t now_ms, const wal::HardState& state) {
+  hard_state_ = state;
+  seen_term_ = state.term;
+  durable_ = log_.last();
+  return Checked(engine_->Start(now_ms, state, log_));
+}
+
+Effects Guard::Receive(uint64_t now_ms, NodeId from, Message message) {
+  const bool member = std::find(membership_.voters.begin(), membership_.voters.end(), from) !=
+                      membership_.voters.end();
+  if (!member || from == self_) {
+    spdlog::warn("raft: dropped a message of node {}, which is no other member", from.value);
+    return {};
+  }
+  Effects effects;
+  if (auto* append = std::get_if<AppendEntries>(&message)) {
+    if (!Admit(from, *append, &effects)) return effects;
+    // Everything in this message is in our log once its effects are carried out, if its anchor is.
+    const bool anchored =
+        append->prev_index.value == 0 ||
+        (append->prev_term.value != 0 && log_.TermAt(append->prev_index) == append->prev_term);
+    const LogIndex end(append->prev_index.value + append->entries.size());
+    effects = engine_->Receive(now_ms, from, message);
+    NoteTerm();
+    if (anchored && append->term == engine_->term()) matched_ = std::max(matched_, end);
+    return Checked(std::move(effects));
+  }
+  if (const auto* result = std::get_if<AppendEntriesResult>(&message)) {
+    if (!Admit(from, *result)) return {};
+  }
+  return Checked(engine_->Receive(now_ms, from, message));
+}
+
+bool Guard::Admit(NodeId from, AppendEntries& message, Effects* answer) {
+  if (message.term < engine_->term()) {
+    // Rule 2. last_index 0 can never be read as progress.
+    answer->messages.push_back(
+        {from, AppendEntriesResult{engine_->term(), message.term, LogIndex(0), LogIndex(0)}, 0});
+    return false;
+  }
+  HOLDFAST_CHECK(!(message.term == engine_->term() && role() == Role::kLeader),
+                 "node " + from.ToString() + " also leads term " + message.term.ToString());
+  const LogIndex end(message.prev_index.value + message.entries.size());
+  message.leader_commit = std::min(message.leader_commit, end);  // Rule 3.
+  return true;
+}
+
+bool Guard::Admit(NodeId from, const AppendEntriesResult& message) {
+  if (message.term != engine_->term()) return true;  // Older: ignored. Newer: we step down.
+  if (message.request_term != message.term) return false;  // Rule 12.
+  if (role() != Role::kLeader) return false;
+  LogIndex& match = tally_[from];
+  if (message.rejected.value != 0) return message.rejected > match;  // Rule 11.
+  if (message.last_index > log_.last()) {
+    spdlog::error("raft: node {} acknowledges entry {}, our log ends at {}; dropped", from.value,
+                  message.last_index.value, log_.last().value);
+    return false;
+  }
+  match = std::max(match, message.last_index);
+  return true;
+}
+
+Effects Guard::Persisted(uint64_t now_ms, LogIndex index) {
+  HOLDFAST_CHECK(index > durable_ && index <= log_.last(),
+                 "entry " + index.ToString() + " is called durable after " + durable_.ToString());
+  durable_ = index;
+  return Checked(engine_->Persisted(now_ms, index));
+}
+
+Effects Guard::Tick(uint64_t now_ms) { return Checked(engine_->Tick(now_ms)); }
+
+bool Guard::Submit(uint64_t now_ms, std::vector<wal::Entry> entries, Effects* effects) {
+  if (!engine_->Submit(now_ms, std::move(entries), effects)) return false;
+  *effects = Checked(std::move(*effects));
+  return true;
+}
+
+bool Guard::Transfer(uint64_t now_ms, NodeId to, Effects* effects) {
+  if (!engine_->Transfer(now_ms, to, effects)) return false;
+  *effects = Checked(std::move(*effects));
+  return true;
+}
+
+Effects Guard::ConfigurationCommitted(uint64_t now_ms, LogIndex index) {
+  return Checked(engine_->ConfigurationCommitted(now_ms, index, membership_));
+}
+
+Effects Guard::Checked(Effects effects) {
+  if (effects.hard_state_changed) CheckHardState(effects.hard_state);
+  HOLDFAST_CHECK(engine_->term() == hard_state_.term, "the engine's term is not the saved one");
+  NoteTerm();
+  if (!effects.entries.empty()) {
+    HOLDFAST_CHECK(effects.first > committed_,
+                   "the engine wants to drop committed entry " + effects.first.ToString());
+    HOLDFAST_CHECK(effects.first <= log_.last().Next(), "the engine leaves a gap in the log");
+    durable_ = std::min(durable_, effects.first.Previous());
+  }
+  const bool leads = role() == Role::kLeader;
+  if (leads && !was_leader_) {
+    tally_.clear();
+    commit_at_election_ = engine_->commit();
+  }
+  was_leader_ = leads;
+  for (Outgoing& out : effects.messages) {
+    if (auto* result = std::get_if<AppendEntriesResult>(&out.message);
+        result != nullptr && result->rejected.value == 0) {
+      result->last_index = std::min({result->last_index, matched_, durable_});  // Rule 6.
+    } else if (const auto* append = std::get_if<AppendEntries>(&out.message)) {
+      HOLDFAST_CHECK(leads && append->term == engine_->term(),
+                     "AppendEntries from a server that does not lead its term");
+    }
+  }
+  HOLDFAST_CHECK(engine_->last_stored() == durable_,
+                 "the engine takes " + engine_->last_stored().ToString() + " as durable, not " +
+                     durable_.ToString());
+  AdvanceCommit();
+  return effects;
+}
+
+void Guard::NoteTerm() {
+  if (engine_->term() == seen_term_) return;
+  seen_term_ = engine_->term();
+  matched_ = LogIndex(0);
+  was_leader_ = false;  // A server that leads now has been elected anew.
+}
+
+void Guard::CheckHardState(const wal::HardState& next) {
+  HOLDFAST_CHECK(next.term >= hard_state_.term, "the term would go back");
+  HOLDFAST_CHECK(next.term > hard_state_.term || hard_state_.vote.value == 0 ||
+                     next.vote == hard_state_.vote,
+                 "a second vote in term " + next.term.ToString());
+  hard_state_ = next;
+}
+
+void Guard::AdvanceCommit() {
+  const LogIndex engine = engine_->commit();
+  if (engine <= committed_) return;
+  if (role() != Role::kLeader) {
+    // What was clamped on the way in cannot pass what was matched.
+    committed_ = std::max(committed_, std::min(engine, matched_));
+    return;
+  }
+  if (engine <= commit_at_election_ && membership_.voters.size() > 1) {
+    committed_ = engine;  // Learnt as a follower of the leader before.
+    return;
+  }
+  const LogIndex tally = MajorityIndex();
+  HOLDFAST_CHECK(engine <= tally, "the engine commits entry " + engine.ToString() +
+                                      ", but a majority is known to hold only " +
+                                      tally.ToString());
+  HOLDFAST_CHECK(membership_.voters.size() == 1 || log_.TermAt(engine) == engine_->term(),
+                 "the engine commits entry " + engine.ToString() + " of an older term");
+  committed_ = engine;
+}
+
+LogIndex Guard::MatchOf(NodeId peer) const {
+  if (role() != Role::kLeader) return LogIndex(0);
+  if (peer == self_) return durable_;
+  auto found = tally_.find(peer);
+  return found == tally_.end() ? LogIndex(0) : found->second;
+}
+
+LogIndex Guard::MajorityIndex() const {
+  std::vector<LogIndex> durable;
+  for (NodeId voter : membership_.voters) durable.push_back(MatchOf(voter));
+  std::sort(durable.begin(), durable.end(), std::greater<>());
+  return durable[membership_.Majority() - 1];
+}
+
+}  // namespace holdfast::raft

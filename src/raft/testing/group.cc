@@ -1,0 +1,267 @@
+#include "src/raft/testing/group.h"
+
+#include <cstdio>
+
+namespace holdfast::raft::sim {
+namespace {
+
+std::vector<const MemoryLog*> DisksOf(const auto& servers) {
+  std::vector<const MemoryLog*> disks;
+  for (const auto& server : servers) disks.push_back(&server->log);
+  return disks;
+}
+
+template <class Server>
+std::vector<std::unique_ptr<Server>> MakeServers(size_t count) {
+  std::vector<std::unique_ptr<Server>> servers;
+  for (uint64_t id = 1; id <= count; ++id) {
+    servers.push_back(std::make_unique<Server>());
+    servers.back()->id = NodeId(id);
+  }
+  return servers;
+}
+
+}  // namespace
+
+Group::Group(const GroupOptions& options)
+    : options_(options),
+      random_(options.seed),
+      network_(events_, random_, options.nodes,
+               [this](NodeId from, NodeId to, const Frame& frame) { Deliver(from, to, frame); }),
+      servers_(MakeServers<Server>(options.nodes)),
+      history_(DisksOf(servers_)) {
+  Membership membership;
+  for (auto& server : servers_) membership.voters.push_back(server->id);
+  for (auto& server : servers_) {
+    Replica::FoundLog(server->log, membership);
+    server->log.Write(1);
+    server->log.set_before_effect([this, raw = server.get()] { CountEffect(*raw); });
+    Restart(server->id);
+  }
+}
+
+NodeId Group::Leader() const {
+  NodeId leader;
+  for (const auto& server : servers_) {
+    if (!IsLeader(server->id)) continue;
+    if (leader.value == 0 || replica(server->id).term() > replica(leader).term()) {
+      leader = server->id;
+    }
+  }
+  return leader;
+}
+
+template <class Event>
+void Group::Run(Server& server, Event event) {
+  if (!server.replica) return;
+  try {
+    event();
+    Observe(server);
+    server.reads->Step(events_.now_ms());
+    StartWrite(server);
+    SetTimer(server);
+  } catch (const Dies&) {
+    Crash(server.id);
+  }
+}
+
+void Group::CountEffect(Server& server) {
+  if (server.effects_to_live > 0 && --server.effects_to_live == 0) throw Dies{};
+}
+
+void Group::Crash(NodeId node) {
+  Server& server = At(node);
+  if (!server.replica) return;
+  Trace("node " + node.ToString() + " crashes");
+  server.replica.reset();
+  server.reads.reset();
+  ++server.incarnation;
+  ++server.write_generation;
+  ++server.timer_generation;
+  server.effects_to_live = 0;
+  server.proposed.clear();
+  server.log.Crash(random_.Between(0, server.writing), random_.Between(0, 3));
+  server.writing = 0;
+  network_.BreakAllOf(node);
+}
+
+void Group::Restart(NodeId node) {
+  Server& server = At(node);
+  if (server.replica) return;
+  Trace("node " + node.ToString() + " starts");
+  EngineOptions options = options_.engine;
+  options.id = node;
+  options.seed = static_cast<uint32_t>(random_.Next());
+  server.committed = LogIndex(0);
+  server.led = Term(0);
+  server.timer_us = 0;
+  server.replica = std::make_unique<Replica>(
+      options, server.log, [this, &server](NodeId to, Message message) {
+        CountEffect(server);
+        network_.Send(server.id, to, std::move(message));
+      });
+  server.reads = std::make_unique<ReadIndex>(
+      *server.replica, node, [this, &server](const ReadIndex::Probe& probe) {
+        for (const auto& other : servers_) {
+          if (other->id != server.id) network_.Send(server.id, other->id, probe);
+        }
+      });
+  Run(server, [&] { server.replica->Start(events_.now_ms()); });
+}
+
+void Group::SetDisk(NodeId node, uint64_t min_us, uint64_t max_us) {
+  Server& server = At(node);
+  server.disk_min_us = min_us;
+  server.disk_max_us = max_us;
+  if (server.writing > 0) ScheduleWrite(server);
+}
+
+void Group::StartWrite(Server& server) {
+  if (server.writing > 0 || server.log.queued() == 0) return;
+  server.writing = random_.Between(1, server.log.queued());
+  ScheduleWrite(server);
+}
+
+void Group::ScheduleWrite(Server& server) {
+  const uint64_t generation = ++server.write_generation;
+  events_.After(random_.Between(server.disk_min_us, server.disk_max_us), [this, &server,
+                                                                         generation] {
+    if (generation != server.write_generation) return;
+    const wal::Ticket ticket = server.log.Write(server.writing);
+    server.writing = 0;
+    Run(server, [&] { server.replica->Durable(events_.now_ms(), ticket); });
+  });
+}
+
+void Group::HandOver(NodeId node) {
+  Server& server = At(node);
+  Run(server, [&] { server.replica->HandOver(events_.now_ms()); });
+}
+
+std::optional<Replica::Position> Group::Propose(NodeId node, std::string payload) {
+  Server& server = At(node);
+  std::optional<Replica::Position> position;
+  Run(server, [&] {
+    position = server.replica->Propose(events_.now_ms(), std::move(payload));
+    if (!position) return;
+    // What this server once proposed at or above has been overwritten.
+    std::deque<Replica::Position>& proposed = server.proposed;
+    while (!proposed.empty() && proposed.back().index >= position->index) proposed.pop_back();
+    proposed.push_back(*position);
+  });
+  return position;
+}
+
+void Group::RequestRead(NodeId node, ReadIndex::Done done) {
+  Server& server = At(node);
+  Run(server, [&] {
+    // Whatever any server shows as committed by now, a caller may have seen.
+    server.reads->Request([this, node, floor = history_.last(),
+                           done = std::move(done)](std::optional<LogIndex> index) mutable {
+      if (index) {
+        Require(*index >= floor, "a read asked of node " + node.ToString() + " is served at " +
+                                     index->ToString() + ", but " + floor.ToString() +
+                                     " was committed before it was asked");
+      }
+      ++(index ? reads_served_ : reads_refused_);
+      if (done) done(index);
+    });
+  });
+}
+
+void Group::Deliver(NodeId from, NodeId to, const Frame& frame) {
+  Server& server = At(to);
+  Run(server, [&] {
+    if (const auto* message = std::get_if<Message>(&frame)) {
+      server.replica->Receive(events_.now_ms(), from, *message);
+    } else if (const auto* probe = std::get_if<ReadIndex::Probe>(&frame)) {
+      network_.Send(to, from, ProbeResult{server.replica->term(), probe->sequence});
+    } else if (const auto* result = std::get_if<ProbeResult>(&frame)) {
+      server.reads->Answer(from, result->term, result->sequence);
+    }
+  });
+}
+
+void Group::Observe(Server& server) {
+  const Replica& replica = *server.replica;
+  const std::string name = "node " + server.id.ToString();
+  Require(server.log.hard_state().term == replica.term(), name + " has not saved its term");
+  if (replica.role() == Role::kLeader && server.led != replica.term()) {
+    server.led = replica.term();
+    Trace(name + " leads term " + server.led.ToString() + " from " + server.log.last().ToString());
+    history_.NoteLeader(server.id, server.led, server.log);
+  }
+  const LogIndex committed = replica.committed();
+  Require(committed >= server.committed, name + "'s committed index went back from " +
+                                             server.committed.ToString() + " to " +
+                                             committed.ToString());
+  if (committed > server.committed) {
+    history_.NoteCommitted(server.id, replica.term(), server.committed, committed, server.log);
+    server.committed = committed;
+  }
+  while (!server.proposed.empty() && server.proposed.front().index <= committed) {
+    const Replica::Position position = server.proposed.front();
+    server.proposed.pop_front();
+    if (server.log.TermAt(position.index) != position.term) continue;  // Certainly lost.
+    history_.NoteAcknowledged(position.index, position.term);
+    ++server.acknowledged;
+  }
+}
+
+void Group::SetTimer(Server& server) {
+  // A timer that lies in the past fires as soon as time has moved on.
+  const uint64_t due_us =
+      std::max(server.replica->timeout_ms() * 1000, (events_.now_ms() + 1) * 1000);
+  if (due_us == server.timer_us) return;
+  server.timer_us = due_us;
+  const uint64_t generation = ++server.timer_generation;
+  events_.At(due_us, [this, &server, generation] {
+    if (generation != server.timer_generation) return;
+    server.timer_us = 0;
+    Run(server, [&] { server.replica->Tick(events_.now_ms()); });
+  });
+}
+
+bool Group::RunUntil(uint64_t ms, const std::function<bool()>& condition) {
+  const uint64_t end = events_.now_us() + ms * 1000;
+  while (!condition()) {
+    if (events_.now_us() >= end) return false;
+    RunFor(1);
+  }
+  return true;
+}
+
+bool Group::Converged() const {
+  const NodeId leader = Leader();
+  if (leader.value == 0) return false;
+  for (const auto& server : servers_) {
+    if (!server->replica || server->replica->term() != replica(leader).term()) return false;
+    if (server->committed != log(leader).last()) return false;
+  }
+  return true;
+}
+
+std::string Group::Describe() const {
+  std::string text;
+  for (const auto& server : servers_) {
+    text += "\n  node " + server->id.ToString() + ": ";
+    if (!server->replica) {
+      text += "down";
+      continue;
+    }
+    static constexpr const char* kRoles[] = {"follower", "candidate", "leader"};
+    text += std::string(kRoles[static_cast<int>(server->replica->role())]) + " of term " +
+            server->replica->term().ToString() + ", last " + server->log.last().ToString() +
+            ", durable " + server->log.durable_last().ToString() + ", committed " +
+            server->replica->committed().ToString() + ", follows " +
+            server->replica->leader().ToString();
+  }
+  return text;
+}
+
+void Group::Trace(const std::string& what) const {
+  if (!options_.trace) return;
+  std::printf("%12.3f ms  %s\n", static_cast<double>(events_.now_us()) / 1000, what.c_str());
+}
+
+}  // namespace holdfast::raft::sim

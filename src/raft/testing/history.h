@@ -1,0 +1,51 @@
+// What must hold of a group as a whole, whatever happens to its servers (Raft, figure 3, and what
+// clients rely on). Every check throws Violation.
+#pragma once
+
+#include <map>
+#include <stdexcept>
+#include <vector>
+
+#include "src/raft/message.h"
+#include "src/raft/testing/memory_log.h"
+
+namespace holdfast::raft::sim {
+
+struct Violation : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+void Require(bool condition, const std::string& what);
+
+class History {
+ public:
+  // The disks of all servers, which must outlive this.
+  explicit History(std::vector<const MemoryLog*> disks) : disks_(std::move(disks)) {}
+
+  // Election safety and leader completeness.
+  void NoteLeader(NodeId node, Term term, const wal::Log& log);
+  // `node`, in `term`, takes the entries of its log up to `to` as committed, after `from`.
+  void NoteCommitted(NodeId node, Term term, LogIndex from, LogIndex to, const wal::Log& log);
+  // A client has been told that its write is the entry at `index`.
+  void NoteAcknowledged(LogIndex index, Term entry_term);
+
+  // The highest index that any server ever took as committed.
+  LogIndex last() const { return LogIndex(entries_.size()); }
+  uint64_t acknowledged() const { return acknowledged_; }
+  size_t terms_led() const { return leaders_.size(); }
+  // Every server's log holds the whole history; for the end of a run.
+  void CheckNothingLost() const;
+
+ private:
+  struct Committed {
+    wal::Entry entry;
+    Term in_term;  // Of the server that first took it as committed.
+  };
+  size_t DurableCopies(LogIndex index, Term term) const;
+
+  const std::vector<const MemoryLog*> disks_;
+  std::map<Term, NodeId> leaders_;
+  std::vector<Committed> entries_;
+  uint64_t acknowledged_ = 0;
+};
+
+}  // namespace holdfast::raft::sim

@@ -1,0 +1,202 @@
+#include "src/server/server.h"
+
+#include <charconv>
+#include <random>
+
+#include <spdlog/spdlog.h>
+
+#include "src/api/grpc/server.h"
+#include "src/api/http/server.h"
+#include "src/base/file_system.h"
+#include "src/base/version.h"
+#include "src/clock/clock.h"
+#include "src/node/cluster_service.h"
+#include "src/node/grpc_peer_link.h"
+#include "src/state_machine/registry.h"
+#include "src/store/rocksdb/rocksdb_base.h"
+#include "src/wal/segment_log.h"
+
+namespace holdfast {
+namespace {
+
+constexpr uint64_t kHandOverMsMax = 1'000;
+
+// A cluster of one has nobody to talk to.
+class NoPeers : public node::PeerLink {
+ public:
+  void Send(NodeId, PeerFrame) override {}
+};
+
+uint64_t RandomNumber() {
+  std::random_device device;
+  return static_cast<uint64_t>(device()) << 32 | device();
+}
+
+}  // namespace
+
+Result<Address> ParseAddress(const std::string& text) {
+  const size_t colon = text.rfind(':');
+  Address address;
+  if (colon != std::string::npos && colon > 0) {
+    address.host = text.substr(0, colon);
+    const char* end = text.data() + text.size();
+    const auto [at, error] = std::from_chars(text.data() + colon + 1, end, address.port);
+    if (error == std::errc() && at == end) return address;
+  }
+  return Fail(InvalidArgument("", "'" + text + "' is not host:port"));
+}
+
+// Declared in the order in which things are built; Stop takes them down in the opposite one.
+struct Server::Parts {
+  ServerConfig config;
+  SystemClock clock;
+  PosixFileSystem files;
+  ThreadExecutor loop{"hf-loop"};
+  ThreadExecutor apply{"hf-apply"};
+  ThreadExecutor reads{"hf-reads"};
+  ThreadExecutor background{"hf-background"};
+  std::optional<node::Founding> founding;
+  std::unique_ptr<store::Store> store;
+  std::unique_ptr<state_machine::Registry> registry;
+  std::unique_ptr<state_machine::Machine> machine;
+  // The log's writer reports to the node, which is built after the log.
+  std::atomic<node::Node*> log_listener{nullptr};
+  std::unique_ptr<wal::SegmentLog> log;
+  std::unique_ptr<node::Node> node;
+  NoPeers no_peers;
+  std::unique_ptr<node::GrpcPeerLink> link;
+  std::unique_ptr<api::http::Handler> http_handler;
+  std::unique_ptr<api::http::Server> http;
+  std::unique_ptr<api::grpc::Server> grpc;
+  bool stopped = false;
+
+  Result<void> Open();
+  Result<void> Serve();
+  void Stop(std::chrono::milliseconds grace);
+};
+
+Result<std::unique_ptr<Server>> Server::Start(ServerConfig config) {
+  auto parts = std::make_unique<Parts>();
+  parts->config = std::move(config);
+  std::unique_ptr<Server> server(new Server(std::move(parts)));
+  if (auto opened = server->parts_->Open(); !opened) return Fail(opened.error());
+  if (auto serving = server->parts_->Serve(); !serving) return Fail(serving.error());
+  return server;
+}
+
+Result<void> Server::Parts::Open() {
+  std::vector<NodeId> members;
+  for (const auto& [id, address] : config.members) members.push_back(id);
+  if (members.empty()) members.push_back(config.id);
+  if (members.size() > bounds::kNodesMax) {
+    return Fail(InvalidArgument("members", "a cluster has at most " +
+                                               std::to_string(bounds::kNodesMax) + " nodes"));
+  }
+  if (std::find(members.begin(), members.end(), config.id) == members.end()) {
+    return Fail(InvalidArgument("members", "node " + config.id.ToString() +
+                                               " is not one of the cluster's members"));
+  }
+  auto opened = node::Founding::Open(files, config.data, config.id, members, RandomNumber());
+  if (!opened) return Fail(opened.error());
+  founding.emplace(std::move(*opened));
+
+  auto segment_log = wal::SegmentLog::Open(files, config.data + "/log", {}, [this](wal::Ticket t) {
+    if (node::Node* listener = log_listener.load(std::memory_order_acquire)) {
+      listener->LogDurable(t);
+    }
+  });
+  if (!segment_log) return Fail(segment_log.error());
+  log = std::move(*segment_log);
+  if (founding->founded() && log->last().value == 0) {
+    return Fail(Error{ErrorCode::kInternal,
+                      "the folder " + config.data + " belongs to a founded cluster, but its log is "
+                      "empty", "",
+                      "Restore the folder as a whole. Do not start it with an empty log: it would "
+                      "forget what it promised.", 0});
+  }
+
+  auto base = store::RocksDbBase::Open(config.data + "/store");
+  if (!base) return Fail(base.error());
+  store::Options store_options;
+  store_options.checkpoint_rows = config.checkpoint_rows;
+  store = std::make_unique<store::Store>(std::move(*base), store_options);
+  registry = std::make_unique<state_machine::Registry>(*store);
+  RegisterServices(*registry);
+  node::RegisterClusterService(*registry, [this] { return node->status(); });
+  registry->Finish();
+  machine = std::make_unique<state_machine::Machine>(*store, *registry);
+
+  node::NodeOptions options;
+  options.members = members;
+  options.raft.id = config.id;
+  options.raft.election_timeout_ms = config.election_timeout_ms;
+  options.raft.heartbeat_ms = config.heartbeat_ms;
+  options.raft.seed = static_cast<uint32_t>(RandomNumber());
+  node = std::make_unique<node::Node>(
+      options,
+      node::Node::Parts{clock, *machine, *store, *log, *founding, loop, apply, reads, background},
+      [this](const std::string& why) { config.fatal(why); });
+  log_listener.store(node.get(), std::memory_order_release);
+  return {};
+}
+
+Result<void> Server::Parts::Serve() {
+  if (config.members.size() > 1) {
+    node::GrpcPeerLink::Options options;
+    options.self = config.id;
+    options.listen = config.members.at(config.id).ToString();
+    for (const auto& [id, address] : config.members) {
+      if (id != config.id) options.peers[id] = address.ToString();
+    }
+    // The node may be called back as soon as the link is up, so it learns of the link first.
+    auto started = node::GrpcPeerLink::Start(std::move(options), *node, loop);
+    if (!started) return Fail(started.error());
+    link = std::move(*started);
+    node->Start(*link);
+  } else {
+    node->Start(no_peers);
+  }
+  api::grpc::ServerOptions grpc_options;
+  grpc_options.address = config.grpc.host;
+  grpc_options.port = config.grpc.port;
+  auto grpc_server = api::grpc::Server::Start(grpc_options, *registry, *node);
+  if (!grpc_server) return Fail(grpc_server.error());
+  grpc = std::move(*grpc_server);
+  grpc->SetServing(true);
+
+  http_handler = std::make_unique<api::http::Handler>(*registry, *node, kVersion);
+  api::http::ServerOptions http_options;
+  http_options.address = config.http.host;
+  http_options.port = config.http.port;
+  auto http_server = api::http::Server::Start(http_options, *http_handler);
+  if (!http_server) return Fail(http_server.error());
+  http = std::move(*http_server);
+  return {};
+}
+
+void Server::Parts::Stop(std::chrono::milliseconds grace) {
+  if (stopped) return;
+  stopped = true;
+  if (grpc) grpc->SetServing(false);
+  if (node && grace.count() > 0) node->HandOver(kHandOverMsMax);
+  if (http) http->Stop(grace);
+  if (grpc) grpc->Stop(grace);
+  if (node) node->Stop();
+  if (link) link->Stop();
+  log_listener.store(nullptr, std::memory_order_release);
+  log.reset();  // Writes what is queued; its last reports go nowhere.
+  loop.Stop();
+  apply.Stop();
+  reads.Stop();
+  background.Stop();
+}
+
+Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Server::~Server() { parts_->Stop(std::chrono::milliseconds(0)); }
+
+uint16_t Server::http_port() const { return parts_->http->port(); }
+uint16_t Server::grpc_port() const { return parts_->grpc->port(); }
+node::NodeStatus Server::status() const { return parts_->node->status(); }
+void Server::Stop(std::chrono::milliseconds grace) { parts_->Stop(grace); }
+
+}  // namespace holdfast

@@ -1,0 +1,223 @@
+#include "src/state_machine/machine.h"
+
+#include <google/protobuf/arena.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <xxhash.h>
+
+#include "holdfast/log.pb.h"
+#include "src/base/bounds.h"
+#include "src/state_machine/timers.h"
+#include "src/store/table.h"
+
+namespace holdfast::state_machine {
+namespace {
+
+constexpr uint8_t kMachine = 0;  // The machine's own number among the services.
+constexpr uint64_t kOnlyRow = 0;
+
+// Maps have no order of their own; whatever becomes state or is compared must have one.
+std::string Canonical(const Message& message) {
+  std::string bytes;
+  {
+    google::protobuf::io::StringOutputStream stream(&bytes);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    message.SerializeToCodedStream(&coded);
+  }  // Leaving the scope trims `bytes` to what was written.
+  return bytes;
+}
+
+// (method, principal, key) in one string; lengths first, so that no two triples share one.
+std::string IdempotencyRowKey(const LogRequest& request) {
+  std::string key;
+  key.push_back(static_cast<char>(request.service()));
+  key.push_back(static_cast<char>(request.method()));
+  key.push_back(static_cast<char>(request.principal().size()));
+  key += request.principal();
+  key += request.idempotency_key();
+  return key;
+}
+
+}  // namespace
+
+void WriteContext::SetTimer(LogTime due, std::string_view key) { timers_.Set(due, service_, key); }
+void WriteContext::CancelTimer(LogTime due, std::string_view key) {
+  timers_.Cancel(due, service_, key);
+}
+
+struct Machine::Tables {
+  // Where the machine stands. In the same run as the rows it speaks of.
+  struct PositionRow {
+    uint64_t applied = 0;
+    int64_t now_us = 0;
+    uint64_t digest = 0;
+    auto Fields() { return std::tie(applied, now_us, digest); }
+    auto Fields() const { return std::tie(applied, now_us, digest); }
+  };
+  // The first definitive outcome under an idempotency key.
+  struct IdempotencyRow {
+    uint64_t fingerprint_high = 0;  // XXH3-128 of the canonical request.
+    uint64_t fingerprint_low = 0;
+    std::string reply;
+    auto Fields() { return std::tie(fingerprint_high, fingerprint_low, reply); }
+    auto Fields() const { return std::tie(fingerprint_high, fingerprint_low, reply); }
+  };
+
+  explicit Tables(store::Store& store)
+      : position(store, {kMachine, 1}, "position"),
+        idempotency(store, {kMachine, 2}, "idempotency"),
+        timers(store) {}
+
+  store::HashTable<uint64_t, PositionRow> position;
+  store::HashTable<std::string, IdempotencyRow> idempotency;
+  Timers timers;
+};
+
+Machine::Machine(store::Store& store, Registry& registry)
+    : store_(store), registry_(registry), tables_(std::make_unique<Tables>(store)) {
+  absl::MutexLock lock(&store_.mutex());
+  if (const auto* row = tables_->position.Find(kOnlyRow)) {
+    position_ = Position{LogIndex(row->applied), LogTime{row->now_us}, row->digest};
+  }
+  applied_.store(position_.applied.value, std::memory_order_release);
+  tables_->timers.Load();
+}
+
+Machine::~Machine() = default;
+
+void Machine::Apply(LogIndex index, std::string_view entry, std::vector<Outcome>* outcomes) {
+  outcomes->clear();
+  google::protobuf::Arena arena;
+  auto* parsed = google::protobuf::Arena::CreateMessage<LogEntry>(&arena);
+  HOLDFAST_CHECK(parsed->ParseFromArray(entry.data(), static_cast<int>(entry.size())),
+                 "log entry " + index.ToString() + " does not parse");
+  absl::MutexLock lock(&store_.mutex());
+  HOLDFAST_CHECK(index == position_.applied.Next(),
+                 "entry " + index.ToString() + " after " + position_.applied.ToString());
+  if (!entry.empty()) {
+    // A new leader's clock may lag the old one's; time inside the log still only grows.
+    position_.now = LogTime{std::max(parsed->time_us(), position_.now.us + 1)};
+    FireTimers(index);
+    outcomes->reserve(static_cast<size_t>(parsed->requests_size()));
+    for (const LogRequest& request : parsed->requests()) {
+      outcomes->push_back(ApplyRequest(request, index));
+    }
+  }
+  position_.applied = index;
+  const uint64_t changes = store_.EndEntry();
+  const uint64_t chain[] = {position_.digest, index.value, changes};
+  position_.digest = XXH3_64bits(chain, sizeof(chain));
+  tables_->position.Put(kOnlyRow, {index.value, position_.now.us, position_.digest});
+  store_.EndEntry();
+#ifdef HOLDFAST_CHECK_EVERY_ENTRY
+  CheckInvariants();
+#endif
+  applied_.store(index.value, std::memory_order_release);
+}
+
+void Machine::FireTimers(LogIndex index) {
+  for (const Timers::Timer& timer : tables_->timers.TakeDue(position_.now)) {
+    if (timer.service == kMachine) {
+      tables_->idempotency.Erase(timer.key);
+      continue;
+    }
+    Service* service = registry_.FindService(timer.service);
+    HOLDFAST_CHECK(service != nullptr,
+                   "a timer of service " + std::to_string(timer.service) +
+                       ", which this build does not have: was the node downgraded?");
+    WriteContext context(store_, tables_->timers, timer.service, index, position_.now);
+    service->OnTimer(context, timer.key);
+  }
+}
+
+Outcome Machine::ApplyRequest(const LogRequest& request, LogIndex index) {
+  const Method* method = registry_.Find(static_cast<uint8_t>(request.service()),
+                                        static_cast<uint8_t>(request.method()));
+  // Nodes that know the method would do what this one cannot: going on would be divergence.
+  HOLDFAST_CHECK(method != nullptr && method->kind() == WRITE,
+                 "entry " + index.ToString() + " has a write of service " +
+                     std::to_string(request.service()) + ", method " +
+                     std::to_string(request.method()) +
+                     ", which this build does not have: was the node downgraded?");
+  google::protobuf::Arena arena;
+  Message* body = method->request->New(&arena);
+  if (!body->ParseFromString(request.body())) {
+    return {Fail(InvalidArgument("", "the request does not parse as " +
+                                         method->request->GetTypeName())),
+            false};
+  }
+  if (Result<void> valid = method->validate(*body); !valid) return {Fail(valid.error()), false};
+
+  Tables::IdempotencyRow row;
+  std::string row_key;
+  if (!request.idempotency_key().empty()) {
+    row_key = IdempotencyRowKey(request);
+    const std::string canonical = Canonical(*body);
+    const XXH128_hash_t hash = XXH3_128bits(canonical.data(), canonical.size());
+    row.fingerprint_high = hash.high64;
+    row.fingerprint_low = hash.low64;
+    if (const auto* first = tables_->idempotency.Find(row_key)) {
+      if (first->fingerprint_high == hash.high64 && first->fingerprint_low == hash.low64) {
+        return {first->reply, true};
+      }
+      return {Fail(Error{ErrorCode::kIdempotencyKeyReused,
+                         "this idempotency key was used with another request", "idempotency-key",
+                         "Send a new key with a new request; repeat a request unchanged.", 0}),
+              false};
+    }
+  }
+
+  const store::Savepoint mark = store_.Mark();
+  WriteContext context(store_, tables_->timers, method->service_id, index, position_.now);
+  Message* reply = method->reply->New(&arena);
+  if (Result<void> done = method->write(*body, context, reply); !done) {
+    store_.RollbackTo(mark);
+    return {Fail(done.error()), false};
+  }
+  std::string bytes = Canonical(*reply);
+  if (!row_key.empty()) {
+    row.reply = bytes;
+    const LogTime expiry{position_.now.us + bounds::kIdempotencyRetentionUs};
+    tables_->timers.Set(expiry, kMachine, row_key);
+    tables_->idempotency.Put(row_key, std::move(row));
+  }
+  return {std::move(bytes), false};
+}
+
+void Machine::CheckInvariants() const {
+  for (const auto& [id, service] : registry_.services()) {
+    const std::optional<std::string> broken = service->CheckInvariants();
+    HOLDFAST_CHECK(!broken.has_value(), "service " + std::to_string(id) + " after entry " +
+                                            position_.applied.ToString() + ": " +
+                                            broken.value_or(""));
+  }
+}
+
+std::optional<LogTime> Machine::NextTimer() const {
+  const int64_t next = tables_->timers.next_us();
+  if (next == Timers::kNever) return std::nullopt;
+  return LogTime{next};
+}
+
+Result<std::string> Machine::Read(const Method& method, const Message& request,
+                                  Position* at) const {
+  google::protobuf::Arena arena;
+  Message* reply = method.reply->New(&arena);
+  {
+    absl::ReaderMutexLock lock(&store_.mutex());
+    *at = position_;
+    const ReadContext context{position_.applied, position_.now};
+    if (Result<void> done = method.read(request, context, reply); !done) {
+      return Fail(done.error());
+    }
+  }
+  return Canonical(*reply);
+}
+
+Position Machine::position() const {
+  absl::ReaderMutexLock lock(&store_.mutex());
+  return position_;
+}
+
+}  // namespace holdfast::state_machine

@@ -1,0 +1,77 @@
+// The state machine: log entries in, replies out.
+//
+// Apply takes an entry, fires the timers that are due, and runs each request in a transaction of
+// its own: it looks up the idempotency key, calls the service, keeps the effects of a success and
+// drops those of an error, and stores the definitive outcome under the key. The applied index is a
+// row of the same store, so whatever a checkpoint holds, it holds together with the index, and no
+// entry is ever applied twice or half.
+//
+// Invariants: applied() grows by one per Apply; now() strictly increases; equal entries give equal
+// replies and an equal digest on every node.
+#pragma once
+
+#include <atomic>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "src/state_machine/registry.h"
+#include "src/state_machine/service.h"
+
+namespace holdfast {
+class LogRequest;  // log.proto
+}
+
+namespace holdfast::state_machine {
+
+// How one request ended.
+struct Outcome {
+  Result<std::string> reply;  // The reply's bytes, or why it was refused.
+  bool replayed = false;      // From an idempotency key: byte for byte what the first one got.
+};
+
+// Where the machine stands; equal for equal logs.
+struct Position {
+  LogIndex applied;
+  LogTime now;
+  uint64_t digest = 0;  // Chain over every change of every entry.
+};
+
+class Machine {
+ public:
+  // The registry must be complete (Finish) and outlive the machine. Continues from what the store
+  // holds.
+  Machine(store::Store& store, Registry& registry);
+  ~Machine();
+
+  // --- Apply thread
+  // Applies entry `index` (applied + 1); `entry` is a serialised LogEntry, or empty for an entry of
+  // consensus itself (barrier, configuration), which only advances the index. `outcomes` gets one
+  // element per request, in order. Takes the store's lock. Bytes that do not parse stop the node:
+  // they were agreed on, so every node would disagree with itself.
+  void Apply(LogIndex index, std::string_view entry, std::vector<Outcome>* outcomes);
+  // The earliest time for which a timer waits. The leader proposes a tick once it has passed.
+  std::optional<LogTime> NextTimer() const;
+
+  // --- Any thread
+  // Runs a READ on the state between two entries and says which (takes the shared lock).
+  Result<std::string> Read(const Method& method, const Message& request, Position* at) const;
+  Position position() const;  // Takes the shared lock.
+  // Without a lock; may be behind position() by the entry being applied, never ahead.
+  LogIndex applied() const { return LogIndex(applied_.load(std::memory_order_acquire)); }
+
+ private:
+  struct Tables;
+  void FireTimers(LogIndex index);
+  Outcome ApplyRequest(const LogRequest& request, LogIndex index);
+  void CheckInvariants() const;
+
+  store::Store& store_;
+  Registry& registry_;
+  std::unique_ptr<Tables> tables_;
+  Position position_;
+  std::atomic<uint64_t> applied_{0};
+};
+
+}  // namespace holdfast::state_machine

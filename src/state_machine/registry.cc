@@ -1,0 +1,212 @@
+#include "src/state_machine/registry.h"
+
+#include <map>
+
+namespace holdfast::state_machine {
+namespace {
+
+using google::protobuf::Descriptor;
+using google::protobuf::DescriptorPool;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Reflection;
+
+uint16_t NumberOf(uint8_t service, uint8_t method) {
+  return static_cast<uint16_t>(service << 8 | method);
+}
+
+// The rules of one message type. Types may refer to themselves, so they are shared and built once.
+struct TypeRules {
+  struct FieldRule {
+    const FieldDescriptor* field;
+    FieldOptions options;
+    std::shared_ptr<TypeRules> nested;  // Of a message field.
+  };
+  std::vector<FieldRule> fields;  // Only fields with something to check.
+};
+
+using TypeRulesMap = std::map<const Descriptor*, std::shared_ptr<TypeRules>>;
+
+std::shared_ptr<TypeRules> RulesOf(const Descriptor& type, TypeRulesMap& known) {
+  if (auto found = known.find(&type); found != known.end()) return found->second;
+  auto rules = std::make_shared<TypeRules>();
+  known[&type] = rules;
+  for (int i = 0; i < type.field_count(); ++i) {
+    const FieldDescriptor* field = type.field(i);
+    TypeRules::FieldRule rule{field, field->options().GetExtension(::holdfast::field), nullptr};
+    if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE && !field->is_map()) {
+      auto nested = RulesOf(*field->message_type(), known);
+      // A type that is still being built counts as having rules: it refers to itself.
+      if (!nested->fields.empty() || nested.use_count() > 2) rule.nested = std::move(nested);
+    }
+    const FieldOptions& options = rule.options;
+    if (options.required() || options.max_size() > 0 || options.positive() || rule.nested) {
+      rules->fields.push_back(std::move(rule));
+    }
+  }
+  return rules;
+}
+
+Result<void> CheckType(const TypeRules& rules, const Message& message, const std::string& path);
+
+Result<void> CheckNumber(int64_t value, const FieldOptions& options, const std::string& path) {
+  if (options.positive() && value < 1) {
+    return Fail(InvalidArgument(path, "must be at least 1, is " + std::to_string(value)));
+  }
+  if (options.required() && value == 0) return Fail(InvalidArgument(path, "is required"));
+  return {};
+}
+
+Result<void> CheckField(const TypeRules::FieldRule& rule, const Message& message,
+                        const std::string& path) {
+  const Reflection& reflection = *message.GetReflection();
+  const FieldDescriptor* field = rule.field;
+  const FieldOptions& options = rule.options;
+  if (field->is_repeated()) {
+    const int size = reflection.FieldSize(message, field);
+    if (options.required() && size == 0) {
+      return Fail(InvalidArgument(path, "must have at least one element"));
+    }
+    if (options.max_size() > 0 && size > static_cast<int>(options.max_size())) {
+      return Fail(InvalidArgument(path, "has " + std::to_string(size) + " elements, at most " +
+                                            std::to_string(options.max_size()) + " are allowed"));
+    }
+    if (!rule.nested) return {};
+    for (int i = 0; i < size; ++i) {
+      const Message& element = reflection.GetRepeatedMessage(message, field, i);
+      // The path is built only for an element that fails.
+      if (CheckType(*rule.nested, element, "")) continue;
+      return CheckType(*rule.nested, element, path + "[" + std::to_string(i) + "].");
+    }
+    return {};
+  }
+  switch (field->cpp_type()) {
+    case FieldDescriptor::CPPTYPE_STRING: {
+      std::string scratch;
+      const std::string& value = reflection.GetStringReference(message, field, &scratch);
+      if (options.required() && value.empty()) return Fail(InvalidArgument(path, "is required"));
+      if (options.max_size() > 0 && value.size() > options.max_size()) {
+        return Fail(InvalidArgument(path, "is " + std::to_string(value.size()) +
+                                              " bytes, at most " +
+                                              std::to_string(options.max_size()) +
+                                              " are allowed"));
+      }
+      return {};
+    }
+    case FieldDescriptor::CPPTYPE_INT64:
+      return CheckNumber(reflection.GetInt64(message, field), options, path);
+    case FieldDescriptor::CPPTYPE_INT32:
+      return CheckNumber(reflection.GetInt32(message, field), options, path);
+    case FieldDescriptor::CPPTYPE_UINT32:
+      return CheckNumber(reflection.GetUInt32(message, field), options, path);
+    case FieldDescriptor::CPPTYPE_ENUM:
+      return CheckNumber(reflection.GetEnumValue(message, field), options, path);
+    case FieldDescriptor::CPPTYPE_MESSAGE:
+      if (!reflection.HasField(message, field)) {
+        if (options.required()) return Fail(InvalidArgument(path, "is required"));
+        return {};
+      }
+      if (!rule.nested) return {};
+      return CheckType(*rule.nested, reflection.GetMessage(message, field), path + ".");
+    default:
+      return {};
+  }
+}
+
+Result<void> CheckType(const TypeRules& rules, const Message& message, const std::string& path) {
+  for (const TypeRules::FieldRule& rule : rules.fields) {
+    if (Result<void> checked = CheckField(rule, message, path + rule.field->name()); !checked) {
+      return checked;
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::function<Result<void>(const Message&)> CompileValidator(const Descriptor& type) {
+  TypeRulesMap known;
+  auto rules = RulesOf(type, known);
+  return [rules](const Message& message) { return CheckType(*rules, message, ""); };
+}
+
+uint8_t Registry::AddService(std::string_view full_name, std::unique_ptr<Service> service) {
+  const std::string name(full_name);
+  const auto* descriptor = DescriptorPool::generated_pool()->FindServiceByName(name);
+  HOLDFAST_CHECK(descriptor != nullptr, "no .proto of this build declares service " + name);
+  const ServiceOptions& options = descriptor->options().GetExtension(::holdfast::service);
+  HOLDFAST_CHECK(options.id() >= 1 && options.id() <= 255,
+                 "service " + name + " has no id from 1 to 255 in its options");
+  const auto id = static_cast<uint8_t>(options.id());
+  HOLDFAST_CHECK(FindService(id) == nullptr,
+                 "service id " + std::to_string(id) + " of " + name + " is taken");
+  services_.emplace_back(id, std::move(service));
+  descriptors_.push_back(descriptor);
+  return id;
+}
+
+Method& Registry::AddMethod(uint8_t service, std::string_view name, Kind kind,
+                            const Message& request, const Message& reply) {
+  const google::protobuf::ServiceDescriptor* owner = nullptr;
+  for (size_t i = 0; i < services_.size(); ++i) {
+    if (services_[i].first == service) owner = descriptors_[i];
+  }
+  HOLDFAST_CHECK(owner != nullptr, "method of an unknown service");
+  const std::string full = owner->full_name() + "." + std::string(name);
+  const auto* descriptor = owner->FindMethodByName(std::string(name));
+  HOLDFAST_CHECK(descriptor != nullptr, full + " is not declared in its .proto");
+  auto method = std::make_unique<Method>();
+  method->descriptor = descriptor;
+  method->options = descriptor->options().GetExtension(::holdfast::method);
+  HOLDFAST_CHECK(method->options.kind() == kind, full + " is declared with another kind");
+  HOLDFAST_CHECK(method->options.id() >= 1 && method->options.id() <= 255,
+                 full + " has no id from 1 to 255");
+  HOLDFAST_CHECK(descriptor->input_type() == request.GetDescriptor(),
+                 full + " is bound with another request type");
+  HOLDFAST_CHECK(descriptor->output_type() == reply.GetDescriptor(),
+                 full + " is bound with another reply type");
+  method->service_id = service;
+  method->method_id = static_cast<uint8_t>(method->options.id());
+  method->service_name = owner->options().GetExtension(::holdfast::service).name();
+  method->full_name = "/" + owner->full_name() + "/" + std::string(name);
+  method->request = &request;
+  method->reply = &reply;
+  const bool new_number =
+      by_number_.emplace(NumberOf(service, method->method_id), method.get()).second;
+  HOLDFAST_CHECK(new_number, "the id of " + full + " is taken");
+  HOLDFAST_CHECK(by_name_.emplace(method->full_name, method.get()).second,
+                 full + " is bound twice");
+  methods_.push_back(std::move(method));
+  return *methods_.back();
+}
+
+void Registry::Finish() {
+  for (const auto* descriptor : descriptors_) {
+    for (int i = 0; i < descriptor->method_count(); ++i) {
+      const std::string name =
+          "/" + descriptor->full_name() + "/" + descriptor->method(i)->name();
+      HOLDFAST_CHECK(by_name_.contains(name), name + " is declared but bound to no function");
+    }
+  }
+  std::sort(methods_.begin(), methods_.end(), [](const auto& a, const auto& b) {
+    return NumberOf(a->service_id, a->method_id) < NumberOf(b->service_id, b->method_id);
+  });
+}
+
+const Method* Registry::Find(std::string_view full_name) const {
+  auto found = by_name_.find(std::string(full_name));
+  return found == by_name_.end() ? nullptr : found->second;
+}
+
+const Method* Registry::Find(uint8_t service, uint8_t method) const {
+  auto found = by_number_.find(NumberOf(service, method));
+  return found == by_number_.end() ? nullptr : found->second;
+}
+
+Service* Registry::FindService(uint8_t id) const {
+  for (const auto& [number, service] : services_) {
+    if (number == id) return service.get();
+  }
+  return nullptr;
+}
+
+}  // namespace holdfast::state_machine

@@ -1,0 +1,67 @@
+// What a service is: tables, methods, timers. It is a plain deterministic object that knows no
+// Raft, gRPC, HTTP or RocksDB.
+//
+// Determinism: a write sees its request, its context and the store, nothing else. No clock, no
+// randomness, no threads, no iteration over unordered containers, no floating point. Every node
+// runs the same writes in the same order and must end with the same bytes.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "src/base/error.h"
+#include "src/base/ids.h"
+#include "src/store/store.h"
+
+namespace holdfast::state_machine {
+
+class Timers;
+
+// What a read knows: the state it sees is the one after entry `index`, stamped `now`.
+struct ReadContext {
+  LogIndex index;
+  LogTime now;
+};
+
+// What a write knows. Valid during the call only.
+class WriteContext {
+ public:
+  WriteContext(store::Store& store, Timers& timers, uint8_t service, LogIndex index, LogTime now)
+      : store_(store), timers_(timers), service_(service), index_(index), now_(now) {}
+
+  LogIndex index() const { return index_; }
+  // The entry's timestamp: strictly greater than the previous entry's.
+  LogTime now() const { return now_; }
+
+  // For a write that drops part of its effects and keeps others (a transaction whose third leg
+  // fails keeps only the burnt id). A handler that returns an Error needs none of this: everything
+  // it did is dropped.
+  store::Savepoint Mark() const { return store_.Mark(); }
+  void RollbackTo(store::Savepoint mark) { store_.RollbackTo(mark); }
+
+  // Calls the service's OnTimer with `key` in the first entry stamped at or after `due`. Setting the
+  // same (due, key) twice is one timer. Correctness must not hang on the moment it fires: compare
+  // with now() wherever an expiry matters, and use the timer to clean up and to release.
+  void SetTimer(LogTime due, std::string_view key);
+  void CancelTimer(LogTime due, std::string_view key);
+
+ private:
+  store::Store& store_;
+  Timers& timers_;
+  uint8_t service_;
+  LogIndex index_;
+  LogTime now_;
+};
+
+class Service {
+ public:
+  virtual ~Service() = default;
+  // A timer of this service is due. Never fails: what it finds undone it does, or leaves.
+  virtual void OnTimer(WriteContext& /*context*/, std::string_view /*key*/) {}
+  // What is wrong with the service's state, if anything. Called after every entry in debug builds
+  // (so keep it affordable for small states) and by verification.
+  virtual std::optional<std::string> CheckInvariants() const { return std::nullopt; }
+};
+
+}  // namespace holdfast::state_machine

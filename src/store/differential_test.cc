@@ -1,0 +1,295 @@
+// Random histories, applied to a store and to a model in plain maps, over both bases. Every read
+// must agree at every moment: while a checkpoint is pending, after it, after a crash that loses the
+// delta, after a rollback.
+
+#include <gtest/gtest.h>
+#include <xxhash.h>
+
+#include "src/store/testing/sample.h"
+
+namespace holdfast::store::testing {
+namespace {
+
+// What EndEntry is specified to return, built from docs/formats/store.md.
+class ReferenceDigest {
+ public:
+  template <class Key, class Row>
+  void Put(TableNumber number, const Key& key, const Row& row) {
+    std::string row_bytes;
+    EncodeRow(row, &row_bytes);
+    Append(number, key, row_bytes.size() + 1);
+    bytes_ += row_bytes;
+  }
+  template <class Key>
+  void Erase(TableNumber number, const Key& key) {
+    Append(number, key, 0);
+  }
+  uint64_t Finish() const { return XXH3_64bits(bytes_.data(), bytes_.size()); }
+
+ private:
+  template <class Key>
+  void Append(TableNumber number, const Key& key, size_t row_length) {
+    std::string key_bytes;
+    EncodeKey(key, &key_bytes);
+    bytes_ += static_cast<char>(number.service);
+    bytes_ += static_cast<char>(number.table);
+    AppendLength(key_bytes.size());
+    bytes_ += key_bytes;
+    AppendLength(row_length);
+  }
+  void AppendLength(size_t length) {
+    for (int i = 0; i < 4; ++i) bytes_ += static_cast<char>(length >> (8 * i));
+  }
+  std::string bytes_;
+};
+
+// A model that also keeps the digest.
+template <class Key, class Row>
+struct DigestedTable {
+  ModelTable<Key, Row>& model;
+  ReferenceDigest& digest;
+  TableNumber number;
+  void Put(const Key& key, Row row) {
+    digest.Put(number, key, row);
+    model.Put(key, std::move(row));
+  }
+  void Erase(const Key& key) {
+    if (model.rows.contains(key)) digest.Erase(number, key);
+    model.Erase(key);
+  }
+};
+struct DigestedModel {
+  DigestedModel(Model& model, ReferenceDigest& digest)
+      : events{model.events, digest, kEventsNumber},
+        position{model.position, digest, kPositionNumber},
+        accounts{model.accounts, digest, kAccountsNumber} {}
+  DigestedTable<EventKey, Event> events;
+  DigestedTable<uint64_t, Position> position;
+  DigestedTable<AccountKey, Account> accounts;
+};
+
+enum class Kind { kMemory, kRocksDb };
+
+// A store that can be crashed and reopened.
+class Machine {
+ public:
+  Machine(Kind kind, Options options) : kind_(kind), options_(options) { Open(); }
+
+  void CrashAndReopen() {
+    tables_.reset();
+    store_.reset();
+    Open();
+  }
+
+  Store& store() { return *store_; }
+  SampleTables& tables() { return *tables_; }
+
+ private:
+  void Open() {
+    std::unique_ptr<Base> base;
+    if (kind_ == Kind::kMemory) {
+      base = std::make_unique<MemoryBase>(disk_);
+    } else {
+      base = OpenOrDie(folder_.path() / "store");
+    }
+    store_ = std::make_unique<Store>(std::move(base), options_);
+    tables_ = std::make_unique<SampleTables>(*store_);
+  }
+
+  const Kind kind_;
+  const Options options_;
+  TemporaryFolder folder_;
+  std::shared_ptr<MemoryDisk> disk_ = std::make_shared<MemoryDisk>();
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<SampleTables> tables_;
+};
+
+class History {
+ public:
+  History(Kind kind, uint64_t seed)
+      : random_(seed), machine_(kind, {.checkpoint_rows = 20, .cache_rows_per_table = 4}) {}
+
+  // The digests of all entries.
+  std::vector<uint64_t> Run(int steps) {
+    for (int step = 0; step < steps && !::testing::Test::HasFatalFailure(); ++step) {
+      Entry();
+      if (random_.OneIn(4)) BeginCheckpoint();
+      if (random_.OneIn(6)) FinishCheckpoint();
+      if (random_.OneIn(40)) Crash();
+    }
+    FinishCheckpoint();
+    return std::move(digests_);
+  }
+
+ private:
+  void Entry() {
+    absl::MutexLock lock(&machine_.store().mutex());
+    ReferenceDigest digest;
+    for (uint64_t left = random_.Below(5); left > 0; --left) Transaction(digest);
+    CheckReads();
+    digests_.push_back(machine_.store().EndEntry());
+    ASSERT_EQ(digests_.back(), digest.Finish());
+    CheckReads();
+    if (random_.OneIn(8)) {
+      ASSERT_EQ(AllRows(machine_.store()), AllRows(model_));
+    }
+  }
+
+  // Some changes, of which a part is rolled back, possibly in two steps.
+  void Transaction(ReferenceDigest& digest) {
+    Change(digest, random_.Below(3));
+    const Savepoint outer = machine_.store().Mark();
+    const Model model_outer = model_;
+    const ReferenceDigest digest_outer = digest;
+    Change(digest, random_.Below(4));
+    const Savepoint inner = machine_.store().Mark();
+    const Model model_inner = model_;
+    const ReferenceDigest digest_inner = digest;
+    Change(digest, random_.Below(4));
+    CheckReads();
+    if (random_.OneIn(3)) {
+      machine_.store().RollbackTo(inner);
+      model_ = model_inner;
+      digest = digest_inner;
+      CheckReads();
+    }
+    if (random_.OneIn(3)) {
+      machine_.store().RollbackTo(outer);
+      model_ = model_outer;
+      digest = digest_outer;
+    }
+    CheckReads();
+  }
+
+  void Change(ReferenceDigest& digest, uint64_t count) {
+    for (; count > 0; --count) {
+      const Random change(random_.Below(UINT64_MAX));
+      DigestedModel model(model_, digest);
+      ChangeSomething(change, machine_.tables());
+      ChangeSomething(change, model);
+    }
+  }
+
+  void CheckReads() {
+    SampleTables& tables = machine_.tables();
+    for (int i = 0; i < 3; ++i) {
+      const AccountKey account = random_.RandomAccountKey();
+      CheckRow(tables.accounts, model_.accounts, account);
+      const EventKey event = random_.RandomEventKey();
+      CheckRow(tables.events, model_.events, event);
+    }
+    CheckScan(random_.RandomEventKey(), 1 + random_.Below(10));
+  }
+
+  template <class Table, class Key, class Row>
+  void CheckRow(Table& table, const ModelTable<Key, Row>& model, const Key& key) {
+    auto it = model.rows.find(key);
+    const std::optional<Row> expected =
+        it == model.rows.end() ? std::nullopt : std::optional<Row>(it->second);
+    ASSERT_EQ(table.Get(key), expected);
+    if (random_.OneIn(2)) return;  // Else the cache would hide what lies below.
+    const Row* found = table.Find(key);
+    ASSERT_EQ(found == nullptr ? std::nullopt : std::optional<Row>(*found), expected);
+    ASSERT_EQ(table.Get(key), expected);
+  }
+
+  void CheckScan(const EventKey& from, size_t rows_max) {
+    using Rows = std::vector<std::pair<EventKey, Event>>;
+    Rows found;
+    const auto visit = [&](const EventKey& key, const Event& row) {
+      found.emplace_back(key, row);
+      return found.size() < rows_max;
+    };
+    const auto& rows = model_.events.rows;
+
+    machine_.tables().events.Scan(from, visit);
+    Rows expected;
+    for (auto it = rows.lower_bound(from); it != rows.end() && expected.size() < rows_max; ++it) {
+      expected.push_back(*it);
+    }
+    ASSERT_EQ(found, expected);
+
+    found.clear();
+    expected.clear();
+    machine_.tables().events.ScanBack(from, visit);
+    for (auto it = rows.upper_bound(from); it != rows.begin() && expected.size() < rows_max;) {
+      expected.push_back(*--it);
+    }
+    ASSERT_EQ(found, expected);
+  }
+
+  void BeginCheckpoint() {
+    absl::MutexLock lock(&machine_.store().mutex());
+    std::function<void()> job = machine_.store().BeginCheckpoint();
+    if (job == nullptr) return;
+    ASSERT_EQ(job_, nullptr);
+    ASSERT_EQ(machine_.store().delta_rows(), 0);
+    job_ = std::move(job);
+    frozen_ = model_;
+  }
+
+  void FinishCheckpoint() {
+    if (job_ == nullptr) return;
+    std::exchange(job_, nullptr)();
+    durable_ = frozen_;
+  }
+
+  // The job of a pending checkpoint never runs.
+  void Crash() {
+    job_ = nullptr;
+    machine_.CrashAndReopen();
+    model_ = durable_;
+    absl::ReaderMutexLock lock(&machine_.store().mutex());
+    ASSERT_EQ(AllRows(machine_.store()), AllRows(model_));
+  }
+
+  Random random_;
+  Machine machine_;
+  Model model_;
+  Model frozen_;   // At the beginning of the pending checkpoint.
+  Model durable_;  // What a crash leaves.
+  std::function<void()> job_;
+  std::vector<uint64_t> digests_;
+};
+
+TEST(Differential, MemoryBaseAgreesWithTheModel) {
+  for (uint64_t seed = 1; seed <= 60 && !HasFatalFailure(); ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    History(Kind::kMemory, seed).Run(150);
+  }
+}
+
+TEST(Differential, RocksDbBaseAgreesWithTheModelAndTheMemoryBase) {
+  for (uint64_t seed = 1; seed <= 8 && !HasFatalFailure(); ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    const std::vector<uint64_t> digests = History(Kind::kRocksDb, seed).Run(150);
+    EXPECT_EQ(digests, History(Kind::kMemory, seed).Run(150));
+  }
+}
+
+// The same entries with and without checkpoints between them, with a cold and a warm cache.
+TEST(Differential, DigestsDoNotDependOnCheckpoints) {
+  const auto digests = [](uint64_t checkpoint_every, size_t cache_rows) {
+    Store store(std::make_unique<MemoryBase>(), {.cache_rows_per_table = cache_rows});
+    SampleTables tables(store);
+    std::vector<uint64_t> result;
+    for (uint64_t index = 1; index <= 500; ++index) {
+      std::function<void()> job;
+      {
+        absl::MutexLock lock(&store.mutex());
+        ApplyEntry(3, index, tables);
+        result.push_back(store.EndEntry());
+        if (index % checkpoint_every == 0) job = store.BeginCheckpoint();
+      }
+      if (job) job();
+    }
+    return result;
+  };
+  const std::vector<uint64_t> expected = digests(1'000, 100);
+  EXPECT_EQ(digests(1, 0), expected);
+  EXPECT_EQ(digests(7, 2), expected);
+  EXPECT_EQ(digests(50, 100), expected);
+}
+
+}  // namespace
+}  // namespace holdfast::store::testing

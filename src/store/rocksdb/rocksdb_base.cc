@@ -1,0 +1,195 @@
+#include "src/store/rocksdb/rocksdb_base.h"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/iterator.h>
+#include <rocksdb/listener.h>
+#include <rocksdb/options.h>
+#include <rocksdb/sst_file_writer.h>
+#include <rocksdb/table.h>
+
+#include <optional>
+#include <utility>
+
+#include "src/base/check.h"
+#include "src/store/rocksdb/folder.h"
+#include "src/store/rocksdb/private_files.h"
+
+namespace holdfast::store {
+namespace {
+
+constexpr int kBloomBitsPerKey = 10;         // About 1 % of lookups in vain per run.
+constexpr int kOpenFilesMax = 256;           // Well below the usual 1,024 of a process.
+constexpr int kBackgroundJobs = 2;
+constexpr size_t kInfoLogBytes = 1 << 20;
+constexpr size_t kManifestBytes = 4 << 20;
+constexpr size_t kFileBytes = 64 << 20;
+// Nothing is ever written to a memtable, so this costs nothing. But RocksDB keeps the filters of new
+// runs at hand only up to about this size, and lookups of new ids live on them.
+constexpr size_t kMemtableBytes = 64 << 20;
+constexpr size_t kBackgroundSyncBytes = 1 << 20;   // Compactions write evenly, not in bursts.
+
+rocksdb::Slice Slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
+std::string_view View(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
+
+void CheckOk(const rocksdb::Status& status, const char* doing) {
+  HOLDFAST_CHECK(status.ok(), std::string(doing) + ": " + status.ToString());
+}
+
+// A compaction that fails is not retried behind our back.
+class StopOnError : public rocksdb::EventListener {
+ public:
+  void OnBackgroundError(rocksdb::BackgroundErrorReason /*reason*/,
+                         rocksdb::Status* status) override {
+    CheckOk(*status, "RocksDB in the background");
+  }
+};
+
+rocksdb::Options DatabaseOptions(const RocksDbOptions& options) {
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = rocksdb::NewLRUCache(options.block_cache_bytes);
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(kBloomBitsPerKey));
+  table.cache_index_and_filter_blocks = true;  // Within the bound of the cache, too.
+  table.cache_index_and_filter_blocks_with_high_priority = true;
+  table.pin_l0_filter_and_index_blocks_in_cache = true;
+  table.checksum = rocksdb::kXXH3;
+  table.format_version = 5;
+
+  rocksdb::Options db;
+  db.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  db.create_if_missing = true;
+  db.paranoid_checks = true;
+  db.compression = rocksdb::kLZ4Compression;
+  db.level_compaction_dynamic_level_bytes = true;
+  db.target_file_size_base = kFileBytes;
+  db.write_buffer_size = kMemtableBytes;
+  db.avoid_flush_during_shutdown = true;
+  db.max_background_jobs = kBackgroundJobs;
+  db.max_open_files = kOpenFilesMax;
+  db.bytes_per_sync = kBackgroundSyncBytes;
+  db.max_manifest_file_size = kManifestBytes;
+  db.max_log_file_size = kInfoLogBytes;
+  db.keep_log_file_num = 2;
+  db.info_log_level = rocksdb::WARN_LEVEL;
+  db.stats_dump_period_sec = 0;
+  db.stats_persist_period_sec = 0;
+  db.listeners.push_back(std::make_shared<StopOnError>());
+  return db;
+}
+
+class RocksDbCursor : public Cursor {
+ public:
+  RocksDbCursor(rocksdb::DB* db, std::string_view prefix)
+      : lower_(prefix), upper_(prefix), lower_slice_(lower_) {
+    while (!upper_.empty() && upper_.back() == '\xff') upper_.pop_back();
+    if (!upper_.empty()) ++upper_.back();
+    upper_slice_ = upper_;
+    rocksdb::ReadOptions read;
+    read.iterate_lower_bound = lower_.empty() ? nullptr : &lower_slice_;
+    read.iterate_upper_bound = upper_.empty() ? nullptr : &upper_slice_;
+    iterator_.reset(db->NewIterator(read));
+  }
+
+  void Seek(std::string_view key) override {
+    iterator_->Seek(Slice(key));
+    Check();
+  }
+  void SeekForPrev(std::string_view key) override {
+    iterator_->SeekForPrev(Slice(key));
+    Check();
+  }
+  void Next() override {
+    iterator_->Next();
+    Check();
+  }
+  void Prev() override {
+    iterator_->Prev();
+    Check();
+  }
+  bool Valid() const override { return iterator_->Valid(); }
+  std::string_view key() const override { return View(iterator_->key()); }
+  std::string_view value() const override { return View(iterator_->value()); }
+
+ private:
+  // An iterator that meets an error looks as if it had come to the end.
+  void Check() const {
+    if (!iterator_->Valid()) CheckOk(iterator_->status(), "scanning");
+  }
+
+  const std::string lower_;
+  std::string upper_;  // The first key behind the prefix; empty when there is none.
+  rocksdb::Slice lower_slice_;
+  rocksdb::Slice upper_slice_;
+  std::unique_ptr<rocksdb::Iterator> iterator_;
+};
+
+}  // namespace
+
+RocksDbBase::RocksDbBase(std::filesystem::path path, RocksDbOptions options)
+    : path_(std::move(path)), options_(std::move(options)) {}
+
+RocksDbBase::~RocksDbBase() {
+  if (db_ != nullptr) CheckOk(db_->Close(), "closing");
+}
+
+Result<std::unique_ptr<RocksDbBase>> RocksDbBase::Open(const std::filesystem::path& path,
+                                                       RocksDbOptions options) {
+  std::unique_ptr<RocksDbBase> base(new RocksDbBase(path, std::move(options)));
+  if (Result<void> prepared = PrepareFolder(path); !prepared) return Fail(prepared.error());
+  if (Result<void> opened = base->OpenDatabase(); !opened) return Fail(opened.error());
+  // Only now is it certain that no other process is writing a run.
+  if (Result<void> emptied = EmptyFolder(path / kIncomingFolder); !emptied) {
+    return Fail(emptied.error());
+  }
+  return base;
+}
+
+Result<void> RocksDbBase::OpenDatabase() {
+  rocksdb::Options options = DatabaseOptions(options_);
+  options.env = PrivateFilesEnv();
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status status = rocksdb::DB::Open(options, path_ / kDatabaseFolder, &db);
+  if (!status.ok()) return Fail(FolderError(path_, "does not open: " + status.ToString()));
+  db_.reset(db);
+  return {};
+}
+
+bool RocksDbBase::Get(std::string_view key, std::string* value) const {
+  const rocksdb::Status status = db_->Get(rocksdb::ReadOptions(), Slice(key), value);
+  if (status.IsNotFound()) return false;
+  CheckOk(status, "reading");
+  return true;
+}
+
+std::unique_ptr<Cursor> RocksDbBase::NewCursor(std::string_view prefix) const {
+  return std::make_unique<RocksDbCursor>(db_.get(), prefix);
+}
+
+bool RocksDbBase::WriteRun(const ChangeReader& next, const std::string& file) const {
+  std::optional<Change> change = next();
+  if (!change.has_value()) return false;
+  rocksdb::SstFileWriter writer(rocksdb::EnvOptions(), db_->GetOptions());
+  CheckOk(writer.Open(file), "creating a run");
+  for (; change.has_value(); change = next()) {
+    // The writer refuses keys that do not ascend.
+    CheckOk(change->value.has_value() ? writer.Put(Slice(change->key), Slice(*change->value))
+                                      : writer.Delete(Slice(change->key)),
+            "writing a run");
+  }
+  CheckOk(writer.Finish(), "finishing a run");  // Ends with an fsync.
+  return true;
+}
+
+void RocksDbBase::Ingest(const ChangeReader& next) {
+  const std::string file = path_ / kIncomingFolder / "run.sst";
+  if (!WriteRun(next, file)) return;
+  if (options_.run_written) options_.run_written();
+  rocksdb::IngestExternalFileOptions options;
+  options.move_files = true;
+  options.write_global_seqno = false;  // The file stays as it was synced.
+  options.verify_checksums_before_ingest = true;
+  CheckOk(db_->IngestExternalFile({file}, options), "ingesting a run");
+}
+
+}  // namespace holdfast::store

@@ -1,0 +1,61 @@
+// The base on disk: a RocksDB whose only writes are whole runs. Its memtable and its log stay empty;
+// what is not in a run yet is covered by Holdfast's own log.
+//
+//   <path>/FORMAT      "holdfast store 1": who wrote the folder; see docs/formats/store.md
+//   <path>/incoming/   the run being written; whatever a crash leaves there is removed on open
+//   <path>/db/         RocksDB's own files
+//
+// Ingest writes a run as one sorted file beside the database, makes it durable and hands it over in
+// one step, so after a crash a run is there in full or not at all. The folder is private (0700,
+// files 0600) and locked against a second process.
+//
+// Failure: Open returns what a person can act on. Later, a failed write or fsync, in the foreground
+// or in a compaction, and a checksum that does not match stop the node.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "src/base/error.h"
+#include "src/store/base.h"
+
+namespace rocksdb {
+class DB;
+}  // namespace rocksdb
+
+namespace holdfast::store {
+
+inline constexpr int kStoreFormat = 1;
+
+struct RocksDbOptions {
+  size_t block_cache_bytes = 256 << 20;  // Data, index and filter blocks together.
+  // Called between writing a run and handing it over: tests of a crash at that point.
+  std::function<void()> run_written;
+};
+
+class RocksDbBase : public Base {
+ public:
+  // Creates the folder if need be; its parent must exist.
+  static Result<std::unique_ptr<RocksDbBase>> Open(const std::filesystem::path& path,
+                                                   RocksDbOptions options = {});
+  ~RocksDbBase() override;
+
+  bool Get(std::string_view key, std::string* value) const override;
+  std::unique_ptr<Cursor> NewCursor(std::string_view prefix) const override;
+  void Ingest(const ChangeReader& next) override;
+
+ private:
+  RocksDbBase(std::filesystem::path path, RocksDbOptions options);
+  Result<void> OpenDatabase();
+  // False when there is nothing to write.
+  bool WriteRun(const ChangeReader& next, const std::string& file) const;
+
+  const std::filesystem::path path_;
+  const RocksDbOptions options_;
+  std::unique_ptr<rocksdb::DB> db_;
+};
+
+}  // namespace holdfast::store

@@ -1,0 +1,180 @@
+#include "src/store/rocksdb/rocksdb_base.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <fstream>
+
+#include "src/store/testing/sample.h"
+
+namespace holdfast::store::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+using Run = std::vector<std::pair<std::string, std::optional<std::string>>>;
+
+void Ingest(Base& base, const Run& run) {
+  base.Ingest([&run, next = size_t{0}]() mutable -> std::optional<Change> {
+    if (next == run.size()) return std::nullopt;
+    const auto& [key, value] = run[next++];
+    return Change{key, value.has_value() ? std::optional<std::string_view>(*value) : std::nullopt};
+  });
+}
+
+std::vector<std::string> Keys(Cursor& cursor) {
+  std::vector<std::string> keys;
+  for (cursor.Seek(""); cursor.Valid(); cursor.Next()) keys.emplace_back(cursor.key());
+  return keys;
+}
+
+mode_t ModeOf(const fs::path& path) {
+  struct stat status {};
+  EXPECT_EQ(stat(path.c_str(), &status), 0) << path;
+  return status.st_mode & 0777;
+}
+
+// What both bases promise.
+class BaseTest : public ::testing::TestWithParam<const char*> {
+ protected:
+  TemporaryFolder folder_;
+  std::unique_ptr<Base> base_ =
+      GetParam() == std::string("memory") ? std::unique_ptr<Base>(std::make_unique<MemoryBase>())
+                                          : OpenOrDie(folder_.path() / "store");
+};
+
+TEST_P(BaseTest, TakesRunsAndGivesThemBack) {
+  Ingest(*base_, {{"a", "1"}, {"b", "2"}, {"c", "3"}});
+  Ingest(*base_, {{"a", std::nullopt}, {"b", "new"}, {"d", ""}});
+  Ingest(*base_, {});
+  std::string value;
+  EXPECT_FALSE(base_->Get("a", &value));
+  ASSERT_TRUE(base_->Get("b", &value));
+  EXPECT_EQ(value, "new");
+  ASSERT_TRUE(base_->Get("d", &value));
+  EXPECT_EQ(value, "");
+  EXPECT_EQ(Keys(*base_->NewCursor("")), (std::vector<std::string>{"b", "c", "d"}));
+}
+
+TEST_P(BaseTest, CursorsKeepToTheirPrefix) {
+  Ingest(*base_, {{"a\xff", ""}, {"b", ""}, {"b1", ""}, {"b2", ""}, {"c", ""}, {"\xff\xff", ""}});
+  std::unique_ptr<Cursor> cursor = base_->NewCursor("b");
+  EXPECT_EQ(Keys(*cursor), (std::vector<std::string>{"b", "b1", "b2"}));
+  cursor->SeekForPrev("b1x");
+  ASSERT_TRUE(cursor->Valid());
+  EXPECT_EQ(cursor->key(), "b1");
+  cursor->Prev();
+  ASSERT_TRUE(cursor->Valid());
+  EXPECT_EQ(cursor->key(), "b");
+  cursor->Prev();
+  EXPECT_FALSE(cursor->Valid());
+  EXPECT_EQ(Keys(*base_->NewCursor("\xff")), (std::vector<std::string>{"\xff\xff"}));
+  EXPECT_EQ(Keys(*base_->NewCursor("a")), (std::vector<std::string>{"a\xff"}));
+}
+
+TEST_P(BaseTest, CursorsKeepTheStateOfTheirCreation) {
+  Ingest(*base_, {{"a", "1"}, {"b", "1"}});
+  std::unique_ptr<Cursor> before = base_->NewCursor("");
+  Ingest(*base_, {{"a", "2"}, {"b", std::nullopt}, {"c", "2"}});
+  EXPECT_EQ(Keys(*before), (std::vector<std::string>{"a", "b"}));
+  before->Seek("a");
+  EXPECT_EQ(before->value(), "1");
+}
+
+TEST_P(BaseTest, StopsOnARunOutOfOrder) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(Ingest(*base_, {{"b", "1"}, {"a", "1"}}), "broken invariant");
+}
+
+INSTANTIATE_TEST_SUITE_P(Bases, BaseTest, ::testing::Values("memory", "rocksdb"),
+                         [](const auto& base) { return std::string(base.param); });
+
+// --- The folder
+
+TEST(RocksDbBase, KeepsRunsOverReopening) {
+  TemporaryFolder folder;
+  for (int life = 0; life < 3; ++life) {
+    std::unique_ptr<RocksDbBase> base = OpenOrDie(folder.path());
+    EXPECT_EQ(Keys(*base->NewCursor("")).size(), static_cast<size_t>(life));
+    Ingest(*base, {{"key " + std::to_string(life), "value"}});
+  }
+}
+
+TEST(RocksDbBase, IsPrivate) {
+  TemporaryFolder folder;
+  const mode_t umask_before = umask(0);
+  const std::unique_ptr<RocksDbBase> base = OpenOrDie(folder.path() / "store");
+  Ingest(*base, {{"key", "value"}});
+  umask(umask_before);
+  EXPECT_EQ(ModeOf(folder.path() / "store"), 0700);
+  int files = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(folder.path() / "store")) {
+    EXPECT_EQ(ModeOf(entry.path()), entry.is_directory() ? 0700 : 0600) << entry.path();
+    files += entry.is_directory() ? 0 : 1;
+  }
+  EXPECT_GT(files, 5);
+}
+
+TEST(RocksDbBase, RefusesWhatItDoesNotKnow) {
+  const auto error_with = [](const std::string& file, const std::string& text) {
+    TemporaryFolder folder;
+    std::ofstream(folder.path() / file) << text;
+    auto base = RocksDbBase::Open(folder.path());
+    return base.has_value() ? std::string() : base.error().message;
+  };
+  using ::testing::internal::RE;
+  EXPECT_TRUE(RE::PartialMatch(error_with("FORMAT", "holdfast store 2\n"), "has format 2"));
+  EXPECT_TRUE(RE::PartialMatch(error_with("FORMAT", "holdfast store x\n"), "damaged FORMAT"));
+  EXPECT_TRUE(RE::PartialMatch(error_with("FORMAT", "holdfast store 1"), "damaged FORMAT"));
+  EXPECT_TRUE(RE::PartialMatch(error_with("FORMAT", "something"), "is not a Holdfast store"));
+  EXPECT_TRUE(RE::PartialMatch(error_with("letter.txt", "Dear"), "holds files but no FORMAT"));
+  EXPECT_EQ(error_with("FORMAT", "holdfast store 1\n"), "");
+  // A crash while the folder was created.
+  EXPECT_EQ(error_with("FORMAT.new", "holdf"), "");
+}
+
+TEST(RocksDbBase, RefusesASecondOwner) {
+  TemporaryFolder folder;
+  const std::unique_ptr<RocksDbBase> base = OpenOrDie(folder.path());
+  auto second = RocksDbBase::Open(folder.path());
+  ASSERT_FALSE(second.has_value());
+  EXPECT_NE(second.error().message.find("lock"), std::string::npos) << second.error().message;
+}
+
+TEST(RocksDbBase, RefusesAFolderItCannotCreate) {
+  TemporaryFolder folder;
+  auto base = RocksDbBase::Open(folder.path() / "no" / "such");
+  ASSERT_FALSE(base.has_value());
+  EXPECT_NE(base.error().message.find("cannot be created"), std::string::npos);
+}
+
+TEST(RocksDbBase, RemovesTheRunOfACrash) {
+  TemporaryFolder folder;
+  OpenOrDie(folder.path());
+  const fs::path stale = folder.path() / "incoming" / "run.sst";
+  std::ofstream(stale) << "half a run";
+  const std::unique_ptr<RocksDbBase> base = OpenOrDie(folder.path());
+  EXPECT_FALSE(fs::exists(stale));
+}
+
+// A flipped bit in a run is found when the row is read, and stops the node.
+TEST(RocksDbBase, StopsOnADamagedRun) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  TemporaryFolder folder;
+  Ingest(*OpenOrDie(folder.path()), {{"key", std::string(1'000, 'x')}});
+  for (const auto& entry : fs::directory_iterator(folder.path() / "db")) {
+    if (entry.path().extension() != ".sst") continue;
+    std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(10);
+    file.put('?');
+  }
+  EXPECT_DEATH(
+      {
+        std::string value;
+        OpenOrDie(folder.path())->Get("key", &value);
+      },
+      "checksum mismatch");
+}
+
+}  // namespace
+}  // namespace holdfast::store::testing

@@ -1,0 +1,76 @@
+// The rows of one table that are unchanged since the last checkpoint and were asked for lately.
+//
+// Two generations: new rows go into the young one; when it is full it becomes the old one, and what
+// was old is forgotten. A hit in the old generation moves the row to the young one, so a row that
+// is used stays. At most 2 x rows_max rows.
+//
+// Thread-compatible; the table's owner sees to it (Peek under the shared lock, all else under the
+// exclusive one).
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <utility>
+
+#include <absl/container/flat_hash_map.h>
+
+namespace holdfast::store {
+
+template <class Key, class Row>
+class RowCache {
+ public:
+  using Slot = std::optional<Row>;  // Without a row: known to be absent.
+  using Map = absl::flat_hash_map<Key, Slot>;
+
+  explicit RowCache(size_t rows_max) : rows_max_(rows_max) {}
+
+  // Without effect on what stays; nullptr when unknown.
+  const Slot* Peek(const Key& key) const {
+    if (auto it = young_.find(key); it != young_.end()) return &it->second;
+    if (auto it = old_.find(key); it != old_.end()) return &it->second;
+    return nullptr;
+  }
+
+  // The pointer is valid until the next call that is not const.
+  const Slot* Find(const Key& key) {
+    if (auto it = young_.find(key); it != young_.end()) return &it->second;
+    auto it = old_.find(key);
+    if (it == old_.end()) return nullptr;
+    Key own_key = key;  // `key` may lie in a row that is about to move.
+    Slot slot = std::move(it->second);
+    old_.erase(it);
+    return Insert(std::move(own_key), std::move(slot));
+  }
+
+  const Slot* Insert(Key key, Slot slot) {
+    if (young_.size() >= rows_max_) {
+      old_ = std::move(young_);
+      young_ = Map();
+    }
+    return &young_.insert_or_assign(std::move(key), std::move(slot)).first->second;
+  }
+
+  void Drop(const Key& key) {
+    young_.erase(key);
+    old_.erase(key);
+  }
+
+  // Takes the rows of a finished checkpoint as the new young generation, or nothing when they are
+  // too many; either way `*rows` and the rest of what goes is handed back, to be freed elsewhere.
+  //
+  // A row of `*rows` may be outdated already, if the table has changed since: the table's delta
+  // hides it, and the next Adopt brings the newer row in above it (or empties the cache).
+  std::pair<Map, Map> Adopt(Map* rows) {
+    if (rows->size() > rows_max_) return {std::exchange(young_, Map()), std::exchange(old_, Map())};
+    Map gone = std::exchange(old_, std::move(young_));
+    young_ = std::exchange(*rows, Map());
+    return {std::move(gone), Map()};
+  }
+
+ private:
+  size_t rows_max_;
+  Map young_;
+  Map old_;
+};
+
+}  // namespace holdfast::store

@@ -1,0 +1,221 @@
+#include "src/store/store.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "src/base/check.h"
+#include "src/store/table_base.h"
+
+namespace holdfast::store {
+namespace {
+
+// Lengths within a recorded change: four bytes, little endian. Fixed, so that they can be filled in
+// when the part they announce has been appended.
+constexpr size_t kLengthBytes = 4;
+constexpr size_t kPrefixBytes = 2;
+
+void WriteLength(size_t length, char* at) {
+  for (size_t i = 0; i < kLengthBytes; ++i) at[i] = static_cast<char>(length >> (8 * i));
+}
+
+size_t ReadLength(const char* at) {
+  size_t length = 0;
+  for (size_t i = 0; i < kLengthBytes; ++i) {
+    length |= static_cast<size_t>(static_cast<uint8_t>(at[i])) << (8 * i);
+  }
+  return length;
+}
+
+// One reader after the other; they must be in order.
+ChangeReader Concatenate(std::vector<std::function<ChangeReader()>> parts) {
+  return [parts = std::move(parts), next = size_t{0},
+          reader = ChangeReader()]() mutable -> std::optional<Change> {
+    for (;;) {
+      if (reader) {
+        if (std::optional<Change> change = reader()) return change;
+      }
+      if (next == parts.size()) return std::nullopt;
+      reader = parts[next++]();
+    }
+  };
+}
+
+// Leaves out deletions of what the base does not have: rows that came and went between two
+// checkpoints need not be known to the disk at all.
+ChangeReader WithoutNeedlessDeletions(const Base& base, ChangeReader next) {
+  return [&base, next = std::move(next), value = std::string()]() mutable {
+    std::optional<Change> change = next();
+    while (change.has_value() && !change->value.has_value() && !base.Get(change->key, &value)) {
+      change = next();
+    }
+    return change;
+  };
+}
+
+// Merges two readers; where both have a key, `newer` counts.
+ChangeReader Merge(ChangeReader newer, ChangeReader older) {
+  struct State {
+    ChangeReader newer;
+    ChangeReader older;
+    std::optional<Change> new_change;
+    std::optional<Change> old_change;
+    bool step_newer = true;
+    bool step_older = true;
+  };
+  return [state = State{std::move(newer), std::move(older), {}, {}}]() mutable {
+    if (state.step_newer) state.new_change = state.newer();
+    if (state.step_older) state.old_change = state.older();
+    const bool has_new = state.new_change.has_value();
+    const bool has_old = state.old_change.has_value();
+    state.step_newer = has_new && (!has_old || state.new_change->key <= state.old_change->key);
+    state.step_older = has_old && (!has_new || state.old_change->key <= state.new_change->key);
+    return state.step_newer ? state.new_change : state.old_change;
+  };
+}
+
+ChangeReader ReadAll(std::shared_ptr<Cursor> cursor) {
+  cursor->Seek("");
+  return [cursor = std::move(cursor), started = false]() mutable -> std::optional<Change> {
+    if (started) cursor->Next();
+    started = true;
+    if (!cursor->Valid()) return std::nullopt;
+    return Change{cursor->key(), cursor->value()};
+  };
+}
+
+}  // namespace
+
+// --- TableBase
+
+TableBase::TableBase(Store& store, TableNumber number, std::string name)
+    : store_(store),
+      number_(number),
+      name_(std::move(name)),
+      prefix_{static_cast<char>(number.service), static_cast<char>(number.table)} {
+  auto& tables = store_.tables_;
+  auto it = std::find_if(tables.begin(), tables.end(),
+                         [&](TableBase* table) { return table->number() >= number; });
+  HOLDFAST_CHECK(it == tables.end() || (*it)->number() != number,
+                 "tables " + (*it)->name() + " and " + name_ + " have the same number");
+  tables.insert(it, this);
+}
+
+TableBase::~TableBase() { std::erase(store_.tables_, this); }
+
+std::string* TableBase::StartChange() {
+  std::string& changes = store_.changes_;
+  store_.undo_.push_back({this, changes.size()});
+  changes.append(prefix());
+  changes.append(kLengthBytes, '\0');
+  open_ = changes.size();
+  return &changes;
+}
+
+void TableBase::EndKey() {
+  std::string& changes = store_.changes_;
+  const size_t length = changes.size() - open_;
+  HOLDFAST_CHECK(length <= bounds::kTableKeyBytesMax,
+                 "a key of table " + name_ + " takes " + std::to_string(length) + " bytes");
+  WriteLength(length, changes.data() + open_ - kLengthBytes);
+  changes.append(kLengthBytes, '\0');
+  open_ = changes.size();
+}
+
+void TableBase::EndRow(bool present) {
+  std::string& changes = store_.changes_;
+  const size_t length = changes.size() - open_;
+  HOLDFAST_CHECK(length < std::numeric_limits<uint32_t>::max(),
+                 "a row of table " + name_ + " takes " + std::to_string(length) + " bytes");
+  WriteLength(present ? length + 1 : 0, changes.data() + open_ - kLengthBytes);
+}
+
+void TableBase::Corrupt(std::string_view stored_key, const Error& error) const {
+  std::string hex;
+  for (char byte : stored_key.substr(0, bounds::kTableKeyBytesMax)) {
+    constexpr char kDigits[] = "0123456789abcdef";
+    hex += kDigits[static_cast<uint8_t>(byte) >> 4];
+    hex += kDigits[static_cast<uint8_t>(byte) & 15];
+  }
+  CheckFailed(__FILE__, __LINE__, "stored bytes decode",
+              "table " + name_ + ", key " + hex + ": " + error.message);
+}
+
+// --- Store
+
+Store::Store(std::unique_ptr<Base> base, Options options)
+    : base_(std::move(base)), options_(options) {}
+
+Store::~Store() {
+  HOLDFAST_CHECK(tables_.empty(), "the store goes before table " + tables_.front()->name());
+}
+
+void Store::RollbackTo(Savepoint mark) {
+  HOLDFAST_CHECK(mark.position <= undo_.size(), "rolling back to a mark that is gone");
+  while (undo_.size() > mark.position) {
+    const auto [table, change] = undo_.back();
+    undo_.pop_back();
+    const char* at = changes_.data() + change;
+    std::string stored_key(at, kPrefixBytes);
+    stored_key.append(at + kPrefixBytes + kLengthBytes, ReadLength(at + kPrefixBytes));
+    table->UndoChange(stored_key);
+    changes_.resize(change);
+  }
+}
+
+uint64_t Store::EndEntry() {
+  mutex_.AssertHeld();
+  const uint64_t digest = XXH3_64bits(changes_.data(), changes_.size());
+  for (TableBase* table : tables_) table->ForgetUndo();
+  undo_.clear();
+  changes_.clear();
+  return digest;
+}
+
+bool Store::WantsCheckpoint() const {
+  return !checkpoint_running_ && delta_rows_ >= options_.checkpoint_rows;
+}
+
+std::function<void()> Store::BeginCheckpoint() {
+  mutex_.AssertHeld();
+  HOLDFAST_CHECK(undo_.empty(), "a checkpoint begins in the middle of an entry");
+  if (checkpoint_running_ || delta_rows_ == 0) return nullptr;
+  checkpoint_running_ = true;
+  for (TableBase* table : tables_) table->Freeze();
+  return [this] { FinishCheckpoint(); };
+}
+
+// Reads the frozen deltas without the lock: nothing changes them but the end of this function.
+void Store::FinishCheckpoint() {
+  std::vector<std::function<ChangeReader()>> parts;
+  for (TableBase* table : tables_) parts.push_back([table] { return table->FrozenChanges(); });
+  base_->Ingest(WithoutNeedlessDeletions(*base_, Concatenate(std::move(parts))));
+
+  std::vector<std::shared_ptr<void>> garbage;  // Freed after the lock is.
+  absl::MutexLock lock(&mutex_);
+  for (TableBase* table : tables_) table->DropFrozen(&garbage);
+  checkpoint_running_ = false;
+}
+
+void Store::ForEach(const std::function<void(TableNumber, std::string_view key,
+                                             std::string_view row)>& visit) const {
+  std::vector<std::function<ChangeReader()>> delta;
+  std::vector<std::function<ChangeReader()>> frozen;
+  for (TableBase* table : tables_) {
+    delta.push_back([table] { return table->DeltaChanges(); });
+    frozen.push_back([table] { return table->FrozenChanges(); });
+  }
+  ChangeReader next = Merge(Concatenate(std::move(delta)),
+                            Merge(Concatenate(std::move(frozen)), ReadAll(base_->NewCursor(""))));
+  while (std::optional<Change> change = next()) {
+    if (!change->value.has_value()) continue;
+    const TableNumber number{static_cast<uint8_t>(change->key[0]),
+                             static_cast<uint8_t>(change->key[1])};
+    visit(number, change->key.substr(kPrefixBytes), *change->value);
+  }
+}
+
+}  // namespace holdfast::store

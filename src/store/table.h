@@ -1,0 +1,356 @@
+// Typed tables. A service declares its tables once, as members, and sees nothing of the disk.
+//
+//   struct Account {
+//     std::string currency;
+//     int64_t balance = 0;
+//     auto Fields() { return std::tie(currency, balance); }        // Appended to, never reordered.
+//     auto Fields() const { return std::tie(currency, balance); }
+//   };
+//   store::HashTable<std::string, Account> accounts{store, {kLedger, 1}, "accounts"};
+//
+// Key: uint64_t, int64_t, std::string or a std::tuple of them; its stored bytes sort as the key
+// does. Row: Fields() of integers, bools, enums, strings, optionals, vectors and maps of these, and
+// structs with Fields(); stored as docs/formats/store.md says. HashTable: point access. SortedTable:
+// point access and scans. Both: Get is const and may be called under the shared lock; Find, Put and
+// Erase are the apply thread's.
+//
+// A table that is used as a queue (rows put at one end, erased at the other) is scanned from where
+// the last scan ended, not from its beginning: a scan walks over the erased rows of the delta.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <absl/container/btree_map.h>
+#include <absl/container/flat_hash_map.h>
+#include <absl/functional/function_ref.h>
+
+#include "src/base/bounds.h"
+#include "src/base/check.h"
+#include "src/store/codec.h"
+#include "src/store/row_cache.h"
+#include "src/store/store.h"
+#include "src/store/table_base.h"
+
+namespace holdfast::store {
+
+// What both kinds of table share. `Delta` maps a key to its new row, or to nothing when the row was
+// erased.
+//
+// Invariant: what a map further up says of a key hides what those below say, in the order delta,
+// frozen delta, cache, base. The cache is filled from the base only with keys that no delta has,
+// and a key that enters the delta leaves the cache; for the one exception see RowCache::Adopt.
+template <class Key, class Row, class Delta>
+class Table : public TableBase {
+ public:
+  // A copy of the row. Under the shared lock; leaves the cache as it is.
+  std::optional<Row> Get(const Key& key) const {
+    if (const Slot* slot = FindChange(key)) return *slot;
+    if (const Slot* slot = cache_.Peek(key)) return *slot;
+    std::string stored_key;
+    std::string bytes;
+    std::optional<Row> row;
+    AppendStoredKey(key, &stored_key);
+    if (base().Get(stored_key, &bytes)) Decode(stored_key, bytes, &row.emplace());
+    return row;
+  }
+
+  // Apply thread. nullptr when absent; valid until the next call on this table.
+  const Row* Find(const Key& key) {
+    if (const Slot* slot = FindChange(key)) return Pointer(*slot);
+    return FindClean(key);
+  }
+
+  // Apply thread. Here and elsewhere, `key` may be part of a row that Find returned.
+  void Put(const Key& key, Row row) {
+    std::string* change = StartChange();
+    EncodeKey(key, change);
+    EndKey();
+    EncodeRow(row, change);
+    EndRow(true);
+    auto [it, found] = Locate(key);
+    if (found) {
+      undo_.emplace_back(std::exchange(it->second, Slot(std::move(row))));
+    } else {
+      Enter(it, Key(key), Slot(std::move(row)));
+    }
+  }
+
+  // Apply thread. No-op when absent: nothing is recorded.
+  void Erase(const Key& key) {
+    auto [it, found] = Locate(key);
+    if (!found) {
+      Key own_key = key;
+      if (Find(own_key) == nullptr) return;
+      RecordErase(own_key);
+      Enter(it, std::move(own_key), std::nullopt);
+    } else if (it->second.has_value()) {
+      RecordErase(key);
+      undo_.emplace_back(std::exchange(it->second, std::nullopt));
+      // A sorted table is scanned, and a scan walks over every row erased: keep only those that
+      // hide something below.
+      if (kSorted && !ExistsBelow(it->first)) {
+        delta_.erase(it);
+        RowsRemoved(1);
+      }
+    }
+  }
+
+ protected:
+  using Slot = std::optional<Row>;
+  static constexpr bool kSorted = !std::is_same_v<Delta, typename RowCache<Key, Row>::Map>;
+
+  Table(Store& store, TableNumber number, std::string name)
+      : TableBase(store, number, std::move(name)), cache_(cache_rows_max()) {}
+
+  void AppendStoredKey(const Key& key, std::string* out) const {
+    out->append(prefix());
+    EncodeKey(key, out);
+  }
+
+  void Decode(std::string_view stored_key, std::string_view bytes, Row* row) const {
+    if (Result<void> decoded = DecodeRow(bytes, row); !decoded) {
+      Corrupt(stored_key, decoded.error());
+    }
+  }
+
+  void DecodeStoredKey(std::string_view stored_key, Key* key) const {
+    if (Result<void> decoded = DecodeKey(stored_key.substr(prefix().size()), key); !decoded) {
+      Corrupt(stored_key, decoded.error());
+    }
+  }
+
+  Delta delta_;   // Changed since the last checkpoint began.
+  Delta frozen_;  // Being written by a checkpoint; empty when none is under way.
+
+ private:
+  static const Row* Pointer(const Slot& slot) { return slot.has_value() ? &*slot : nullptr; }
+
+  const Slot* FindChange(const Key& key) const {
+    if (auto it = delta_.find(key); it != delta_.end()) return &it->second;
+    return FindFrozen(key);
+  }
+
+  const Slot* FindFrozen(const Key& key) const {
+    if (frozen_.empty()) return nullptr;
+    auto it = frozen_.find(key);
+    return it != frozen_.end() ? &it->second : nullptr;
+  }
+
+  // A row that neither delta speaks of.
+  const Row* FindClean(const Key& key) {
+    if (const Slot* slot = cache_.Find(key)) return Pointer(*slot);
+    key_buffer_.clear();
+    AppendStoredKey(key, &key_buffer_);
+    if (!base().Get(key_buffer_, &row_buffer_)) return nullptr;
+    Row row;
+    Decode(key_buffer_, row_buffer_, &row);
+    return Pointer(*cache_.Insert(Key(key), std::move(row)));
+  }
+
+  bool ExistsBelow(const Key& key) {
+    if (const Slot* slot = FindFrozen(key)) return slot->has_value();
+    key_buffer_.clear();
+    AppendStoredKey(key, &key_buffer_);
+    return base().Get(key_buffer_, &row_buffer_);
+  }
+
+  void RecordErase(const Key& key) {
+    EncodeKey(key, StartChange());
+    EndKey();
+    EndRow(false);
+  }
+
+  // Where in the delta the key is, or belongs.
+  std::pair<typename Delta::iterator, bool> Locate(const Key& key) {
+    if constexpr (kSorted) {
+      auto it = delta_.lower_bound(key);
+      return {it, it != delta_.end() && it->first == key};
+    } else {
+      auto it = delta_.find(key);
+      return {it, it != delta_.end()};
+    }
+  }
+
+  // The delta gets a key it does not have; it belongs `where`.
+  void Enter(typename Delta::iterator where, Key key, Slot slot) {
+    cache_.Drop(key);
+    delta_.try_emplace(where, std::move(key), std::move(slot));
+    undo_.emplace_back(std::nullopt);
+    RowsAdded(1);
+  }
+
+  void UndoChange(std::string_view stored_key) override {
+    Key key;
+    DecodeStoredKey(stored_key, &key);
+    HOLDFAST_CHECK(!undo_.empty(), "table " + name() + " has nothing to undo");
+    std::optional<Slot> before = std::move(undo_.back());
+    undo_.pop_back();
+    if (!before.has_value()) {
+      RowsRemoved(delta_.erase(key));
+    } else if (auto [it, inserted] = delta_.try_emplace(key); true) {
+      it->second = std::move(*before);
+      RowsAdded(inserted ? 1 : 0);
+    }
+  }
+
+  void ForgetUndo() override { undo_.clear(); }
+
+  void Freeze() override {
+    HOLDFAST_CHECK(frozen_.empty(), "table " + name() + " is frozen already");
+    RowsRemoved(delta_.size());
+    std::swap(delta_, frozen_);
+  }
+
+  ChangeReader DeltaChanges() const override { return Changes(delta_); }
+  ChangeReader FrozenChanges() const override { return Changes(frozen_); }
+
+  ChangeReader Changes(const Delta& delta) const {
+    std::vector<const typename Delta::value_type*> rows;
+    rows.reserve(delta.size());
+    for (const auto& row : delta) rows.push_back(&row);
+    if (!kSorted) {
+      std::sort(rows.begin(), rows.end(), [](auto* a, auto* b) { return a->first < b->first; });
+    }
+    return [this, rows = std::move(rows), next = size_t{0}, key = std::string(),
+            bytes = std::string()]() mutable -> std::optional<Change> {
+      if (next == rows.size()) return std::nullopt;
+      const auto& [row_key, slot] = *rows[next++];
+      key.clear();
+      AppendStoredKey(row_key, &key);
+      if (!slot.has_value()) return Change{key, std::nullopt};
+      bytes.clear();
+      EncodeRow(*slot, &bytes);
+      return Change{key, bytes};
+    };
+  }
+
+  void DropFrozen(std::vector<std::shared_ptr<void>>* garbage) override {
+    if (frozen_.empty()) return;
+    if constexpr (!kSorted) {
+      garbage->push_back(std::make_shared<decltype(cache_.Adopt(&frozen_))>(
+          cache_.Adopt(&frozen_)));
+    }
+    garbage->push_back(std::make_shared<Delta>(std::exchange(frozen_, Delta())));
+  }
+
+  RowCache<Key, Row> cache_;
+  // For each change of the current entry, oldest first: what the delta said of the key before;
+  // nothing when the delta did not have it.
+  std::vector<std::optional<Slot>> undo_;
+  std::string key_buffer_;  // Of the apply thread.
+  std::string row_buffer_;
+};
+
+template <class Key, class Row>
+class HashTable : public Table<Key, Row, typename RowCache<Key, Row>::Map> {
+ public:
+  HashTable(Store& store, TableNumber number, std::string name)
+      : Table<Key, Row, typename RowCache<Key, Row>::Map>(store, number, std::move(name)) {}
+};
+
+template <class Key, class Row>
+class SortedTable : public Table<Key, Row, absl::btree_map<Key, std::optional<Row>>> {
+ public:
+  using Visit = absl::FunctionRef<bool(const Key&, const Row&)>;
+
+  SortedTable(Store& store, TableNumber number, std::string name)
+      : Table<Key, Row, Delta>(store, number, std::move(name)) {}
+
+  // Rows with key >= from (Scan) or <= from (ScanBack), in order, until visit returns false.
+  // visit must not change the table. Works under the shared lock and on the apply thread.
+  void Scan(const Key& from, Visit visit) const { Walk<false>(from, visit); }
+  void ScanBack(const Key& from, Visit visit) const { Walk<true>(from, visit); }
+
+ private:
+  using Delta = absl::btree_map<Key, std::optional<Row>>;
+
+  // Changes of one delta from `from` on.
+  template <bool kBack>
+  class DeltaWalk {
+   public:
+    DeltaWalk(const Delta& delta, const Key& from)
+        : delta_(delta), it_(kBack ? delta.upper_bound(from) : delta.lower_bound(from)) {}
+    const Key* key() const {
+      if (it_ == (kBack ? delta_.begin() : delta_.end())) return nullptr;
+      return kBack ? &std::prev(it_)->first : &it_->first;
+    }
+    const std::optional<Row>& slot() const { return kBack ? std::prev(it_)->second : it_->second; }
+    void Step() { kBack ? --it_ : ++it_; }
+
+   private:
+    const Delta& delta_;
+    typename Delta::const_iterator it_;
+  };
+
+  // Rows of the base from `from` on.
+  template <bool kBack>
+  class BaseWalk {
+   public:
+    BaseWalk(const SortedTable& table, const Key& from)
+        : table_(table), cursor_(table.base().NewCursor(table.prefix())) {
+      std::string stored_key;
+      table.AppendStoredKey(from, &stored_key);
+      kBack ? cursor_->SeekForPrev(stored_key) : cursor_->Seek(stored_key);
+      ReadKey();
+    }
+    const Key* key() const { return valid_ ? &key_ : nullptr; }
+    Row row() const {
+      Row row;
+      table_.Decode(cursor_->key(), cursor_->value(), &row);
+      return row;
+    }
+    void Step() {
+      kBack ? cursor_->Prev() : cursor_->Next();
+      ReadKey();
+    }
+
+   private:
+    void ReadKey() {
+      valid_ = cursor_->Valid();
+      if (!valid_) return;
+      table_.DecodeStoredKey(cursor_->key(), &key_);
+    }
+
+    const SortedTable& table_;
+    std::unique_ptr<Cursor> cursor_;
+    bool valid_ = false;
+    Key key_;
+  };
+
+  // Merges what is above with what is below; the newest word on a key counts.
+  template <bool kBack>
+  void Walk(const Key& from, Visit visit) const {
+    DeltaWalk<kBack> delta(this->delta_, from);
+    DeltaWalk<kBack> frozen(this->frozen_, from);
+    BaseWalk<kBack> base(*this, from);
+    const auto first = [](const Key* a, const Key* b) {
+      if (a == nullptr || b == nullptr) return a == nullptr ? b : a;
+      return (kBack ? *a < *b : *b < *a) ? b : a;
+    };
+    for (;;) {
+      const Key* key = first(delta.key(), first(frozen.key(), base.key()));
+      if (key == nullptr) return;
+      const bool in_delta = delta.key() != nullptr && *delta.key() == *key;
+      const bool in_frozen = frozen.key() != nullptr && *frozen.key() == *key;
+      const bool in_base = base.key() != nullptr && *base.key() == *key;
+      if (in_delta || in_frozen) {
+        const std::optional<Row>& slot = in_delta ? delta.slot() : frozen.slot();
+        if (slot.has_value() && !visit(*key, *slot)) return;
+      } else if (!visit(*key, base.row())) {
+        return;
+      }
+      if (in_base) base.Step();
+      if (in_frozen) frozen.Step();
+      if (in_delta) delta.Step();
+    }
+  }
+};
+
+}  // namespace holdfast::store

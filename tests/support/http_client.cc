@@ -1,0 +1,105 @@
+#include "tests/support/http_client.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+
+namespace holdfast::testing {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+
+struct HttpClient::Impl {
+  uint16_t port;
+  std::chrono::milliseconds timeout;
+  asio::io_context io;
+  std::unique_ptr<beast::tcp_stream> stream;
+  beast::flat_buffer buffer;
+
+  // Runs one asynchronous operation to its end: the blocking calls of Beast know no timeouts.
+  bool Finish(beast::error_code& error) {
+    io.restart();
+    io.run();
+    return !error;
+  }
+  bool Connect() {
+    stream = std::make_unique<beast::tcp_stream>(io);
+    buffer.clear();
+    beast::error_code error;
+    stream->expires_after(timeout);
+    stream->async_connect({asio::ip::address_v4::loopback(), port},
+                          [&](beast::error_code e) { error = e; });
+    if (!Finish(error)) stream.reset();
+    return stream != nullptr;
+  }
+};
+
+HttpClient::HttpClient(uint16_t port, std::chrono::milliseconds timeout)
+    : impl_(std::make_unique<Impl>()) {
+  impl_->port = port;
+  impl_->timeout = timeout;
+}
+HttpClient::~HttpClient() = default;
+HttpClient::HttpClient(HttpClient&&) noexcept = default;
+
+HttpReply HttpClient::Get(const std::string& target, const Headers& headers) {
+  return Send(false, target, "", headers);
+}
+HttpReply HttpClient::Post(const std::string& target, const std::string& body,
+                           const Headers& headers) {
+  return Send(true, target, body, headers);
+}
+
+HttpReply HttpClient::Send(bool post, const std::string& target, const std::string& body,
+                           const Headers& headers) {
+  if (!impl_->stream && !impl_->Connect()) return {};
+  http::request<http::string_body> request{post ? http::verb::post : http::verb::get, target, 11};
+  request.set(http::field::host, "127.0.0.1");
+  if (post) request.set(http::field::content_type, "application/json");
+  for (const auto& [name, value] : headers) request.set(name, value);
+  request.body() = body;
+  request.prepare_payload();
+  beast::error_code error;
+  impl_->stream->expires_after(impl_->timeout);
+  http::async_write(*impl_->stream, request, [&](beast::error_code e, size_t) { error = e; });
+  http::response_parser<http::string_body> parser;
+  parser.body_limit(64 << 20);
+  if (impl_->Finish(error)) {
+    impl_->stream->expires_after(impl_->timeout);
+    http::async_read(*impl_->stream, impl_->buffer, parser,
+                     [&](beast::error_code e, size_t) { error = e; });
+    impl_->Finish(error);
+  }
+  if (error) {
+    impl_->stream.reset();
+    return {};
+  }
+  const auto& response = parser.get();
+  HttpReply reply;
+  reply.status = static_cast<int>(response.result_int());
+  reply.body = response.body();
+  for (const auto& field : response) {
+    std::string name(field.name_string());
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    reply.headers[name] = std::string(field.value());
+  }
+  if (!response.keep_alive()) impl_->stream.reset();
+  return reply;
+}
+
+std::string JsonField(const std::string& json, const std::string& name) {
+  const std::string quoted = "\"" + name + "\":";
+  size_t at = json.find(quoted);
+  if (at == std::string::npos) return "";
+  at += quoted.size();
+  while (at < json.size() && json[at] == ' ') ++at;
+  if (at < json.size() && json[at] == '"') return json.substr(at + 1, json.find('"', at + 1) - at - 1);
+  return json.substr(at, json.find_first_of(",}] \n", at) - at);
+}
+
+}  // namespace holdfast::testing

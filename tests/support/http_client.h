@@ -1,0 +1,41 @@
+// A plain blocking HTTP/1.1 client for tests: one connection, kept alive.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "src/base/ids.h"
+
+namespace holdfast::testing {
+
+struct HttpReply {
+  int status = 0;  // 0: no answer (refused, reset, timed out).
+  std::string body;
+  std::map<std::string, std::string> headers;  // Names in lower case.
+};
+
+class HttpClient {
+ public:
+  explicit HttpClient(uint16_t port, std::chrono::milliseconds timeout = std::chrono::seconds(15));
+  ~HttpClient();
+  HttpClient(HttpClient&&) noexcept;
+
+  using Headers = std::map<std::string, std::string>;
+  HttpReply Get(const std::string& target, const Headers& headers = {});
+  HttpReply Post(const std::string& target, const std::string& body, const Headers& headers = {});
+
+ private:
+  HttpReply Send(bool post, const std::string& target, const std::string& body,
+                 const Headers& headers);
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// The value of a scalar member of a JSON object reply, as text; empty when absent. Good for flat
+// replies: finds the first member of that name.
+std::string JsonField(const std::string& json, const std::string& name);
+
+}  // namespace holdfast::testing

@@ -1,0 +1,192 @@
+#include "tests/support/process_cluster.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+#include <thread>
+
+#include "tests/support/http_client.h"
+
+extern char** environ;
+
+namespace holdfast::testing {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Ports that nobody listens on now. All are held until the last is found, so they differ.
+std::vector<uint16_t> FreePorts(size_t count) {
+  std::vector<uint16_t> ports;
+  std::vector<int> held;
+  for (size_t i = 0; i < count; ++i) {
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof(address);
+    if (fd < 0 || bind(fd, reinterpret_cast<sockaddr*>(&address), length) != 0 ||
+        getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) {
+      throw std::runtime_error("no free port");
+    }
+    held.push_back(fd);
+    ports.push_back(ntohs(address.sin_port));
+  }
+  for (int fd : held) close(fd);
+  return ports;
+}
+
+// The pause between two looks at a process from outside, which sends no event.
+void LookAgainSoon() { std::this_thread::sleep_for(std::chrono::milliseconds(10)); }
+
+std::string ProgramPath() {
+  if (const char* path = std::getenv("HOLDFAST_PROGRAM")) return path;
+  char self[4096];
+  const ssize_t length = readlink("/proc/self/exe", self, sizeof(self));
+  if (length <= 0) throw std::runtime_error("cannot find myself");
+  return (std::filesystem::path(std::string(self, static_cast<size_t>(length))).parent_path() /
+          "holdfast")
+      .string();
+}
+
+}  // namespace
+
+ProcessCluster::ProcessCluster(int nodes) : nodes_(static_cast<size_t>(nodes)) {
+  const std::vector<uint16_t> ports = FreePorts(nodes_.size() * 3);
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    nodes_[i].http = ports[3 * i];
+    nodes_[i].grpc = ports[3 * i + 1];
+    nodes_[i].peer = ports[3 * i + 2];
+  }
+}
+
+ProcessCluster::~ProcessCluster() {
+  for (int node = 1; node <= size(); ++node) {
+    if (Running(node)) Kill(node);
+  }
+}
+
+void ProcessCluster::Start(int node) {
+  Node& n = nodes_[Index(node)];
+  std::string members;
+  for (int i = 1; i <= size(); ++i) {
+    if (!members.empty()) members += ',';
+    members += std::to_string(i) + "=127.0.0.1:" + std::to_string(nodes_[Index(i)].peer);
+  }
+  std::vector<std::string> arguments = {
+      ProgramPath(), "serve",
+      "--id",        std::to_string(node),
+      "--data",      folder_.path() + "/" + std::to_string(node),
+      "--members",   members,
+      "--http",      "127.0.0.1:" + std::to_string(n.http),
+      "--grpc",      "127.0.0.1:" + std::to_string(n.grpc)};
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  const std::string log = folder_.path() + "/" + std::to_string(node) + ".log";
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, 1, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+  posix_spawn_file_actions_adddup2(&actions, 1, 2);
+  const int error = posix_spawn(&n.pid, argv[0], &actions, nullptr, argv.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) throw std::runtime_error("cannot start " + arguments[0]);
+}
+
+void ProcessCluster::StartAll() {
+  for (int node = 1; node <= size(); ++node) {
+    if (!Running(node)) Start(node);
+  }
+}
+
+void ProcessCluster::Signal(int node, int signal) { kill(nodes_[Index(node)].pid, signal); }
+
+void ProcessCluster::Kill(int node) {
+  Node& n = nodes_[Index(node)];
+  kill(n.pid, SIGKILL);
+  waitpid(n.pid, nullptr, 0);
+  n.pid = 0;
+}
+
+int ProcessCluster::Terminate(int node) {
+  Node& n = nodes_[Index(node)];
+  kill(n.pid, SIGTERM);
+  int status = -1;
+  waitpid(n.pid, &status, 0);
+  n.pid = 0;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+bool ProcessCluster::WaitHealthy(std::chrono::seconds patience) {
+  for (int node = 1; node <= size(); ++node) {
+    if (Running(node) && !WaitHealthy(node, patience)) return false;
+  }
+  return true;
+}
+
+bool ProcessCluster::WaitHealthy(int node, std::chrono::seconds patience) {
+  const auto deadline = Clock::now() + patience;
+  while (Clock::now() < deadline) {
+    if (HttpClient(http(node), std::chrono::seconds(2)).Get("/health").status == 200) return true;
+    LookAgainSoon();
+  }
+  return false;
+}
+
+int ProcessCluster::WaitLeader(int except, std::chrono::seconds patience) {
+  const auto deadline = Clock::now() + patience;
+  while (Clock::now() < deadline) {
+    for (int node = 1; node <= size(); ++node) {
+      if (node == except || !Running(node)) continue;
+      const HttpReply reply = HttpClient(http(node), std::chrono::seconds(2)).Get("/leader");
+      if (reply.status == 200 && JsonField(reply.body, "is_me") == "true") return node;
+    }
+    LookAgainSoon();
+  }
+  return 0;
+}
+
+bool ProcessCluster::WaitEqualState(std::chrono::seconds patience, std::string* report) {
+  const auto deadline = Clock::now() + patience;
+  while (true) {
+    std::string first_applied;
+    std::string first_digest;
+    bool level = true;
+    bool equal = true;
+    report->clear();
+    for (int node = 1; node <= size(); ++node) {
+      const HttpReply reply = HttpClient(http(node), std::chrono::seconds(5)).Get("/status");
+      const std::string applied = JsonField(reply.body, "applied");
+      const std::string digest = JsonField(reply.body, "digest");
+      *report += "node " + std::to_string(node) + ": " + reply.body + "\n";
+      if (node == 1) {
+        first_applied = applied;
+        first_digest = digest;
+      }
+      level = level && !applied.empty() && applied == first_applied;
+      equal = equal && digest == first_digest;
+    }
+    if (level) return equal;
+    if (Clock::now() >= deadline) return false;
+    LookAgainSoon();
+  }
+}
+
+std::string ProcessCluster::LogOf(int node) const {
+  std::ifstream in(folder_.path() + "/" + std::to_string(node) + ".log");
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+}  // namespace holdfast::testing

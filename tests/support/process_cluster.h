@@ -1,0 +1,57 @@
+// A cluster of real processes on loopback, to be killed, stopped and started again.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tests/support/temp_folder.h"
+
+namespace holdfast::testing {
+
+// Nodes have numbers from 1. Not thread-safe, but for the ports.
+class ProcessCluster {
+ public:
+  // Runs the `holdfast` program that was built beside this test.
+  explicit ProcessCluster(int nodes);
+  ~ProcessCluster();  // Kills what runs and waits for it, by pid.
+  ProcessCluster(const ProcessCluster&) = delete;
+
+  int size() const { return static_cast<int>(nodes_.size()); }
+  uint16_t http(int node) const { return nodes_[Index(node)].http; }
+  uint16_t grpc(int node) const { return nodes_[Index(node)].grpc; }
+
+  void Start(int node);
+  void StartAll();
+  void Signal(int node, int signal);
+  void Kill(int node);           // SIGKILL, and waits for the process to be gone.
+  int Terminate(int node);       // SIGTERM, and waits; the exit status.
+  bool Running(int node) const { return nodes_[Index(node)].pid > 0; }
+
+  // Waits until every running node is healthy, or only `node`. False when it takes too long.
+  bool WaitHealthy(std::chrono::seconds patience = std::chrono::seconds(20));
+  bool WaitHealthy(int node, std::chrono::seconds patience);
+  // The node that leads, as a running node other than `except` says; 0: none in time.
+  int WaitLeader(int except = 0, std::chrono::seconds patience = std::chrono::seconds(20));
+  // Waits until all nodes have applied the same position, and says whether their digests are equal.
+  bool WaitEqualState(std::chrono::seconds patience, std::string* report);
+
+  std::string LogOf(int node) const;  // What the process printed; for failures.
+
+ private:
+  struct Node {
+    uint16_t http = 0;
+    uint16_t grpc = 0;
+    uint16_t peer = 0;
+    pid_t pid = 0;
+  };
+  static size_t Index(int node) { return static_cast<size_t>(node - 1); }
+
+  TempFolder folder_;
+  std::vector<Node> nodes_;
+};
+
+}  // namespace holdfast::testing
