@@ -1,10 +1,11 @@
 // Rows as the messages that callers see.
 #pragma once
 
-#include <absl/container/flat_hash_map.h>
 #include <google/protobuf/timestamp.pb.h>
 
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -38,7 +39,7 @@ class Parties {
 
  private:
   const Tables& tables_;
-  absl::flat_hash_map<uint64_t, std::unique_ptr<Party>> known_;  // Looked up, never walked.
+  std::map<uint64_t, std::unique_ptr<Party>> known_;
 };
 
 // A journal entry as it was written: a hold is pending, whatever became of it later.

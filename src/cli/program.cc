@@ -61,8 +61,9 @@ void AddGlobalFlags(CLI::App& app, GlobalFlags* flags) {
 }
 
 void AddServices(CLI::App& app, const state_machine::Registry& registry) {
+  std::set<std::string> added;
   for (const auto& method : registry.methods()) {
-    if (app.get_subcommand_no_throw(method->service_name) != nullptr) continue;
+    if (!added.insert(method->service_name).second) continue;
     const auto& options = method->descriptor->service()->options().GetExtension(holdfast::service);
     app.add_subcommand(method->service_name, options.help())
         ->group("Services")
@@ -118,7 +119,10 @@ Error Unknown(const CLI::App& root, const CLI::App* at, const std::vector<std::s
 // Commands may be written with _ as well: the .proto's method names lead there.
 void NormaliseCommands(const CLI::App& root, std::vector<std::string>* words) {
   const CLI::App* app = &root;
+  bool after_option = false;  // Then the word may be its value, which is left as it is.
   for (std::string& word : *words) {
+    const bool value = std::exchange(after_option, word.starts_with('-'));
+    if (value) continue;
     std::string kebab = word;
     std::replace(kebab.begin(), kebab.end(), '_', '-');
     const CLI::App* next = nullptr;

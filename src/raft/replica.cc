@@ -90,6 +90,13 @@ bool Replica::HandOver(uint64_t now_ms) {
   NodeId best;
   for (NodeId voter : membership().voters) {
     if (voter == options_.id) continue;
+    // Not to one that is silent: it would not take over, and each attempt keeps writes out for an
+    // election timeout.
+    auto answered = result_ms_.find(voter);
+    if (answered == result_ms_.end() ||
+        now_ms - answered->second > options_.election_timeout_ms) {
+      continue;
+    }
     if (best.value == 0 || MatchOf(voter) > MatchOf(best)) best = voter;
   }
   Effects effects;

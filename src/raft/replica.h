@@ -42,7 +42,7 @@ class Replica {
   // committed; losing leadership in between means unknown, not failed.
   std::optional<Position> Propose(uint64_t now_ms, std::string payload);
   bool CanPropose() const;
-  // Asks the follower that is furthest to take over; for a planned stop.
+  // Asks the follower that is furthest, of those that answer, to take over; for a planned stop.
   bool HandOver(uint64_t now_ms);
 
   Role role() const { return guard_.role(); }

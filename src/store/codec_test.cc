@@ -95,7 +95,8 @@ TEST(CodecGolden, Keys) {
   EXPECT_EQ(Hex(KeyBytes(int64_t{258})), "8000000000000102");
   EXPECT_EQ(Hex(KeyBytes(std::string())), "0000");
   EXPECT_EQ(Hex(KeyBytes(std::string("a\0b", 3))), "6100ff620000");
-  EXPECT_EQ(Hex(KeyBytes(std::tuple(std::string("eur"), uint64_t{7}))), "65757200000000000000000007");
+  EXPECT_EQ(Hex(KeyBytes(std::tuple(std::string("eur"), uint64_t{7}))),
+            "65757200000000000000000007");
   EXPECT_EQ(Hex(KeyBytes(LogIndex(5))), "0000000000000005");
 }
 

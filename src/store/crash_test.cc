@@ -1,5 +1,5 @@
-// Crashes of the RocksDB base. The history is fixed: entry n does the same in any life, and writes n
-// itself into a row of the store. So whatever a crash leaves must be exactly the model after the
+// Crashes of the RocksDB base. The history is fixed: entry n does the same in any life, and writes
+// n itself into a row of the store. So whatever a crash leaves must be exactly the model after the
 // number of entries that it says.
 
 #include <fcntl.h>

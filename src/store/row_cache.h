@@ -8,11 +8,11 @@
 // exclusive one).
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
+
 #include <cstddef>
 #include <optional>
 #include <utility>
-
-#include <absl/container/flat_hash_map.h>
 
 namespace holdfast::store {
 

@@ -10,14 +10,14 @@
 // Failure: an error of the base is a broken invariant (the node stops); nothing here returns one.
 #pragma once
 
+#include <absl/synchronization/mutex.h>
+
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <absl/synchronization/mutex.h>
 
 #include "src/base/bounds.h"
 #include "src/store/base.h"
@@ -32,7 +32,8 @@ struct TableNumber {
 };
 
 struct Options {
-  size_t checkpoint_rows = bounds::kCheckpointRowsDefault;  // Delta rows that call for a checkpoint.
+  size_t checkpoint_rows =
+      bounds::kCheckpointRowsDefault;  // Delta rows that call for a checkpoint.
   size_t cache_rows_per_table = bounds::kCacheRowsPerTable;  // Per generation; see row_cache.h.
 };
 
@@ -94,8 +95,8 @@ class Store {
   mutable absl::Mutex mutex_;
   std::vector<TableBase*> tables_;  // In order of number.
   std::vector<UndoStep> undo_;
-  std::string changes_;     // The current entry's changes as bytes, what the digest is taken of.
-  size_t delta_rows_ = 0;   // Over all tables.
+  std::string changes_;    // The current entry's changes as bytes, what the digest is taken of.
+  size_t delta_rows_ = 0;  // Over all tables.
   bool checkpoint_running_ = false;
 };
 

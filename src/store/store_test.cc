@@ -213,9 +213,8 @@ void ReadersSeeWholeEntries(std::unique_ptr<Base> base, uint64_t entries) {
       });
       ASSERT_EQ(scanned, number);
       size_t rows = 0;
-      tables.events.Scan({"e", INT64_MIN}, [&](const EventKey&, const Event&) {
-        return ++rows < 100;
-      });
+      tables.events.Scan({"e", INT64_MIN},
+                         [&](const EventKey&, const Event&) { return ++rows < 100; });
       ASSERT_EQ(rows, std::min<uint64_t>(number, 20));
       reads.fetch_add(1);
     }

@@ -10,13 +10,17 @@
 //
 // Key: uint64_t, int64_t, std::string or a std::tuple of them; its stored bytes sort as the key
 // does. Row: Fields() of integers, bools, enums, strings, optionals, vectors and maps of these, and
-// structs with Fields(); stored as docs/formats/store.md says. HashTable: point access. SortedTable:
-// point access and scans. Both: Get is const and may be called under the shared lock; Find, Put and
-// Erase are the apply thread's.
+// structs with Fields(); stored as docs/formats/store.md says. HashTable: point access.
+// SortedTable: point access and scans. Both: Get is const and may be called under the shared lock;
+// Find, Put and Erase are the apply thread's.
 //
 // A table that is used as a queue (rows put at one end, erased at the other) is scanned from where
 // the last scan ended, not from its beginning: a scan walks over the erased rows of the delta.
 #pragma once
+
+#include <absl/container/btree_map.h>
+#include <absl/container/flat_hash_map.h>
+#include <absl/functional/function_ref.h>
 
 #include <algorithm>
 #include <memory>
@@ -26,10 +30,6 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
-
-#include <absl/container/btree_map.h>
-#include <absl/container/flat_hash_map.h>
-#include <absl/functional/function_ref.h>
 
 #include "src/base/bounds.h"
 #include "src/base/check.h"
@@ -234,8 +234,8 @@ class Table : public TableBase {
   void DropFrozen(std::vector<std::shared_ptr<void>>* garbage) override {
     if (frozen_.empty()) return;
     if constexpr (!kSorted) {
-      garbage->push_back(std::make_shared<decltype(cache_.Adopt(&frozen_))>(
-          cache_.Adopt(&frozen_)));
+      garbage->push_back(
+          std::make_shared<decltype(cache_.Adopt(&frozen_))>(cache_.Adopt(&frozen_)));
     }
     garbage->push_back(std::make_shared<Delta>(std::exchange(frozen_, Delta())));
   }

@@ -260,6 +260,30 @@ TEST_F(RecoveryTest, OneRottenCopyOfTheVoteIsHarmlessTwoAreNot) {
   EXPECT_EQ(OpenError(), kState + ", offset 4096: both copies of term and vote are damaged");
 }
 
+TEST_F(RecoveryTest, TheOnlyGoodCopyOfTheVoteIsNeverTheOneBeingWritten) {
+  for (const uint64_t rotten_page : {1, 2}) {
+    for (uint64_t cut = 1; cut <= 12; ++cut) {
+      for (uint64_t seed = 1; seed <= 10; ++seed) {
+        FaultyFileSystem files({.seed = seed, .sector_bytes = 8, .survive_percent = 50});
+        auto log = TryOpen(files, &durable_);
+        ASSERT_TRUE(log);
+        (*log)->SaveHardState({Term(3), NodeId(2)});
+        (*log)->Abandon();
+        log->reset();
+        files.FlipBit(kState, rotten_page * kPageBytes + 20, 5);
+        files.CutPower(cut);
+        log = TryOpen(files, &durable_);
+        if (log) (*log)->Abandon();
+        log = Fail(Error{});
+        files.Crash();
+        log = TryOpen(files, &durable_);
+        ASSERT_TRUE(log) << "cut " << cut << ": " << log.error().message;
+        EXPECT_EQ((*log)->hard_state(), (HardState{Term(3), NodeId(2)}));
+      }
+    }
+  }
+}
+
 // A failed sync, then a restart of the process alone: the page cache shows a group that is not on
 // the disk. What the restarted log reports must survive the power failure that follows.
 TEST_F(RecoveryTest, AGroupSeenOnlyInThePageCacheIsWrittenAgain) {

@@ -80,6 +80,11 @@ void Pay(const ProcessCluster& cluster, int client, const std::atomic<bool>& sto
   }
 }
 
+// How long a load runs.
+void RunFor(std::chrono::seconds duration) {
+  std::this_thread::sleep_for(duration);  // tidy: allow sleep, it is the length of the load
+}
+
 void OpenAccounts(const ProcessCluster& cluster) {
   std::string body = R"({"accounts":[)";
   for (int i = 0; i < kAccounts; ++i) {
@@ -164,14 +169,14 @@ TEST(FailoverTest, EveryAcknowledgedPaymentIsThereOnceWhileTheLeaderDiesThreeTim
   }
   // 30 s of load: three times 4 s of quiet, a kill, 4 s without the node, and its return.
   for (int round = 0; round < 3; ++round) {
-    std::this_thread::sleep_for(std::chrono::seconds(4));
+    RunFor(std::chrono::seconds(4));
     const int leader = cluster.WaitLeader();
     ASSERT_NE(leader, 0);
     cluster.Kill(leader);
-    std::this_thread::sleep_for(std::chrono::seconds(4));
+    RunFor(std::chrono::seconds(4));
     cluster.Start(leader);
   }
-  std::this_thread::sleep_for(std::chrono::seconds(6));
+  RunFor(std::chrono::seconds(6));
   stop.store(true);
   for (std::thread& client : clients) client.join();
   ASSERT_TRUE(cluster.WaitHealthy());
@@ -198,7 +203,7 @@ TEST(FailoverTest, KillingAllNodesAtOnceLosesNothingAcknowledged) {
     for (int client = 0; client < 32; ++client) {
       clients.emplace_back([&, client] { Pay(cluster, client + 100 * round, stop, ledger); });
     }
-    std::this_thread::sleep_for(std::chrono::seconds(2));
+    RunFor(std::chrono::seconds(2));
     for (int node = 1; node <= 3; ++node) cluster.Signal(node, SIGKILL);
     stop.store(true);
     for (std::thread& client : clients) client.join();

@@ -127,6 +127,17 @@ int ProcessCluster::Terminate(int node) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+void ProcessCluster::Freeze(int node) {
+  Signal(node, SIGSTOP);
+  int status = 0;
+  if (waitpid(nodes_[Index(node)].pid, &status, WUNTRACED) < 0 || !WIFSTOPPED(status)) {
+    nodes_[Index(node)].pid = 0;
+    throw std::runtime_error("node " + std::to_string(node) + " ended instead of standing still");
+  }
+}
+
+void ProcessCluster::Thaw(int node) { Signal(node, SIGCONT); }
+
 bool ProcessCluster::WaitHealthy(std::chrono::seconds patience) {
   for (int node = 1; node <= size(); ++node) {
     if (Running(node) && !WaitHealthy(node, patience)) return false;

@@ -23,12 +23,17 @@ class ProcessCluster {
   int size() const { return static_cast<int>(nodes_.size()); }
   uint16_t http(int node) const { return nodes_[Index(node)].http; }
   uint16_t grpc(int node) const { return nodes_[Index(node)].grpc; }
+  uint16_t peer(int node) const { return nodes_[Index(node)].peer; }
 
   void Start(int node);
   void StartAll();
   void Signal(int node, int signal);
   void Kill(int node);           // SIGKILL, and waits for the process to be gone.
   int Terminate(int node);       // SIGTERM, and waits; the exit status.
+  // The process stands still and keeps its connections: from outside, a partition. Returns once it
+  // stands.
+  void Freeze(int node);
+  void Thaw(int node);
   bool Running(int node) const { return nodes_[Index(node)].pid > 0; }
 
   // Waits until every running node is healthy, or only `node`. False when it takes too long.

@@ -3,8 +3,11 @@
 namespace holdfast::raft::sim {
 namespace {
 
-// How long the group may take to agree once nothing is wrong any more.
+// How long the group may take to agree once nothing is wrong any more ...
 constexpr uint64_t kConvergenceElectionTimeoutsMax = 20;
+// ... beside sending what a server lacks: a window of entries takes at most a round trip of 4 ms,
+// a write that is under way and one of its own.
+constexpr uint64_t kWindowMs = 8;
 
 class Chaos {
  public:
@@ -35,7 +38,7 @@ class Chaos {
       options.engine.heartbeat_ms = 30;
     }
     options.trace = trace;
-    if (trace) std::printf("nodes %zu inflight %u et %u\n", options.nodes, options.engine.entries_in_flight_max, options.engine.election_timeout_ms);
+    in_flight_ = options.engine.entries_in_flight_max;
     election_ms_ = options.engine.election_timeout_ms;
     client_us_max_ = draw_.OneIn(2) ? 10'000 : 40'000;
     burst_max_ = draw_.OneIn(2) ? 3 : 20;
@@ -189,10 +192,12 @@ class Chaos {
       group_.Restart(NodeId(id));
     }
     const uint64_t healed_ms = group_.events().now_ms();
+    const uint64_t converged_ms_max =
+        kConvergenceElectionTimeoutsMax * election_ms_ + Lag() / in_flight_ * kWindowMs;
     std::optional<Replica::Position> write;
     NodeId proposer;
     uint64_t acknowledged_before = 0;
-    const bool converged = group_.RunUntil(kConvergenceElectionTimeoutsMax * election_ms_, [&] {
+    const bool converged = group_.RunUntil(converged_ms_max, [&] {
       const NodeId leader = group_.Leader();
       const bool lost = write && (!group_.IsLeader(proposer) ||
                                   group_.replica(proposer).term() != write->term);
@@ -205,14 +210,26 @@ class Chaos {
              group_.replica(leader.value == 0 ? proposer : leader).committed() >= write->index &&
              group_.Converged();
     });
-    Require(converged, "liveness: not converged " +
-                           std::to_string(kConvergenceElectionTimeoutsMax) +
-                           " election timeouts after healing:" + group_.Describe());
+    Require(converged, "liveness: not converged " + std::to_string(converged_ms_max) +
+                           " ms after healing:" + group_.Describe());
     return group_.events().now_ms() - healed_ms;
+  }
+
+  // How many entries the server that is furthest behind lacks.
+  uint64_t Lag() {
+    uint64_t shortest = UINT64_MAX;
+    uint64_t longest = 0;
+    for (uint64_t id = 1; id <= group_.size(); ++id) {
+      const uint64_t last = group_.log(NodeId(id)).last().value;
+      shortest = std::min(shortest, last);
+      longest = std::max(longest, last);
+    }
+    return longest - shortest;
   }
 
   Random draw_;  // What happens; the group has its own for how long things take.
   uint64_t election_ms_ = 0;
+  uint64_t in_flight_ = 0;
   uint64_t client_us_max_ = 0;
   uint64_t burst_max_ = 0;
   uint64_t fault_ms_max_ = 0;

@@ -1,12 +1,12 @@
 // A base in memory: for the simulator, and to compare the RocksDB base with.
 #pragma once
 
+#include <absl/synchronization/mutex.h>
+
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
-
-#include <absl/synchronization/mutex.h>
 
 #include "src/store/base.h"
 

@@ -72,9 +72,9 @@ Result<void> CheckMarker(const fs::path& path) {
     return Fail(FolderError(path, "has a damaged FORMAT file"));
   }
   if (format > kStoreFormat) {
-    Error newer = FolderError(path, "has format " + std::to_string(format) +
-                                        "; this version knows formats up to " +
-                                        std::to_string(kStoreFormat));
+    Error newer =
+        FolderError(path, "has format " + std::to_string(format) +
+                              "; this version knows formats up to " + std::to_string(kStoreFormat));
     newer.hint = "A newer version of Holdfast wrote it: run that version or a later one.";
     return Fail(std::move(newer));
   }

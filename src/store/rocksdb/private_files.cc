@@ -49,8 +49,7 @@ class PrivateFileSystem : public rocksdb::FileSystemWrapper {
 rocksdb::Env* PrivateFilesEnv() {
   // Not freed: RocksDB's background threads may outlive every other object.
   static rocksdb::Env* const env =
-      rocksdb::NewCompositeEnv(
-          std::make_shared<PrivateFileSystem>(rocksdb::FileSystem::Default()))
+      rocksdb::NewCompositeEnv(std::make_shared<PrivateFileSystem>(rocksdb::FileSystem::Default()))
           .release();
   return env;
 }

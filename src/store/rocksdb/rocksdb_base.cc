@@ -19,16 +19,16 @@
 namespace holdfast::store {
 namespace {
 
-constexpr int kBloomBitsPerKey = 10;         // About 1 % of lookups in vain per run.
-constexpr int kOpenFilesMax = 256;           // Well below the usual 1,024 of a process.
+constexpr int kBloomBitsPerKey = 10;  // About 1 % of lookups in vain per run.
+constexpr int kOpenFilesMax = 256;    // Well below the usual 1,024 of a process.
 constexpr int kBackgroundJobs = 2;
 constexpr size_t kInfoLogBytes = 1 << 20;
 constexpr size_t kManifestBytes = 4 << 20;
 constexpr size_t kFileBytes = 64 << 20;
-// Nothing is ever written to a memtable, so this costs nothing. But RocksDB keeps the filters of new
-// runs at hand only up to about this size, and lookups of new ids live on them.
+// Nothing is ever written to a memtable, so this costs nothing. But RocksDB keeps the filters of
+// new runs at hand only up to about this size, and lookups of new ids live on them.
 constexpr size_t kMemtableBytes = 64 << 20;
-constexpr size_t kBackgroundSyncBytes = 1 << 20;   // Compactions write evenly, not in bursts.
+constexpr size_t kBackgroundSyncBytes = 1 << 20;  // Compactions write evenly, not in bursts.
 
 rocksdb::Slice Slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
 std::string_view View(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }

@@ -1,5 +1,5 @@
-// The base on disk: a RocksDB whose only writes are whole runs. Its memtable and its log stay empty;
-// what is not in a run yet is covered by Holdfast's own log.
+// The base on disk: a RocksDB whose only writes are whole runs. Its memtable and its log stay
+// empty; what is not in a run yet is covered by Holdfast's own log.
 //
 //   <path>/FORMAT      "holdfast store 1": who wrote the folder; see docs/formats/store.md
 //   <path>/incoming/   the run being written; whatever a crash leaves there is removed on open

@@ -38,9 +38,9 @@ mode_t ModeOf(const fs::path& path) {
 class BaseTest : public ::testing::TestWithParam<const char*> {
  protected:
   TemporaryFolder folder_;
-  std::unique_ptr<Base> base_ =
-      GetParam() == std::string("memory") ? std::unique_ptr<Base>(std::make_unique<MemoryBase>())
-                                          : OpenOrDie(folder_.path() / "store");
+  std::unique_ptr<Base> base_ = GetParam() == std::string("memory")
+                                    ? std::unique_ptr<Base>(std::make_unique<MemoryBase>())
+                                    : OpenOrDie(folder_.path() / "store");
 };
 
 TEST_P(BaseTest, TakesRunsAndGivesThemBack) {

@@ -176,10 +176,8 @@ void ChangeSomething(Random random, Tables& tables) {
       const EventKey key = random.RandomEventKey();
       return tables.events.Put(key, random.RandomEvent());
     }
-    case 3:
-      return tables.accounts.Erase(random.RandomAccountKey());
-    default:
-      return tables.events.Erase(random.RandomEventKey());
+    case 3: return tables.accounts.Erase(random.RandomAccountKey());
+    default: return tables.events.Erase(random.RandomEventKey());
   }
 }
 
