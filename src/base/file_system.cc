@@ -12,7 +12,8 @@ Error FileError(const std::string& path, const std::string& what, int errno_valu
   switch (errno_value) {
     case ENOSPC:
     case EDQUOT:
-      error.hint = "The disk is full: free space on the volume of the data folder, then start again.";
+      error.hint =
+          "The disk is full: free space on the volume of the data folder, then start again.";
       break;
     case EIO:
       error.hint =

@@ -183,9 +183,8 @@ std::optional<Error> FaultyFileSystem::Refuse(const std::string& path, const std
 }
 
 void FaultyFileSystem::Tear(Contained& file) {
-  const uint32_t percent = options_.survive_percent
-                               ? *options_.survive_percent
-                               : static_cast<uint32_t>(random_() % 5) * 25;
+  const uint32_t percent = options_.survive_percent ? *options_.survive_percent
+                                                    : static_cast<uint32_t>(random_() % 5) * 25;
   for (const Change& change : file.unsynced) {
     if (change.truncate) {
       if (Chance(percent)) ApplyTo(change, file.on_disk);

@@ -83,9 +83,10 @@ class GrpcPeerLink::Outgoing : public grpc::ClientBidiReactor<grpc::ByteBuffer, 
     StartCall();
   }
 
-  void Send(PeerFrame frame) {
+  // Before the connection stands nothing is queued: what may never leave is better kept.
+  bool Send(PeerFrame frame) {
     std::unique_lock lock(mutex_);
-    if (closed_) return;
+    if (closed_ || !connected_) return false;
     const size_t bytes = frame.ByteSizeLong();
     queued_bytes_ += bytes;
     if (queued_bytes_ > bounds::kPeerQueueBytesMax) {
@@ -93,11 +94,12 @@ class GrpcPeerLink::Outgoing : public grpc::ClientBidiReactor<grpc::ByteBuffer, 
       closed_ = true;
       lock.unlock();
       context_.TryCancel();
-      return;
+      return false;
     }
     queue_.push_back(std::move(frame));
     sizes_.push_back(bytes);
     if (!writing_) WriteNext();
+    return true;
   }
 
   void Cancel() { context_.TryCancel(); }
@@ -210,7 +212,7 @@ class GrpcPeerLink::Incoming : public grpc::ServerGenericBidiReactor {
     const Identity& hello = batch.frames(0).hello();
     if (!impl_.options.peers.contains(NodeId(hello.node()))) {
       Close({grpc::StatusCode::FAILED_PRECONDITION,
-             "node " + std::to_string(hello.node()) + " is not a member here: check --cluster"});
+             "node " + std::to_string(hello.node()) + " is not a member here: check --members"});
       return false;
     }
     if (const std::string refusal = impl_.handler.OnHello(hello); !refusal.empty()) {
@@ -302,11 +304,11 @@ Result<std::unique_ptr<GrpcPeerLink>> GrpcPeerLink::Start(Options options, PeerH
 GrpcPeerLink::GrpcPeerLink(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 GrpcPeerLink::~GrpcPeerLink() { Stop(); }
 
-void GrpcPeerLink::Send(NodeId to, PeerFrame frame) {
+bool GrpcPeerLink::Send(NodeId to, PeerFrame frame) {
   std::lock_guard lock(impl_->mutex);
   auto peer = impl_->peers.find(to);
-  if (peer == impl_->peers.end() || peer->second.stream == nullptr) return;
-  peer->second.stream->Send(std::move(frame));
+  if (peer == impl_->peers.end() || peer->second.stream == nullptr) return false;
+  return peer->second.stream->Send(std::move(frame));
 }
 
 void GrpcPeerLink::Stop() {

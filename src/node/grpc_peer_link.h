@@ -27,7 +27,7 @@ class GrpcPeerLink : public PeerLink {
                                                      Executor& executor);
   ~GrpcPeerLink() override;
 
-  void Send(NodeId to, PeerFrame frame) override;
+  bool Send(NodeId to, PeerFrame frame) override;
   // Closes all streams; no callback comes after it returns.
   void Stop();
 

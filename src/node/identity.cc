@@ -33,7 +33,7 @@ Result<Founding> Founding::Open(FileSystem& files, const std::string& folder, No
     if (!bytes) return Fail(bytes.error());
     if (!identity.ParseFromString(*bytes) || identity.format() == 0) {
       return Fail(Refused(PathIn(folder) + " is damaged",
-                          "Restore the folder from a backup, or remove it and let the node rejoin."));
+                          "Do not start this node; the others go on without it."));
     }
     if (identity.format() > kFormat) {
       return Fail(Refused(folder + " was written by a newer Holdfast",
@@ -56,7 +56,7 @@ Result<Founding> Founding::Open(FileSystem& files, const std::string& folder, No
     std::vector<NodeId> founders;
     for (const Member& member : identity.founders()) founders.push_back(NodeId(member.node()));
     if (founders != founding.members_) {
-      return Fail(Refused(folder + " belongs to a cluster of other members than --cluster names",
+      return Fail(Refused(folder + " belongs to a cluster of other members than --members names",
                           "Start the node with the members that it was founded with."));
     }
   }
@@ -67,7 +67,7 @@ Result<Founding> Founding::Open(FileSystem& files, const std::string& folder, No
 Result<void> Founding::Meet(const Identity& peer) {
   const NodeId id(peer.node());
   if (std::find(members_.begin(), members_.end(), id) == members_.end()) {
-    return Fail(Refused("node " + id.ToString() + " is not a member", "Check --cluster."));
+    return Fail(Refused("node " + id.ToString() + " is not a member", "Check --members."));
   }
   if (founded()) {
     for (const Member& founder : identity_.founders()) {

@@ -145,7 +145,8 @@ void Node::Step() {
 }
 
 void Node::FoundIfComplete() {
-  if (replica_ || link_ == nullptr) return;  // Running already; or Start comes later.
+  // Running already; or Start comes later; or the log's first entry is on its way to the disk.
+  if (replica_ || link_ == nullptr || founding_ticket_ != 0) return;
   {
     std::lock_guard lock(founding_mutex_);
     const auto founders = parts_.founding.Founders();
@@ -197,7 +198,7 @@ void Node::BeginConsensus() {
   writes_ = std::make_unique<WriteRouter>(
       *replica_, self, parts_.clock,
       [this](NodeId leader, uint64_t id, const Write& write, uint64_t now_ms) {
-        SendForward(leader, id, write, now_ms);
+        return SendForward(leader, id, write, now_ms);
       });
   reads_ = std::make_unique<ReadRouter>(*replica_, *read_index_, self,
                                         [this](NodeId leader, uint64_t id) {
@@ -264,8 +265,8 @@ std::string Node::OnHello(const Identity& peer) {
   const Result<void> met = parts_.founding.Meet(peer);
   if (!parts_.founding.outcast().empty()) {
     fatal_(parts_.founding.outcast() +
-           "\nA node that forgot what it promised must not vote. Restore its folder; the other "
-           "nodes go on without it.");
+           "\nA node that forgot what it promised must not vote. If the folder was moved, put it back; "
+           "if it is lost, leave this node off: the others go on without it.");
   }
   if (!met) return met.error().message;
   OnLoop([this] { FoundIfComplete(); });
@@ -369,7 +370,7 @@ void Node::SendRaft(NodeId to, raft::Message message) {
   link_->Send(to, std::move(frame));
 }
 
-void Node::SendForward(NodeId leader, uint64_t id, const Write& write, uint64_t now_ms) {
+bool Node::SendForward(NodeId leader, uint64_t id, const Write& write, uint64_t now_ms) {
   PeerFrame frame;
   ForwardWrite& forward = *frame.mutable_forward_write();
   forward.set_id(id);
@@ -380,7 +381,7 @@ void Node::SendForward(NodeId leader, uint64_t id, const Write& write, uint64_t 
   forward.set_body(write.request.body());
   forward.set_timeout_ms(
       static_cast<uint32_t>(write.deadline_ms > now_ms ? write.deadline_ms - now_ms : 0));
-  link_->Send(leader, std::move(frame));
+  return link_->Send(leader, std::move(frame));
 }
 
 // --- Calls

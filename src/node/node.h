@@ -114,7 +114,7 @@ class Node : public Dispatcher, public PeerHandler {
   void HandleFrame(NodeId from, PeerFrame& frame);
   void HandleForward(NodeId from, ForwardWrite& forward);
   void SendRaft(NodeId to, raft::Message message);
-  void SendForward(NodeId leader, uint64_t id, const Write& write, uint64_t now_ms);
+  bool SendForward(NodeId leader, uint64_t id, const Write& write, uint64_t now_ms);
 
   void CallWrite(const state_machine::Method& method, std::string request, CallOptions options,
                  Done done);

@@ -29,8 +29,9 @@ class PeerHandler {
 class PeerLink {
  public:
   virtual ~PeerLink() = default;
-  // Queues a frame; dropped when there is no link. A queue past its bound breaks the link.
-  virtual void Send(NodeId to, PeerFrame frame) = 0;
+  // Queues a frame. False: there is no link, and the frame certainly never leaves. A queue past its
+  // bound breaks the link.
+  virtual bool Send(NodeId to, PeerFrame frame) = 0;
 };
 
 }  // namespace holdfast::node

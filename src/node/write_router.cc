@@ -10,6 +10,13 @@ namespace {
 // Entries of writes in flight at once. Few, so that a batch grows while the one before is on its
 // way to disk; more than one, so that the disks never wait for the network.
 constexpr size_t kBatchesInFlight = 4;
+// What a request costs in an entry beside its own bytes: a tag and a length.
+constexpr size_t kRequestFrameBytes = 8;
+constexpr size_t kEntryFrameBytes = 16;  // The time.
+static_assert(bounds::kRequestBytesMax + bounds::kIdempotencyKeyBytesMax +
+                      bounds::kPrincipalBytesMax + 64 <=
+                  bounds::kEntryBytesMax - kEntryFrameBytes,
+              "a request of the greatest size fits an entry of its own");
 constexpr uint64_t kRetryMs = 20;        // After "not the leader": elections take longer than this.
 constexpr uint64_t kExpirySweepMs = 20;  // How late a deadline may be noticed.
 
@@ -37,6 +44,14 @@ Error Overloaded() {
                "Nothing was done. Slow down and try again.", 100};
 }
 
+Error TooLarge() {
+  return Error{ErrorCode::kTooLarge,
+               "the request or its idempotency key is larger than an entry of the log may hold", "",
+               "Split it: a request holds at most " + std::to_string(bounds::kRequestBytesMax) +
+                   " bytes.",
+               0};
+}
+
 void Answer(Write& write, Reply reply) {
   if (write.done) std::exchange(write.done, nullptr)(std::move(reply));
 }
@@ -48,6 +63,12 @@ WriteRouter::WriteRouter(raft::Replica& replica, NodeId self, const Clock& clock
 
 void WriteRouter::Add(std::unique_ptr<Write> write) {
   const size_t bytes = write->request.body().size();
+  if (bytes > bounds::kRequestBytesMax ||
+      write->request.idempotency_key().size() > bounds::kIdempotencyKeyBytesMax ||
+      write->request.principal().size() > bounds::kPrincipalBytesMax) {
+    Answer(*write, Failed(TooLarge()));
+    return;
+  }
   if (waiting_.size() + forwarded_.size() >= bounds::kWaitingRequestsMax ||
       waiting_bytes_ + bytes > bounds::kWaitingBytesMax) {
     Answer(*write, Failed(Overloaded()));
@@ -64,24 +85,21 @@ void WriteRouter::WaitAgain(std::unique_ptr<Write> write, uint64_t not_before_ms
   waiting_.push_back(std::move(write));
 }
 
+void WriteRouter::Repeat(std::unique_ptr<Write> write, uint64_t not_before_ms) {
+  write->maybe_done = true;
+  WaitAgain(std::move(write), not_before_ms);
+}
+
 void WriteRouter::Step(uint64_t now_ms, int64_t next_timer_us) {
   if (replica_.role() == raft::Role::kLeader) {
+    FollowLeader(self_, now_ms);
     Propose(now_ms, next_timer_us);
   } else {
     RefuseForeign();
     const NodeId leader = replica_.leader();
     if (leader.value != 0 && leader != self_) {
+      FollowLeader(leader, now_ms);
       ForwardAll(now_ms);
-      if (leader != forward_leader_) {
-        // What has a key may go to the new leader as well: it is done once all the same.
-        for (auto it = forwarded_.begin(); it != forwarded_.end();) {
-          const bool again = it->second.to != leader &&
-                             !it->second.write->request.idempotency_key().empty();
-          if (again) WaitAgain(std::move(it->second.write), now_ms);
-          it = again ? forwarded_.erase(it) : std::next(it);
-        }
-        forward_leader_ = leader;
-      }
     }
   }
   if (now_ms >= next_expiry_ms_) {
@@ -104,14 +122,14 @@ bool WriteRouter::ProposeOne(uint64_t now_ms) {
   Batch batch;
   LogEntry entry;
   size_t bytes = 0;
-  while (!waiting_.empty() && batch.writes.size() < bounds::kEntryRequestsMax) {
+  while (!waiting_.empty() && batch.size() < bounds::kEntryRequestsMax) {
     Write& next = *waiting_.front();
     const size_t size = next.request.ByteSizeLong();
-    if (!batch.writes.empty() && bytes + size > bounds::kEntryBytesMax) break;
+    if (!batch.empty() && bytes + size > bounds::kEntryBytesMax) break;
     bytes += size;
     waiting_bytes_ -= next.request.body().size();
     entry.mutable_requests()->UnsafeArenaAddAllocated(&next.request);  // Lent; taken back below.
-    batch.writes.push_back(std::move(waiting_.front()));
+    batch.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
   }
   last_stamp_us_ = std::max(clock_.WallUs(), last_stamp_us_ + 1);
@@ -119,13 +137,26 @@ bool WriteRouter::ProposeOne(uint64_t now_ms) {
   const auto position = replica_.Propose(now_ms, entry.SerializeAsString());
   while (entry.requests_size() > 0) entry.mutable_requests()->UnsafeArenaReleaseLast();
   if (!position) {
-    for (auto& write : batch.writes) WaitAgain(std::move(write), now_ms);
+    for (auto& write : batch) WaitAgain(std::move(write), now_ms);
     return false;
   }
-  batch.term = position->term;
-  const bool fresh = proposed_.emplace(position->index, std::move(batch)).second;
+  const bool fresh =
+      proposed_.emplace(std::pair(position->index, position->term), std::move(batch)).second;
   HOLDFAST_CHECK(fresh, "entry " + position->index.ToString() + " was proposed twice");
   return true;
+}
+
+void WriteRouter::FollowLeader(NodeId leader, uint64_t now_ms) {
+  if (leader == forward_leader_) return;
+  forward_leader_ = leader;
+  // The leader before may be gone without a word. What has a key may go to the new one as well: it
+  // is done once all the same.
+  for (auto it = forwarded_.begin(); it != forwarded_.end();) {
+    const bool again =
+        it->second.to != leader && !it->second.write->request.idempotency_key().empty();
+    if (again) Repeat(std::move(it->second.write), now_ms);
+    it = again ? forwarded_.erase(it) : std::next(it);
+  }
 }
 
 void WriteRouter::ForwardAll(uint64_t now_ms) {
@@ -137,9 +168,13 @@ void WriteRouter::ForwardAll(uint64_t now_ms) {
       later.push_back(std::move(write));
       continue;
     }
-    waiting_bytes_ -= write->request.body().size();
     const uint64_t id = ++next_forward_;
-    forward_(replica_.leader(), id, *write, now_ms);
+    if (!forward_(replica_.leader(), id, *write, now_ms)) {
+      write->not_before_ms = now_ms + kRetryMs;
+      later.push_back(std::move(write));
+      continue;
+    }
+    waiting_bytes_ -= write->request.body().size();
     forwarded_.emplace(id, Forwarded{replica_.leader(), std::move(write)});
   }
   waiting_.swap(later);
@@ -156,15 +191,21 @@ void WriteRouter::RefuseForeign() {
 
 std::vector<Done> WriteRouter::TakeWaiting(LogIndex index, Term term) {
   std::vector<Done> waiting;
-  while (!proposed_.empty() && proposed_.begin()->first <= index) {
-    auto node = proposed_.extract(proposed_.begin());
-    Batch& batch = node.mapped();
-    if (node.key() == index && batch.term == term) {
-      waiting.reserve(batch.writes.size());
-      for (auto& write : batch.writes) waiting.push_back(std::move(write->done));
+  for (auto it = proposed_.begin(); it != proposed_.end();) {
+    const auto [proposed_index, proposed_term] = it->first;
+    if (proposed_index > index && proposed_term >= term) {
+      ++it;  // Open.
+      continue;
+    }
+    Batch batch = std::move(it->second);
+    it = proposed_.erase(it);
+    if (proposed_index == index && proposed_term == term) {
+      waiting.reserve(batch.size());
+      for (auto& write : batch) waiting.push_back(std::move(write->done));
     } else {
-      // Another entry was agreed on for that place: ours never will be.
-      for (auto& write : batch.writes) WaitAgain(std::move(write), 0);
+      // Another entry was agreed on for that place, or one of a later term before it, and terms
+      // never go down along the log: ours never will be there.
+      for (auto& write : batch) WaitAgain(std::move(write), 0);
     }
   }
   return waiting;
@@ -178,6 +219,9 @@ void WriteRouter::ForwardAnswered(uint64_t id, Reply reply, uint64_t now_ms) {
     WaitAgain(std::move(write), now_ms + kRetryMs);
     return;
   }
+  // This sending had no effect; an earlier one may have had.
+  const bool refused = !reply.body && reply.body.error().code == ErrorCode::kResourceExhausted;
+  if (refused && write->maybe_done) reply = Failed(Unknown());
   Answer(*write, std::move(reply));
 }
 
@@ -192,7 +236,7 @@ void WriteRouter::LinkDown(NodeId to, uint64_t now_ms) {
     if (write->request.idempotency_key().empty()) {
       Answer(*write, Failed(Unknown()));
     } else {
-      WaitAgain(std::move(write), now_ms + kRetryMs);
+      Repeat(std::move(write), now_ms + kRetryMs);
     }
   }
 }
@@ -201,11 +245,11 @@ void WriteRouter::Expire(uint64_t now_ms) {
   std::erase_if(waiting_, [&](std::unique_ptr<Write>& write) {
     if (write->deadline_ms > now_ms) return false;
     waiting_bytes_ -= write->request.body().size();
-    Answer(*write, Failed(NoLeader()));
+    Answer(*write, Failed(write->maybe_done ? Unknown() : NoLeader()));
     return true;
   });
-  for (auto& [index, batch] : proposed_) {
-    for (auto& write : batch.writes) {
+  for (auto& [position, batch] : proposed_) {
+    for (auto& write : batch) {
       if (write->deadline_ms <= now_ms) Answer(*write, Failed(Unknown()));
     }
   }

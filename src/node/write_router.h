@@ -3,10 +3,11 @@
 //
 // A write is in exactly one place:
 //   waiting    not proposed anywhere: may be proposed, forwarded, or refused without harm
-//   proposed   in our log at an index; decided when that index is committed:
-//              with our term -> applied, answered;  with another -> certainly not done, waits again
+//   proposed   in our log at an index and term; decided when that index is committed, or any index
+//              with a later term:  ours -> applied, answered;  not -> certainly not done, waits again
 //   forwarded  sent to a leader; decided by its answer. "Not proposed" waits again. A broken link
-//              leaves it unknown: sent again if it has an idempotency key, else the caller is told.
+//              or another leader, ourselves included, leaves it unknown: sent or proposed again if it
+//              has an idempotency key; else it is left to the answer, and at last the caller is told.
 // One thread, the loop.
 #pragma once
 
@@ -29,13 +30,15 @@ struct Write {
   uint64_t deadline_ms = 0;    // Monotonic.
   uint64_t not_before_ms = 0;  // After a refusal: when to try again.
   bool forwarded_to_us = false;  // By a peer: answered, never passed on again.
+  bool maybe_done = false;     // Sent before, with an outcome that nobody knows.
   Done done;                   // Null once answered.
 };
 
 class WriteRouter {
  public:
-  // Sends a write to the leader under `id`; its result comes back through ForwardAnswered.
-  using Forward = std::function<void(NodeId leader, uint64_t id, const Write& write, uint64_t now_ms)>;
+  // Sends a write to the leader under `id`; its result comes back through ForwardAnswered. False:
+  // there is no link, nothing was sent.
+  using Forward = std::function<bool(NodeId leader, uint64_t id, const Write& write, uint64_t now_ms)>;
 
   WriteRouter(raft::Replica& replica, NodeId self, const Clock& clock, Forward forward);
 
@@ -54,10 +57,7 @@ class WriteRouter {
   size_t waiting() const { return waiting_.size(); }
 
  private:
-  struct Batch {
-    Term term;
-    std::vector<std::unique_ptr<Write>> writes;
-  };
+  using Batch = std::vector<std::unique_ptr<Write>>;
   struct Forwarded {
     NodeId to;
     std::unique_ptr<Write> write;
@@ -66,9 +66,12 @@ class WriteRouter {
   void Propose(uint64_t now_ms, int64_t next_timer_us);
   bool ProposeOne(uint64_t now_ms);
   void ForwardAll(uint64_t now_ms);
+  void FollowLeader(NodeId leader, uint64_t now_ms);
   void RefuseForeign();
   void Expire(uint64_t now_ms);
   void WaitAgain(std::unique_ptr<Write> write, uint64_t not_before_ms);
+  // What was sent under a key and is open: the same again is safe.
+  void Repeat(std::unique_ptr<Write> write, uint64_t not_before_ms);
 
   raft::Replica& replica_;
   const NodeId self_;
@@ -76,9 +79,11 @@ class WriteRouter {
   Forward forward_;
   std::deque<std::unique_ptr<Write>> waiting_;
   size_t waiting_bytes_ = 0;
-  std::map<LogIndex, Batch> proposed_;
+  // A server that lost its leadership and found it again may propose at an index whose earlier
+  // proposal is not decided yet.
+  std::map<std::pair<LogIndex, Term>, Batch> proposed_;
   std::map<uint64_t, Forwarded> forwarded_;
-  NodeId forward_leader_;  // To whom forwarded_ went last.
+  NodeId forward_leader_;  // Whom forwarded_ was looked through for last.
   uint64_t next_forward_ = 0;
   uint64_t next_expiry_ms_ = 0;
   int64_t last_stamp_us_ = 0;

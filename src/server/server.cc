@@ -24,7 +24,7 @@ constexpr uint64_t kHandOverMsMax = 1'000;
 // A cluster of one has nobody to talk to.
 class NoPeers : public node::PeerLink {
  public:
-  void Send(NodeId, PeerFrame) override {}
+  bool Send(NodeId, PeerFrame) override { return false; }
 };
 
 uint64_t RandomNumber() {
@@ -111,8 +111,8 @@ Result<void> Server::Parts::Open() {
     return Fail(Error{ErrorCode::kInternal,
                       "the folder " + config.data + " belongs to a founded cluster, but its log is "
                       "empty", "",
-                      "Restore the folder as a whole. Do not start it with an empty log: it would "
-                      "forget what it promised.", 0});
+                      "Put the log back if it was moved. Do not start the node without it: it would "
+                      "have forgotten what it promised. The other nodes go on.", 0});
   }
 
   auto base = store::RocksDbBase::Open(config.data + "/store");

@@ -25,8 +25,8 @@ void EntryIndex::Push(Term term, EntryType type, Payload payload) {
 }
 
 void EntryIndex::PushPlaced(const Slot& slot) {
-  HOLDFAST_CHECK(tail_.empty() && slot.placed(), "entry " + last().Next().ToString() +
-                                                     " from disk comes after one in memory");
+  HOLDFAST_CHECK(tail_.empty() && slot.placed(),
+                 "entry " + last().Next().ToString() + " from disk comes after one in memory");
   slots_.push_back(slot);
 }
 
@@ -39,8 +39,8 @@ void EntryIndex::Place(LogIndex index, uint32_t segment, uint32_t offset) {
 }
 
 void EntryIndex::Cut(LogIndex from) {
-  HOLDFAST_CHECK(from >= first_, "cut at entry " + from.ToString() + " below the first, " +
-                                     first_.ToString());
+  HOLDFAST_CHECK(from >= first_,
+                 "cut at entry " + from.ToString() + " below the first, " + first_.ToString());
   while (last() >= from) {
     slots_.pop_back();
     if (tail_.empty()) continue;

@@ -130,8 +130,7 @@ TEST(FormatTest, ANewerFormatIsNamed) {
   segment[8] = 2;
   const auto refused = DecodeSegmentHeader(segment);
   ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().message,
-            "segment has format version 2, this build reads version 1");
+  EXPECT_EQ(refused.error().message, "segment has format version 2, this build reads version 1");
   std::string state = EncodeStateHeader(kSalt);
   state[8] = 9;
   ASSERT_FALSE(DecodeStateHeader(state));

@@ -1,13 +1,13 @@
 // What the log's tests share.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "src/base/check.h"
 #include "src/base/file_system_faulty.h"

@@ -79,8 +79,8 @@ Result<std::vector<uint32_t>> Scan::FindSegments() {
   std::vector<uint32_t> found;
   for (const std::string& name : *names) {
     const auto sequence = ParseSegmentName(name);
-    const bool leftover = name == kUnfinishedSegmentName ||
-                          (sequence && *sequence < state_.lowest_segment);
+    const bool leftover =
+        name == kUnfinishedSegmentName || (sequence && *sequence < state_.lowest_segment);
     if (leftover) {
       auto done = files_.Remove(folder_ + "/" + name);
       if (!done) return Fail(done.error());
@@ -127,12 +127,12 @@ Result<void> Scan::Load(uint32_t sequence) {
   }
   if (header->salt != salt_) return Fail(DamagedAt(0, "the segment belongs to another log"));
   if (header->sequence != sequence) {
-    return Fail(DamagedAt(0, "the file was written as " +
-                                 SegmentName(static_cast<uint32_t>(header->sequence))));
+    return Fail(DamagedAt(
+        0, "the file was written as " + SegmentName(static_cast<uint32_t>(header->sequence))));
   }
   if (header->segment_bytes != *size) {
-    return Fail(DamagedAt(*size, "the file was written with " +
-                                     std::to_string(header->segment_bytes) + " bytes"));
+    return Fail(DamagedAt(
+        *size, "the file was written with " + std::to_string(header->segment_bytes) + " bytes"));
   }
   return {};
 }
@@ -152,8 +152,8 @@ Result<bool> Scan::ReadRecord(uint64_t offset) {
   if (RecordBytes(header->length) > bytes_.size() - offset) {
     return Fail(DamagedAt(offset, "the record does not fit into its segment"));
   }
-  const auto padded = bytes().substr(offset + kRecordHeaderBytes,
-                                     RecordBytes(header->length) - kRecordHeaderBytes);
+  const auto padded =
+      bytes().substr(offset + kRecordHeaderBytes, RecordBytes(header->length) - kRecordHeaderBytes);
   if (!PayloadMatches(*header, padded, salt_)) return false;
   group_records_.push_back({*header, static_cast<uint32_t>(offset)});
   return true;
@@ -250,8 +250,8 @@ Result<void> Scan::CheckEnd() const {
   const LogIndex first = recovered_.entries.first();
   if (first < state_.first || (first > state_.first && !reset_seen_)) {
     return Fail(Damaged(scanned_.front().path, kSegmentHeaderBytes,
-                        "the log begins with entry " + first.ToString() +
-                            " and not with " + state_.first.ToString()));
+                        "the log begins with entry " + first.ToString() + " and not with " +
+                            state_.first.ToString()));
   }
   return {};
 }
@@ -271,7 +271,8 @@ Result<void> Scan::Settle() {
   if (auto done = active.file->Sync(); !done) return done;
   if (torn_) {
     const Segment& torn = scanned_[*torn_];
-    if (auto done = torn.file->WriteZeros(torn_start_, torn.bytes - torn_start_); !done) return done;
+    if (auto done = torn.file->WriteZeros(torn_start_, torn.bytes - torn_start_); !done)
+      return done;
     if (auto done = torn.file->Sync(); !done) return done;
   }
   return files_.SyncFolder(folder_);

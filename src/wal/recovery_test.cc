@@ -96,8 +96,9 @@ TEST_F(RecoveryTest, ATailThatWasKnownToBeDurableIsNotTorn) {
   AppendGroup({"b"});
   log_ = nullptr;  // A clean end says so.
   files_.FlipBit(kFirst, kBase + 64 + 60, 0);
-  EXPECT_EQ(OpenError(), kFirst + ", offset 4160: bad record of group 2, which is known to have "
-                                  "been durable");
+  EXPECT_EQ(OpenError(), kFirst +
+                             ", offset 4160: bad record of group 2, which is known to have "
+                             "been durable");
 }
 
 TEST_F(RecoveryTest, ATailThatBecameZerosIsMissed) {
@@ -107,8 +108,9 @@ TEST_F(RecoveryTest, ATailThatBecameZerosIsMissed) {
   log_->SaveHardState({Term(1), NodeId(1)});  // Says it in passing.
   Kill();
   Overwrite(kFirst, kBase + 64, std::string(64, '\0'));
-  EXPECT_EQ(OpenError(), kFirst + ", offset 4160: the log ends before group 2, which is known to "
-                                  "have been durable");
+  EXPECT_EQ(OpenError(), kFirst +
+                             ", offset 4160: the log ends before group 2, which is known to "
+                             "have been durable");
 }
 
 TEST_F(RecoveryTest, DamageBeforeALaterSegmentIsFound) {
@@ -118,8 +120,8 @@ TEST_F(RecoveryTest, DamageBeforeALaterSegmentIsFound) {
   AppendGroup({std::string(5'000, 'c')});  // In the second segment.
   Kill();
   files_.FlipBit(kFirst, kBase + 5'056 + 1'000, 0);  // Within group 2, the last of its segment.
-  EXPECT_EQ(OpenError(), kFirst + ", offset 9152: bad record, although " + kSecond +
-                             " was written after it");
+  EXPECT_EQ(OpenError(),
+            kFirst + ", offset 9152: bad record, although " + kSecond + " was written after it");
 }
 
 TEST_F(RecoveryTest, AGroupThatVanishedIsFound) {
@@ -203,12 +205,14 @@ TEST_F(RecoveryTest, HeadersAreChecked) {
     Overwrite(kFirst, 0, EncodeSegmentHeader(header));
     return OpenError();
   };
-  EXPECT_EQ(with({8, 1, 4 * kPageBytes}), kFirst + ", offset 0: the segment belongs to another log");
+  EXPECT_EQ(with({8, 1, 4 * kPageBytes}),
+            kFirst + ", offset 0: the segment belongs to another log");
   EXPECT_EQ(with({7, 1, 8 * kPageBytes}),
             kFirst + ", offset 16384: the file was written with 32768 bytes");
   Overwrite(kFirst, 8, "\x02");
-  EXPECT_EQ(OpenError(), kFirst + ", offset 0: segment has format version 2, this build reads "
-                                  "version 1");
+  EXPECT_EQ(OpenError(), kFirst +
+                             ", offset 0: segment has format version 2, this build reads "
+                             "version 1");
   Overwrite(kFirst, 0, "NOTMYLOG");
   EXPECT_EQ(OpenError(), kFirst + ", offset 0: not a segment of a Holdfast log");
   Overwrite(kFirst, 0, whole);

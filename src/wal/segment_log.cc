@@ -21,7 +21,8 @@ uint64_t DrawSalt() {
 
 // The segment comes first and the state file last: a folder with a state file is a log, and one
 // without is not yet one.
-Result<void> Create(FileSystem& files, const std::string& folder, const SegmentLogOptions& options) {
+Result<void> Create(FileSystem& files, const std::string& folder,
+                    const SegmentLogOptions& options) {
   auto unused = HoldsNoRecords(files, folder);
   if (!unused) return Fail(unused.error());
   if (!*unused) {
@@ -78,9 +79,9 @@ Result<std::unique_ptr<SegmentLog>> SegmentLog::Open(FileSystem& files, const st
   LogState now = state->state();
   now.durable_group = recovered->durable_group;
   if (auto done = state->Save(now); !done) return Fail(done.error());
-  return std::unique_ptr<SegmentLog>(new SegmentLog(
-      files, options, std::move(durable),
-      Parts{folder, std::move(*lock), std::move(*state), std::move(*recovered)}));
+  return std::unique_ptr<SegmentLog>(
+      new SegmentLog(files, options, std::move(durable),
+                     Parts{folder, std::move(*lock), std::move(*state), std::move(*recovered)}));
 }
 
 SegmentLog::SegmentLog(FileSystem& files, const Options& options, Durable durable, Parts parts)
@@ -171,13 +172,14 @@ Entry SegmentLog::Read(LogIndex index) const {
   const auto read = file->Read(slot.offset, bytes.size(), bytes.data());
   HOLDFAST_CHECK(read, Explain(read.error()));
   const auto header = DecodeRecordHeader(std::string_view(bytes).substr(0, *read), salt_);
-  const bool good = header && header->length == slot.length && header->index == index &&
-                    header->term == slot.term &&
-                    static_cast<uint8_t>(header->type) == static_cast<uint8_t>(slot.type) &&
-                    PayloadMatches(*header, std::string_view(bytes).substr(kRecordHeaderBytes),
-                                   salt_);
-  HOLDFAST_CHECK(good, Explain(Damaged(path, slot.offset, "entry " + index.ToString() +
-                                                              " does not read back as written")));
+  const bool good =
+      header && header->length == slot.length && header->index == index &&
+      header->term == slot.term &&
+      static_cast<uint8_t>(header->type) == static_cast<uint8_t>(slot.type) &&
+      PayloadMatches(*header, std::string_view(bytes).substr(kRecordHeaderBytes), salt_);
+  HOLDFAST_CHECK(good,
+                 Explain(Damaged(path, slot.offset,
+                                 "entry " + index.ToString() + " does not read back as written")));
   bytes.erase(0, kRecordHeaderBytes);
   bytes.resize(slot.length);
   return {slot.term, slot.type, std::make_shared<const std::string>(std::move(bytes))};
@@ -186,9 +188,8 @@ Entry SegmentLog::Read(LogIndex index) const {
 Ticket SegmentLog::Append(LogIndex first, std::vector<Entry> entries) {
   HOLDFAST_CHECK(!stopped_, "the log in " + folder_ + " has stopped");
   static const Payload kEmpty = std::make_shared<const std::string>();
-  const uint64_t fits =
-      std::min<uint64_t>(bounds::kEntryBytesMax,
-                         options_.segment_bytes - kSegmentHeaderBytes - kRecordHeaderBytes);
+  const uint64_t fits = std::min<uint64_t>(
+      bounds::kEntryBytesMax, options_.segment_bytes - kSegmentHeaderBytes - kRecordHeaderBytes);
   for (Entry& entry : entries) {
     if (entry.payload == nullptr) entry.payload = kEmpty;
     HOLDFAST_CHECK(entry.payload->size() <= fits,
@@ -222,9 +223,9 @@ Ticket SegmentLog::Reset(LogIndex next) {
   Ticket ticket;
   {
     std::lock_guard lock(mutex_);
-    HOLDFAST_CHECK(next >= entries_.first(), "reset to entry " + next.ToString() +
-                                                 " below the first, " +
-                                                 entries_.first().ToString());
+    HOLDFAST_CHECK(
+        next >= entries_.first(),
+        "reset to entry " + next.ToString() + " below the first, " + entries_.first().ToString());
     Kill(entries_.first());
     entries_.Reset(next);
     ticket = ++ticket_;

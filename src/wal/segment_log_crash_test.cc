@@ -130,8 +130,7 @@ class SegmentLogCrashTest : public testing::TestWithParam<uint64_t> {
   void ReadSomething() {
     ASSERT_EQ(log_->last(), now().last());
     if (log_->first() > log_->last()) return;
-    const LogIndex index(log_->first().value +
-                         Below(log_->last().value + 1 - log_->first().value));
+    const LogIndex index(log_->first().value + Below(log_->last().value + 1 - log_->first().value));
     const Entry entry = log_->Read(index);
     ASSERT_EQ(*entry.payload, now().at(index).payload);
     ASSERT_EQ(entry.term, now().at(index).term);
@@ -198,10 +197,20 @@ TEST_P(SegmentLogCrashTest, WhatWasReportedSurvives) {
   for (int life = 0; life < 12; ++life) {
     enum { kPower, kWriteFails, kSyncFails, kShutdown } end{};
     switch (Below(6)) {
-      case 0: end = kShutdown; break;
-      case 1: end = kWriteFails; files_.FailWrite(1 + Below(80), ENOSPC); break;
-      case 2: end = kSyncFails; files_.FailSync(1 + Below(80), EIO); break;
-      default: end = kPower; files_.CutPower(1 + Below(160));
+      case 0:
+        end = kShutdown;
+        break;
+      case 1:
+        end = kWriteFails;
+        files_.FailWrite(1 + Below(80), ENOSPC);
+        break;
+      case 2:
+        end = kSyncFails;
+        files_.FailSync(1 + Below(80), EIO);
+        break;
+      default:
+        end = kPower;
+        files_.CutPower(1 + Below(160));
     }
     bool stopped = false;
     try {

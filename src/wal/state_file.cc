@@ -40,7 +40,8 @@ Result<StateFile> StateFile::Open(FileSystem& files, const std::string& folder) 
     error.message = path + ", offset " + std::to_string(kPageBytes) +
                     ": both copies of term and vote are damaged";
     error.hint =
-        "The node must not guess how it voted. Keep the folder for the report and replace the node.";
+        "The node must not guess how it voted. Keep the folder for the report and replace the "
+        "node.";
     return Fail(std::move(error));
   }
   auto file = files.Open(path, OpenMode::kReadWrite);

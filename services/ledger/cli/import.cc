@@ -6,6 +6,7 @@
 
 #include "services/ledger/cli/berka.h"
 #include "services/ledger/tables.h"
+#include "src/base/bounds.h"
 #include "src/cli/progress.h"
 #include "src/cli/text.h"
 
@@ -61,7 +62,7 @@ struct Tally {
 
 class Import {
  public:
-  Import(client::Client& client, cli::Context& context) : client_(client), context_(context) {
+  explicit Import(client::Client& client) : client_(client) {
     // Longer than any failover. Each batch gets a key of the client's, so that a batch whose answer
     // was lost is answered again rather than done again; the ids guard whole runs.
     options_.timeout = std::chrono::milliseconds(bounds::kDeadlineMsMax);
@@ -165,7 +166,6 @@ class Import {
   }
 
   client::Client& client_;
-  cli::Context& context_;
   client::CallOptions options_;
   Tally accounts_;
   Tally transfers_;
@@ -206,7 +206,7 @@ int ImportBerka(const std::string& path, cli::Context& context) {
   const auto client = context.Client();
   if (!client) return context.Tell(client.error());
 
-  Import import(**client, context);
+  Import import(**client);
   if (auto opened = import.OpenAccounts(survey); !opened) return Stopped(opened.error(), context);
   if (import.accounts().refused > 0) {
     // Transfers that are refused for their accounts would burn their ids.

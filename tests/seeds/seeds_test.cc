@@ -1,0 +1,274 @@
+// What the seed documents show, as they write it: the payment system of seed 1 and the bank transfer
+// service of seed 0, on the HTTP port of each of three nodes. Nothing here knows more of Holdfast
+// than those pages and JSON.
+#include <sys/resource.h>
+
+#include <map>
+#include <set>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <rapidjson/document.h>
+
+#include "tests/support/http_client.h"
+#include "tests/support/process_cluster.h"
+#include "tests/support/raw_connection.h"
+
+namespace holdfast {
+namespace {
+
+using rapidjson::Document;
+using testing::HttpClient;
+using testing::HttpReply;
+using testing::HttpRequestText;
+using testing::ProcessCluster;
+using testing::RawConnection;
+
+Document Parsed(const HttpReply& reply) {
+  Document json;
+  json.Parse(reply.body.data(), reply.body.size());
+  EXPECT_FALSE(json.HasParseError() || !json.IsObject()) << reply.body;
+  if (!json.IsObject()) json.SetObject();
+  return json;
+}
+
+std::string Text(const rapidjson::Value& json, const char* name) {
+  return json.HasMember(name) && json[name].IsString() ? json[name].GetString() : "";
+}
+
+// 64-bit numbers may come as JSON numbers or as decimal strings.
+int64_t Number(const rapidjson::Value& json, const char* name) {
+  if (!json.HasMember(name)) return INT64_MIN;
+  const auto& value = json[name];
+  if (value.IsString()) return std::stoll(value.GetString());
+  return value.IsInt64() ? value.GetInt64() : INT64_MIN;
+}
+
+struct Payment {
+  std::string id;
+  std::string from;
+  std::string to;
+  int64_t amount = 0;
+
+  std::string Json() const {
+    return R"({"transaction_id": ")" + id + R"(", "from_account": ")" + from +
+           R"(", "to_account": ")" + to + R"(", "amount": )" + std::to_string(amount) + "}";
+  }
+};
+
+class SeedsTest : public ::testing::Test {
+ protected:
+  SeedsTest() : cluster_(3) {}
+
+  void SetUp() override {
+    cluster_.StartAll();
+    ASSERT_TRUE(cluster_.WaitHealthy()) << cluster_.LogOf(1);
+  }
+
+  HttpReply Pay(int node, const Payment& payment, const std::string& path = "/payment") {
+    return HttpClient(cluster_.http(node)).Post(path, payment.Json());
+  }
+
+  // The whole ledger as a node tells it: transaction id -> payment. Every id is there once, in the
+  // order of time.
+  std::map<std::string, Payment> Ledger(int node, const std::string& path) {
+    std::map<std::string, Payment> all;
+    HttpClient client(cluster_.http(node));
+    std::string cursor, last_time;
+    do {
+      const HttpReply page =
+          client.Get(path + "?limit=1000" + (cursor.empty() ? "" : "&cursor=" + cursor));
+      EXPECT_EQ(page.status, 200) << page.body;
+      const Document json = Parsed(page);
+      if (!json.HasMember("transfers")) break;
+      for (const auto& row : json["transfers"].GetArray()) {
+        Payment payment{Text(row, "id"), Text(row, "from"), Text(row, "to"), Number(row, "amount")};
+        const std::string time = Text(row, "time");
+        EXPECT_FALSE(time.empty());
+        EXPECT_GE(time, last_time) << "the history is in order";
+        last_time = time;
+        EXPECT_TRUE(all.emplace(payment.id, payment).second) << payment.id << " is there twice";
+      }
+      cursor = Text(json, "next_cursor");
+    } while (!cursor.empty());
+    return all;
+  }
+
+  int64_t BalanceOf(int node, const std::string& account) {
+    const HttpReply reply = HttpClient(cluster_.http(node)).Get("/v1/ledger/accounts/" + account);
+    EXPECT_EQ(reply.status, 200) << reply.body;
+    return Number(Parsed(reply), "balance");
+  }
+
+  ProcessCluster cluster_;
+};
+
+TEST_F(SeedsTest, APaymentIsMadeOnceHoweverOftenAndWhereverItIsSent) {
+  int64_t paid = 0;
+  for (int node = 1; node <= 3; ++node) {
+    for (const std::string path : {"/payment", "/pay"}) {
+      const Payment payment{"tx-" + std::to_string(node) + path.substr(1), "alice", "bob", 100};
+      const HttpReply first = Pay(node, payment, path);
+      ASSERT_EQ(first.status, 201) << first.body;
+      const Document original = Parsed(first);
+      EXPECT_FALSE(original["duplicate"].GetBool());
+      paid += 100;
+      // An accidental replay, at every node and both paths.
+      for (int other = 1; other <= 3; ++other) {
+        for (const std::string again : {"/payment", "/pay"}) {
+          const HttpReply repeated = Pay(other, payment, again);
+          EXPECT_EQ(repeated.status, 200) << repeated.body;
+          const Document duplicate = Parsed(repeated);
+          EXPECT_TRUE(duplicate["duplicate"].GetBool()) << repeated.body;
+          EXPECT_TRUE(duplicate["transfer"] == original["transfer"]) << repeated.body;
+        }
+        // The same id for something else.
+        Payment changed = payment;
+        changed.amount = 200;
+        EXPECT_EQ(Pay(other, changed).status, 409);
+        changed = payment;
+        changed.to = "carol";
+        EXPECT_EQ(Pay(other, changed).status, 409);
+        changed = payment;
+        changed.from = "carol";
+        const HttpReply conflict = Pay(other, changed);
+        EXPECT_EQ(conflict.status, 409);
+        EXPECT_NE(conflict.body.find("exists_with_different_from"), std::string::npos)
+            << conflict.body;
+      }
+      for (int other = 1; other <= 3; ++other) {
+        EXPECT_EQ(BalanceOf(other, "bob"), paid);
+        EXPECT_EQ(BalanceOf(other, "alice"), -paid);
+      }
+    }
+  }
+  EXPECT_EQ(HttpClient(cluster_.http(1)).Get("/v1/ledger/accounts/carol").status, 404)
+      << "a payment that is refused opens no account";
+}
+
+TEST_F(SeedsTest, TheHistoryIsTheSameAtEveryServer) {
+  for (int i = 0; i < 9; ++i) {
+    const Payment payment{"tx-" + std::to_string(i), "alice", "bob", 10 + i};
+    ASSERT_EQ(Pay(1 + i % 3, payment).status, 201);
+    for (int node = 1; node <= 3; ++node) {
+      for (const std::string path : {"/transactions", "/get_ledger"}) {
+        const auto ledger = Ledger(node, path);
+        ASSERT_EQ(ledger.size(), static_cast<size_t>(i + 1)) << path << " at node " << node;
+        const auto found = ledger.find(payment.id);
+        ASSERT_NE(found, ledger.end());
+        EXPECT_EQ(found->second.from, "alice");
+        EXPECT_EQ(found->second.to, "bob");
+        EXPECT_EQ(found->second.amount, payment.amount);
+      }
+    }
+  }
+  const HttpReply first = HttpClient(cluster_.http(1)).Get("/transactions");
+  for (int node = 2; node <= 3; ++node) {
+    EXPECT_EQ(HttpClient(cluster_.http(node)).Get("/transactions").body, first.body);
+  }
+}
+
+TEST_F(SeedsTest, HealthStatusAndLeaderAgree) {
+  const int leader = cluster_.WaitLeader();
+  std::set<int64_t> leaders;
+  int leading = 0;
+  for (int node = 1; node <= 3; ++node) {
+    ASSERT_TRUE(cluster_.WaitHealthy(node, std::chrono::seconds(10)));
+    HttpClient client(cluster_.http(node));
+    const HttpReply health = client.Get("/health");
+    EXPECT_EQ(health.status, 200);
+    EXPECT_EQ(Text(Parsed(health), "status"), "ready");
+
+    const HttpReply status = client.Get("/status");
+    EXPECT_EQ(status.status, 200);
+    const Document state = Parsed(status);
+    EXPECT_EQ(Number(state, "node"), node);
+    EXPECT_EQ(Text(state, "role"), node == leader ? "leader" : "follower");
+    EXPECT_GT(Number(state, "term"), 0);
+
+    const HttpReply asked = client.Get("/leader");
+    EXPECT_EQ(asked.status, 200);
+    const Document who = Parsed(asked);
+    leaders.insert(Number(who, "leader"));
+    if (who["is_me"].GetBool()) ++leading;
+  }
+  EXPECT_EQ(leaders, std::set<int64_t>{leader});
+  EXPECT_EQ(leading, 1);
+}
+
+TEST_F(SeedsTest, MoreThanAThousandConcurrentPaymentsAreAllAccountedFor) {
+  constexpr size_t kPayments = 1'000;
+  constexpr size_t kRepeated = 200;  // Of these, a second time at once, through another node.
+  constexpr int kAccounts = 17;
+  rlimit files{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
+  files.rlim_cur = std::max<rlim_t>(files.rlim_cur, std::min<rlim_t>(files.rlim_max, 4'096));
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
+
+  std::vector<Payment> payments;
+  std::map<std::string, int64_t> balances;
+  for (size_t i = 0; i < kPayments; ++i) {
+    const auto account = [](size_t number) { return "acc" + std::to_string(number % kAccounts); };
+    payments.push_back({"tx-" + std::to_string(i), account(i), account(i * 3 + 1),
+                        static_cast<int64_t>(1 + i % 50)});
+    if (payments.back().from == payments.back().to) payments.back().to = account(i + 1);
+    balances[payments.back().from] -= payments.back().amount;
+    balances[payments.back().to] += payments.back().amount;
+  }
+  // All are under way before the first answer is read.
+  std::vector<std::unique_ptr<RawConnection>> connections;
+  for (size_t i = 0; i < kPayments + kRepeated; ++i) {
+    const int node = 1 + static_cast<int>(i < kPayments ? i % 3 : (i - kPayments + 1) % 3);
+    connections.push_back(std::make_unique<RawConnection>(cluster_.http(node)));
+  }
+  for (size_t i = 0; i < connections.size(); ++i) {
+    const Payment& payment = payments[i % kPayments];
+    ASSERT_TRUE(connections[i]->Send(HttpRequestText("POST", "/payment", payment.Json())));
+  }
+  size_t created = 0, duplicates = 0;
+  for (auto& connection : connections) {
+    const HttpReply reply = connection->ReadReply(std::chrono::seconds(20));
+    ASSERT_TRUE(reply.status == 200 || reply.status == 201) << reply.status << reply.body;
+    const bool duplicate = Parsed(reply)["duplicate"].GetBool();
+    EXPECT_EQ(duplicate, reply.status == 200);
+    ++(duplicate ? duplicates : created);
+  }
+  EXPECT_EQ(created, kPayments);
+  EXPECT_EQ(duplicates, kRepeated);
+  for (int node = 1; node <= 3; ++node) {
+    const auto ledger = Ledger(node, "/transactions");
+    EXPECT_EQ(ledger.size(), kPayments);
+    for (const Payment& payment : payments) {
+      const auto found = ledger.find(payment.id);
+      ASSERT_NE(found, ledger.end()) << payment.id << " is missing on node " << node;
+      EXPECT_EQ(found->second.Json(), payment.Json());
+    }
+    for (const auto& [account, balance] : balances) {
+      EXPECT_EQ(BalanceOf(node, account), balance) << account << " at node " << node;
+    }
+  }
+}
+
+TEST_F(SeedsTest, PaymentsGoOnWithoutTheLeaderAndANodeThatComesBackHasThemAll) {
+  ASSERT_EQ(Pay(1, {"before", "alice", "bob", 1}).status, 201);
+  const int leader = cluster_.WaitLeader();
+  ASSERT_NE(leader, 0);
+  cluster_.Kill(leader);
+  for (int i = 0; i < 10; ++i) {
+    const Payment payment{"during-" + std::to_string(i), "alice", "bob", 1};
+    const int node = 1 + (leader + i % 2) % 3;  // One of the two others.
+    HttpReply reply = Pay(node, payment);
+    // While a leader is chosen a node waits, or says what to do: the same again.
+    for (int retry = 0; reply.status >= 500 && retry < 5; ++retry) reply = Pay(node, payment);
+    EXPECT_TRUE(reply.status == 201 || reply.status == 200) << reply.body;
+  }
+  cluster_.Start(leader);
+  ASSERT_TRUE(cluster_.WaitHealthy());
+  for (int node = 1; node <= 3; ++node) {
+    EXPECT_EQ(Ledger(node, "/get_ledger").size(), 11u) << "node " << node;
+    EXPECT_EQ(BalanceOf(node, "bob"), 11) << "node " << node;
+  }
+}
+
+}  // namespace
+}  // namespace holdfast
