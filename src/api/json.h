@@ -4,9 +4,9 @@
 // and number of elements bounded. Names are those of the .proto or their lowerCamelCase. Integers
 // are JSON integers or decimal strings and never pass through a double; bytes are base64; enums
 // are names; google.protobuf.Timestamp is RFC 3339; null means absent; `true` stands for
-// FieldOptions.json_true where that is set. Out: the same, with the .proto's own names, scalars
-// with their default included, absent messages and optional fields left out, map keys in order:
-// equal messages give equal text.
+// FieldOptions.json_true where that is set. Out: the same, with the .proto's own names, zeros and
+// falses included; empty texts, enums that are `unspecified`, and absent messages and optional
+// fields left out; map keys in order: equal messages give equal text.
 //
 // No state; any thread. An error is kInvalidArgument and names the place by its JSON path:
 // `transfers[3].amount: must be an integer`.

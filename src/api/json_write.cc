@@ -138,13 +138,27 @@ void WriteMap(auto& writer, const Message& message, const FieldDescriptor* field
   writer.EndObject();
 }
 
+// Whether a field's value is only the absence of one: an empty text, or an enum's `unspecified`.
+// Zeros and falses are values: a balance of 0 is worth saying.
+bool SaysNothing(const Message& message, const FieldDescriptor* field) {
+  if (field->is_repeated()) return false;
+  const Reflection* reflection = message.GetReflection();
+  if (field->has_presence()) return !reflection->HasField(message, field);
+  if (field->cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
+    return !reflection->HasField(message, field);
+  }
+  return field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM &&
+         !reflection->HasField(message, field) &&
+         field->default_value_enum()->name() == "unspecified";
+}
+
 void WriteMessage(auto& writer, const Message& message) {
   const auto* type = message.GetDescriptor();
   const Reflection* reflection = message.GetReflection();
   writer.StartObject();
   for (int i = 0; i < type->field_count(); ++i) {
     const FieldDescriptor* field = type->field(i);
-    if (field->has_presence() && !reflection->HasField(message, field)) continue;
+    if (SaysNothing(message, field)) continue;
     writer.Key(field->name().data(), static_cast<rapidjson::SizeType>(field->name().size()));
     if (field->is_map()) {
       WriteMap(writer, message, field);

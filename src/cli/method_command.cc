@@ -29,7 +29,14 @@ struct MethodCommand {
     }
     std::vector<Given> given;
     for (size_t i = 0; i < flags.size(); ++i) {
-      if (options[i]->count() > 0) given.emplace_back(&flags[i], options[i]->results());
+      if (options[i]->count() == 0) continue;
+      std::vector<std::string> texts = options[i]->results();
+      if (flags[i].is_switch) {
+        for (std::string& text : texts) {
+          if (text.empty()) text = "true";  // It stands without a value.
+        }
+      }
+      given.emplace_back(&flags[i], std::move(texts));
     }
     if (auto set = ApplyFlags(given, request.get()); !set) return Fail(set.error());
     if (auto valid = method.validate(*request); !valid) return Fail(valid.error());

@@ -144,7 +144,6 @@ int RunProgram(const state_machine::Registry& registry, const Extend& extend,
   CLI::App app(kDescription, "holdfast");
   app.formatter(std::make_shared<HelpFormatter>());
   app.set_help_flag("-h,--help", "Show this help");
-  app.footer(kFooter);
   app.fallthrough();  // The global options may stand anywhere; commands inherit this.
   app.require_subcommand(1);
   AddServices(app, registry);
@@ -160,6 +159,7 @@ int RunProgram(const state_machine::Registry& registry, const Extend& extend,
   for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) {
     if (command->get_group() == "Subcommands") command->group("Program");
   }
+  app.footer(kFooter);  // Last: a command would inherit it.
 
   NormaliseCommands(app, &arguments);
   std::reverse(arguments.begin(), arguments.end());  // As CLI11 wants them.

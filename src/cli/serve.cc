@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include <google/protobuf/stubs/logging.h>
 #include <pthread.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
@@ -86,6 +87,9 @@ int Serve(const Flags& flags) {
   logger->set_level(spdlog::level::from_str(flags.log_level));
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v", spdlog::pattern_time_type::utc);
   spdlog::set_default_logger(logger);
+
+  // Otherwise protobuf writes a line for every request that holds bad UTF-8.
+  google::protobuf::SetLogHandler(nullptr);
 
   auto server = Server::Start(std::move(*config));
   if (!server) return Refuse(server.error());

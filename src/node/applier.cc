@@ -42,24 +42,31 @@ void Applier::ApplyNow(CommittedEntry& entry) {
   applied_(entry.index);
 }
 
-bool Applier::WhenApplied(LogIndex index, absl::AnyInvocable<void()> ready) {
+std::optional<uint64_t> Applier::WhenApplied(LogIndex index,
+                                             absl::AnyInvocable<void()> ready) {
   {
     std::lock_guard lock(mutex_);
     // Looked at under the mutex: WakeReaders cannot pass between the look and the wait.
     if (machine_.applied() < index) {
-      readers_.emplace(index, std::move(ready));
-      return false;
+      readers_.emplace(std::pair(index, ++last_ticket_), std::move(ready));
+      return last_ticket_;
     }
   }
   ready();
-  return true;
+  return std::nullopt;
+}
+
+void Applier::Forget(LogIndex index, uint64_t ticket) {
+  Readers::node_type forgotten;  // Destroyed after the lock.
+  std::lock_guard lock(mutex_);
+  forgotten = readers_.extract({index, ticket});
 }
 
 void Applier::WakeReaders(LogIndex applied) {
   std::vector<absl::AnyInvocable<void()>> ready;
   {
     std::lock_guard lock(mutex_);
-    while (!readers_.empty() && readers_.begin()->first <= applied) {
+    while (!readers_.empty() && readers_.begin()->first.first <= applied) {
       ready.push_back(std::move(readers_.begin()->second));
       readers_.erase(readers_.begin());
     }
@@ -68,19 +75,23 @@ void Applier::WakeReaders(LogIndex applied) {
 }
 
 void Applier::DropReaders() {
-  std::multimap<LogIndex, absl::AnyInvocable<void()>> dropped;  // Destroyed after the lock.
+  Readers dropped;  // Destroyed after the lock.
   std::lock_guard lock(mutex_);
   dropped.swap(readers_);
 }
 
 void Applier::MaybeCheckpoint() {
-  if (!store_.WantsCheckpoint()) return;
   std::function<void()> job;
   {
     absl::MutexLock lock(&store_.mutex());
-    job = store_.BeginCheckpoint();
+    overfull_.store(store_.Overfull(), std::memory_order_relaxed);
+    if (store_.WantsCheckpoint()) job = store_.BeginCheckpoint();
   }
-  if (job) background_.Post(std::move(job));
+  if (!job) return;
+  background_.Post([this, job = std::move(job)] {
+    job();
+    overfull_.store(false, std::memory_order_relaxed);
+  });
 }
 
 }  // namespace holdfast::node

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,11 +35,15 @@ class Applier {
   // Entries must come in order of index. Thread-safe.
   void Apply(CommittedEntry entry);
 
-  // Calls `ready` as soon as entry `index` is applied here: at once (then returns true), or on the
-  // apply executor.
-  // Thread-safe. A waiter whose time is up is the caller's to give up; `ready` still comes or, at
-  // DropReaders, is destroyed.
-  bool WhenApplied(LogIndex index, absl::AnyInvocable<void()> ready);
+  // Calls `ready` as soon as entry `index` is applied here: at once, or on the apply executor. In
+  // the latter case returns a ticket for Forget. Thread-safe.
+  std::optional<uint64_t> WhenApplied(LogIndex index, absl::AnyInvocable<void()> ready);
+  // Time is up: destroys `ready` unless it has been called. Entries that never come must not keep
+  // what waits for them. Thread-safe.
+  void Forget(LogIndex index, uint64_t ticket);
+
+  // Whether entries should be held back until a checkpoint is written. Any thread.
+  bool overfull() const { return overfull_.load(std::memory_order_relaxed); }
 
   // The node stops: lets go of whoever waits in WhenApplied.
   void DropReaders();
@@ -57,9 +62,12 @@ class Applier {
   Executor& background_;
   std::function<void(LogIndex)> applied_;
   std::atomic<int64_t> next_timer_us_;
+  std::atomic<bool> overfull_{false};
   std::vector<state_machine::Outcome> outcomes_;  // Reused from entry to entry.
   std::mutex mutex_;
-  std::multimap<LogIndex, absl::AnyInvocable<void()>> readers_;
+  using Readers = std::map<std::pair<LogIndex, uint64_t>, absl::AnyInvocable<void()>>;
+  Readers readers_;  // By index and ticket.
+  uint64_t last_ticket_ = 0;
 };
 
 }  // namespace holdfast::node

@@ -16,6 +16,19 @@ Error Refused(std::string message, std::string hint) {
   return Error{ErrorCode::kInvalidArgument, std::move(message), "", std::move(hint), 0};
 }
 
+std::map<NodeId, uint64_t> FoundersOf(const Identity& identity) {
+  std::map<NodeId, uint64_t> founders;
+  for (const Member& founder : identity.founders()) {
+    founders[NodeId(founder.node())] = founder.incarnation();
+  }
+  return founders;
+}
+
+bool AreThose(const std::map<NodeId, uint64_t>& founders, const std::vector<NodeId>& members) {
+  return std::equal(founders.begin(), founders.end(), members.begin(), members.end(),
+                    [](const auto& founder, NodeId member) { return founder.first == member; });
+}
+
 bool Exists(FileSystem& files, const std::string& folder, const std::string& name) {
   auto names = files.List(folder);
   return names && std::find(names->begin(), names->end(), name) != names->end();
@@ -53,14 +66,14 @@ Result<Founding> Founding::Open(FileSystem& files, const std::string& folder, No
     }
   }
   if (founding.founded()) {
-    std::vector<NodeId> founders;
-    for (const Member& member : identity.founders()) founders.push_back(NodeId(member.node()));
-    if (founders != founding.members_) {
+    founding.met_ = FoundersOf(identity);
+    if (!AreThose(founding.met_, founding.members_)) {
       return Fail(Refused(folder + " belongs to a cluster of other members than --members names",
                           "Start the node with the members that it was founded with."));
     }
   }
   founding.met_[self] = identity.incarnation();
+  founding.known_ = founding.founded();
   return founding;
 }
 
@@ -69,36 +82,36 @@ Result<void> Founding::Meet(const Identity& peer) {
   if (std::find(members_.begin(), members_.end(), id) == members_.end()) {
     return Fail(Refused("node " + id.ToString() + " is not a member", "Check --members."));
   }
-  if (founded()) {
-    for (const Member& founder : identity_.founders()) {
-      if (founder.node() == id.value && founder.incarnation() != peer.incarnation()) {
-        return Fail(Refused("node " + id.ToString() + " has another data folder than the one the "
-                            "cluster was founded with", ""));
-      }
-    }
-    if (peer.founders_size() > 0 &&
-        !std::equal(peer.founders().begin(), peer.founders().end(), identity_.founders().begin(),
-                    identity_.founders().end(), [](const Member& a, const Member& b) {
-                      return a.node() == b.node() && a.incarnation() == b.incarnation();
-                    })) {
-      return Fail(Refused("node " + id.ToString() + " belongs to another cluster", ""));
-    }
+  if (!known_) {
+    if (peer.founders_size() > 0) return Join(peer);
+    met_[id] = peer.incarnation();
     return {};
   }
-  if (peer.founders_size() > 0) {
-    // The cluster exists already. Either we were there when it was founded, or our folder is new.
-    for (const Member& founder : peer.founders()) {
-      if (NodeId(founder.node()) == NodeId(identity_.node()) &&
-          founder.incarnation() != identity_.incarnation()) {
-        outcast_ = "The data folder " + folder_ + " is new, but the cluster was founded with "
-                   "another one for node " + std::to_string(identity_.node()) + ".";
-        return Fail(Refused(outcast_, ""));
-      }
-    }
-    for (const Member& founder : peer.founders()) met_[NodeId(founder.node())] = founder.incarnation();
-    return {};
+  if (met_[id] != peer.incarnation()) {
+    return Fail(Refused("node " + id.ToString() + " has another data folder than the one the "
+                        "cluster was founded with", ""));
   }
-  met_[id] = peer.incarnation();
+  if (peer.founders_size() > 0 && FoundersOf(peer) != met_) {
+    return Fail(Refused("node " + id.ToString() + " belongs to another cluster", ""));
+  }
+  return {};
+}
+
+Result<void> Founding::Join(const Identity& peer) {
+  std::map<NodeId, uint64_t> founders = FoundersOf(peer);
+  if (!AreThose(founders, members_)) {
+    return Fail(Refused("node " + std::to_string(peer.node()) +
+                            " belongs to a cluster of other members than --members names",
+                        "Check --members."));
+  }
+  // Either we were there when it was founded, or our folder is new.
+  if (founders[NodeId(identity_.node())] != identity_.incarnation()) {
+    outcast_ = "The data folder " + folder_ + " is new, but the cluster was founded with another "
+               "one for node " + std::to_string(identity_.node()) + ".";
+    return Fail(Refused(outcast_, ""));
+  }
+  met_ = std::move(founders);
+  known_ = true;
   return {};
 }
 
@@ -119,6 +132,7 @@ Result<void> Founding::Found() {
   const auto founders = Founders();
   HOLDFAST_CHECK(founders.has_value() && !founded(), "founding without all members, or twice");
   for (const Member& founder : *founders) *identity_.add_founders() = founder;
+  known_ = true;
   return ReplaceFile(*files_, PathIn(folder_), identity_.SerializeAsString());
 }
 

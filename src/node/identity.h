@@ -32,7 +32,8 @@ class Founding {
 
   // A peer says who it is. An Error refuses it, in words for the peer's log.
   Result<void> Meet(const Identity& peer);
-  // The founders, once all are known; empty while some are missing.
+  // The founders, once all are known (each has been met, or a founded peer told of them); empty
+  // while some are missing.
   std::optional<std::vector<Member>> Founders() const;
   // Makes the founding durable. The log must hold its first entry before.
   Result<void> Found();
@@ -44,11 +45,15 @@ class Founding {
   Founding(FileSystem& files, std::string folder, std::vector<NodeId> members)
       : files_(&files), folder_(std::move(folder)), members_(std::move(members)) {}
 
+  // The cluster exists already: joins it as one of its founders, or says why that cannot be.
+  Result<void> Join(const Identity& peer);
+
   FileSystem* files_;
   std::string folder_;
   std::vector<NodeId> members_;
   Identity identity_;
   std::map<NodeId, uint64_t> met_;  // Incarnations, our own included.
+  bool known_ = false;              // The cluster is founded, by us or without us: met_ is final.
   std::string outcast_;
 };
 

@@ -214,7 +214,7 @@ void Node::BeginConsensus() {
 }
 
 void Node::HandCommitted() {
-  while (handed_ < replica_->committed() && applying_ < kApplyBacklogMax) {
+  while (handed_ < replica_->committed() && applying_ < kApplyBacklogMax && !applier_.overfull()) {
     handed_ = handed_.Next();
     wal::Entry entry = parts_.log.Read(handed_);
     CommittedEntry committed;
@@ -340,6 +340,21 @@ void Node::HandleFrame(NodeId from, PeerFrame& frame) {
 }
 
 void Node::HandleForward(NodeId from, ForwardWrite& forward) {
+  // Once in the log, a method that a node does not know stops it. A newer peer may know more.
+  const bool numbers = forward.service() <= UINT8_MAX && forward.method() <= UINT8_MAX;
+  const Method* method =
+      numbers ? parts_.machine.registry().Find(static_cast<uint8_t>(forward.service()),
+                                               static_cast<uint8_t>(forward.method()))
+              : nullptr;
+  if (method == nullptr || method->kind() != WRITE) {
+    PeerFrame frame;
+    frame.mutable_forward_result()->set_id(forward.id());
+    *frame.mutable_forward_result()->mutable_error() =
+        ToWire(Error{ErrorCode::kUnimplemented, "the leader does not know this method", "",
+                     "Is the leader of an older version? Finish the upgrade first.", 0});
+    link_->Send(from, std::move(frame));
+    return;
+  }
   auto write = std::make_unique<Write>();
   write->forwarded_to_us = true;
   write->deadline_ms = parts_.clock.MonotonicMs() + forward.timeout_ms();
@@ -489,15 +504,18 @@ void Node::CallRead(const Method& method, std::string request, CallOptions optio
 void Node::ReadAt(LogIndex index, uint64_t deadline_ms, const Method& method, std::string request,
                   Done done) {
   auto pending = std::make_shared<PendingRead>(std::move(done));
-  const bool ready = applier_.WhenApplied(index, [this, pending, &method, request = std::move(request)]() mutable {
-    parts_.reads.Post([this, pending, &method, request = std::move(request)] {
-      if (pending->Take()) ReadNow(method, request, std::move(pending->done));
-    });
-  });
-  if (ready) return;
+  const auto ticket = applier_.WhenApplied(
+      index, [this, pending, &method, request = std::move(request)]() mutable {
+        parts_.reads.Post([this, pending, &method, request = std::move(request)] {
+          if (pending->Take()) ReadNow(method, request, std::move(pending->done));
+        });
+      });
+  if (!ticket) return;
   const uint64_t now_ms = parts_.clock.MonotonicMs();
-  parts_.loop.PostAfter(deadline_ms > now_ms ? deadline_ms - now_ms : 0, [pending, index] {
+  const uint64_t left_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0;
+  parts_.loop.PostAfter(left_ms, [this, pending, index, ticket] {
     if (!pending->Take()) return;
+    applier_.Forget(index, *ticket);
     pending->done(Failed(Error{
         ErrorCode::kDeadlineExceeded,
         "this node had not reached log position " + index.ToString() + " in time", "holdfast-after",

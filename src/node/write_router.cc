@@ -121,10 +121,10 @@ bool WriteRouter::ProposeOne(uint64_t now_ms) {
   if (!replica_.CanPropose()) return false;
   Batch batch;
   LogEntry entry;
-  size_t bytes = 0;
+  size_t bytes = kEntryFrameBytes;
   while (!waiting_.empty() && batch.size() < bounds::kEntryRequestsMax) {
     Write& next = *waiting_.front();
-    const size_t size = next.request.ByteSizeLong();
+    const size_t size = next.request.ByteSizeLong() + kRequestFrameBytes;
     if (!batch.empty() && bytes + size > bounds::kEntryBytesMax) break;
     bytes += size;
     waiting_bytes_ -= next.request.body().size();

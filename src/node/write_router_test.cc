@@ -42,7 +42,8 @@ class WriteRouterTest : public ::testing::Test {
     });
     router_.emplace(*replica_, kSelf, clock_,
                     [this](NodeId leader, uint64_t id, const Write& write, uint64_t) {
-                      forwarded_.push_back({leader, id, write.request.body()});
+                      if (linked_) forwarded_.push_back({leader, id, write.request.body()});
+                      return linked_;
                     });
     replica_->Start(now_ms_);
   }
@@ -123,6 +124,7 @@ class WriteRouterTest : public ::testing::Test {
   raft::sim::MemoryLog log_;
   std::vector<raft::Message> sent_;  // To the peer.
   std::vector<Forwarded> forwarded_;
+  bool linked_ = true;
   std::map<std::string, Reply> answers_;
   std::optional<raft::Replica> replica_;
   std::optional<WriteRouter> router_;
@@ -212,6 +214,23 @@ TEST_F(WriteRouterTest, ForwardsAndTriesAgainWhatTheLeaderRefused) {
   ASSERT_TRUE(answers_.contains("a"));
   EXPECT_EQ(*answers_.at("a").body, "done");
   EXPECT_EQ(answers_.at("a").position, LogIndex(7));
+}
+
+TEST_F(WriteRouterTest, WhatNeverLeftWaits) {
+  FollowAnother(kPeer, log_.last());
+  linked_ = false;
+  Add("a");
+  Add("b");
+  router_->LinkDown(kPeer, now_ms_);
+  EXPECT_TRUE(answers_.empty());
+  linked_ = true;
+  now_ms_ += 100;
+  Step();
+  EXPECT_EQ(forwarded_.size(), 2u);
+  linked_ = false;
+  Add("c");
+  LetTimeRunOut();
+  EXPECT_EQ(AnswerTo("c"), ErrorCode::kUnavailable);
 }
 
 TEST_F(WriteRouterTest, ABrokenLinkIsUnknownOrRepeatedUnderItsKey) {

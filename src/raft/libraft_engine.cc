@@ -321,7 +321,12 @@ class LibraftEngine : public Engine {
       }
       case RAFT_REQUEST_VOTE_RESULT: {
         const auto& v = out.request_vote_result;
-        outgoing.message = RequestVoteResult{Term(v.term), v.vote_granted, v.pre_vote};
+        // libraft answers a pre-vote with the term of the request. A candidate whose term is behind
+        // would never learn ours and be refused for ever, even with the one log that can win; told
+        // our term it catches up (Raft, figure 2: a response with a higher term).
+        const Term voter = v.pre_vote && !v.vote_granted ? std::max(Term(v.term), term())
+                                                         : Term(v.term);
+        outgoing.message = RequestVoteResult{voter, v.vote_granted, v.pre_vote};
         break;
       }
       case RAFT_TIMEOUT_NOW: {

@@ -264,6 +264,35 @@ TEST(LibraftEngine, StepsDownWithEntriesOnTheWayToDisk) {
   EXPECT_EQ(group[1].log.TermAt(group[1].log.last()), Term(term + 1));
 }
 
+// What went wrong (libraft 0.22.1 alone): a refused pre-vote did not tell the receiver's term. The
+// server with the longest log, its term behind the others', was refused for ever, and the others
+// were refused for their logs: a group without a leader, restarts or not.
+TEST(LibraftEngine, AServerWhoseTermIsBehindIsNotRefusedForEver) {
+  Group group(3);
+  const auto prepare = [&](uint64_t id, std::vector<uint64_t> terms, uint64_t term) {
+    Server& server = group[id];
+    const NodeId other(id % 3 + 1);
+    server.Receive(other, Append(2, 1, 1, terms));
+    server.Persist();
+    server.Start();  // So that it knows no leader.
+    server.Receive(other, RequestVote{Term(term), LogIndex(1), Term(1), false, false});
+    server.sent.clear();
+    ASSERT_EQ(server.engine->term(), Term(term));
+  };
+  prepare(1, {2, 2}, 9);
+  prepare(2, {2, 2, 2}, 6);
+  prepare(3, {2}, 11);
+  const auto led = [&] {
+    return group[1].engine->role() == Role::kLeader || group[2].engine->role() == Role::kLeader ||
+           group[3].engine->role() == Role::kLeader;
+  };
+  for (int attempt = 0; attempt < 20 && !led(); ++attempt) {
+    group[attempt % 3 + 1].Tick();
+    group.Settle();
+  }
+  EXPECT_TRUE(led());
+}
+
 TEST(LibraftEngine, RestartsWithALog) {
   Group group(3);
   group.Elect(1);

@@ -43,7 +43,7 @@ void Replica::Start(uint64_t now_ms) {
 
 void Replica::Receive(uint64_t now_ms, NodeId from, Message message) {
   if (const auto* append = std::get_if<AppendEntries>(&message)) {
-    if (append->term >= term()) leader_contact_ms_ = now_ms;
+    if (append->term >= term()) contact_ms_ = now_ms;
   } else if (const auto* result = std::get_if<AppendEntriesResult>(&message)) {
     if (result->term == term()) result_ms_[from] = now_ms;
   }
@@ -106,7 +106,11 @@ bool Replica::HandOver(uint64_t now_ms) {
 }
 
 uint64_t Replica::last_contact_ms() const {
-  if (role() != Role::kLeader) return leader_contact_ms_;
+  if (role() != Role::kLeader) return contact_ms_;
+  return std::max(contact_ms_, MajorityContactMs());
+}
+
+uint64_t Replica::MajorityContactMs() const {
   std::vector<uint64_t> times;
   for (NodeId voter : membership().voters) {
     if (voter == options_.id) continue;
@@ -129,6 +133,7 @@ void Replica::Execute(uint64_t now_ms, Effects effects) {
     spdlog::info("raft: node {} leads term {} from entry {}", options_.id.value, term().value,
                  log_.last().value);
   }
+  if (led_ && !leads) contact_ms_ = std::max(contact_ms_, MajorityContactMs());
   led_ = leads;
   led_term_ = term();
   for (Outgoing& out : effects.messages) SendOut(std::move(out));

@@ -74,6 +74,7 @@ class Replica {
   void Append(uint64_t now_ms, Effects& effects);
   void SendOut(Outgoing out);
   void NoteCommitted(uint64_t now_ms);
+  uint64_t MajorityContactMs() const;  // As leader: when a majority was last heard of.
 
   const EngineOptions options_;
   wal::Log& log_;
@@ -85,7 +86,7 @@ class Replica {
   LogIndex last_at_election_;
   LogIndex configuration_;            // Index of the founding configuration entry ...
   bool configuration_noted_ = false;  // ... and whether the engine knows it committed.
-  uint64_t leader_contact_ms_ = 0;
+  uint64_t contact_ms_ = 0;  // Last known: as a follower now, or in an earlier leadership.
   std::map<NodeId, uint64_t> result_ms_;  // As leader: when each peer last answered.
 };
 

@@ -132,8 +132,10 @@ void Machine::FireTimers(LogIndex index) {
 }
 
 Outcome Machine::ApplyRequest(const LogRequest& request, LogIndex index) {
-  const Method* method = registry_.Find(static_cast<uint8_t>(request.service()),
-                                        static_cast<uint8_t>(request.method()));
+  const bool in_range = request.service() <= UINT8_MAX && request.method() <= UINT8_MAX;
+  const Method* method = in_range ? registry_.Find(static_cast<uint8_t>(request.service()),
+                                                   static_cast<uint8_t>(request.method()))
+                                  : nullptr;
   // Nodes that know the method would do what this one cannot: going on would be divergence.
   HOLDFAST_CHECK(method != nullptr && method->kind() == WRITE,
                  "entry " + index.ToString() + " has a write of service " +

@@ -54,6 +54,8 @@ class Machine {
   // The earliest time for which a timer waits. The leader proposes a tick once it has passed.
   std::optional<LogTime> NextTimer() const;
 
+  const Registry& registry() const { return registry_; }
+
   // --- Any thread
   // Runs a READ on the state between two entries and says which (takes the shared lock).
   Result<std::string> Read(const Method& method, const Message& request, Position* at) const;

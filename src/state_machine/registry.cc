@@ -14,108 +14,114 @@ uint16_t NumberOf(uint8_t service, uint8_t method) {
   return static_cast<uint16_t>(service << 8 | method);
 }
 
-// The rules of one message type. Types may refer to themselves, so they are shared and built once.
+// The rules of one message type: only of fields with something to check. Types may refer to
+// themselves, so all rules of a tree of types are owned together and point at one another.
 struct TypeRules {
   struct FieldRule {
     const FieldDescriptor* field;
     FieldOptions options;
-    std::shared_ptr<TypeRules> nested;  // Of a message field.
+    const TypeRules* nested;  // Of a message field; may turn out to be empty.
   };
-  std::vector<FieldRule> fields;  // Only fields with something to check.
+  std::vector<FieldRule> fields;
 };
 
-using TypeRulesMap = std::map<const Descriptor*, std::shared_ptr<TypeRules>>;
+using TypeRulesMap = std::map<const Descriptor*, std::unique_ptr<TypeRules>>;
 
-std::shared_ptr<TypeRules> RulesOf(const Descriptor& type, TypeRulesMap& known) {
-  if (auto found = known.find(&type); found != known.end()) return found->second;
-  auto rules = std::make_shared<TypeRules>();
-  known[&type] = rules;
+const TypeRules* RulesOf(const Descriptor& type, TypeRulesMap& known) {
+  if (auto found = known.find(&type); found != known.end()) return found->second.get();
+  TypeRules* rules = (known[&type] = std::make_unique<TypeRules>()).get();
   for (int i = 0; i < type.field_count(); ++i) {
     const FieldDescriptor* field = type.field(i);
     TypeRules::FieldRule rule{field, field->options().GetExtension(::holdfast::field), nullptr};
     if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE && !field->is_map()) {
-      auto nested = RulesOf(*field->message_type(), known);
-      // A type that is still being built counts as having rules: it refers to itself.
-      if (!nested->fields.empty() || nested.use_count() > 2) rule.nested = std::move(nested);
+      rule.nested = RulesOf(*field->message_type(), known);
     }
     const FieldOptions& options = rule.options;
-    if (options.required() || options.max_size() > 0 || options.positive() || rule.nested) {
-      rules->fields.push_back(std::move(rule));
+    if (options.required() || options.max_size() > 0 || options.positive() ||
+        rule.nested != nullptr) {
+      rules->fields.push_back(rule);
     }
   }
   return rules;
 }
 
-Result<void> CheckType(const TypeRules& rules, const Message& message, const std::string& path);
+// Paths are put together only where something failed.
+Result<void> Under(const std::string& prefix, Result<void> checked) {
+  if (!checked) checked.error().field = prefix + checked.error().field;
+  return checked;
+}
 
-Result<void> CheckNumber(int64_t value, const FieldOptions& options, const std::string& path) {
+Result<void> CheckType(const TypeRules& rules, const Message& message);
+
+Result<void> CheckNumber(int64_t value, const FieldOptions& options) {
   if (options.positive() && value < 1) {
-    return Fail(InvalidArgument(path, "must be at least 1, is " + std::to_string(value)));
+    return Fail(InvalidArgument("", "must be at least 1, is " + std::to_string(value)));
   }
-  if (options.required() && value == 0) return Fail(InvalidArgument(path, "is required"));
+  if (options.required() && value == 0) return Fail(InvalidArgument("", "is required"));
   return {};
 }
 
-Result<void> CheckField(const TypeRules::FieldRule& rule, const Message& message,
-                        const std::string& path) {
+Result<void> CheckSize(size_t size, const FieldOptions& options, const char* of) {
+  if (options.max_size() == 0 || size <= options.max_size()) return {};
+  return Fail(InvalidArgument("", "has " + std::to_string(size) + " " + of + ", at most " +
+                                      std::to_string(options.max_size()) + " are allowed"));
+}
+
+Result<void> CheckRepeated(const TypeRules::FieldRule& rule, const Message& message) {
+  const Reflection& reflection = *message.GetReflection();
+  const int size = reflection.FieldSize(message, rule.field);
+  if (rule.options.required() && size == 0) {
+    return Fail(InvalidArgument("", "must have at least one element"));
+  }
+  if (auto checked = CheckSize(static_cast<size_t>(size), rule.options, "elements"); !checked) {
+    return checked;
+  }
+  if (rule.nested == nullptr || rule.nested->fields.empty()) return {};
+  for (int i = 0; i < size; ++i) {
+    auto checked = CheckType(*rule.nested, reflection.GetRepeatedMessage(message, rule.field, i));
+    if (!checked) return Under("[" + std::to_string(i) + "].", std::move(checked));
+  }
+  return {};
+}
+
+Result<void> CheckField(const TypeRules::FieldRule& rule, const Message& message) {
   const Reflection& reflection = *message.GetReflection();
   const FieldDescriptor* field = rule.field;
   const FieldOptions& options = rule.options;
-  if (field->is_repeated()) {
-    const int size = reflection.FieldSize(message, field);
-    if (options.required() && size == 0) {
-      return Fail(InvalidArgument(path, "must have at least one element"));
-    }
-    if (options.max_size() > 0 && size > static_cast<int>(options.max_size())) {
-      return Fail(InvalidArgument(path, "has " + std::to_string(size) + " elements, at most " +
-                                            std::to_string(options.max_size()) + " are allowed"));
-    }
-    if (!rule.nested) return {};
-    for (int i = 0; i < size; ++i) {
-      const Message& element = reflection.GetRepeatedMessage(message, field, i);
-      // The path is built only for an element that fails.
-      if (CheckType(*rule.nested, element, "")) continue;
-      return CheckType(*rule.nested, element, path + "[" + std::to_string(i) + "].");
-    }
-    return {};
-  }
+  if (field->is_repeated()) return CheckRepeated(rule, message);
   switch (field->cpp_type()) {
     case FieldDescriptor::CPPTYPE_STRING: {
       std::string scratch;
       const std::string& value = reflection.GetStringReference(message, field, &scratch);
-      if (options.required() && value.empty()) return Fail(InvalidArgument(path, "is required"));
-      if (options.max_size() > 0 && value.size() > options.max_size()) {
-        return Fail(InvalidArgument(path, "is " + std::to_string(value.size()) +
-                                              " bytes, at most " +
-                                              std::to_string(options.max_size()) +
-                                              " are allowed"));
-      }
-      return {};
+      if (options.required() && value.empty()) return Fail(InvalidArgument("", "is required"));
+      return CheckSize(value.size(), options, "bytes");
     }
     case FieldDescriptor::CPPTYPE_INT64:
-      return CheckNumber(reflection.GetInt64(message, field), options, path);
+      return CheckNumber(reflection.GetInt64(message, field), options);
     case FieldDescriptor::CPPTYPE_INT32:
-      return CheckNumber(reflection.GetInt32(message, field), options, path);
+      return CheckNumber(reflection.GetInt32(message, field), options);
     case FieldDescriptor::CPPTYPE_UINT32:
-      return CheckNumber(reflection.GetUInt32(message, field), options, path);
+      return CheckNumber(reflection.GetUInt32(message, field), options);
+    case FieldDescriptor::CPPTYPE_UINT64:
+      return CheckNumber(reflection.GetUInt64(message, field) == 0 ? 0 : 1, options);
     case FieldDescriptor::CPPTYPE_ENUM:
-      return CheckNumber(reflection.GetEnumValue(message, field), options, path);
+      return CheckNumber(reflection.GetEnumValue(message, field), options);
     case FieldDescriptor::CPPTYPE_MESSAGE:
       if (!reflection.HasField(message, field)) {
-        if (options.required()) return Fail(InvalidArgument(path, "is required"));
+        if (options.required()) return Fail(InvalidArgument("", "is required"));
         return {};
       }
-      if (!rule.nested) return {};
-      return CheckType(*rule.nested, reflection.GetMessage(message, field), path + ".");
+      if (rule.nested == nullptr) return {};
+      return Under(".", CheckType(*rule.nested, reflection.GetMessage(message, field)));
     default:
       return {};
   }
 }
 
-Result<void> CheckType(const TypeRules& rules, const Message& message, const std::string& path) {
+Result<void> CheckType(const TypeRules& rules, const Message& message) {
   for (const TypeRules::FieldRule& rule : rules.fields) {
-    if (Result<void> checked = CheckField(rule, message, path + rule.field->name()); !checked) {
-      return checked;
+    if (Result<void> checked = CheckField(rule, message); !checked) {
+      return Under(rule.field->name(), std::move(checked));
     }
   }
   return {};
@@ -124,9 +130,9 @@ Result<void> CheckType(const TypeRules& rules, const Message& message, const std
 }  // namespace
 
 std::function<Result<void>(const Message&)> CompileValidator(const Descriptor& type) {
-  TypeRulesMap known;
-  auto rules = RulesOf(type, known);
-  return [rules](const Message& message) { return CheckType(*rules, message, ""); };
+  auto known = std::make_shared<TypeRulesMap>();
+  const TypeRules* rules = RulesOf(type, *known);
+  return [known, rules](const Message& message) { return CheckType(*rules, message); };
 }
 
 uint8_t Registry::AddService(std::string_view full_name, std::unique_ptr<Service> service) {

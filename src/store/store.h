@@ -71,6 +71,10 @@ class Store {
   // changed or a checkpoint is still under way. The store must outlive the job.
   std::function<void()> BeginCheckpoint();
 
+  // Whether so much has changed while a checkpoint is being written that the caller should hold
+  // back until it is: memory is bounded by twice the checkpoint's rows.
+  bool Overfull() const { return delta_rows_ >= 2 * options_.checkpoint_rows; }
+
   size_t delta_rows() const { return delta_rows_; }
   const Base& base() const { return *base_; }
 

@@ -1,7 +1,7 @@
 // Hostile and broken input against a live node of a cluster: each gets its clear error, and the node
 // goes on serving.
+#include <fstream>
 #include <random>
-#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -179,7 +179,7 @@ std::vector<HttpCase> RequestCases() {
   const std::string key(256, 'k');
   return {
       {"an unknown route", "GET", "/v1/ledger/nothing", {}, "", 404, "unimplemented", nullptr},
-      {"an unknown verb on an id", "POST", "/v1/ledger/transfers/t1:explode", {}, "", 404,
+      {"an unknown verb on an id", "POST", "/v1/ledger/transfers/t1:explode", {}, "", 405,
        "unimplemented", nullptr},
       {"a path that climbs", "GET", "/../../etc/passwd", {}, "", 404, "unimplemented", nullptr},
       {"a path of 8 KiB", "GET", "/" + std::string(8'192, 'a'), {}, "", 404, "unimplemented",
@@ -461,6 +461,36 @@ TEST_F(BadInputTest, StrangersAreNoPeers) {
     EXPECT_FALSE(error.message.empty());
     ExpectServing();
   }
+}
+
+// What went wrong: it went into the log, and stopped every node that applied it, for ever.
+TEST_F(BadInputTest, AWriteThatTheLeaderDoesNotKnowIsNotTakenFromAPeer) {
+  const int leader = cluster_->WaitLeader();
+  ASSERT_NE(leader, 0);
+  const int peer = leader % 3 + 1;
+  cluster_->Kill(peer);  // Here is a newer version of it.
+  std::ifstream file(cluster_->data(peer) + "/identity", std::ios::binary);
+  PeerBatch batch;
+  ASSERT_TRUE(batch.add_frames()->mutable_hello()->ParseFromIstream(&file));
+  for (const auto [service, method] : {std::pair(250u, 1u), {2u, 200u}, {2u, 3u}, {258u, 7u}}) {
+    ForwardWrite& forward = *batch.add_frames()->mutable_forward_write();
+    forward.set_id(batch.frames_size());
+    forward.set_service(service);
+    forward.set_method(method);
+    forward.set_timeout_ms(10'000);
+  }
+  client::Options options;
+  options.auto_key = false;
+  options.timeout = milliseconds(500);  // A stream that is welcome stays open.
+  client::Client client({"127.0.0.1:" + std::to_string(cluster_->peer(leader))}, options);
+  const auto ended = client.Call("/holdfast.Peer/Link", batch.SerializeAsString());
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(ended.error().code, ErrorCode::kOutcomeUnknown) << ended.error().message;
+  cluster_->Start(peer);
+  ASSERT_TRUE(cluster_->WaitHealthy()) << cluster_->LogOf(leader);
+  std::string report;
+  EXPECT_TRUE(cluster_->WaitEqualState(std::chrono::seconds(20), &report)) << report;
+  ExpectServing();
 }
 
 }  // namespace

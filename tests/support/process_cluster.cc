@@ -85,7 +85,7 @@ void ProcessCluster::Start(int node) {
   std::vector<std::string> arguments = {
       ProgramPath(), "serve",
       "--id",        std::to_string(node),
-      "--data",      folder_.path() + "/" + std::to_string(node),
+      "--data",      data(node),
       "--members",   members,
       "--http",      "127.0.0.1:" + std::to_string(n.http),
       "--grpc",      "127.0.0.1:" + std::to_string(n.grpc)};

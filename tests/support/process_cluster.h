@@ -44,6 +44,7 @@ class ProcessCluster {
   // Waits until all nodes have applied the same position, and says whether their digests are equal.
   bool WaitEqualState(std::chrono::seconds patience, std::string* report);
 
+  std::string data(int node) const { return folder_.path() + "/" + std::to_string(node); }
   std::string LogOf(int node) const;  // What the process printed; for failures.
 
  private:

@@ -80,7 +80,9 @@ void Group::Crash(NodeId node) {
   ++server.timer_generation;
   server.effects_to_live = 0;
   server.proposed.clear();
-  server.log.Crash(random_.Between(0, server.writing), random_.Between(0, 3));
+  const size_t whole = random_.Between(0, server.writing);  // One draw at a time: the order of
+  const size_t part = random_.Between(0, 3);                // arguments is the compiler's to choose.
+  server.log.Crash(whole, part);
   server.writing = 0;
   network_.BreakAllOf(node);
 }

@@ -1,0 +1,251 @@
+#include "src/cli/program.h"
+
+#include <gtest/gtest.h>
+
+#include "src/api/testing/shop.pb.h"
+#include "src/base/bounds.h"
+#include "src/cli/help.h"
+#include "src/cli/progress.h"
+#include "src/cli/testing.h"
+#include "src/cli/text.h"
+
+namespace holdfast::cli {
+namespace {
+
+using std::chrono::milliseconds;
+
+class ProgramTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() { node_ = new TestNode; }
+  static void TearDownTestSuite() {
+    delete node_;
+    node_ = nullptr;
+  }
+
+  Ran Run(std::vector<std::string> arguments, const std::string& in = "") {
+    arguments.push_back("--endpoints=" + node_->endpoint());
+    return program_.Run(std::move(arguments), in);
+  }
+  // Without a node: everything that must not need one.
+  Ran RunAlone(std::vector<std::string> arguments) { return program_.Run(std::move(arguments)); }
+
+  static TestNode* node_;
+  TestProgram program_;
+};
+TestNode* ProgramTest::node_ = nullptr;
+
+TEST_F(ProgramTest, CallsAMethodAndShowsTheReply) {
+  const Ran ran = Run({"counter", "add", "--name", "visits", "--amount", "-5"});
+  EXPECT_EQ(ran.code, kExitOk) << ran.err;
+  EXPECT_EQ(ran.out, "{\n  \"outcome\": \"added\",\n  \"value\": -5\n}\n");
+  EXPECT_EQ(ran.err, "");
+  const Ran read = Run({"--compact", "counter", "get", "--name=visits", "-v", "--consistency",
+                        "linearizable"});
+  EXPECT_EQ(read.out, "{\"value\":-5}\n");
+  EXPECT_EQ(read.err.substr(0, 9), "position ");
+}
+
+TEST_F(ProgramTest, MethodsAndFlagsMayBeWrittenWithUnderscores) {
+  const Ran ran = Run({"ledger", "create_account", "--id", "a_b", "--currency", "EUR"});
+  EXPECT_EQ(ran.code, kExitOk) << ran.err;
+  const Ran pay = Run({"ledger", "pay", "--transaction_id", "u1", "--from_account", "x1",
+                       "--to-account", "x2", "--amount", "1"});
+  EXPECT_EQ(pay.code, kExitOk) << pay.err;
+}
+
+TEST_F(ProgramTest, ASwitchNeedsNoValue) {
+  ASSERT_EQ(Run({"ledger", "create-account", "--id", "s1", "--currency", "EUR", "--overdraft",
+                 "true"}).code, kExitOk);
+  ASSERT_EQ(Run({"ledger", "create-account", "--id", "s2", "--currency", "EUR"}).code, kExitOk);
+  const std::vector<std::string> hold{"ledger", "create-transfer", "--from", "s1", "--to", "s2",
+                                      "--amount", "5", "--compact"};
+  auto with = [&hold](std::vector<std::string> more) {
+    std::vector<std::string> all = hold;
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  EXPECT_NE(Run(with({"--id", "w1", "--pending"})).out.find("\"state\":\"pending\""), std::string::npos);
+  EXPECT_NE(Run(with({"--pending", "--id", "w2"})).out.find("\"state\":\"pending\""), std::string::npos);
+  EXPECT_NE(Run(with({"--pending", "false", "--id", "w3"})).out.find("\"state\":\"posted\""),
+            std::string::npos);
+}
+
+TEST_F(ProgramTest, ARefusalShowsTheReplyAndExitsWith1) {
+  const Ran ran = Run({"ledger", "create-transfer", "--id", "r1", "--from", "nobody", "--to",
+                       "no one", "--amount", "1"});
+  EXPECT_EQ(ran.code, kExitRefused);
+  EXPECT_NE(ran.out.find("\"outcome\": \"account_not_found\""), std::string::npos) << ran.out;
+  EXPECT_EQ(ran.err, "holdfast: refused: account_not_found (An account does not exist)\n");
+  const Ran missing = Run({"counter", "get", "--name", "never"});
+  EXPECT_EQ(missing.code, kExitRefused);
+  EXPECT_EQ(missing.out, "");
+  EXPECT_EQ(std::count(missing.err.begin(), missing.err.end(), '\n'), 1) << missing.err;
+}
+
+TEST_F(ProgramTest, AnIdempotencyKeyMakesARepeatOne) {
+  const std::vector<std::string> add{"counter", "add", "--name", "once", "--amount", "2",
+                                     "--idempotency-key", "k1", "--compact", "-v"};
+  EXPECT_EQ(Run(add).out, "{\"outcome\":\"added\",\"value\":2}\n");
+  const Ran again = Run(add);
+  EXPECT_EQ(again.out, "{\"outcome\":\"added\",\"value\":2}\n");
+  EXPECT_NE(again.err.find(", replayed"), std::string::npos) << again.err;
+  const Ran other = Run({"counter", "add", "--name", "once", "--amount", "3", "--idempotency-key",
+                         "k1"});
+  EXPECT_EQ(other.code, kExitRefused) << "the key belongs to another request";
+}
+
+TEST_F(ProgramTest, WholeRequestsComeAsJson) {
+  const Ran ran = Run({"counter", "add", "--json", "-", "--amount", "4", "--compact"},
+                      R"({"name": "json", "amount": 1})");
+  EXPECT_EQ(ran.out, "{\"outcome\":\"added\",\"value\":4}\n") << ran.err;
+}
+
+TEST_F(ProgramTest, AMalformedRequestNeedsNoNode) {
+  const Ran required = RunAlone({"counter", "add", "--amount", "1"});
+  EXPECT_EQ(required.code, kExitUsage);
+  EXPECT_EQ(required.err,
+            "holdfast: name: is required (see holdfast counter add --help)\n");
+  const Ran type = RunAlone({"counter", "add", "--name", "x", "--amount", "1.5"});
+  EXPECT_EQ(type.code, kExitUsage);
+  EXPECT_EQ(type.err,
+            "holdfast: amount: must be an integer (see holdfast counter add --help)\n");
+  for (const std::vector<std::string>& bad :
+       {std::vector<std::string>{"--endpoints", "nonsense"}, {"--timeout", "0s"},
+        {"--timeout", "2h"}, {"--consistency", "strong"}, {"--after", "x"}, {"--name"},
+        {"stray"}}) {
+    std::vector<std::string> arguments{"counter", "get", "--name", "x"};
+    arguments.insert(arguments.end(), bad.begin(), bad.end());
+    const Ran ran = RunAlone(arguments);
+    EXPECT_EQ(ran.code, kExitUsage) << bad[0];
+    EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+    EXPECT_EQ(ran.out, "");
+  }
+}
+
+TEST_F(ProgramTest, ANodeThatIsNotThereIs3) {
+  std::string dead;
+  {
+    TestNode gone;
+    dead = gone.endpoint();
+  }
+  const Ran ran = program_.Run({"counter", "get", "--name", "x", "--endpoints", dead, "--timeout",
+                                "100ms"});
+  EXPECT_EQ(ran.code, kExitUnavailable);
+  EXPECT_NE(ran.err.find("cannot connect to " + dead), std::string::npos) << ran.err;
+}
+
+TEST_F(ProgramTest, AnUnknownWordSuggestsTheNearest) {
+  EXPECT_EQ(RunAlone({"couter", "get"}).err,
+            "holdfast: there is no command 'couter' of holdfast (did you mean counter? see "
+            "holdfast --help)\n");
+  EXPECT_EQ(RunAlone({"counter", "ad", "--name", "x"}).err,
+            "holdfast: there is no command 'ad' of holdfast counter (did you mean add? see "
+            "holdfast counter --help)\n");
+  EXPECT_EQ(RunAlone({"counter", "add", "--ammount=1"}).err,
+            "holdfast: there is no option '--ammount' of holdfast counter add (did you mean "
+            "--amount? see holdfast counter add --help)\n");
+  EXPECT_EQ(RunAlone({"counter", "add", "--timeuot", "1s"}).code, kExitUsage);
+  EXPECT_EQ(Nearest("xyzzy", {"add", "get"}), std::nullopt);
+}
+
+TEST_F(ProgramTest, HelpTeachesAtEveryLevel) {
+  const Ran root = RunAlone({"--help"});
+  EXPECT_EQ(root.code, kExitOk);
+  for (const char* part : {"counter", "ledger", "Exit codes:", "--endpoints", "HOLDFAST_ENDPOINTS"}) {
+    EXPECT_NE(root.out.find(part), std::string::npos) << part;
+  }
+  const Ran service = RunAlone({"ledger", "--help"});
+  EXPECT_NE(service.out.find("create-transfer"), std::string::npos);
+  EXPECT_EQ(service.out.find("Exit codes:\n"), std::string::npos) << "told once, at the root";
+  const Ran method = RunAlone({"counter", "add", "--help"});
+  for (const char* part :
+       {"Adds an amount to a counter", "--amount INTEGER", "required", "/v1/counters/{name}:add",
+        "holdfast counter add --name NAME --amount 100", "overflow", "refused"}) {
+    EXPECT_NE(method.out.find(part), std::string::npos) << part << "\n" << method.out;
+  }
+  const Ran nothing = RunAlone({"counter"});
+  EXPECT_EQ(nothing.code, kExitUsage);
+  EXPECT_NE(nothing.err.find("Commands:"), std::string::npos);
+  EXPECT_EQ(RunAlone({}).code, kExitUsage);
+  EXPECT_EQ(RunAlone({"version"}).out.substr(0, 9), "holdfast ");
+}
+
+TEST(ExitCodesTest, EveryErrorHasItsCode) {
+  const std::pair<ErrorCode, ExitCode> expected[] = {
+      {ErrorCode::kInvalidArgument, kExitUsage},
+      {ErrorCode::kNotFound, kExitRefused},
+      {ErrorCode::kUnimplemented, kExitUsage},
+      {ErrorCode::kTooLarge, kExitUsage},
+      {ErrorCode::kIdempotencyKeyReused, kExitRefused},
+      {ErrorCode::kResourceExhausted, kExitUnavailable},
+      {ErrorCode::kUnavailable, kExitUnavailable},
+      {ErrorCode::kDeadlineExceeded, kExitUnavailable},
+      {ErrorCode::kOutcomeUnknown, kExitOutcomeUnknown},
+      {ErrorCode::kInternal, kExitFault}};
+  for (const auto& [code, exit] : expected) {
+    EXPECT_EQ(ExitCodeOf(Error{code, "", "", "", 0}), exit) << ToString(code);
+  }
+}
+
+TEST(ExitCodesTest, TheOutcomeDecidesAboutAReply) {
+  api::testing::Reply reply;
+  reply.set_outcome(api::testing::sold_out);
+  EXPECT_TRUE(OutcomeOf(reply).refused());
+  EXPECT_EQ(OutcomeOf(reply).name, "sold_out");
+  reply.set_outcome(api::testing::created);
+  EXPECT_FALSE(OutcomeOf(reply).refused());
+  EXPECT_FALSE(OutcomeOf(api::testing::Price()).refused()) << "no outcome at all";
+}
+
+TEST(ExitCodesTest, AnErrorIsOneLineWithoutControlCharacters) {
+  Error error = InvalidArgument("field", "a\nb\x1b[31m");
+  error.hint = "do this";
+  EXPECT_EQ(OneLine(error), "field: a b [31m (do this)");
+}
+
+TEST(ParseTimeoutTest, TakesUnitsAndRefusesTheRest) {
+  EXPECT_EQ(*ParseTimeout("500ms"), milliseconds(500));
+  EXPECT_EQ(*ParseTimeout("10s"), milliseconds(10'000));
+  EXPECT_EQ(*ParseTimeout("10"), milliseconds(10'000));
+  for (const char* bad : {"", "0", "-1s", "1.5s", "1h", "s", "61s", "9999999999999999999s", "1 s"}) {
+    EXPECT_FALSE(ParseTimeout(bad)) << bad;
+  }
+}
+
+TEST(TextTest, NumbersForPeople) {
+  EXPECT_EQ(Grouped(0), "0");
+  EXPECT_EQ(Grouped(-999), "-999");
+  EXPECT_EQ(Grouped(1'234'567), "1,234,567");
+  EXPECT_EQ(Grouped(Wide{INT64_MIN} * 10), "-92,233,720,368,547,758,080");
+  EXPECT_EQ(GroupedHundredths(100'000'005), "1,000,000.05");
+  EXPECT_EQ(GroupedHundredths(-5), "-0.05");
+}
+
+TEST(ProgressTest, ShowsRateAndTimeLeftNowAndThen) {
+  auto now = std::chrono::steady_clock::time_point();
+  std::ostringstream err;
+  {
+    Progress progress(err, /*terminal=*/false, "import", 1'000, [&now] { return now; });
+    now += milliseconds(1'000);
+    progress.Update(10);
+    EXPECT_EQ(err.str(), "") << "a log gets a line every few seconds only";
+    now += milliseconds(3'000);
+    progress.Update(100);
+    EXPECT_EQ(err.str(), "import: 100 of 1,000 (10 %), 25/s, 36 s left\n");
+    now += milliseconds(4'000);
+    progress.Update(980);
+  }
+  EXPECT_EQ(err.str(), "import: 100 of 1,000 (10 %), 25/s, 36 s left\n"
+                       "import: 980 of 1,000 (98 %), 122/s\n");
+  err.str("");
+  {
+    Progress progress(err, /*terminal=*/true, "verify", 0, [&now] { return now; });
+    now += milliseconds(200);
+    progress.Update(20);
+    EXPECT_EQ(err.str(), "\r\x1b[Kverify: 20, 100/s");
+  }
+  EXPECT_EQ(err.str(), "\r\x1b[Kverify: 20, 100/s\r\x1b[K") << "leaves a clean line behind";
+}
+
+}  // namespace
+}  // namespace holdfast::cli

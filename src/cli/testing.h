@@ -1,0 +1,70 @@
+// For tests of commands: a node in this process, and the program run against it.
+#pragma once
+
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "src/cli/program.h"
+#include "src/server/server.h"
+#include "src/store/memory/memory_base.h"
+#include "src/store/store.h"
+#include "tests/support/temp_folder.h"
+
+namespace holdfast::cli {
+
+// What a run of the program left behind.
+struct Ran {
+  int code = 0;
+  std::string out;
+  std::string err;
+};
+
+// The program with the services of this build, and what `extend` adds.
+class TestProgram {
+ public:
+  explicit TestProgram(std::function<void(Commands&)> extend = {})
+      : store_(std::make_unique<store::MemoryBase>()), registry_(store_), extend_(extend) {
+    RegisterServices(registry_);
+    registry_.Finish();
+  }
+
+  Ran Run(std::vector<std::string> arguments, const std::string& in = "") {
+    std::istringstream input(in);
+    std::ostringstream out;
+    std::ostringstream err;
+    const auto extend = [this](CLI::App&, Commands& commands, int*) {
+      if (extend_) extend_(commands);
+    };
+    const int code = RunProgram(registry_, extend, std::move(arguments), {input, out, err});
+    return {code, out.str(), err.str()};
+  }
+
+ private:
+  store::Store store_;
+  state_machine::Registry registry_;
+  std::function<void(Commands&)> extend_;
+};
+
+// A single node over a fresh folder, on free ports.
+class TestNode {
+ public:
+  TestNode() {
+    ServerConfig config;
+    config.data = folder_.path();
+    config.fatal = [](const std::string& why) { FAIL() << why; };
+    auto server = Server::Start(std::move(config));
+    HOLDFAST_CHECK(server.has_value(), server ? "" : server.error().message);
+    server_ = *std::move(server);
+  }
+
+  std::string endpoint() const { return "127.0.0.1:" + std::to_string(server_->grpc_port()); }
+
+ private:
+  testing::TempFolder folder_;
+  std::unique_ptr<Server> server_;
+};
+
+}  // namespace holdfast::cli
