@@ -22,10 +22,6 @@
 
 namespace holdfast::api {
 
-// Elements of all arrays and maps in one text. A body of kHttpBodyBytesMax could otherwise hold
-// 700,000 empty objects, each of which costs a message.
-inline constexpr size_t kJsonElementsMax = 65'536;
-
 // Parses `text` into `message`, which should be empty: members that are absent are left alone.
 // After an error `message` holds what came before it.
 Result<void> ParseJson(std::string_view text, google::protobuf::Message* message);

@@ -191,8 +191,8 @@ class Handler {
   }
 
   bool CountElement() {
-    if (++elements_ <= kJsonElementsMax) return true;
-    return Refuse(Cat("the text holds more than ", kJsonElementsMax, " elements"));
+    if (++elements_ <= bounds::kJsonElementsMax) return true;
+    return Refuse(Cat("the text holds more than ", bounds::kJsonElementsMax, " elements"));
   }
 
   // Steps to the next element when the value under way is one.

@@ -26,6 +26,7 @@ inline constexpr size_t kEntriesInFlightMax = 512;         // last - commit; LIB
 inline constexpr size_t kWaitingRequestsMax = 65'536;      // Queue in front of the log, by count ...
 inline constexpr size_t kWaitingBytesMax = 64 << 20;       // ... and by bytes.
 inline constexpr size_t kSegmentBytes = 64 << 20;          // One log file.
+inline constexpr uint64_t kLogGroupBytesMax = 4 << 20;     // One write; longer delays the sync.
 inline constexpr size_t kLogTailBytesMax = 64 << 20;       // Entries kept in memory for followers.
 
 // --- State machine
@@ -45,7 +46,15 @@ inline constexpr size_t kHttpBodyBytesMax = 2 << 20;       // JSON is longer tha
 inline constexpr size_t kHttpConnectionsMax = 16'384;
 inline constexpr int64_t kHttpIdleMsMax = 75'000;          // As nginx.
 inline constexpr int64_t kHttpReadMsMax = 30'000;          // One request from first to last byte.
+inline constexpr int64_t kHttpWriteMsMax = 30'000;         // One response; for who never reads.
 inline constexpr size_t kJsonDepthMax = 32;
+// Elements of all arrays and maps in one text. A body of kHttpBodyBytesMax could otherwise hold
+// 700,000 empty objects, each of which costs a message.
+inline constexpr size_t kJsonElementsMax = 65'536;
+// Past these gRPC itself answers RESOURCE_EXHAUSTED or queues the stream.
+inline constexpr int kGrpcStreamsPerConnectionMax = 1'024;
+inline constexpr size_t kGrpcMemoryBytesMax = 512 << 20;   // Buffers of all connections.
+inline constexpr int kGrpcThreadsMax = 64;                 // That gRPC may start for itself.
 
 // --- Peer link
 inline constexpr size_t kPeerFrameBytesMax = 8 << 20;

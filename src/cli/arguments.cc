@@ -49,16 +49,12 @@ std::string TypeOf(const FieldDescriptor* field) {
     case FieldDescriptor::CPPTYPE_UINT64:
       return OptionsOf(field).json_true() != 0 ? "INTEGER|true" : "INTEGER";
     case FieldDescriptor::CPPTYPE_DOUBLE:
-    case FieldDescriptor::CPPTYPE_FLOAT:
-      return "NUMBER";
-    case FieldDescriptor::CPPTYPE_BOOL:
-      return "";
-    case FieldDescriptor::CPPTYPE_ENUM:
-      return "WORD";
+    case FieldDescriptor::CPPTYPE_FLOAT: return "NUMBER";
+    case FieldDescriptor::CPPTYPE_BOOL: return "";
+    case FieldDescriptor::CPPTYPE_ENUM: return "WORD";
     case FieldDescriptor::CPPTYPE_STRING:
       return field->type() == FieldDescriptor::TYPE_BYTES ? "BASE64" : "TEXT";
-    case FieldDescriptor::CPPTYPE_MESSAGE:
-      return "JSON";
+    case FieldDescriptor::CPPTYPE_MESSAGE: return "JSON";
   }
   return "TEXT";
 }
@@ -94,8 +90,8 @@ void AddFlags(const Descriptor& type, const std::string& prefix, std::vector<Fla
     flag.type = TypeOf(field);
     flag.help = HelpOf(field);
     flag.is_switch = field->cpp_type() == FieldDescriptor::CPPTYPE_BOOL && !field->is_repeated();
-    const bool nested = !field->is_repeated() && !api::IsScalar(field) &&
-                        !ContainsItself(field->message_type());
+    const bool nested =
+        !field->is_repeated() && !api::IsScalar(field) && !ContainsItself(field->message_type());
     const std::string path = flag.path + ".";
     flags->push_back(std::move(flag));
     if (nested) AddFlags(*field->message_type(), path, flags);
@@ -143,10 +139,10 @@ Result<std::string> ReadAll(std::istream& in, const std::string& name) {
   text.resize(static_cast<size_t>(in.gcount()));
   if (in.bad()) return Fail(InvalidArgument("json", "cannot read " + name));
   if (text.size() > bounds::kHttpBodyBytesMax) {
-    return Fail(Error{ErrorCode::kTooLarge,
-                      name + " is longer than " + std::to_string(bounds::kHttpBodyBytesMax) +
-                          " bytes",
-                      "json", "split it into several requests", 0});
+    return Fail(
+        Error{ErrorCode::kTooLarge,
+              name + " is longer than " + std::to_string(bounds::kHttpBodyBytesMax) + " bytes",
+              "json", "split it into several requests", 0});
   }
   return text;
 }
@@ -161,14 +157,11 @@ std::string SampleValue(const FieldDescriptor* field, bool json) {
                      [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
       return quote(text);
     }
-    case FieldDescriptor::CPPTYPE_BOOL:
-      return "true";
+    case FieldDescriptor::CPPTYPE_BOOL: return "true";
     case FieldDescriptor::CPPTYPE_ENUM:
       return quote(field->enum_type()->value(field->enum_type()->value_count() - 1)->name());
-    case FieldDescriptor::CPPTYPE_MESSAGE:
-      return SampleJson(*field->message_type());
-    default:
-      return "100";
+    case FieldDescriptor::CPPTYPE_MESSAGE: return SampleJson(*field->message_type());
+    default: return "100";
   }
 }
 
@@ -237,8 +230,8 @@ std::string SampleJson(const Descriptor& type) {
     const FieldDescriptor* field = type.field(i);
     if (!IsRequired(field)) continue;
     const std::string value = SampleValue(field, true);
-    text += (text.empty() ? "\"" : ", \"") + field->name() + "\": " +
-            (field->is_repeated() ? "[" + value + "]" : value);
+    text += (text.empty() ? "\"" : ", \"") + field->name() +
+            "\": " + (field->is_repeated() ? "[" + value + "]" : value);
   }
   return "{" + text + "}";
 }

@@ -11,12 +11,12 @@
 // No state; any thread. Errors are kInvalidArgument and name the field.
 #pragma once
 
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
+
 #include <iosfwd>
 #include <string>
 #include <vector>
-
-#include <google/protobuf/descriptor.h>
-#include <google/protobuf/message.h>
 
 #include "src/base/error.h"
 

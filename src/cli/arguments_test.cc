@@ -1,8 +1,8 @@
 #include "src/cli/arguments.h"
 
-#include <fstream>
-
 #include <gtest/gtest.h>
+
+#include <fstream>
 
 #include "src/api/json.h"
 #include "src/api/testing/shop.pb.h"
@@ -64,12 +64,14 @@ TEST(ArgumentsTest, EveryKindOfFieldHasAFlag) {
 }
 
 TEST(ArgumentsTest, MapsTakeKeyValuePairsOrJson) {
-  const auto request = Apply({{"--metadata", "a=1"}, {"--metadata", "b.c=x=y"}, {"--metadata", "e="}});
+  const auto request =
+      Apply({{"--metadata", "a=1"}, {"--metadata", "b.c=x=y"}, {"--metadata", "e="}});
   ASSERT_TRUE(request);
   EXPECT_EQ(request->metadata().at("a"), "1");
   EXPECT_EQ(request->metadata().at("b.c"), "x=y") << "the first = ends the key";
   EXPECT_EQ(request->metadata().at("e"), "");
-  const auto json = Apply({{"--metadata", R"({"k": "v"})"}, {"--prices", R"({"1": {"amount": 3}})"}});
+  const auto json =
+      Apply({{"--metadata", R"({"k": "v"})"}, {"--prices", R"({"1": {"amount": 3}})"}});
   ASSERT_TRUE(json);
   EXPECT_EQ(json->metadata().at("k"), "v");
   EXPECT_EQ(json->prices().at(1).amount(), 3);
@@ -118,8 +120,8 @@ TEST(ArgumentsTest, JsonComesFromTextFileOrInputAndFlagsGoOverIt) {
   const std::string path = folder.path() + "/request.json";
   std::ofstream(path) << R"({"id": "file"})";
   std::istringstream in(R"({"id": "input"})");
-  for (const auto& [text, id] : Texts{{R"({"id": "text"})", "text"}, {"@" + path, "file"},
-                                      {"-", "input"}}) {
+  for (const auto& [text, id] :
+       Texts{{R"({"id": "text"})", "text"}, {"@" + path, "file"}, {"-", "input"}}) {
     Everything request;
     const auto applied = ApplyJson(text, in, &request);
     ASSERT_TRUE(applied) << applied.error().message;

@@ -64,9 +64,8 @@ CLI::App* Commands::Add(const std::string& service, const std::string& name,
 }
 
 void Commands::OnRun(CLI::App* command, std::function<int(Context&)> run) {
-  command->callback([run = std::move(run), &context = context_, &code = exit_code_] {
-    code = run(context);
-  });
+  command->callback(
+      [run = std::move(run), &context = context_, &code = exit_code_] { code = run(context); });
 }
 
 void Commands::AddExample(const std::string& service, const std::string& line) {

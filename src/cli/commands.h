@@ -1,6 +1,6 @@
 // What a command has at hand, and where a service adds commands of its own:
 //
-//   void RegisterCommands(cli::Commands& commands) {    // In services/ledger/cli/, namespace ledger.
+//   void RegisterCommands(cli::Commands& commands) {  // holdfast::ledger, services/ledger/cli
 //     CLI::App* verify = commands.Add("ledger", "verify", "Recomputes every balance");
 //     commands.OnRun(verify, [](cli::Context& context) { return cli::kExitOk; });
 //   }
@@ -8,14 +8,13 @@
 // One thread. A Context lives as long as the program.
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <functional>
 #include <iosfwd>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <CLI/CLI.hpp>
 
 #include "src/base/error.h"
 #include "src/cli/exit_codes.h"

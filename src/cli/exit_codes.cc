@@ -13,19 +13,14 @@ ExitCode ExitCodeOf(const Error& error) {
   switch (error.code) {
     case ErrorCode::kInvalidArgument:
     case ErrorCode::kUnimplemented:
-    case ErrorCode::kTooLarge:
-      return kExitUsage;
+    case ErrorCode::kTooLarge: return kExitUsage;
     case ErrorCode::kNotFound:
-    case ErrorCode::kIdempotencyKeyReused:
-      return kExitRefused;
+    case ErrorCode::kIdempotencyKeyReused: return kExitRefused;
     case ErrorCode::kResourceExhausted:
     case ErrorCode::kUnavailable:
-    case ErrorCode::kDeadlineExceeded:
-      return kExitUnavailable;
-    case ErrorCode::kOutcomeUnknown:
-      return kExitOutcomeUnknown;
-    case ErrorCode::kInternal:
-      return kExitFault;
+    case ErrorCode::kDeadlineExceeded: return kExitUnavailable;
+    case ErrorCode::kOutcomeUnknown: return kExitOutcomeUnknown;
+    case ErrorCode::kInternal: return kExitFault;
   }
   return kExitFault;  // A code of a newer node.
 }

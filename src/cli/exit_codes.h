@@ -1,10 +1,10 @@
-// How a command ends, for the shell: told in `holdfast --help`, relied on by scripts, never changed.
-// No state; any thread.
+// How a command ends, for the shell: told in `holdfast --help`, relied on by scripts, never
+// changed. No state; any thread.
 #pragma once
 
-#include <string>
-
 #include <google/protobuf/message.h>
+
+#include <string>
 
 #include "src/base/error.h"
 

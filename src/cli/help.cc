@@ -122,7 +122,9 @@ std::string HelpFormatter::make_help(const CLI::App* app, std::string name,
   for (const auto& [title, rows] : groups) out += "\n" + title + ":\n" + Table(rows);
   if (!app->get_footer().empty()) out += "\n" + app->get_footer() + "\n";
   if (app->get_parent() != nullptr) {
-    out += "\nOptions of every command (--endpoints, --timeout, ...) and exit codes: holdfast --help\n";
+    out +=
+        "\nOptions of every command (--endpoints, --timeout, ...) and exit codes: holdfast "
+        "--help\n";
   }
   return out;
 }
@@ -148,8 +150,8 @@ std::string MethodFooter(const state_machine::Method& method, const std::string&
       const auto* value = outcomes->value(i);
       if (value->number() == 0) continue;  // "Unspecified" is no way to end.
       const OutcomeOptions& options = value->options().GetExtension(holdfast::outcome);
-      rows.push_back({value->name(), (options.http_status() >= 400 ? "refused: " : "") +
-                                         options.help()});
+      rows.push_back(
+          {value->name(), (options.http_status() >= 400 ? "refused: " : "") + options.help()});
     }
     out += "\nOutcomes, the first that applies (refused: exit code 1):\n" + Table(rows);
   }

@@ -1,12 +1,11 @@
 // How --help looks, and which word a mistyped one was meant to be. No state; any thread.
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <CLI/CLI.hpp>
 
 #include "src/state_machine/registry.h"
 

@@ -1,7 +1,7 @@
 // The program `holdfast`.
-#include <iostream>
-
 #include <unistd.h>
+
+#include <iostream>
 
 #include "src/cli/program.h"
 #include "src/cli/serve.h"

@@ -96,7 +96,9 @@ void AddMethod(const Method& method, Commands& commands) {
   const auto add = [&](const std::string& names, const std::string& type_name,
                        const std::string& help) {
     // The texts are taken as they are, and judged with the field at hand: see arguments.h.
-    return app->add_option(names, [](const CLI::results_t&) { return true; }, help)
+    return app
+        ->add_option(
+            names, [](const CLI::results_t&) { return true; }, help)
         ->type_name(type_name)
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
@@ -121,7 +123,8 @@ void AddMethod(const Method& method, Commands& commands) {
 
 void AddMethodCommands(const state_machine::Registry& registry, Commands& commands) {
   for (const auto& method : registry.methods()) {
-    if (method->kind() != STREAM) AddMethod(*method, commands);  // A command ends; a stream goes on.
+    if (method->kind() != STREAM)
+      AddMethod(*method, commands);  // A command ends; a stream goes on.
   }
 }
 

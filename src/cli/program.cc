@@ -31,8 +31,9 @@ Exit codes:
 
 void AddGlobalFlags(CLI::App& app, GlobalFlags* flags) {
   const char* group = "Options of every command";
-  app.add_option("--endpoints", flags->endpoints,
-                 "gRPC addresses of the nodes; any of them will do (environment: HOLDFAST_ENDPOINTS)")
+  app.add_option(
+         "--endpoints", flags->endpoints,
+         "gRPC addresses of the nodes; any of them will do (environment: HOLDFAST_ENDPOINTS)")
       ->type_name("HOST:PORT,...")
       ->envname("HOLDFAST_ENDPOINTS")
       ->capture_default_str()
@@ -109,8 +110,8 @@ Error Unknown(const CLI::App& root, const CLI::App* at, const std::vector<std::s
     }
   }
   word = word.substr(0, word.find('='));
-  Error error = InvalidArgument("", "there is no " + kind + " '" + word.substr(0, 64) + "' of " +
-                                        PathOf(at));
+  Error error =
+      InvalidArgument("", "there is no " + kind + " '" + word.substr(0, 64) + "' of " + PathOf(at));
   const auto nearest = kind == "argument" ? std::nullopt : Nearest(word, candidates);
   error.hint = nearest ? "did you mean " + *nearest + "? " + see : see;
   return error;

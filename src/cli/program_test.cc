@@ -39,8 +39,8 @@ TEST_F(ProgramTest, CallsAMethodAndShowsTheReply) {
   EXPECT_EQ(ran.code, kExitOk) << ran.err;
   EXPECT_EQ(ran.out, "{\n  \"outcome\": \"added\",\n  \"value\": -5\n}\n");
   EXPECT_EQ(ran.err, "");
-  const Ran read = Run({"--compact", "counter", "get", "--name=visits", "-v", "--consistency",
-                        "linearizable"});
+  const Ran read =
+      Run({"--compact", "counter", "get", "--name=visits", "-v", "--consistency", "linearizable"});
   EXPECT_EQ(read.out, "{\"value\":-5}\n");
   EXPECT_EQ(read.err.substr(0, 9), "position ");
 }
@@ -54,18 +54,22 @@ TEST_F(ProgramTest, MethodsAndFlagsMayBeWrittenWithUnderscores) {
 }
 
 TEST_F(ProgramTest, ASwitchNeedsNoValue) {
-  ASSERT_EQ(Run({"ledger", "create-account", "--id", "s1", "--currency", "EUR", "--overdraft",
-                 "true"}).code, kExitOk);
+  ASSERT_EQ(
+      Run({"ledger", "create-account", "--id", "s1", "--currency", "EUR", "--overdraft", "true"})
+          .code,
+      kExitOk);
   ASSERT_EQ(Run({"ledger", "create-account", "--id", "s2", "--currency", "EUR"}).code, kExitOk);
-  const std::vector<std::string> hold{"ledger", "create-transfer", "--from", "s1", "--to", "s2",
-                                      "--amount", "5", "--compact"};
+  const std::vector<std::string> hold{"ledger", "create-transfer", "--from", "s1",       "--to",
+                                      "s2",     "--amount",        "5",      "--compact"};
   auto with = [&hold](std::vector<std::string> more) {
     std::vector<std::string> all = hold;
     all.insert(all.end(), more.begin(), more.end());
     return all;
   };
-  EXPECT_NE(Run(with({"--id", "w1", "--pending"})).out.find("\"state\":\"pending\""), std::string::npos);
-  EXPECT_NE(Run(with({"--pending", "--id", "w2"})).out.find("\"state\":\"pending\""), std::string::npos);
+  EXPECT_NE(Run(with({"--id", "w1", "--pending"})).out.find("\"state\":\"pending\""),
+            std::string::npos);
+  EXPECT_NE(Run(with({"--pending", "--id", "w2"})).out.find("\"state\":\"pending\""),
+            std::string::npos);
   EXPECT_NE(Run(with({"--pending", "false", "--id", "w3"})).out.find("\"state\":\"posted\""),
             std::string::npos);
 }
@@ -83,14 +87,15 @@ TEST_F(ProgramTest, ARefusalShowsTheReplyAndExitsWith1) {
 }
 
 TEST_F(ProgramTest, AnIdempotencyKeyMakesARepeatOne) {
-  const std::vector<std::string> add{"counter", "add", "--name", "once", "--amount", "2",
-                                     "--idempotency-key", "k1", "--compact", "-v"};
+  const std::vector<std::string> add{
+      "counter",           "add", "--name",    "once", "--amount", "2",
+      "--idempotency-key", "k1",  "--compact", "-v"};
   EXPECT_EQ(Run(add).out, "{\"outcome\":\"added\",\"value\":2}\n");
   const Ran again = Run(add);
   EXPECT_EQ(again.out, "{\"outcome\":\"added\",\"value\":2}\n");
   EXPECT_NE(again.err.find(", replayed"), std::string::npos) << again.err;
-  const Ran other = Run({"counter", "add", "--name", "once", "--amount", "3", "--idempotency-key",
-                         "k1"});
+  const Ran other =
+      Run({"counter", "add", "--name", "once", "--amount", "3", "--idempotency-key", "k1"});
   EXPECT_EQ(other.code, kExitRefused) << "the key belongs to another request";
 }
 
@@ -103,16 +108,17 @@ TEST_F(ProgramTest, WholeRequestsComeAsJson) {
 TEST_F(ProgramTest, AMalformedRequestNeedsNoNode) {
   const Ran required = RunAlone({"counter", "add", "--amount", "1"});
   EXPECT_EQ(required.code, kExitUsage);
-  EXPECT_EQ(required.err,
-            "holdfast: name: is required (see holdfast counter add --help)\n");
+  EXPECT_EQ(required.err, "holdfast: name: is required (see holdfast counter add --help)\n");
   const Ran type = RunAlone({"counter", "add", "--name", "x", "--amount", "1.5"});
   EXPECT_EQ(type.code, kExitUsage);
-  EXPECT_EQ(type.err,
-            "holdfast: amount: must be an integer (see holdfast counter add --help)\n");
-  for (const std::vector<std::string>& bad :
-       {std::vector<std::string>{"--endpoints", "nonsense"}, {"--timeout", "0s"},
-        {"--timeout", "2h"}, {"--consistency", "strong"}, {"--after", "x"}, {"--name"},
-        {"stray"}}) {
+  EXPECT_EQ(type.err, "holdfast: amount: must be an integer (see holdfast counter add --help)\n");
+  for (const std::vector<std::string>& bad : {std::vector<std::string>{"--endpoints", "nonsense"},
+                                              {"--timeout", "0s"},
+                                              {"--timeout", "2h"},
+                                              {"--consistency", "strong"},
+                                              {"--after", "x"},
+                                              {"--name"},
+                                              {"stray"}}) {
     std::vector<std::string> arguments{"counter", "get", "--name", "x"};
     arguments.insert(arguments.end(), bad.begin(), bad.end());
     const Ran ran = RunAlone(arguments);
@@ -128,8 +134,8 @@ TEST_F(ProgramTest, ANodeThatIsNotThereIs3) {
     TestNode gone;
     dead = gone.endpoint();
   }
-  const Ran ran = program_.Run({"counter", "get", "--name", "x", "--endpoints", dead, "--timeout",
-                                "100ms"});
+  const Ran ran =
+      program_.Run({"counter", "get", "--name", "x", "--endpoints", dead, "--timeout", "100ms"});
   EXPECT_EQ(ran.code, kExitUnavailable);
   EXPECT_NE(ran.err.find("cannot connect to " + dead), std::string::npos) << ran.err;
 }
@@ -151,7 +157,8 @@ TEST_F(ProgramTest, AnUnknownWordSuggestsTheNearest) {
 TEST_F(ProgramTest, HelpTeachesAtEveryLevel) {
   const Ran root = RunAlone({"--help"});
   EXPECT_EQ(root.code, kExitOk);
-  for (const char* part : {"counter", "ledger", "Exit codes:", "--endpoints", "HOLDFAST_ENDPOINTS"}) {
+  for (const char* part :
+       {"counter", "ledger", "Exit codes:", "--endpoints", "HOLDFAST_ENDPOINTS"}) {
     EXPECT_NE(root.out.find(part), std::string::npos) << part;
   }
   const Ran service = RunAlone({"ledger", "--help"});
@@ -207,7 +214,8 @@ TEST(ParseTimeoutTest, TakesUnitsAndRefusesTheRest) {
   EXPECT_EQ(*ParseTimeout("500ms"), milliseconds(500));
   EXPECT_EQ(*ParseTimeout("10s"), milliseconds(10'000));
   EXPECT_EQ(*ParseTimeout("10"), milliseconds(10'000));
-  for (const char* bad : {"", "0", "-1s", "1.5s", "1h", "s", "61s", "9999999999999999999s", "1 s"}) {
+  for (const char* bad :
+       {"", "0", "-1s", "1.5s", "1h", "s", "61s", "9999999999999999999s", "1 s"}) {
     EXPECT_FALSE(ParseTimeout(bad)) << bad;
   }
 }
@@ -235,8 +243,9 @@ TEST(ProgressTest, ShowsRateAndTimeLeftNowAndThen) {
     now += milliseconds(4'000);
     progress.Update(980);
   }
-  EXPECT_EQ(err.str(), "import: 100 of 1,000 (10 %), 25/s, 36 s left\n"
-                       "import: 980 of 1,000 (98 %), 122/s\n");
+  EXPECT_EQ(err.str(),
+            "import: 100 of 1,000 (10 %), 25/s, 36 s left\n"
+            "import: 980 of 1,000 (98 %), 122/s\n");
   err.str("");
   {
     Progress progress(err, /*terminal=*/true, "verify", 0, [&now] { return now; });

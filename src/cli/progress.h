@@ -1,5 +1,5 @@
-// How far a long command is: "import: 12,000 of 40,000 (30 %), 25,310/s, 4 s left". On a terminal one
-// line that rewrites itself; elsewhere (a log) a line every few seconds. One thread.
+// How far a long command is: "import: 12,000 of 40,000 (30 %), 25,310/s, 4 s left". On a terminal
+// one line that rewrites itself; elsewhere (a log) a line every few seconds. One thread.
 #pragma once
 
 #include <chrono>

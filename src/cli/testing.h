@@ -1,11 +1,11 @@
 // For tests of commands: a node in this process, and the program run against it.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <sstream>
 #include <string>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "src/cli/program.h"
 #include "src/server/server.h"

@@ -1,12 +1,12 @@
 #include "src/client/client.h"
 
-#include <random>
-
 #include <absl/synchronization/notification.h>
 #include <google/protobuf/descriptor.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/security/credentials.h>
+
+#include <random>
 
 #include "holdfast/options.pb.h"
 #include "src/api/call.h"
@@ -24,19 +24,15 @@ using std::chrono::system_clock;
 bool IsWrite(const std::string& method) {
   std::string name = method.empty() ? method : method.substr(1);
   std::replace(name.begin(), name.end(), '/', '.');
-  const auto* found =
-      google::protobuf::DescriptorPool::generated_pool()->FindMethodByName(name);
+  const auto* found = google::protobuf::DescriptorPool::generated_pool()->FindMethodByName(name);
   return found == nullptr || found->options().GetExtension(holdfast::method).kind() == WRITE;
 }
 
 const char* ToWord(Consistency consistency) {
   switch (consistency) {
-    case Consistency::kSession:
-      return "session";
-    case Consistency::kLinearizable:
-      return "linearizable";
-    case Consistency::kStale:
-      return "stale";
+    case Consistency::kSession: return "session";
+    case Consistency::kLinearizable: return "linearizable";
+    case Consistency::kStale: return "stale";
   }
   return "session";
 }
@@ -84,17 +80,17 @@ Result<std::vector<std::string>> ParseEndpoints(std::string_view text) {
     const std::string_view one = text.substr(0, comma);
     const size_t colon = one.rfind(':');
     const std::string_view port = colon == one.npos ? "" : one.substr(colon + 1);
-    const bool number = !port.empty() && port.size() <= 5 && port[0] != '0' &&
-                        std::all_of(port.begin(), port.end(),
-                                    [](char c) { return c >= '0' && c <= '9'; });
+    const bool number =
+        !port.empty() && port.size() <= 5 && port[0] != '0' &&
+        std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; });
     if (colon == 0 || !number || std::stoi(std::string(port)) > 65'535) {
-      return Fail(InvalidArgument("endpoints", "'" + std::string(one.substr(0, 64)) +
-                                                   "' is not of the form host:port"));
+      return Fail(InvalidArgument(
+          "endpoints", "'" + std::string(one.substr(0, 64)) + "' is not of the form host:port"));
     }
     endpoints.emplace_back(one);
     if (endpoints.size() > kEndpointsMax) {
-      return Fail(InvalidArgument(
-          "endpoints", "are more than " + std::to_string(kEndpointsMax) + " addresses"));
+      return Fail(InvalidArgument("endpoints",
+                                  "are more than " + std::to_string(kEndpointsMax) + " addresses"));
     }
     if (comma == text.npos) return endpoints;
     text.remove_prefix(comma + 1);
@@ -130,7 +126,7 @@ class Client::Endpoint {
     grpc::ChannelArguments arguments;
     arguments.SetMaxReceiveMessageSize(static_cast<int>(bounds::kReplyBytesMax));
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
-    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
+    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1'000);  // The time to connect in.
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // Clients share no connection ...
     arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);             // ... and nobody else retries.
@@ -184,15 +180,14 @@ void Client::NotePosition(LogIndex position) {
 Result<Reply> Client::Call(const std::string& method, const std::string& request,
                            const CallOptions& options) {
   if (!IsValidKey(options.idempotency_key)) {
-    return Fail(InvalidArgument("idempotency-key", "must be 1 to " +
-                                                       std::to_string(
-                                                           bounds::kIdempotencyKeyBytesMax) +
-                                                       " printable ASCII characters"));
+    return Fail(InvalidArgument("idempotency-key",
+                                "must be 1 to " + std::to_string(bounds::kIdempotencyKeyBytesMax) +
+                                    " printable ASCII characters"));
   }
   const milliseconds timeout = options.timeout.count() > 0 ? options.timeout : options_.timeout;
   const grpc::Slice slice(request);
-  Prepared call{method, grpc::ByteBuffer(&slice, 1), {}, false, IsWrite(method),
-                steady_clock::now() + timeout};
+  Prepared call{method,          grpc::ByteBuffer(&slice, 1),  {}, false,
+                IsWrite(method), steady_clock::now() + timeout};
   std::string key;
   if (call.write) {
     key = options.idempotency_key;
@@ -234,15 +229,12 @@ Result<Reply> Client::Call(const std::string& method, const std::string& request
       continue;
     }
     if (!maybe_done) return Fail(std::move(attempt.error));
-    return Fail(Error{ErrorCode::kOutcomeUnknown,
-                      "it is not known whether the request was carried out: " +
-                          attempt.error.message,
-                      "",
-                      key.empty()
-                          ? "without an idempotency key only the state tells: read it first"
-                          : "send it again with the idempotency key " + key +
-                                ": it is done once only",
-                      0});
+    return Fail(Error{
+        ErrorCode::kOutcomeUnknown,
+        "it is not known whether the request was carried out: " + attempt.error.message, "",
+        key.empty() ? "without an idempotency key only the state tells: read it first"
+                    : "send it again with the idempotency key " + key + ": it is done once only",
+        0});
   }
 }
 
@@ -288,8 +280,7 @@ Client::Attempt Client::TryOnce(Endpoint& endpoint, const Prepared& call) const 
     }
     attempt.reply.position = attempt.position;
     attempt.reply.replayed = FindMetadata(trailing, api::kReplayedName) == "true";
-    attempt.reply.age =
-        milliseconds(static_cast<int64_t>(FindNumber(trailing, api::kAgeMsName)));
+    attempt.reply.age = milliseconds(static_cast<int64_t>(FindNumber(trailing, api::kAgeMsName)));
     return attempt;
   }
 
@@ -301,17 +292,12 @@ Client::Attempt Client::TryOnce(Endpoint& endpoint, const Prepared& call) const 
       // Only the node can know that nothing was done.
       attempt.end = failure.from_node ? End::kNotDone : End::kMaybeDone;
       break;
-    case ErrorCode::kResourceExhausted:
-      attempt.end = End::kNotDone;
-      break;
-    case ErrorCode::kOutcomeUnknown:
-      attempt.end = End::kMaybeDone;
-      break;
+    case ErrorCode::kResourceExhausted: attempt.end = End::kNotDone; break;
+    case ErrorCode::kOutcomeUnknown: attempt.end = End::kMaybeDone; break;
     case ErrorCode::kInternal:
       attempt.end = failure.from_node ? End::kRefused : End::kMaybeDone;
       break;
-    default:
-      attempt.end = End::kRefused;
+    default: attempt.end = End::kRefused;
   }
   return attempt;
 }

@@ -1,7 +1,7 @@
 // The C++ client: calls any method of the method table on whichever node answers.
 //
 //   client::Client bank({"127.0.0.1:9001", "127.0.0.1:9002", "127.0.0.1:9003"});
-//   auto reply = bank.Call<ledger::TransferReply>("/holdfast.ledger.Ledger/CreateTransfer", request);
+//   auto reply = bank.Call<ledger::TransferReply>("/holdfast.ledger.Ledger/Pay", request);
 //
 // What it does for the caller:
 //   * Tries the next node when one does not answer, with a growing pause after each full round,
@@ -16,14 +16,14 @@
 // Failure: every operating error comes back as an Error; a domain outcome is part of the reply.
 #pragma once
 
+#include <google/protobuf/message.h>
+
 #include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <google/protobuf/message.h>
 
 #include "src/base/bounds.h"
 #include "src/base/error.h"

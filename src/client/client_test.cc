@@ -174,11 +174,10 @@ class ClientTest : public ::testing::Test {
 
 TEST_F(ClientTest, CarriesBytesAndMetadataBothWays) {
   FakeNode node([](const Seen& seen) {
-    return Answer{grpc::Status::OK,
-                  "re:" + seen.body,
-                  {{"holdfast-position", "42"},
-                   {"idempotency-replayed", "true"},
-                   {"holdfast-age-ms", "17"}}};
+    return Answer{
+        grpc::Status::OK,
+        "re:" + seen.body,
+        {{"holdfast-position", "42"}, {"idempotency-replayed", "true"}, {"holdfast-age-ms", "17"}}};
   });
   Client client({node.address()}, Quick());
   CallOptions options;
@@ -420,8 +419,8 @@ TEST(ParseEndpointsTest, TakesAddressesAndNamesTheBadOne) {
   const auto good = ParseEndpoints("127.0.0.1:9001,node-2.example:1,[::1]:65535");
   ASSERT_TRUE(good);
   EXPECT_EQ(*good, (std::vector<std::string>{"127.0.0.1:9001", "node-2.example:1", "[::1]:65535"}));
-  for (const char* bad : {"", "a", ":1", "a:", "a:0", "a:65536", "a:99999999999", "a:1,", ",a:1",
-                          "a:1x", "a:-1"}) {
+  for (const char* bad :
+       {"", "a", ":1", "a:", "a:0", "a:65536", "a:99999999999", "a:1,", ",a:1", "a:1x", "a:-1"}) {
     const auto refused = ParseEndpoints(bad);
     ASSERT_FALSE(refused) << bad;
     EXPECT_EQ(refused.error().field, "endpoints");

@@ -19,21 +19,16 @@ std::optional<ErrorCode> CodeOf(std::string_view word) {
 // Of a status that gRPC made up by itself, here or on the other side.
 ErrorCode CodeOf(grpc::StatusCode status) {
   switch (status) {
-    case grpc::INVALID_ARGUMENT:
-      return ErrorCode::kInvalidArgument;
-    case grpc::NOT_FOUND:
-      return ErrorCode::kNotFound;
-    case grpc::UNIMPLEMENTED:
-      return ErrorCode::kUnimplemented;
+    case grpc::INVALID_ARGUMENT: return ErrorCode::kInvalidArgument;
+    case grpc::NOT_FOUND: return ErrorCode::kNotFound;
+    case grpc::UNIMPLEMENTED: return ErrorCode::kUnimplemented;
     case grpc::RESOURCE_EXHAUSTED:  // A message above gRPC's own bound.
       return ErrorCode::kTooLarge;
     case grpc::UNAVAILABLE:
     case grpc::CANCELLED:  // The node is going down and drops its calls.
       return ErrorCode::kUnavailable;
-    case grpc::DEADLINE_EXCEEDED:
-      return ErrorCode::kDeadlineExceeded;
-    default:
-      return ErrorCode::kInternal;
+    case grpc::DEADLINE_EXCEEDED: return ErrorCode::kDeadlineExceeded;
+    default: return ErrorCode::kInternal;
   }
 }
 
@@ -64,8 +59,8 @@ Failure ToFailure(const grpc::Status& status, const Metadata& trailing) {
   if (!failure.error.field.empty() && failure.error.message.starts_with(lead)) {
     failure.error.message.erase(0, lead.size());
   }
-  failure.error.retry_after_ms = static_cast<uint32_t>(
-      std::min<uint64_t>(FindNumber(trailing, "retry-after-ms"), UINT32_MAX));
+  failure.error.retry_after_ms =
+      static_cast<uint32_t>(std::min<uint64_t>(FindNumber(trailing, "retry-after-ms"), UINT32_MAX));
   return failure;
 }
 

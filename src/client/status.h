@@ -2,10 +2,10 @@
 // client. No state; any thread.
 #pragma once
 
-#include <map>
-
 #include <grpcpp/support/status.h>
 #include <grpcpp/support/string_ref.h>
+
+#include <map>
 
 #include "src/base/error.h"
 

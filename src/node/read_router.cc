@@ -27,19 +27,25 @@ void ReadRouter::Add(uint64_t deadline_ms, Done done) {
 
 void ReadRouter::Step(uint64_t now_ms) {
   const NodeId leader = replica_.leader();
-  if (!asked_.empty() && (leader != asked_node_ || now_ms - asked_ms_ >= kAskAgainMs)) {
+  // A round of our own always ends by itself, however slow the peers are.
+  const bool lost = asked_node_ != self_ && now_ms - asked_ms_ >= kAskAgainMs;
+  if (!asked_.empty() && (leader != asked_node_ || lost)) {
     for (Waiter& waiter : asked_) waiting_.push_back(std::move(waiter));
     asked_.clear();
   }
-  if (!waiting_.empty()) {
-    if (replica_.role() == raft::Role::kLeader) {
-      AskLocally();
-    } else if (leader.value != 0 && leader != self_ && asked_.empty() &&
-               now_ms >= not_before_ms_) {
-      asked_.swap(waiting_);
-      asked_node_ = leader;
-      asked_ms_ = now_ms;
-      ask_(leader, ++question_);
+  const bool leads = replica_.role() == raft::Role::kLeader;
+  const bool somebody_leads = leads || (leader.value != 0 && leader != self_);
+  if (!waiting_.empty() && asked_.empty() && somebody_leads && now_ms >= not_before_ms_) {
+    asked_.swap(waiting_);
+    asked_node_ = leader;
+    asked_ms_ = now_ms;
+    const uint64_t id = ++question_;
+    if (leads) {
+      read_index_.Request([this, id](std::optional<LogIndex> index) {
+        Answered(id, index.value_or(LogIndex(0)));
+      });
+    } else {
+      ask_(leader, id);
     }
   }
   if (now_ms >= next_expiry_ms_) Expire(now_ms);
@@ -54,20 +60,6 @@ void ReadRouter::Expire(uint64_t now_ms) {
       return true;
     });
   }
-}
-
-void ReadRouter::AskLocally() {
-  std::vector<Waiter> batch = std::move(waiting_);
-  waiting_.clear();
-  read_index_.Request([this, batch = std::move(batch)](std::optional<LogIndex> index) mutable {
-    for (Waiter& waiter : batch) {
-      if (index) {
-        waiter.done(*index);
-      } else {
-        waiting_.push_back(std::move(waiter));  // Deposed: whoever leads next will know.
-      }
-    }
-  });
 }
 
 void ReadRouter::Answered(uint64_t id, LogIndex index) {

@@ -30,7 +30,6 @@ class ReadRouter {
     uint64_t deadline_ms = 0;
     Done done;
   };
-  void AskLocally();
   void Expire(uint64_t now_ms);
 
   raft::Replica& replica_;
@@ -38,7 +37,7 @@ class ReadRouter {
   const NodeId self_;
   Ask ask_;
   std::vector<Waiter> waiting_;  // For the next question.
-  std::vector<Waiter> asked_;    // On the question under way, when it went to a peer.
+  std::vector<Waiter> asked_;    // On the question under way: to a peer, or a round of our own.
   uint64_t question_ = 0;
   uint64_t asked_ms_ = 0;
   uint64_t not_before_ms_ = 0;  // After a refusal.

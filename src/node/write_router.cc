@@ -91,6 +91,11 @@ void WriteRouter::Repeat(std::unique_ptr<Write> write, uint64_t not_before_ms) {
 }
 
 void WriteRouter::Step(uint64_t now_ms, int64_t next_timer_us) {
+  // First: what has waited too long is certainly not done, and stays so.
+  if (now_ms >= next_expiry_ms_) {
+    next_expiry_ms_ = now_ms + kExpirySweepMs;
+    Expire(now_ms);
+  }
   if (replica_.role() == raft::Role::kLeader) {
     FollowLeader(self_, now_ms);
     Propose(now_ms, next_timer_us);
@@ -101,10 +106,6 @@ void WriteRouter::Step(uint64_t now_ms, int64_t next_timer_us) {
       FollowLeader(leader, now_ms);
       ForwardAll(now_ms);
     }
-  }
-  if (now_ms >= next_expiry_ms_) {
-    next_expiry_ms_ = now_ms + kExpirySweepMs;
-    Expire(now_ms);
   }
 }
 

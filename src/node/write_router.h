@@ -4,10 +4,11 @@
 // A write is in exactly one place:
 //   waiting    not proposed anywhere: may be proposed, forwarded, or refused without harm
 //   proposed   in our log at an index and term; decided when that index is committed, or any index
-//              with a later term:  ours -> applied, answered;  not -> certainly not done, waits again
+//              with a later term:  ours -> applied, answered;
+//                                  not  -> certainly not done, waits again
 //   forwarded  sent to a leader; decided by its answer. "Not proposed" waits again. A broken link
-//              or another leader, ourselves included, leaves it unknown: sent or proposed again if it
-//              has an idempotency key; else it is left to the answer, and at last the caller is told.
+//              or another leader, ourselves included, leaves it unknown: sent or proposed again if
+//              it has an idempotency key; else left to the answer, and at last the caller is told.
 // One thread, the loop.
 #pragma once
 

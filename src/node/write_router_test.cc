@@ -3,29 +3,25 @@
 #include "src/node/write_router.h"
 
 #include <gtest/gtest.h>
-#include <spdlog/spdlog.h>
 
-#include "src/raft/testing/memory_log.h"
+#include "src/node/testing/played_peers.h"
 
 namespace holdfast::node {
 namespace {
 
-using raft::AppendEntries;
-using raft::AppendEntriesResult;
-using raft::RequestVote;
-using raft::RequestVoteResult;
+using testing::kOther, testing::kPeer, testing::kSelf;
 
-constexpr NodeId kSelf{1}, kPeer{2}, kOther{3};
 constexpr int64_t kNoTimer = INT64_MAX;
+constexpr int64_t kWallUs = 1'000'000;
 constexpr uint64_t kTimeoutMs = 5'000;
 
 class FixedClock : public Clock {
  public:
   uint64_t MonotonicMs() const override { return 0; }
-  int64_t WallUs() const override { return 1'000'000; }
+  int64_t WallUs() const override { return kWallUs; }
 };
 
-class WriteRouterTest : public ::testing::Test {
+class WriteRouterTest : public testing::PlayedPeers {
  protected:
   struct Forwarded {
     NodeId to;
@@ -34,69 +30,21 @@ class WriteRouterTest : public ::testing::Test {
   };
 
   WriteRouterTest() {
-    spdlog::set_level(spdlog::level::off);
-    raft::Replica::FoundLog(log_, raft::Membership{{kSelf, kPeer, kOther}});
-    log_.Write(log_.queued());
-    replica_.emplace(raft::EngineOptions{kSelf}, log_, [this](NodeId to, raft::Message message) {
-      if (to == kPeer) sent_.push_back(std::move(message));
-    });
     router_.emplace(*replica_, kSelf, clock_,
                     [this](NodeId leader, uint64_t id, const Write& write, uint64_t) {
                       if (linked_) forwarded_.push_back({leader, id, write.request.body()});
                       return linked_;
                     });
-    replica_->Start(now_ms_);
   }
-  ~WriteRouterTest() override { spdlog::set_level(spdlog::level::info); }
 
   void Step() { router_->Step(now_ms_, kNoTimer); }
-  void Persist() {
-    while (log_.queued() > 0) replica_->Durable(now_ms_, log_.Write(log_.queued()));
-  }
-
-  // Elected with the peer's votes; the election's own entry is appended, not acknowledged.
-  void Lead() {
-    for (int round = 0; round < 10 && replica_->role() != raft::Role::kLeader; ++round) {
-      sent_.clear();
-      now_ms_ = std::max(now_ms_, replica_->timeout_ms());
-      replica_->Tick(now_ms_);
-      for (size_t i = 0; i < sent_.size(); ++i) {
-        const auto* vote = std::get_if<RequestVote>(&sent_[i]);
-        if (vote == nullptr) continue;
-        const RequestVoteResult granted{vote->term, true, vote->pre_vote};
-        replica_->Receive(now_ms_, kPeer, granted);
-      }
-    }
-    ASSERT_EQ(replica_->role(), raft::Role::kLeader);
-    Persist();
-  }
-  // The peer has all of our log.
-  void Acknowledge() {
-    Persist();
-    replica_->Receive(now_ms_, kPeer,
-                      AppendEntriesResult{replica_->term(), replica_->term(), LogIndex(0),
-                                          log_.last()});
-  }
-  // `leader` leads a later term, and its log has only a barrier after `prev`.
-  void FollowAnother(NodeId leader, LogIndex prev) {
-    const Term term(replica_->term().value + 1);
-    AppendEntries append{term, prev, log_.TermAt(prev), replica_->committed(), {}};
-    append.entries.push_back(
-        {term, wal::EntryType::kBarrier, std::make_shared<const std::string>()});
-    replica_->Receive(now_ms_, leader, append);
-    Persist();
-    ASSERT_EQ(replica_->leader(), leader);
-  }
-  // That leader says that its barrier is committed.
-  void HearOfCommit(NodeId leader) {
-    const LogIndex last = log_.last();
-    replica_->Receive(now_ms_, leader,
-                      AppendEntries{replica_->term(), last, log_.TermAt(last), last, {}});
-    ASSERT_EQ(replica_->committed(), last);
-  }
 
   // The write's answer is noted under its body.
   void Add(const std::string& body, const std::string& key = "", bool for_a_peer = false) {
+    Queue(body, key, for_a_peer);
+    Step();
+  }
+  void Queue(const std::string& body, const std::string& key = "", bool for_a_peer = false) {
     auto write = std::make_unique<Write>();
     write->deadline_ms = now_ms_ + kTimeoutMs;
     write->forwarded_to_us = for_a_peer;
@@ -106,7 +54,6 @@ class WriteRouterTest : public ::testing::Test {
       EXPECT_TRUE(answers_.emplace(body, std::move(reply)).second) << body << " answered twice";
     };
     router_->Add(std::move(write));
-    Step();
   }
   ErrorCode AnswerTo(const std::string& body) {
     const auto found = answers_.find(body);
@@ -119,14 +66,36 @@ class WriteRouterTest : public ::testing::Test {
     Step();
   }
 
-  uint64_t now_ms_ = 1'000;
+  // What is in an entry of our log.
+  LogEntry EntryAt(LogIndex index) {
+    LogEntry entry;
+    EXPECT_EQ(log_.TypeAt(index), wal::EntryType::kCommand);
+    EXPECT_TRUE(entry.ParseFromString(*log_.Read(index).payload));
+    EXPECT_LE(log_.Read(index).payload->size(), bounds::kEntryBytesMax);
+    return entry;
+  }
+  // Everything waiting is proposed, acknowledged and handed on: the entries that it took.
+  std::vector<LogEntry> ProposeAll() {
+    std::vector<LogEntry> entries;
+    while (router_->waiting() > 0) {
+      const LogIndex before = log_.last();
+      Step();
+      EXPECT_GT(log_.last(), before);
+      if (log_.last() == before) break;
+      Acknowledge();
+      for (LogIndex at = before.Next(); at <= log_.last(); at = at.Next()) {
+        entries.push_back(EntryAt(at));
+        EXPECT_EQ(router_->TakeWaiting(at, replica_->term()).size(),
+                  static_cast<size_t>(entries.back().requests_size()));
+      }
+    }
+    return entries;
+  }
+
   FixedClock clock_;
-  raft::sim::MemoryLog log_;
-  std::vector<raft::Message> sent_;  // To the peer.
   std::vector<Forwarded> forwarded_;
   bool linked_ = true;
   std::map<std::string, Reply> answers_;
-  std::optional<raft::Replica> replica_;
   std::optional<WriteRouter> router_;
 };
 
@@ -295,6 +264,245 @@ TEST_F(WriteRouterTest, APeersWriteIsNotPassedOn) {
   Add("a", "key", /*for_a_peer=*/true);
   EXPECT_EQ(AnswerTo("a"), ErrorCode::kUnavailable);
   EXPECT_TRUE(forwarded_.empty());
+}
+
+TEST_F(WriteRouterTest, WhatAPeerForwardedGoesBackWhenLeadershipIsLost) {
+  Lead();
+  Acknowledge();
+  const LogIndex agreed = log_.last();
+  Add("a", "key", /*for_a_peer=*/true);
+  ASSERT_EQ(router_->waiting(), 0u);
+  FollowAnother(kPeer, agreed);
+  Step();
+  EXPECT_FALSE(answers_.contains("a")) << "it may yet be in the log";
+  HearOfCommit(kPeer);
+  router_->TakeWaiting(agreed.Next(), replica_->term());
+  Step();
+  EXPECT_EQ(AnswerTo("a"), ErrorCode::kUnavailable) << "certainly not done: its node tries again";
+  EXPECT_TRUE(forwarded_.empty());
+}
+
+TEST_F(WriteRouterTest, WhatIsForwardedAndNotAnsweredInTimeIsUnknown) {
+  FollowAnother(kPeer, log_.last());
+  Add("a");
+  Add("b", "key");
+  LetTimeRunOut();
+  EXPECT_EQ(AnswerTo("a"), ErrorCode::kOutcomeUnknown);
+  EXPECT_EQ(AnswerTo("b"), ErrorCode::kOutcomeUnknown);
+  router_->ForwardAnswered(forwarded_[0].id, Reply{"late", LogIndex(7), false}, now_ms_);
+  EXPECT_EQ(AnswerTo("a"), ErrorCode::kOutcomeUnknown) << "answered once";
+}
+
+TEST_F(WriteRouterTest, WhatTheLeaderRefusedUntilTheEndWasNotDone) {
+  FollowAnother(kPeer, log_.last());
+  Add("a");
+  router_->ForwardAnswered(forwarded_[0].id,
+                           Reply{Fail(Error{ErrorCode::kUnavailable, "", "", "", 0}), {}, false},
+                           now_ms_);
+  LetTimeRunOut();
+  EXPECT_EQ(AnswerTo("a"), ErrorCode::kUnavailable);
+}
+
+TEST_F(WriteRouterTest, AnErrorOfTheLeaderIsTheAnswer) {
+  FollowAnother(kPeer, log_.last());
+  Add("a", "key");
+  router_->ForwardAnswered(forwarded_[0].id,
+                           Reply{Fail(InvalidArgument("name", "is required")), LogIndex(7), false},
+                           now_ms_);
+  EXPECT_EQ(AnswerTo("a"), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(answers_.at("a").position, LogIndex(7));
+}
+
+TEST_F(WriteRouterTest, StoppingAnswersEveryone) {
+  Add("waiting");
+  Lead();
+  Step();
+  Add("proposed");
+  FollowAnother(kPeer, log_.last());
+  Add("forwarded");
+  linked_ = false;
+  Add("unsent");
+  router_->Stop();
+  EXPECT_EQ(AnswerTo("waiting"), ErrorCode::kOutcomeUnknown);
+  EXPECT_EQ(AnswerTo("proposed"), ErrorCode::kOutcomeUnknown);
+  EXPECT_EQ(AnswerTo("forwarded"), ErrorCode::kOutcomeUnknown);
+  EXPECT_EQ(AnswerTo("unsent"), ErrorCode::kUnavailable);
+}
+
+// --- Entries and their bounds
+
+TEST_F(WriteRouterTest, WhatWaitsTogetherIsOneEntryInOrder) {
+  for (const char* body : {"a", "b", "c"}) Queue(body, std::string("key-") + body);
+  Lead();
+  Acknowledge();
+  const std::vector<LogEntry> entries = ProposeAll();
+  ASSERT_EQ(entries.size(), 1u);
+  ASSERT_EQ(entries[0].requests_size(), 3);
+  EXPECT_EQ(entries[0].requests(0).body(), "a");
+  EXPECT_EQ(entries[0].requests(2).body(), "c");
+  EXPECT_EQ(entries[0].requests(2).idempotency_key(), "key-c");
+  EXPECT_EQ(entries[0].time_us(), kWallUs);
+}
+
+TEST_F(WriteRouterTest, StampsGrowThoughTheClockStands) {
+  Lead();
+  Acknowledge();
+  for (const char* body : {"a", "b", "c"}) Add(body);
+  const LogIndex last = log_.last();
+  EXPECT_EQ(EntryAt(LogIndex(last.value - 2)).time_us(), kWallUs);
+  EXPECT_EQ(EntryAt(LogIndex(last.value - 1)).time_us(), kWallUs + 1);
+  EXPECT_EQ(EntryAt(last).time_us(), kWallUs + 2);
+}
+
+TEST_F(WriteRouterTest, FewEntriesAreInFlightSoThatBatchesGrow) {
+  Lead();
+  Acknowledge();
+  const LogIndex before = log_.last();
+  for (int i = 0; i < 20; ++i) Add(std::to_string(i));
+  const uint64_t in_flight = log_.last().value - before.value;
+  EXPECT_GT(in_flight, 1u);
+  EXPECT_LT(in_flight, 20u);
+  EXPECT_EQ(router_->waiting(), 20 - in_flight);
+  Acknowledge();
+  for (uint64_t i = 1; i <= in_flight; ++i) {
+    router_->TakeWaiting(LogIndex(before.value + i), replica_->term());
+  }
+  Step();
+  EXPECT_EQ(static_cast<uint64_t>(EntryAt(log_.last()).requests_size()), 20 - in_flight);
+  EXPECT_EQ(router_->waiting(), 0u);
+}
+
+TEST_F(WriteRouterTest, AnEntryHasABoundedNumberOfRequests) {
+  constexpr size_t kCount = 2 * bounds::kEntryRequestsMax + 1;
+  for (size_t i = 0; i < kCount; ++i) Queue(std::to_string(i));
+  Lead();
+  Acknowledge();
+  const std::vector<LogEntry> entries = ProposeAll();
+  ASSERT_EQ(entries.size(), 3u);
+  EXPECT_EQ(entries[0].requests_size(), static_cast<int>(bounds::kEntryRequestsMax));
+  EXPECT_EQ(entries[2].requests_size(), 1);
+  EXPECT_EQ(entries[2].requests(0).body(), std::to_string(kCount - 1));
+}
+
+// What went wrong: what a request takes beside its own bytes was not counted. Thousands of small
+// ones made an entry that the log refuses, and that stopped the leader.
+TEST_F(WriteRouterTest, AnEntryNeverOutgrowsItsBound) {
+  for (const size_t bytes : {size_t{100}, size_t{125}, size_t{127}, size_t{133}, size_t{140},
+                             size_t{1'000}, size_t{20'000}}) {
+    const size_t count = std::min(bounds::kEntryRequestsMax + 10, (4 << 20) / bytes);
+    for (size_t i = 0; i < count; ++i) {
+      std::string body = std::to_string(bytes) + " " + std::to_string(i) + " ";
+      body.resize(bytes, 'x');
+      Queue(body);
+    }
+    Lead();
+    Acknowledge();
+    size_t proposed = 0;
+    size_t largest = 0;
+    for (const LogEntry& entry : ProposeAll()) {
+      proposed += static_cast<size_t>(entry.requests_size());
+      largest = std::max(largest, entry.ByteSizeLong());
+    }
+    EXPECT_EQ(proposed, count);
+    EXPECT_LE(largest, bounds::kEntryBytesMax) << bytes;
+    if (bytes > 140) {
+      EXPECT_GT(largest, bounds::kEntryBytesMax * 95 / 100) << "room is left unused";
+    }
+  }
+}
+
+TEST_F(WriteRouterTest, TheGreatestRequestFitsAnEntryOfItsOwn) {
+  Lead();
+  Acknowledge();
+  auto write = std::make_unique<Write>();
+  write->deadline_ms = now_ms_ + kTimeoutMs;
+  write->request.set_service(255);
+  write->request.set_method(255);
+  write->request.set_idempotency_key(std::string(bounds::kIdempotencyKeyBytesMax, 'k'));
+  write->request.set_principal(std::string(bounds::kPrincipalBytesMax, 'p'));
+  write->request.set_body(std::string(bounds::kRequestBytesMax, 'x'));
+  const std::string request = write->request.SerializeAsString();
+  Queue("before");
+  router_->Add(std::move(write));
+  Queue("after");
+  const std::vector<LogEntry> entries = ProposeAll();
+  size_t found = 0;
+  for (const LogEntry& entry : entries) {
+    for (const LogRequest& each : entry.requests()) found += each.SerializeAsString() == request;
+  }
+  EXPECT_EQ(found, 1u);
+}
+
+TEST_F(WriteRouterTest, WhatFitsNoEntryIsTooLarge) {
+  Lead();
+  Acknowledge();
+  const LogIndex before = log_.last();
+  const std::string body(bounds::kRequestBytesMax + 1, 'x');
+  Add(body);
+  EXPECT_EQ(AnswerTo(body), ErrorCode::kTooLarge);
+  Add("a", std::string(bounds::kIdempotencyKeyBytesMax + 1, 'k'));
+  EXPECT_EQ(AnswerTo("a"), ErrorCode::kTooLarge);
+  EXPECT_EQ(log_.last(), before);
+}
+
+TEST_F(WriteRouterTest, ATimerThatIsDueMakesATick) {
+  Lead();
+  Acknowledge();
+  const LogIndex before = log_.last();
+  router_->Step(now_ms_, kWallUs + 1);
+  EXPECT_EQ(log_.last(), before) << "not due";
+  router_->Step(now_ms_, kWallUs);
+  ASSERT_EQ(log_.last(), before.Next());
+  EXPECT_EQ(EntryAt(log_.last()).requests_size(), 0);
+  EXPECT_GE(EntryAt(log_.last()).time_us(), kWallUs);
+  router_->Step(now_ms_, kWallUs);
+  EXPECT_EQ(log_.last(), before.Next()) << "one is under way";
+  EXPECT_TRUE(router_->TakeWaiting(log_.last(), replica_->term()).empty());
+  FollowAnother(kPeer, log_.last());
+  const LogIndex followed = log_.last();
+  router_->Step(now_ms_, kWallUs);
+  EXPECT_EQ(log_.last(), followed) << "the leader's to do";
+}
+
+// --- The queue and its bounds
+
+TEST_F(WriteRouterTest, AFullQueueRefusesByCount) {
+  for (size_t i = 0; i < bounds::kWaitingRequestsMax; ++i) Queue(std::to_string(i));
+  EXPECT_TRUE(answers_.empty());
+  Queue("one too many");
+  EXPECT_EQ(AnswerTo("one too many"), ErrorCode::kResourceExhausted);
+  EXPECT_GT(answers_.at("one too many").body.error().retry_after_ms, 0u);
+  EXPECT_EQ(router_->waiting(), bounds::kWaitingRequestsMax);
+  // What is forwarded still takes a place.
+  FollowAnother(kPeer, log_.last());
+  Step();
+  EXPECT_EQ(forwarded_.size(), bounds::kWaitingRequestsMax);
+  Queue("still too many");
+  EXPECT_EQ(AnswerTo("still too many"), ErrorCode::kResourceExhausted);
+  router_->ForwardAnswered(forwarded_[0].id, Reply{"done", LogIndex(7), false}, now_ms_);
+  Queue("fits again");
+  EXPECT_FALSE(answers_.contains("fits again"));
+}
+
+TEST_F(WriteRouterTest, AFullQueueRefusesByBytes) {
+  constexpr size_t kFits = bounds::kWaitingBytesMax / bounds::kRequestBytesMax;
+  const auto body = [](size_t i) {
+    std::string bytes = std::to_string(i) + " ";
+    bytes.resize(bounds::kRequestBytesMax, 'x');
+    return bytes;
+  };
+  for (size_t i = 0; i < kFits; ++i) Queue(body(i));
+  EXPECT_TRUE(answers_.empty());
+  Queue("one too many");
+  EXPECT_EQ(AnswerTo("one too many"), ErrorCode::kResourceExhausted);
+  // Given up, all of them: their place is free again.
+  LetTimeRunOut();
+  EXPECT_EQ(answers_.size(), kFits + 1);
+  EXPECT_EQ(router_->waiting(), 0u);
+  for (size_t i = 0; i < kFits; ++i) Queue(body(kFits + i));
+  EXPECT_EQ(router_->waiting(), kFits);
+  Queue("one too many again");
+  EXPECT_EQ(AnswerTo("one too many again"), ErrorCode::kResourceExhausted);
 }
 
 }  // namespace

@@ -31,7 +31,9 @@ struct EngineOptions {
   NodeId id;
   uint32_t election_timeout_ms = 400;  // Randomised from 1x to 2x.
   uint32_t heartbeat_ms = 80;          // Above round trip plus fsync tail, well below the former.
-  uint32_t entries_in_flight_max = 64;
+  // To one follower. So many of the greatest size stay below the peer link's queue
+  // (kPeerQueueBytesMax): catching up must not break the link that it needs.
+  uint32_t entries_in_flight_max = 48;
   uint32_t seed = 1;                   // Of the election timeout's randomness.
 };
 

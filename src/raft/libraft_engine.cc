@@ -120,6 +120,9 @@ class LibraftEngine : public Engine {
   }
 
   Effects Receive(uint64_t now_ms, NodeId from, const Message& message) override {
+    // libraft looks up the candidate's state before it asks whether it is one; in a follower a byte
+    // of a heap pointer lies there, and decides. Only a candidate has a use for votes.
+    if (std::holds_alternative<RequestVoteResult>(message) && role() != Role::kCandidate) return {};
     const std::string address = AddressOf(from);
     raft_message in{};
     in.server_id = from.value;

@@ -327,7 +327,7 @@ bool SegmentLog::WriteGroup() {
       lock.lock();
       segments_.push_back(writer_.active());
     }
-    const uint64_t bytes_max = std::min(writer_.room(), kGroupBytesMax);
+    const uint64_t bytes_max = std::min(writer_.room(), bounds::kLogGroupBytesMax);
     uint64_t bytes = 0;
     while (!queue_.empty()) {
       bytes += RecordBytes(queue_.front().payload->size());

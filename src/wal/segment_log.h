@@ -31,9 +31,6 @@
 
 namespace holdfast::wal {
 
-// One write to the disk; a full one takes as long as some forty fdatasyncs.
-inline constexpr uint64_t kGroupBytesMax = 4 << 20;
-
 struct SegmentLogOptions {
   uint64_t segment_bytes = bounds::kSegmentBytes;  // Of files to come.
   size_t tail_bytes_max = bounds::kLogTailBytesMax;

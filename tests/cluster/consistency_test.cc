@@ -1,9 +1,9 @@
 // What reads promise, on processes that stand still: a frozen process keeps its connections, its
 // memory and its belief to be the leader, and so is the hardest kind of partition.
+#include <gtest/gtest.h>
+
 #include <thread>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "tests/cluster/transfer_caller.h"
 #include "tests/support/raw_connection.h"
@@ -40,8 +40,7 @@ class ConsistencyTest : public ::testing::Test {
 
   // Pays 1 to the shop at `node`; one more for every call.
   static std::string Payment(int64_t number) {
-    return R"({"id":"p)" + std::to_string(number) +
-           R"(","from":"bank","to":"shop","amount":1})";
+    return R"({"id":"p)" + std::to_string(number) + R"(","from":"bank","to":"shop","amount":1})";
   }
 
   // Pays until somebody but `except` has acknowledged it.
@@ -107,8 +106,8 @@ TEST_F(ConsistencyTest, ALeaderThatWasReplacedUnseenNeverAnswersWithTheOldState)
     strict["Holdfast-Consistency"] = "linearizable";
     ASSERT_TRUE(linearizable.Send(HttpRequestText("GET", kShop, "", strict)));
     ASSERT_TRUE(session.Send(HttpRequestText("GET", kShop, "", hurry)));
-    ASSERT_TRUE(write.Send(
-        HttpRequestText("POST", "/v1/ledger/transfers", Payment(2 * round), hurry)));
+    ASSERT_TRUE(
+        write.Send(HttpRequestText("POST", "/v1/ledger/transfers", Payment(2 * round), hurry)));
     cluster_.Thaw(old);
     HttpReply replies[] = {HttpClient(cluster_.http(old)).Get(kShop, strict),
                            linearizable.ReadReply(milliseconds(3'000) + kLate),
@@ -172,8 +171,7 @@ void ExpectWithoutQuorum(const ProcessCluster& cluster, int node, int64_t balanc
   }
 
   const auto begin = Clock::now();
-  HttpReply stale =
-      HttpClient(cluster.http(node)).Get(kShop, {{"Holdfast-Consistency", "stale"}});
+  HttpReply stale = HttpClient(cluster.http(node)).Get(kShop, {{"Holdfast-Consistency", "stale"}});
   EXPECT_LT(Clock::now() - begin, kLate) << "at once";
   ASSERT_EQ(stale.status, 200) << stale.body;
   EXPECT_EQ(Balance(stale), balance);

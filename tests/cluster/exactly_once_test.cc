@@ -1,12 +1,11 @@
 // One request, however often it is sent, through whichever node and door, over the death of the
 // leader or of all nodes: one effect, and one answer.
+#include <gtest/gtest.h>
 #include <signal.h>
 
 #include <latch>
 #include <thread>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "tests/cluster/transfer_caller.h"
 
@@ -123,8 +122,8 @@ TEST_F(ExactlyOnceTest, KeysHoldWhileTheLeaderDiesInTheMiddleOfTheVolley) {
   for (int i = 0; i < kRequests; ++i) {
     const std::string number = std::to_string(i);
     OpenAccount(cluster_, "till-" + number, "0");
-    requests.push_back({MakeTransfer("t" + number, "bank", "till-" + number, 100 + i),
-                        "key-" + number});
+    requests.push_back(
+        {MakeTransfer("t" + number, "bank", "till-" + number, 100 + i), "key-" + number});
   }
   const int leader = cluster_.WaitLeader();
   ASSERT_NE(leader, 0);
@@ -161,9 +160,9 @@ TEST_F(ExactlyOnceTest, KeysHoldWhileTheLeaderDiesInTheMiddleOfTheVolley) {
 
 TEST_F(ExactlyOnceTest, AKeyWithAnotherRequestIsRefused) {
   ASSERT_EQ(Ask(1, Door::kHttp, MakeTransfer("t1", "bank", "shop", 5), "key-1").outcome, "created");
-  const CreateTransferRequest others[] = {
-      MakeTransfer("t2", "bank", "shop", 5), MakeTransfer("t1", "bank", "shop", 6),
-      MakeTransfer("t1", "bank", "elsewhere", 5)};
+  const CreateTransferRequest others[] = {MakeTransfer("t2", "bank", "shop", 5),
+                                          MakeTransfer("t1", "bank", "shop", 6),
+                                          MakeTransfer("t1", "bank", "elsewhere", 5)};
   int node = 1;
   for (const CreateTransferRequest& other : others) {
     for (const Door door : {Door::kHttp, Door::kGrpc}) {

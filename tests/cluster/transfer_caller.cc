@@ -102,9 +102,9 @@ ledger::CreateTransferRequest MakeTransfer(const std::string& id, const std::str
 }
 
 int64_t BalanceAt(const ProcessCluster& cluster, int node, const std::string& account) {
-  const HttpReply reply = HttpClient(cluster.http(node))
-                              .Get("/v1/ledger/accounts/" + account,
-                                   {{"Holdfast-Consistency", "linearizable"}});
+  const HttpReply reply =
+      HttpClient(cluster.http(node))
+          .Get("/v1/ledger/accounts/" + account, {{"Holdfast-Consistency", "linearizable"}});
   EXPECT_EQ(reply.status, 200) << reply.body;
   return reply.status == 200 ? std::stoll(JsonField(reply.body, "balance")) : INT64_MIN;
 }

@@ -1,14 +1,13 @@
-// What the seed documents show, as they write it: the payment system of seed 1 and the bank transfer
-// service of seed 0, on the HTTP port of each of three nodes. Nothing here knows more of Holdfast
-// than those pages and JSON.
+// What the seed documents show, as they write it: the payment system of seed 1 and the bank
+// transfer service of seed 0, on the HTTP port of each of three nodes. Nothing here knows more of
+// Holdfast than those pages and JSON.
+#include <gtest/gtest.h>
+#include <rapidjson/document.h>
 #include <sys/resource.h>
 
 #include <map>
 #include <set>
 #include <vector>
-
-#include <gtest/gtest.h>
-#include <rapidjson/document.h>
 
 #include "tests/support/http_client.h"
 #include "tests/support/process_cluster.h"

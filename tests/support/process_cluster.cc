@@ -48,7 +48,9 @@ std::vector<uint16_t> FreePorts(size_t count) {
 // The pause between two looks at a process from outside, which sends no event.
 void LookAgainSoon() { std::this_thread::sleep_for(std::chrono::milliseconds(10)); }
 
-std::string ProgramPath() {
+}  // namespace
+
+std::string ProcessCluster::Program() {
   if (const char* path = std::getenv("HOLDFAST_PROGRAM")) return path;
   char self[4096];
   const ssize_t length = readlink("/proc/self/exe", self, sizeof(self));
@@ -57,8 +59,6 @@ std::string ProgramPath() {
           "holdfast")
       .string();
 }
-
-}  // namespace
 
 ProcessCluster::ProcessCluster(int nodes) : nodes_(static_cast<size_t>(nodes)) {
   const std::vector<uint16_t> ports = FreePorts(nodes_.size() * 3);
@@ -83,7 +83,7 @@ void ProcessCluster::Start(int node) {
     members += std::to_string(i) + "=127.0.0.1:" + std::to_string(nodes_[Index(i)].peer);
   }
   std::vector<std::string> arguments = {
-      ProgramPath(), "serve",
+      Program(),     "serve",
       "--id",        std::to_string(node),
       "--data",      data(node),
       "--members",   members,

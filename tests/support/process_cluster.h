@@ -20,6 +20,9 @@ class ProcessCluster {
   ~ProcessCluster();  // Kills what runs and waits for it, by pid.
   ProcessCluster(const ProcessCluster&) = delete;
 
+  // The program that the nodes run.
+  static std::string Program();
+
   int size() const { return static_cast<int>(nodes_.size()); }
   uint16_t http(int node) const { return nodes_[Index(node)].http; }
   uint16_t grpc(int node) const { return nodes_[Index(node)].grpc; }

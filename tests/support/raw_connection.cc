@@ -52,7 +52,8 @@ RawConnection::RawConnection(uint16_t port) : socket_(socket(AF_INET, SOCK_STREA
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (socket_ < 0 || connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
+  if (socket_ < 0 ||
+      connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
     close(socket_);
     throw std::runtime_error("cannot connect to port " + std::to_string(port));
   }

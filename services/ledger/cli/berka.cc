@@ -21,8 +21,8 @@ struct Operation {
   const char* other;
 };
 constexpr Operation kOperations[] = {
-    {"VKLAD", "berka-cash"},        {"VYBER", "berka-cash"},
-    {"VYBER KARTOU", "berka-cash"}, {"PREVOD Z UCTU", "berka-bank"},
+    {"VKLAD", "berka-cash"},          {"VYBER", "berka-cash"},
+    {"VYBER KARTOU", "berka-cash"},   {"PREVOD Z UCTU", "berka-bank"},
     {"PREVOD NA UCET", "berka-bank"}, {"", "berka-interest"},
 };
 
@@ -70,8 +70,8 @@ CreateTransferRequest BerkaRow::ToTransfer() const {
 
 Result<int64_t> ParseHundredths(std::string_view text) {
   const auto refuse = [&](const char* why) {
-    return Fail(InvalidArgument("amount", std::string(why) + ", is '" +
-                                              std::string(text.substr(0, 32)) + "'"));
+    return Fail(InvalidArgument(
+        "amount", std::string(why) + ", is '" + std::string(text.substr(0, 32)) + "'"));
   };
   const size_t point = text.find('.');
   const std::string_view whole = text.substr(0, point);
@@ -109,8 +109,8 @@ Result<std::vector<std::string>> SplitFields(std::string_view line) {
       fields.emplace_back();
       closed = false;
     } else if (closed || (c == '"' && !fields.back().empty())) {
-      return Fail(InvalidArgument("", "a quote stands in the middle of column " +
-                                          std::to_string(fields.size())));
+      return Fail(InvalidArgument(
+          "", "a quote stands in the middle of column " + std::to_string(fields.size())));
     } else if (c == '"') {
       quoted = true;
     } else {
@@ -180,8 +180,8 @@ Result<std::optional<BerkaRow>> BerkaReader::Next() {
       return Fail(std::move(error));
     };
     if (too_long) {
-      return name_line(InvalidArgument("", "is longer than " + std::to_string(kLineBytesMax) +
-                                               " bytes"));
+      return name_line(
+          InvalidArgument("", "is longer than " + std::to_string(kLineBytesMax) + " bytes"));
     }
     auto row = ParseBerkaRow(line);
     if (!row) return name_line(std::move(row.error()));

@@ -1,10 +1,10 @@
 // The transactions of the Berka bank (PKDD'99 Discovery Challenge) as transfers.
 //
-//   "trans_id";"account_id";"date";"type";"operation";"amount";"balance";"k_symbol";"bank";"account"
+//   trans_id;account_id;date;type;operation;amount;balance;k_symbol;bank;account
 //   695247;2378;930101;"PRIJEM";"VKLAD";700.00;700.00;"";;
 //
 // becomes transfer "berka-695247" of 70000 (CZK has 100 minor units) from "berka-cash" to
-// "berka-2378", with the metadata date=1993-01-01. README.md beside this file has the whole mapping.
+// "berka-2378", with the metadata date=1993-01-01. README.md beside this file is the mapping.
 #pragma once
 
 #include <cstdint>

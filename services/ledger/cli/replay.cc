@@ -76,18 +76,11 @@ bool Replay::CheckShape(const Transfer& entry) {
     case TransferKind::transfer:
     case TransferKind::transaction:
     case TransferKind::reversal:
-    case TransferKind::hold:
-      good = good && entry.amount() > 0 && entry.released() == 0;
-      break;
-    case TransferKind::post:
-      good = good && entry.amount() > 0 && entry.released() >= 0;
-      break;
+    case TransferKind::hold: good = good && entry.amount() > 0 && entry.released() == 0; break;
+    case TransferKind::post: good = good && entry.amount() > 0 && entry.released() >= 0; break;
     case TransferKind::void_:
-    case TransferKind::expiry:
-      good = good && entry.amount() == 0 && entry.released() > 0;
-      break;
-    default:
-      good = false;
+    case TransferKind::expiry: good = good && entry.amount() == 0 && entry.released() > 0; break;
+    default: good = false;
   }
   if (good && entry.kind() == TransferKind::reversal) good = !entry.reversal_of().empty();
   if (!good) {

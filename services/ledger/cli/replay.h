@@ -3,12 +3,12 @@
 // open holds, not with the journal. One thread.
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
+
 #include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
-
-#include <absl/container/flat_hash_map.h>
 
 #include "services/ledger/ledger.pb.h"
 #include "src/cli/text.h"

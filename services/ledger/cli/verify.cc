@@ -25,8 +25,8 @@ Result<void> ListAccounts(client::Client& client, const client::CallOptions& opt
   ListAccountsRequest request;
   request.set_limit(bounds::kPageRowsMax);
   while (true) {
-    const auto reply = client.Call<ListAccountsReply>("/holdfast.ledger.Ledger/ListAccounts",
-                                                      request, options);
+    const auto reply =
+        client.Call<ListAccountsReply>("/holdfast.ledger.Ledger/ListAccounts", request, options);
     if (!reply) return Fail(reply.error());
     for (const Account& account : reply->message.accounts()) replay->List(account);
     const auto next = NextCursor(request.cursor(), reply->message.next_cursor());
@@ -41,8 +41,8 @@ Result<void> ReplayJournal(client::Client& client, const client::CallOptions& op
   ListTransfersRequest request;
   request.set_limit(bounds::kPageRowsMax);
   while (replay->last_applied() < replay->last_needed()) {
-    const auto reply = client.Call<ListTransfersReply>("/holdfast.ledger.Ledger/ListTransfers",
-                                                       request, options);
+    const auto reply =
+        client.Call<ListTransfersReply>("/holdfast.ledger.Ledger/ListTransfers", request, options);
     if (!reply) return Fail(reply.error());
     for (const Transfer& entry : reply->message.transfers()) {
       if (entry.sequence() <= replay->last_needed()) replay->Apply(entry);

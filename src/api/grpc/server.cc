@@ -246,13 +246,13 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
   auto core = std::make_unique<Core>(registry, dispatcher);
   ::grpc::EnableDefaultHealthCheckService(true);
   ::grpc::ResourceQuota quota("holdfast-api");
-  quota.Resize(kMemoryBytesMax);
-  quota.SetMaxThreads(kThreadsMax);
+  quota.Resize(bounds::kGrpcMemoryBytesMax);
+  quota.SetMaxThreads(bounds::kGrpcThreadsMax);
   ::grpc::ServerBuilder builder;
   builder.SetResourceQuota(quota);
   builder.SetMaxReceiveMessageSize(static_cast<int>(bounds::kRequestBytesMax));
   builder.SetMaxSendMessageSize(static_cast<int>(bounds::kReplyBytesMax));
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, bounds::kGrpcStreamsPerConnectionMax);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE,
                              static_cast<int>(bounds::kHttpHeaderBytesMax));
   // Two processes on one port would each get some of the calls.

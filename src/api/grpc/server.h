@@ -18,11 +18,6 @@
 
 namespace holdfast::api::grpc {
 
-// Bounds of the transport; past them gRPC itself answers RESOURCE_EXHAUSTED or queues the stream.
-inline constexpr int kStreamsPerConnectionMax = 1'024;
-inline constexpr size_t kMemoryBytesMax = 512 << 20;  // Buffers of all connections.
-inline constexpr int kThreadsMax = 64;                // That gRPC may start for itself.
-
 struct ServerOptions {
   std::string address = "127.0.0.1";
   uint16_t port = 0;  // 0: any free one.

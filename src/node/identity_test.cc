@@ -1,0 +1,269 @@
+// How a cluster comes to be, and who is never let in.
+#include "src/node/identity.h"
+
+#include <gtest/gtest.h>
+
+#include "src/base/file_system_faulty.h"
+
+namespace holdfast::node {
+namespace {
+
+constexpr NodeId kOne{1}, kTwo{2}, kThree{3};
+constexpr char kFile[] = "identity";
+
+Identity IdentityOf(NodeId node, uint64_t incarnation,
+                    const std::map<uint64_t, uint64_t>& founders = {}) {
+  Identity identity;
+  identity.set_format(1);
+  identity.set_node(node.value);
+  identity.set_incarnation(incarnation);
+  for (const auto& [id, founder_incarnation] : founders) {
+    Member* member = identity.add_founders();
+    member->set_node(id);
+    member->set_incarnation(founder_incarnation);
+  }
+  return identity;
+}
+
+// Node n has incarnation 10 n, unless its folder was wiped.
+const std::map<uint64_t, uint64_t> kFounders{{1, 10}, {2, 20}, {3, 30}};
+
+std::map<uint64_t, uint64_t> FoundersIn(const Identity& identity) {
+  std::map<uint64_t, uint64_t> founders;
+  for (const Member& member : identity.founders()) founders[member.node()] = member.incarnation();
+  return founders;
+}
+
+class FoundingTest : public ::testing::Test {
+ protected:
+  Result<Founding> TryOpen(NodeId self, uint64_t incarnation,
+                           std::vector<NodeId> members = {kOne, kTwo, kThree}) {
+    return Founding::Open(files_, Folder(self), self, std::move(members), incarnation);
+  }
+  Founding Open(NodeId self, uint64_t incarnation) {
+    auto founding = TryOpen(self, incarnation);
+    EXPECT_TRUE(founding) << founding.error().message;
+    return std::move(*founding);
+  }
+  // A folder that node 1 left behind when it had been founded.
+  void LeaveFounded() {
+    Founding founding = Open(kOne, 10);
+    ASSERT_TRUE(founding.Meet(IdentityOf(kTwo, 20)));
+    ASSERT_TRUE(founding.Meet(IdentityOf(kThree, 30)));
+    ASSERT_TRUE(founding.Found());
+  }
+  // A folder of node 1 with any bytes in its identity: why it is refused.
+  std::string RefusalOf(const std::string& bytes) {
+    EXPECT_TRUE(files_.CreateFolders(Folder(kOne)));
+    EXPECT_TRUE(ReplaceFile(files_, Folder(kOne) + "/" + kFile, bytes));
+    const auto founding = TryOpen(kOne, 10);
+    EXPECT_FALSE(founding);
+    return founding ? "" : founding.error().message;
+  }
+  static std::string Folder(NodeId node) { return "/data/" + node.ToString(); }
+
+  FaultyFileSystem files_;
+};
+
+std::string WhyNot(const Result<void>& met) { return met ? "" : met.error().message; }
+
+bool Says(const std::string& message, const std::string& part) {
+  return message.find(part) != std::string::npos;
+}
+
+TEST_F(FoundingTest, FoundsWhenAllHaveMet) {
+  Founding founding = Open(kOne, 10);
+  EXPECT_FALSE(founding.founded());
+  EXPECT_FALSE(founding.Founders());
+  EXPECT_TRUE(founding.Meet(IdentityOf(kThree, 30)));
+  EXPECT_FALSE(founding.Founders()) << "one is missing";
+  EXPECT_TRUE(founding.Meet(IdentityOf(kThree, 30)));
+  EXPECT_FALSE(founding.Founders()) << "the same again is not another";
+  EXPECT_TRUE(founding.Meet(IdentityOf(kTwo, 20)));
+  ASSERT_TRUE(founding.Founders());
+  ASSERT_TRUE(founding.Found());
+  EXPECT_TRUE(founding.founded());
+  EXPECT_EQ(FoundersIn(founding.identity()), kFounders);
+}
+
+TEST_F(FoundingTest, ANodeAloneNeedsNobody) {
+  auto founding = TryOpen(kOne, 10, {kOne});
+  ASSERT_TRUE(founding && founding->Founders());
+  ASSERT_TRUE(founding->Found());
+  EXPECT_TRUE(TryOpen(kOne, 11, {kOne})->founded());
+}
+
+TEST_F(FoundingTest, AFolderKeepsItsIncarnation) {
+  EXPECT_EQ(Open(kOne, 10).identity().incarnation(), 10u);
+  EXPECT_EQ(Open(kOne, 11).identity().incarnation(), 10u);
+  EXPECT_EQ(FoundersIn(Open(kOne, 12).identity()), (std::map<uint64_t, uint64_t>{}));
+  LeaveFounded();
+  files_.Crash();
+  const Founding again = Open(kOne, 13);
+  EXPECT_TRUE(again.founded());
+  EXPECT_EQ(again.identity().incarnation(), 10u);
+  EXPECT_EQ(FoundersIn(again.identity()), kFounders);
+}
+
+// The bytes of docs/formats/identity.md, and nothing else, for ever.
+TEST_F(FoundingTest, TheFileIsAsDocumented) {
+  LeaveFounded();
+  EXPECT_EQ(files_.Contents(Folder(kOne) + "/" + kFile),
+            std::string("\x08\x01\x10\x01\x19\x0a\0\0\0\0\0\0\0"
+                        "\x22\x0b\x08\x01\x11\x0a\0\0\0\0\0\0\0"
+                        "\x22\x0b\x08\x02\x11\x14\0\0\0\0\0\0\0"
+                        "\x22\x0b\x08\x03\x11\x1e\0\0\0\0\0\0\0",
+                        13 * 4));
+}
+
+TEST_F(FoundingTest, BeforeTheFoundingTheLatestIncarnationCounts) {
+  Founding founding = Open(kOne, 10);
+  EXPECT_TRUE(founding.Meet(IdentityOf(kTwo, 21)));
+  EXPECT_TRUE(founding.Meet(IdentityOf(kTwo, 20))) << "wiped, and nothing was promised yet";
+  EXPECT_TRUE(founding.Meet(IdentityOf(kThree, 30)));
+  ASSERT_TRUE(founding.Found());
+  EXPECT_EQ(FoundersIn(founding.identity()), kFounders);
+}
+
+TEST_F(FoundingTest, AdoptsAClusterThatListsIt) {
+  Founding founding = Open(kOne, 10);
+  EXPECT_TRUE(founding.Meet(IdentityOf(kTwo, 20, kFounders)));
+  ASSERT_TRUE(founding.Founders()) << "node 3 need not be there";
+  ASSERT_TRUE(founding.Found());
+  EXPECT_EQ(FoundersIn(founding.identity()), kFounders);
+  EXPECT_EQ(founding.outcast(), "");
+}
+
+// What went wrong: a wiped node between the two steps got onto the list, and the folder with that
+// list was refused by everyone for ever.
+TEST_F(FoundingTest, WhatItAdoptsStands) {
+  Founding founding = Open(kOne, 10);
+  EXPECT_TRUE(founding.Meet(IdentityOf(kTwo, 20, kFounders)));
+  EXPECT_TRUE(Says(WhyNot(founding.Meet(IdentityOf(kThree, 31))), "another data folder"));
+  EXPECT_TRUE(Says(WhyNot(founding.Meet(IdentityOf(kThree, 30, {{1, 10}, {2, 21}, {3, 30}}))),
+                   "another cluster"));
+  EXPECT_TRUE(founding.Meet(IdentityOf(kThree, 30)));
+  ASSERT_TRUE(founding.Found());
+  EXPECT_EQ(FoundersIn(founding.identity()), kFounders);
+}
+
+TEST_F(FoundingTest, AWipedFolderIsAnOutcast) {
+  Founding founding = Open(kOne, 11);
+  const std::string refusal = WhyNot(founding.Meet(IdentityOf(kTwo, 20, kFounders)));
+  EXPECT_TRUE(Says(refusal, "/data/1 is new")) << refusal;
+  EXPECT_EQ(founding.outcast(), refusal);
+  EXPECT_FALSE(founding.Founders());
+  EXPECT_FALSE(founding.founded());
+}
+
+// What went wrong: nodes that this one was never told of counted as met.
+TEST_F(FoundingTest, AClusterOfOthersIsNotAdopted) {
+  const std::map<uint64_t, uint64_t> strangers[] = {
+      {{2, 20}, {3, 30}}, {{2, 20}, {3, 30}, {4, 40}}, {{1, 10}, {2, 20}, {3, 30}, {4, 40}}};
+  for (const auto& founders : strangers) {
+    Founding founding = Open(kOne, 10);
+    EXPECT_TRUE(Says(WhyNot(founding.Meet(IdentityOf(kTwo, 20, founders))), "other members"));
+    EXPECT_TRUE(founding.Meet(IdentityOf(kThree, 30)));
+    EXPECT_FALSE(founding.Founders());
+    EXPECT_EQ(founding.outcast(), "");
+  }
+}
+
+TEST_F(FoundingTest, OnceFoundedOnlyTheFoundersAreLetIn) {
+  LeaveFounded();
+  Founding founding = Open(kOne, 99);
+  EXPECT_TRUE(founding.Meet(IdentityOf(kTwo, 20, kFounders)));
+  EXPECT_TRUE(founding.Meet(IdentityOf(kTwo, 20))) << "it died before its own founding";
+  EXPECT_TRUE(Says(WhyNot(founding.Meet(IdentityOf(kTwo, 21))), "node 2 has another data folder"));
+  EXPECT_TRUE(Says(WhyNot(founding.Meet(IdentityOf(kTwo, 20, {{1, 10}, {2, 20}, {3, 31}}))),
+                   "node 2 belongs to another cluster"));
+  EXPECT_TRUE(Says(WhyNot(founding.Meet(IdentityOf(kTwo, 20, {{1, 10}, {2, 20}}))),
+                   "node 2 belongs to another cluster"));
+  EXPECT_TRUE(Says(WhyNot(founding.Meet(IdentityOf(NodeId(4), 40))), "node 4 is not a member"));
+  EXPECT_EQ(founding.outcast(), "") << "others being wrong does not make us so";
+  EXPECT_EQ(FoundersIn(founding.identity()), kFounders);
+}
+
+TEST_F(FoundingTest, RefusesFoldersThatAreNotItsOwn) {
+  LeaveFounded();
+  auto other = Founding::Open(files_, Folder(kOne), kTwo, {kOne, kTwo, kThree}, 20);
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().message, "/data/1 belongs to node 1, not to node 2");
+  EXPECT_TRUE(Says(other.error().hint, "--id"));
+  for (const auto& members : {std::vector<NodeId>{kOne}, {kOne, kTwo}, {kOne, kTwo, NodeId(4)},
+                              {kOne, kTwo, kThree, NodeId(4)}}) {
+    const auto founding = TryOpen(kOne, 10, members);
+    ASSERT_FALSE(founding);
+    EXPECT_TRUE(Says(founding.error().message, "other members than --members"));
+  }
+  EXPECT_TRUE(TryOpen(kOne, 10)) << "and no refusal has changed anything";
+}
+
+TEST_F(FoundingTest, RefusesWhatItCannotRead) {
+  Identity newer = IdentityOf(kOne, 10);
+  newer.set_format(2);
+  EXPECT_EQ(RefusalOf(newer.SerializeAsString()), "/data/1 was written by a newer Holdfast");
+  EXPECT_EQ(RefusalOf(""), "/data/1/identity is damaged");
+  EXPECT_EQ(RefusalOf("not an identity"), "/data/1/identity is damaged");
+  EXPECT_EQ(RefusalOf(IdentityOf(kOne, 10, kFounders).SerializeAsString().substr(0, 20)),
+            "/data/1/identity is damaged");
+  EXPECT_TRUE(Says(RefusalOf(std::string(5'000, 'x')), "/data/1/identity"));
+}
+
+// Power fails at every change that a founding makes: the folder is founded, or it is as before.
+TEST_F(FoundingTest, ACrashLeavesOneStateOrTheOther) {
+  bool before = false;
+  bool after = false;
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    for (uint64_t cut = 1;; ++cut) {
+      FaultyFileSystem files({.seed = seed});
+      const auto open = [&] {
+        return Founding::Open(files, "/data", kOne, {kOne, kTwo, kThree}, 10);
+      };
+      auto founding = open();
+      ASSERT_TRUE(founding);
+      ASSERT_TRUE(founding->Meet(IdentityOf(kTwo, 20, kFounders)));
+      files.CutPower(cut);
+      const bool done = founding->Found().has_value();
+      files.Crash();
+      const auto again = open();
+      ASSERT_TRUE(again) << "seed " << seed << ", change " << cut << ": " << again.error().message;
+      EXPECT_EQ(again->identity().incarnation(), 10u);
+      if (again->founded()) {
+        EXPECT_EQ(FoundersIn(again->identity()), kFounders);
+      }
+      EXPECT_TRUE(again->founded() || !done) << "it was said to be durable";
+      before |= !again->founded();
+      after |= again->founded() && !done;
+      if (done) break;
+    }
+  }
+  EXPECT_TRUE(before && after) << "both were to be seen";
+}
+
+// The same for a new folder: it has an incarnation that it keeps, or none yet.
+TEST_F(FoundingTest, ACrashOfANewFolderIsHarmless) {
+  for (uint64_t cut = 1;; ++cut) {
+    FaultyFileSystem files({.seed = cut});
+    files.CutPower(cut);
+    const bool done = Founding::Open(files, "/data", kOne, {kOne}, 10).has_value();
+    files.Crash();
+    const auto again = Founding::Open(files, "/data", kOne, {kOne}, 11);
+    ASSERT_TRUE(again) << again.error().message;
+    EXPECT_FALSE(again->founded());
+    if (done) {
+      EXPECT_EQ(again->identity().incarnation(), 10u);
+      break;
+    }
+  }
+}
+
+TEST_F(FoundingTest, AFailedDiskIsAnError) {
+  Founding founding = Open(kOne, 10);
+  ASSERT_TRUE(founding.Meet(IdentityOf(kTwo, 20, kFounders)));
+  files_.FailSync(1, EIO);
+  EXPECT_TRUE(Says(WhyNot(founding.Found()), "/data/1/identity"));
+}
+
+}  // namespace
+}  // namespace holdfast::node
