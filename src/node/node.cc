@@ -485,7 +485,7 @@ void Node::CallRead(const Method& method, std::string request, CallOptions optio
       ReadNow(method, request, std::move(done));
       return;
     }
-    ReadAt(options.after, deadline_ms, method, std::move(request), std::move(done));
+    ReadAt(options.after, "holdfast-after", deadline_ms, method, std::move(request), std::move(done));
     return;
   }
   OnLoop([this, deadline_ms, &method, request = std::move(request),
@@ -496,13 +496,13 @@ void Node::CallRead(const Method& method, std::string request, CallOptions optio
         done(Failed(index.error()));
         return;
       }
-      ReadAt(*index, deadline_ms, method, std::move(request), std::move(done));
+      ReadAt(*index, "", deadline_ms, method, std::move(request), std::move(done));
     });
   });
 }
 
-void Node::ReadAt(LogIndex index, uint64_t deadline_ms, const Method& method, std::string request,
-                  Done done) {
+void Node::ReadAt(LogIndex index, const char* field, uint64_t deadline_ms, const Method& method,
+                  std::string request, Done done) {
   auto pending = std::make_shared<PendingRead>(std::move(done));
   const auto ticket = applier_.WhenApplied(
       index, [this, pending, &method, request = std::move(request)]() mutable {
@@ -513,13 +513,14 @@ void Node::ReadAt(LogIndex index, uint64_t deadline_ms, const Method& method, st
   if (!ticket) return;
   const uint64_t now_ms = parts_.clock.MonotonicMs();
   const uint64_t left_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0;
-  parts_.loop.PostAfter(left_ms, [this, pending, index, ticket] {
+  parts_.loop.PostAfter(left_ms, [this, pending, index, field, ticket] {
     if (!pending->Take()) return;
     applier_.Forget(index, *ticket);
     pending->done(Failed(Error{
         ErrorCode::kDeadlineExceeded,
-        "this node had not reached log position " + index.ToString() + " in time", "holdfast-after",
-        "Ask another node, or allow more time.", static_cast<uint32_t>(bounds::kRetryAfterMsDefault)}));
+        "this node had not reached log position " + index.ToString() + " in time", field,
+        "Ask another node, or allow more time.",
+        static_cast<uint32_t>(bounds::kRetryAfterMsDefault)}));
   });
 }
 

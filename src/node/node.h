@@ -123,10 +123,11 @@ class Node : public Dispatcher, public PeerHandler {
   uint64_t DeadlineMs(const CallOptions& options) const;
   Error NotFounded() const;
   void ReadNow(const state_machine::Method& method, const std::string& request, Done done);
-  // Reads once entry `index` is applied here, or fails at the deadline.
+  // Reads once entry `index` is applied here, or fails at the deadline; `field` is what of the
+  // request asked for that entry.
   struct PendingRead;
-  void ReadAt(LogIndex index, uint64_t deadline_ms, const state_machine::Method& method,
-              std::string request, Done done);
+  void ReadAt(LogIndex index, const char* field, uint64_t deadline_ms,
+              const state_machine::Method& method, std::string request, Done done);
 
   const NodeOptions options_;
   Parts parts_;

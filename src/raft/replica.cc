@@ -129,6 +129,7 @@ void Replica::Execute(uint64_t now_ms, Effects effects) {
   const bool leads = role() == Role::kLeader;
   if (leads && (!led_ || led_term_ != term())) {
     last_at_election_ = log_.last();
+    announced_ = LogIndex(0);
     result_ms_.clear();
     spdlog::info("raft: node {} leads term {} from entry {}", options_.id.value, term().value,
                  log_.last().value);
@@ -138,6 +139,17 @@ void Replica::Execute(uint64_t now_ms, Effects effects) {
   led_term_ = term();
   for (Outgoing& out : effects.messages) SendOut(std::move(out));
   NoteCommitted(now_ms);
+  AnnounceCommit();
+}
+
+void Replica::AnnounceCommit() {
+  if (role() != Role::kLeader || agreed() <= announced_ || agreed() != log_.last()) return;
+  announced_ = agreed();
+  for (NodeId voter : membership().voters) {
+    const LogIndex match = MatchOf(voter);
+    if (voter == options_.id || match.value == 0) continue;
+    send_(voter, AppendEntries{term(), match, log_.TermAt(match), announced_, {}});
+  }
 }
 
 void Replica::Append(uint64_t now_ms, Effects& effects) {

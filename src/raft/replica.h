@@ -74,6 +74,9 @@ class Replica {
   void Append(uint64_t now_ms, Effects& effects);
   void SendOut(Outgoing out);
   void NoteCommitted(uint64_t now_ms);
+  // Followers learn from the next message what is committed. While writes flow that is soon; when
+  // the last one is committed a heartbeat may be long in coming, and reads at followers wait for it.
+  void AnnounceCommit();
   uint64_t MajorityContactMs() const;  // As leader: when a majority was last heard of.
 
   const EngineOptions options_;
@@ -84,6 +87,7 @@ class Replica {
   bool led_ = false;
   Term led_term_;
   LogIndex last_at_election_;
+  LogIndex announced_;  // As leader: the commit index told without waiting for a heartbeat.
   LogIndex configuration_;            // Index of the founding configuration entry ...
   bool configuration_noted_ = false;  // ... and whether the engine knows it committed.
   uint64_t contact_ms_ = 0;  // Last known: as a follower now, or in an earlier leadership.

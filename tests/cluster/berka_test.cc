@@ -45,7 +45,7 @@ struct Output {
   std::string text;
 };
 
-Output Run(const std::string& command) {
+Output RunCommand(const std::string& command) {
   Output output;
   FILE* pipe = popen((command + " 2>&1").c_str(), "r");
   if (pipe == nullptr) return output;
@@ -64,11 +64,11 @@ TEST(BerkaTest, ImportTwiceGivesTheBalancesOfTheFile) {
                               std::to_string(cluster.grpc(1)) + ",127.0.0.1:" +
                               std::to_string(cluster.grpc(2)) + " ledger ";
   const std::string import = program + "import --format berka " + DataFile().string();
-  const Output first = Run(import);
+  const Output first = RunCommand(import);
   ASSERT_EQ(first.status, 0) << first.text;
   std::string before;
   ASSERT_TRUE(cluster.WaitEqualState(std::chrono::seconds(10), &before)) << before;
-  const Output second = Run(import);
+  const Output second = RunCommand(import);
   ASSERT_EQ(second.status, 0) << second.text;
   EXPECT_NE(second.text.find("0 created, 40,000 already there"), std::string::npos) << second.text;
 
@@ -83,7 +83,7 @@ TEST(BerkaTest, ImportTwiceGivesTheBalancesOfTheFile) {
   EXPECT_EQ(wanted.size(), 1'178u);
   EXPECT_EQ(sum, 3'856'786'750);
 
-  const Output verified = Run(program + "verify");
+  const Output verified = RunCommand(program + "verify");
   EXPECT_EQ(verified.status, 0) << verified.text;
 }
 
