@@ -1,5 +1,6 @@
 // Measures payments on a cluster of three real processes on loopback, every acknowledgement fsynced
 // by a majority: single transfers with 1, 16 and 64 clients over gRPC and HTTP, and batches.
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -14,7 +15,6 @@
 #include <thread>
 #include <vector>
 
-#include <CLI/CLI.hpp>
 #include "services/ledger/ledger.pb.h"
 #include "src/client/client.h"
 #include "tests/support/http_client.h"
@@ -77,7 +77,8 @@ class Payments {
   uint64_t number_ = 0;
 };
 
-Row Measure(const Settings& settings, const std::string& what, int clients, const MakeClient& make) {
+Row Measure(const Settings& settings, const std::string& what, int clients,
+            const MakeClient& make) {
   std::vector<Call> calls;
   for (int client = 0; client < clients; ++client) calls.push_back(make(client));
   std::vector<std::vector<float>> latencies(calls.size());
@@ -217,10 +218,11 @@ int RunPayments(const Settings& settings) {
   const int leader = cluster.WaitLeader();
   const int follower = leader % 3 + 1;
   OpenAccounts(settings, cluster.grpc(leader));
-  std::printf("three nodes on loopback, %d accounts, %d s a line, every acknowledgement fsynced by a "
-              "majority\n\n%-34s %7s %14s %10s %10s\n",
-              settings.accounts, settings.seconds, "workload", "clients", "transfers/s", "p50 us",
-              "p99 us");
+  std::printf(
+      "three nodes on loopback, %d accounts, %d s a line, every acknowledgement fsynced by a "
+      "majority\n\n%-34s %7s %14s %10s %10s\n",
+      settings.accounts, settings.seconds, "workload", "clients", "transfers/s", "p50 us",
+      "p99 us");
   std::vector<Row> rows;
   int run = 0;
   const auto measure = [&](const std::string& what, int clients, auto workload, uint16_t port) {
@@ -248,7 +250,8 @@ int main(int argc, char** argv) {
   CLI::App app{"Measures Holdfast on this machine; takes about a minute"};
   app.require_subcommand(1);
   std::string program;
-  app.add_option("--holdfast", program, "The program to measure; default: the one built beside this");
+  app.add_option("--holdfast", program,
+                 "The program to measure; default: the one built beside this");
   holdfast::bench::Settings settings;
   CLI::App* payments = app.add_subcommand("payments", "Transfers over gRPC and HTTP, and batches");
   payments->add_option("--seconds", settings.seconds, "Of each line, after 1 s of warming up")
@@ -257,7 +260,9 @@ int main(int argc, char** argv) {
   payments->add_option("--accounts", settings.accounts)
       ->check(CLI::Range(2, 1'000'000))
       ->capture_default_str();
-  payments->add_option("--batch", settings.batch)->check(CLI::Range(1, 8'192))->capture_default_str();
+  payments->add_option("--batch", settings.batch)
+      ->check(CLI::Range(1, 8'192))
+      ->capture_default_str();
   payments->add_option("--csv", settings.csv, "Also write the table to this file");
   int exit_code = EXIT_SUCCESS;
   payments->callback([&] {

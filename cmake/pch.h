@@ -1,4 +1,14 @@
 // Headers that nearly every file of ours includes, precompiled once.
+#include <absl/container/btree_map.h>
+#include <absl/container/flat_hash_map.h>
+#include <absl/functional/any_invocable.h>
+#include <absl/synchronization/mutex.h>
+#include <google/protobuf/arena.h>
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
+#include <gtest/gtest.h>
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -21,13 +31,3 @@
 #include <utility>
 #include <variant>
 #include <vector>
-
-#include <absl/container/btree_map.h>
-#include <absl/container/flat_hash_map.h>
-#include <absl/functional/any_invocable.h>
-#include <absl/synchronization/mutex.h>
-#include <google/protobuf/arena.h>
-#include <google/protobuf/descriptor.h>
-#include <google/protobuf/message.h>
-#include <gtest/gtest.h>
-#include <spdlog/spdlog.h>

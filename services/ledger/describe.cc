@@ -7,14 +7,10 @@ namespace {
 
 TransferState::Code StateWhenWritten(TransferKind::Code kind) {
   switch (kind) {
-    case TransferKind::hold:
-      return TransferState::pending;
-    case TransferKind::void_:
-      return TransferState::voided;
-    case TransferKind::expiry:
-      return TransferState::expired;
-    default:
-      return TransferState::posted;
+    case TransferKind::hold: return TransferState::pending;
+    case TransferKind::void_: return TransferState::voided;
+    case TransferKind::expiry: return TransferState::expired;
+    default: return TransferState::posted;
   }
 }
 

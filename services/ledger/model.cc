@@ -54,17 +54,14 @@ Model::Sum Model::SumOf(const std::string& id, uint64_t through) const {
     int64_t& pending = from == id ? sum.pending_out : sum.pending_in;
     const int64_t moved = from == id ? -amount : amount;
     switch (entry.kind) {
-      case TransferKind::hold:
-        pending += amount;
-        break;
+      case TransferKind::hold: pending += amount; break;
       case TransferKind::post:
       case TransferKind::void_:
       case TransferKind::expiry:
         pending -= amount + entry.released;
         sum.balance += moved;
         break;
-      default:
-        sum.balance += moved;
+      default: sum.balance += moved;
     }
   }
   return sum;

@@ -87,14 +87,9 @@ class Workload {
       case 1:
         if (request.pending()) request.set_timeout_seconds(request.timeout_seconds() + 1);
         break;
-      case 2:
-        (*request.mutable_metadata())["k1"] = "changed";
-        break;
-      case 3:
-        request.set_from(AccountId());
-        break;
-      default:
-        break;
+      case 2: (*request.mutable_metadata())["k1"] = "changed"; break;
+      case 3: request.set_from(AccountId()); break;
+      default: break;
     }
     return request;
   }
@@ -191,8 +186,7 @@ class Differential {
 
   void AddRequest(LogEntry* entry) {
     switch (work_.Below(16)) {
-      case 0:
-        return Add("CreateAccount", work_.Account(), &Model::CreateAccount, entry);
+      case 0: return Add("CreateAccount", work_.Account(), &Model::CreateAccount, entry);
       case 1: {
         if (work_.OneIn(3)) {
           CreateAccountsRequest request;
@@ -211,8 +205,7 @@ class Differential {
       case 2:
       case 3:
       case 4:
-      case 5:
-        return Add("CreateTransfer", work_.Transfer(), &Model::CreateTransfer, entry);
+      case 5: return Add("CreateTransfer", work_.Transfer(), &Model::CreateTransfer, entry);
       case 6: {
         CreateTransfersRequest request;
         for (uint64_t i = 1 + work_.Below(4); i > 0; --i) {

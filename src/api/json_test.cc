@@ -183,7 +183,8 @@ TEST(Json, BoundsDepthAndElements) {
     for (size_t i = 1; i < elements; ++i) text += ",0";
     return text + "]}";
   };
-  EXPECT_EQ(Parsed(list(bounds::kJsonElementsMax)).numbers_size(), static_cast<int>(bounds::kJsonElementsMax));
+  EXPECT_EQ(Parsed(list(bounds::kJsonElementsMax)).numbers_size(),
+            static_cast<int>(bounds::kJsonElementsMax));
   EXPECT_NE(Refusal(list(bounds::kJsonElementsMax + 1)).find("more than 65536 elements"),
             std::string::npos);
 }

@@ -11,27 +11,29 @@ namespace holdfast::bounds {
 inline constexpr uint32_t kNodesMax = 7;  // A majority of 7 survives 3 losses; more only adds cost.
 
 // --- Requests
-inline constexpr size_t kRequestBytesMax = 1 << 20;        // One request always fits in one entry.
-inline constexpr size_t kReplyBytesMax = 4 << 20;          // gRPC's own default for a message.
-inline constexpr size_t kIdempotencyKeyBytesMax = 255;     // As Stripe's; fits any UUID or hash.
+inline constexpr size_t kRequestBytesMax = 1 << 20;     // One request always fits in one entry.
+inline constexpr size_t kReplyBytesMax = 4 << 20;       // gRPC's own default for a message.
+inline constexpr size_t kIdempotencyKeyBytesMax = 255;  // As Stripe's; fits any UUID or hash.
 inline constexpr size_t kPrincipalBytesMax = 128;
-inline constexpr int64_t kDeadlineMsDefault = 10'000;      // A caller that names none is not a leak.
+inline constexpr int64_t kDeadlineMsDefault = 10'000;  // A caller that names none is not a leak.
 inline constexpr int64_t kDeadlineMsMax = 60'000;
-inline constexpr int64_t kRetryAfterMsDefault = 500;       // About one failover.
+inline constexpr int64_t kRetryAfterMsDefault = 500;  // About one failover.
 
 // --- Log
-inline constexpr size_t kEntryRequestsMax = 8'192;         // Bounds the pause of one apply.
-inline constexpr size_t kEntryBytesMax = kRequestBytesMax + (64 << 10);  // A full request + envelope.
-inline constexpr size_t kEntriesInFlightMax = 512;         // last - commit; LIBRAFT guard 7.
-inline constexpr size_t kWaitingRequestsMax = 65'536;      // Queue in front of the log, by count ...
-inline constexpr size_t kWaitingBytesMax = 64 << 20;       // ... and by bytes.
-inline constexpr size_t kSegmentBytes = 64 << 20;          // One log file.
-inline constexpr uint64_t kLogGroupBytesMax = 4 << 20;     // One write; longer delays the sync.
-inline constexpr size_t kLogTailBytesMax = 64 << 20;       // Entries kept in memory for followers.
+inline constexpr size_t kEntryRequestsMax = 8'192;  // Bounds the pause of one apply.
+inline constexpr size_t kEntryBytesMax =
+    kRequestBytesMax + (64 << 10);                      // A full request + envelope.
+inline constexpr size_t kEntriesInFlightMax = 512;      // last - commit; LIBRAFT guard 7.
+inline constexpr size_t kWaitingRequestsMax = 65'536;   // Queue in front of the log, by count ...
+inline constexpr size_t kWaitingBytesMax = 64 << 20;    // ... and by bytes.
+inline constexpr size_t kWaitingReadsMax = 65'536;      // Reads that wait for a position.
+inline constexpr size_t kSegmentBytes = 64 << 20;       // One log file.
+inline constexpr uint64_t kLogGroupBytesMax = 4 << 20;  // One write; longer delays the sync.
+inline constexpr size_t kLogTailBytesMax = 64 << 20;    // Entries kept in memory for followers.
 
 // --- State machine
 inline constexpr int64_t kIdempotencyRetentionUs = int64_t{24} * 3600 * 1'000'000;  // By log time.
-inline constexpr size_t kTimersPerEntryMax = 1'024;        // The rest fires with the next tick.
+inline constexpr size_t kTimersPerEntryMax = 1'024;  // The rest fires with the next tick.
 
 // --- Store
 inline constexpr size_t kCheckpointRowsDefault = 400'000;  // About 100 MiB of delta.
@@ -40,24 +42,24 @@ inline constexpr size_t kTableKeyBytesMax = 1'024;
 
 // --- API
 inline constexpr size_t kPageRowsDefault = 100;
-inline constexpr size_t kPageRowsMax = 1'000;              // A read holds the store's shared lock.
+inline constexpr size_t kPageRowsMax = 1'000;  // A read holds the store's shared lock.
 inline constexpr size_t kHttpHeaderBytesMax = 16 << 10;
-inline constexpr size_t kHttpBodyBytesMax = 2 << 20;       // JSON is longer than its request bytes.
+inline constexpr size_t kHttpBodyBytesMax = 2 << 20;  // JSON is longer than its request bytes.
 inline constexpr size_t kHttpConnectionsMax = 16'384;
-inline constexpr int64_t kHttpIdleMsMax = 75'000;          // As nginx.
-inline constexpr int64_t kHttpReadMsMax = 30'000;          // One request from first to last byte.
-inline constexpr int64_t kHttpWriteMsMax = 30'000;         // One response; for who never reads.
+inline constexpr int64_t kHttpIdleMsMax = 75'000;   // As nginx.
+inline constexpr int64_t kHttpReadMsMax = 30'000;   // One request from first to last byte.
+inline constexpr int64_t kHttpWriteMsMax = 30'000;  // One response; for who never reads.
 inline constexpr size_t kJsonDepthMax = 32;
 // Elements of all arrays and maps in one text. A body of kHttpBodyBytesMax could otherwise hold
 // 700,000 empty objects, each of which costs a message.
 inline constexpr size_t kJsonElementsMax = 65'536;
 // Past these gRPC itself answers RESOURCE_EXHAUSTED or queues the stream.
 inline constexpr int kGrpcStreamsPerConnectionMax = 1'024;
-inline constexpr size_t kGrpcMemoryBytesMax = 512 << 20;   // Buffers of all connections.
-inline constexpr int kGrpcThreadsMax = 64;                 // That gRPC may start for itself.
+inline constexpr size_t kGrpcMemoryBytesMax = 512 << 20;  // Buffers of all connections.
+inline constexpr int kGrpcThreadsMax = 64;                // That gRPC may start for itself.
 
 // --- Peer link
 inline constexpr size_t kPeerFrameBytesMax = 8 << 20;
-inline constexpr size_t kPeerQueueBytesMax = 64 << 20;     // Past it the link is broken and redialled.
+inline constexpr size_t kPeerQueueBytesMax = 64 << 20;  // Past it the link is broken and redialled.
 
 }  // namespace holdfast::bounds

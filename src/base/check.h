@@ -16,9 +16,9 @@ void SetCheckHandler(CheckHandler handler);
 }  // namespace holdfast
 
 // HOLDFAST_CHECK(a < b, "applied index went back: " + std::to_string(a));
-#define HOLDFAST_CHECK(condition, what)                                  \
-  do {                                                                   \
-    if (!(condition)) [[unlikely]] {                                     \
-      ::holdfast::CheckFailed(__FILE__, __LINE__, #condition, (what));   \
-    }                                                                    \
+#define HOLDFAST_CHECK(condition, what)                                \
+  do {                                                                 \
+    if (!(condition)) [[unlikely]] {                                   \
+      ::holdfast::CheckFailed(__FILE__, __LINE__, #condition, (what)); \
+    }                                                                  \
   } while (false)

@@ -5,24 +5,23 @@
 
 #include <cstdint>
 #include <string>
-#include <utility>
-
 #include <tl/expected.hpp>
+#include <utility>
 
 namespace holdfast {
 
 // A code exists only where a caller would act on it. Numbers travel between nodes: never reuse one.
 enum class ErrorCode : uint8_t {
-  kInvalidArgument = 1,        // The request is malformed; `field` names where. HTTP 400.
-  kNotFound = 2,               // The path names a resource that does not exist. HTTP 404.
-  kUnimplemented = 3,          // No such method or route. HTTP 404, 405 when the route has others.
-  kTooLarge = 4,               // Body above its bound. HTTP 413.
-  kIdempotencyKeyReused = 5,   // The key was used with another request. HTTP 422.
-  kResourceExhausted = 6,      // A bound was reached; nothing was done. HTTP 429 + Retry-After.
-  kUnavailable = 7,            // No quorum or no leader; nothing was done. HTTP 503 + Retry-After.
-  kDeadlineExceeded = 8,       // Time ran out and certainly nothing was done. HTTP 504.
-  kOutcomeUnknown = 9,         // Time or leadership ran out after proposing. HTTP 504.
-  kInternal = 10,              // A fault of ours. HTTP 500.
+  kInvalidArgument = 1,       // The request is malformed; `field` names where. HTTP 400.
+  kNotFound = 2,              // The path names a resource that does not exist. HTTP 404.
+  kUnimplemented = 3,         // No such method or route. HTTP 404, 405 when the route has others.
+  kTooLarge = 4,              // Body above its bound. HTTP 413.
+  kIdempotencyKeyReused = 5,  // The key was used with another request. HTTP 422.
+  kResourceExhausted = 6,     // A bound was reached; nothing was done. HTTP 429 + Retry-After.
+  kUnavailable = 7,           // No quorum or no leader; nothing was done. HTTP 503 + Retry-After.
+  kDeadlineExceeded = 8,      // Time ran out and certainly nothing was done. HTTP 504.
+  kOutcomeUnknown = 9,        // Time or leadership ran out after proposing. HTTP 504.
+  kInternal = 10,             // A fault of ours. HTTP 500.
 };
 
 struct Error {

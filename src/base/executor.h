@@ -2,6 +2,8 @@
 // can run a whole cluster on one.
 #pragma once
 
+#include <absl/functional/any_invocable.h>
+
 #include <condition_variable>
 #include <cstdint>
 #include <map>
@@ -9,8 +11,6 @@
 #include <string>
 #include <thread>
 #include <vector>
-
-#include <absl/functional/any_invocable.h>
 
 namespace holdfast {
 

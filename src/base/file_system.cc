@@ -26,9 +26,7 @@ Error FileError(const std::string& path, const std::string& what, int errno_valu
           "it for writing, then start again.";
       break;
     case EACCES:
-    case EPERM:
-      error.hint = "The user that runs the node must own the data folder.";
-      break;
+    case EPERM: error.hint = "The user that runs the node must own the data folder."; break;
     case EMFILE:
     case ENFILE:
       error.hint = "Raise the limit on open files (ulimit -n, LimitNOFILE), then start again.";
@@ -36,8 +34,7 @@ Error FileError(const std::string& path, const std::string& what, int errno_valu
     case EWOULDBLOCK:
       error.hint = "Another process uses this folder: stop it, or give this node its own folder.";
       break;
-    default:
-      break;
+    default: break;
   }
   return error;
 }

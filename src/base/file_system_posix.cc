@@ -178,7 +178,11 @@ Result<void> PosixFileSystem::CreateFolders(const std::string& folder) {
     return Fail(FileError(folder, "create folder", errno));
   }
   if (auto done = CreateFolders(parent); !done) return done;
-  return CreateFolders(folder);
+  // Once more and no deeper: /proc says ENOENT for ever.
+  if (::mkdir(folder.c_str(), 0700) < 0 && errno != EEXIST) {
+    return Fail(FileError(folder, "create folder", errno));
+  }
+  return SyncFolder(parent);
 }
 
 Result<std::unique_ptr<FolderLock>> PosixFileSystem::Lock(const std::string& folder) {

@@ -1,11 +1,11 @@
 // Strong types for the numbers that must not be mixed up.
 #pragma once
 
+#include <absl/hash/hash.h>
+
 #include <compare>
 #include <cstdint>
 #include <string>
-
-#include <absl/hash/hash.h>
 
 namespace holdfast {
 

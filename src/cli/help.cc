@@ -153,7 +153,7 @@ std::string MethodFooter(const state_machine::Method& method, const std::string&
       rows.push_back(
           {value->name(), (options.http_status() >= 400 ? "refused: " : "") + options.help()});
     }
-    out += "\nOutcomes, the first that applies (refused: exit code 1):\n" + Table(rows);
+    out += "\nOutcomes (refused: exit code 1):\n" + Table(rows);
   }
   while (out.ends_with('\n')) out.pop_back();
   return out;

@@ -1,13 +1,13 @@
 #include "src/cli/serve.h"
 
-#include <csignal>
-#include <cstdlib>
-#include <memory>
-
 #include <google/protobuf/stubs/logging.h>
 #include <pthread.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <memory>
 
 #include "src/base/version.h"
 #include "src/server/server.h"
@@ -16,6 +16,7 @@ namespace holdfast::cli {
 namespace {
 
 constexpr std::chrono::milliseconds kGrace{5'000};
+constexpr int kUsage = 2;  // As of the other commands: what was asked for makes no sense.
 
 struct Flags {
   uint64_t id = 1;
@@ -28,10 +29,10 @@ struct Flags {
   std::string log_level = "info";
 };
 
-int Refuse(const Error& error) {
+int Refuse(const Error& error, int exit_code) {
   std::fprintf(stderr, "holdfast serve: %s\n", error.message.c_str());
   if (!error.hint.empty()) std::fprintf(stderr, "%s\n", error.hint.c_str());
-  return EXIT_FAILURE;
+  return exit_code;
 }
 
 Result<ServerConfig> ToConfig(const Flags& flags) {
@@ -41,7 +42,8 @@ Result<ServerConfig> ToConfig(const Flags& flags) {
   config.election_timeout_ms = flags.election_timeout_ms;
   config.heartbeat_ms = flags.heartbeat_ms;
   if (flags.heartbeat_ms * 3 > flags.election_timeout_ms) {
-    return Fail(InvalidArgument("", "--election-timeout-ms must be at least 3 times --heartbeat-ms"));
+    return Fail(
+        InvalidArgument("", "--election-timeout-ms must be at least 3 times --heartbeat-ms"));
   }
   for (const std::string& member : flags.members) {
     const size_t equals = member.find('=');
@@ -52,6 +54,12 @@ Result<ServerConfig> ToConfig(const Flags& flags) {
     }
     auto address = ParseAddress(member.substr(equals + 1));
     if (!address) return Fail(address.error());
+    for (const auto& [other, taken] : config.members) {
+      if (taken.ToString() == address->ToString()) {
+        return Fail(InvalidArgument("", "--members gives nodes " + other.ToString() + " and " +
+                                            std::to_string(id) + " the same address"));
+      }
+    }
     if (!config.members.emplace(NodeId(id), *address).second) {
       return Fail(InvalidArgument("", "--members names node " + std::to_string(id) + " twice"));
     }
@@ -74,7 +82,7 @@ Result<ServerConfig> ToConfig(const Flags& flags) {
 
 int Serve(const Flags& flags) {
   auto config = ToConfig(flags);
-  if (!config) return Refuse(config.error());
+  if (!config) return Refuse(config.error(), kUsage);
   // Every thread inherits the mask, so that only sigwait below sees these signals.
   sigset_t signals;
   sigemptyset(&signals);
@@ -92,7 +100,7 @@ int Serve(const Flags& flags) {
   google::protobuf::SetLogHandler(nullptr);
 
   auto server = Server::Start(std::move(*config));
-  if (!server) return Refuse(server.error());
+  if (!server) return Refuse(server.error(), EXIT_FAILURE);
   spdlog::info("holdfast {} node {}: HTTP {}, gRPC {}, data in {}", kVersion, flags.id,
                (*server)->http_port(), (*server)->grpc_port(), flags.data);
   int signal = 0;
@@ -125,8 +133,9 @@ void AddServeCommand(CLI::App& app, int* exit_code) {
       ->delimiter(',');
   serve->add_option("--http", flags->http, "HTTP address; default 127.0.0.1 and 8000 + id");
   serve->add_option("--grpc", flags->grpc, "gRPC address; default 127.0.0.1 and 9000 + id");
-  serve->add_option("--election-timeout-ms", flags->election_timeout_ms,
-                    "A leader that is silent this long is replaced (randomised up to twice)")
+  serve
+      ->add_option("--election-timeout-ms", flags->election_timeout_ms,
+                   "A leader that is silent this long is replaced (randomised up to twice)")
       ->check(CLI::Range(50, 60'000))
       ->capture_default_str();
   serve->add_option("--heartbeat-ms", flags->heartbeat_ms, "How often a leader speaks at least")

@@ -42,8 +42,7 @@ void Applier::ApplyNow(CommittedEntry& entry) {
   applied_(entry.index);
 }
 
-std::optional<uint64_t> Applier::WhenApplied(LogIndex index,
-                                             absl::AnyInvocable<void()> ready) {
+std::optional<uint64_t> Applier::WhenApplied(LogIndex index, absl::AnyInvocable<void()> ready) {
   {
     std::lock_guard lock(mutex_);
     // Looked at under the mutex: WakeReaders cannot pass between the look and the wait.
@@ -84,8 +83,8 @@ void Applier::MaybeCheckpoint() {
   std::function<void()> job;
   {
     absl::MutexLock lock(&store_.mutex());
-    overfull_.store(store_.Overfull(), std::memory_order_relaxed);
     if (store_.WantsCheckpoint()) job = store_.BeginCheckpoint();
+    overfull_.store(store_.Overfull(), std::memory_order_relaxed);
   }
   if (!job) return;
   background_.Post([this, job = std::move(job)] {

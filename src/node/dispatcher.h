@@ -1,11 +1,11 @@
 // The one door between the API and the node: a method, its request, how to treat it, and a reply.
 #pragma once
 
-#include <chrono>
-#include <string>
-
 #include <absl/functional/any_invocable.h>
 #include <google/protobuf/message.h>
+
+#include <chrono>
+#include <string>
 
 #include "src/base/error.h"
 #include "src/base/ids.h"
@@ -32,7 +32,8 @@ struct Reply {
   Result<std::string> body;  // The reply message's bytes.
   LogIndex position;         // The log position that the reply reflects; 0 when none does.
   bool replayed = false;     // `idempotency-replayed: true`
-  std::chrono::milliseconds age{0};  // Stale reads: how long ago this node last heard of the log's end.
+  std::chrono::milliseconds age{
+      0};  // Stale reads: how long ago this node last heard of the log's end.
 };
 
 using Done = absl::AnyInvocable<void(Reply)>;

@@ -1,10 +1,5 @@
 #include "src/node/grpc_peer_link.h"
 
-#include <condition_variable>
-#include <deque>
-#include <mutex>
-#include <set>
-
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/generic/generic_stub.h>
@@ -14,6 +9,11 @@
 #include <grpcpp/server_builder.h>
 #include <grpcpp/support/client_callback.h>
 #include <spdlog/spdlog.h>
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <set>
 
 #include "src/base/bounds.h"
 
@@ -45,8 +45,8 @@ struct GrpcPeerLink::Impl : std::enable_shared_from_this<Impl> {
   std::mutex mutex;
   std::condition_variable idle;
   bool stopping = false;
-  int streams = 0;       // Outgoing and incoming; Stop waits for none.
-  uint64_t epoch = 0;    // Of the last incoming stream.
+  int streams = 0;     // Outgoing and incoming; Stop waits for none.
+  uint64_t epoch = 0;  // Of the last incoming stream.
   struct Peer {
     std::unique_ptr<grpc::GenericStub> stub;
     Outgoing* stream = nullptr;  // Deletes itself when done.

@@ -16,8 +16,8 @@ class GrpcPeerLink : public PeerLink {
  public:
   struct Options {
     NodeId self;
-    std::string listen;                     // host:port
-    std::map<NodeId, std::string> peers;    // host:port of every other member.
+    std::string listen;                   // host:port
+    std::map<NodeId, std::string> peers;  // host:port of every other member.
     uint64_t redial_ms = 100;
   };
 

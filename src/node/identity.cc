@@ -88,8 +88,10 @@ Result<void> Founding::Meet(const Identity& peer) {
     return {};
   }
   if (met_[id] != peer.incarnation()) {
-    return Fail(Refused("node " + id.ToString() + " has another data folder than the one the "
-                        "cluster was founded with", ""));
+    return Fail(Refused("node " + id.ToString() +
+                            " has another data folder than the one the "
+                            "cluster was founded with",
+                        ""));
   }
   if (peer.founders_size() > 0 && FoundersOf(peer) != met_) {
     return Fail(Refused("node " + id.ToString() + " belongs to another cluster", ""));
@@ -106,8 +108,10 @@ Result<void> Founding::Join(const Identity& peer) {
   }
   // Either we were there when it was founded, or our folder is new.
   if (founders[NodeId(identity_.node())] != identity_.incarnation()) {
-    outcast_ = "The data folder " + folder_ + " is new, but the cluster was founded with another "
-               "one for node " + std::to_string(identity_.node()) + ".";
+    outcast_ = "The data folder " + folder_ +
+               " is new, but the cluster was founded with another "
+               "one for node " +
+               std::to_string(identity_.node()) + ".";
     return Fail(Refused(outcast_, ""));
   }
   met_ = std::move(founders);

@@ -190,7 +190,9 @@ TEST_F(FoundingTest, RefusesFoldersThatAreNotItsOwn) {
   ASSERT_FALSE(other);
   EXPECT_EQ(other.error().message, "/data/1 belongs to node 1, not to node 2");
   EXPECT_TRUE(Says(other.error().hint, "--id"));
-  for (const auto& members : {std::vector<NodeId>{kOne}, {kOne, kTwo}, {kOne, kTwo, NodeId(4)},
+  for (const auto& members : {std::vector<NodeId>{kOne},
+                              {kOne, kTwo},
+                              {kOne, kTwo, NodeId(4)},
                               {kOne, kTwo, kThree, NodeId(4)}}) {
     const auto founding = TryOpen(kOne, 10, members);
     ASSERT_FALSE(founding);

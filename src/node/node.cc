@@ -1,11 +1,11 @@
 #include "src/node/node.h"
 
+#include <google/protobuf/arena.h>
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <chrono>
 #include <future>
-
-#include <google/protobuf/arena.h>
-#include <spdlog/spdlog.h>
 
 #include "src/base/bounds.h"
 #include "src/base/check.h"
@@ -17,8 +17,8 @@ namespace {
 constexpr uint64_t kSweepMs = 20;        // Deadlines, retries, ticks and heartbeats are this late.
 constexpr size_t kApplyBacklogMax = 64;  // Entries handed to the applier and not yet applied.
 
-using raft::Role;
 using google::protobuf::Message;
+using raft::Role;
 using state_machine::Method;
 
 Reply Failed(Error error) { return Reply{Fail(std::move(error)), LogIndex(0), false}; }
@@ -46,11 +46,7 @@ Node::Node(NodeOptions options, Parts parts, std::function<void(std::string)> fa
       parts_(parts),
       fatal_(std::move(fatal)),
       applier_(parts.machine, parts.store, parts.apply, parts.background,
-               [this](LogIndex) {
-                 OnLoop([this] {
-                   --applying_;
-                 });
-               }) {
+               [this](LogIndex) { OnLoop([this] { --applying_; }); }) {
   status_.id = options_.raft.id;
 }
 
@@ -199,13 +195,16 @@ void Node::BeginConsensus() {
       *replica_, self, parts_.clock,
       [this](NodeId leader, uint64_t id, const Write& write, uint64_t now_ms) {
         return SendForward(leader, id, write, now_ms);
-      });
-  reads_ = std::make_unique<ReadRouter>(*replica_, *read_index_, self,
-                                        [this](NodeId leader, uint64_t id) {
-                                          PeerFrame frame;
-                                          frame.mutable_read_index()->set_id(id);
-                                          link_->Send(leader, std::move(frame));
-                                        });
+      },
+      options_.lifetime);
+  reads_ = std::make_unique<ReadRouter>(
+      *replica_, *read_index_, self,
+      [this](NodeId leader, uint64_t id) {
+        PeerFrame frame;
+        frame.mutable_read_index()->set_id(id);
+        link_->Send(leader, std::move(frame));
+      },
+      options_.lifetime);
   handed_ = parts_.machine.applied();
   replica_->Start(parts_.clock.MonotonicMs());
   PublishStatus();
@@ -239,7 +238,11 @@ void Node::PublishStatus() {
   for (NodeId member : options_.members) {
     if (member != status_.id) status_.peers.push_back({member, replica_->MatchOf(member)});
   }
-  last_contact_ms_ = replica_->last_contact_ms();
+  if (parts_.machine.applied() >= heard_commit_) {
+    last_contact_ms_ = heard_ms_;
+    heard_ms_ = replica_->last_contact_ms();
+    heard_commit_ = replica_->known_commit();
+  }
   status_changed_.notify_all();
 }
 
@@ -265,7 +268,8 @@ std::string Node::OnHello(const Identity& peer) {
   const Result<void> met = parts_.founding.Meet(peer);
   if (!parts_.founding.outcast().empty()) {
     fatal_(parts_.founding.outcast() +
-           "\nA node that forgot what it promised must not vote. If the folder was moved, put it back; "
+           "\nA node that forgot what it promised must not vote. If the folder was moved, put it "
+           "back; "
            "if it is lost, leave this node off: the others go on without it.");
   }
   if (!met) return met.error().message;
@@ -277,6 +281,8 @@ void Node::OnFrames(NodeId from, uint64_t epoch, PeerBatch batch) {
   OnLoop([this, from, epoch, batch = std::move(batch)]() mutable {
     uint64_t& newest = epochs_[from];
     if (epoch < newest || !replica_) return;
+    // A stream in place of another: answers that the old one carried are lost.
+    if (newest != 0 && epoch > newest) writes_->LinkDown(from, parts_.clock.MonotonicMs());
     newest = epoch;
     for (PeerFrame& frame : *batch.mutable_frames()) HandleFrame(from, frame);
   });
@@ -313,13 +319,13 @@ void Node::HandleFrame(NodeId from, PeerFrame& frame) {
       break;
     }
     case PeerFrame::kReadIndex:
-      read_index_->Request([this, from, id = frame.read_index().id()](
-                               std::optional<LogIndex> index) {
-        PeerFrame answer;
-        answer.mutable_read_index_result()->set_id(id);
-        answer.mutable_read_index_result()->set_index(index.value_or(LogIndex(0)).value);
-        link_->Send(from, std::move(answer));
-      });
+      read_index_->Request(
+          [this, from, id = frame.read_index().id()](std::optional<LogIndex> index) {
+            PeerFrame answer;
+            answer.mutable_read_index_result()->set_id(id);
+            answer.mutable_read_index_result()->set_index(index.value_or(LogIndex(0)).value);
+            link_->Send(from, std::move(answer));
+          });
       break;
     case PeerFrame::kReadIndexResult:
       reads_->Answered(frame.read_index_result().id(), LogIndex(frame.read_index_result().index()));
@@ -462,9 +468,9 @@ void Node::CallWrite(const Method& method, std::string request, CallOptions opti
     }
   }
   if (write) {
-    write->done(Failed(Error{ErrorCode::kResourceExhausted,
-                             "too many requests are waiting on this node", "",
-                             "Nothing was done. Slow down and try again.", 100}));
+    write->done(
+        Failed(Error{ErrorCode::kResourceExhausted, "too many requests are waiting on this node",
+                     "", "Nothing was done. Slow down and try again.", 100}));
   } else if (wake) {
     OnLoop([] {});
   }
@@ -480,32 +486,44 @@ void Node::CallRead(const Method& method, std::string request, CallOptions optio
     return;
   }
   const uint64_t deadline_ms = DeadlineMs(options);
-  if (options.consistency == Consistency::kSession && options.after.value != 0) {
-    if (parts_.machine.applied() >= options.after) {
-      ReadNow(method, request, std::move(done));
-      return;
-    }
-    ReadAt(options.after, "holdfast-after", deadline_ms, method, std::move(request), std::move(done));
+  const bool has_token = options.consistency == Consistency::kSession && options.after.value != 0;
+  if (has_token && parts_.machine.applied() >= options.after) {
+    ReadNow(method, request, std::move(done));
     return;
   }
-  OnLoop([this, deadline_ms, &method, request = std::move(request),
-          done = std::move(done)]() mutable {
-    reads_->Add(deadline_ms, [this, deadline_ms, &method, request = std::move(request),
-                              done = std::move(done)](Result<LogIndex> index) mutable {
-      if (!index) {
-        done(Failed(index.error()));
-        return;
-      }
-      ReadAt(*index, "", deadline_ms, method, std::move(request), std::move(done));
-    });
-  });
+  if (waiting_reads_.fetch_add(1) >= bounds::kWaitingReadsMax) {
+    --waiting_reads_;
+    done(Failed(Error{ErrorCode::kResourceExhausted, "too many reads are waiting on this node", "",
+                      "Slow down and try again, or ask another node.", 100}));
+    return;
+  }
+  done = [this, done = std::move(done)](Reply reply) mutable {
+    --waiting_reads_;
+    done(std::move(reply));
+  };
+  if (has_token) {
+    ReadAt(options.after, "holdfast-after", deadline_ms, method, std::move(request),
+           std::move(done));
+    return;
+  }
+  OnLoop(
+      [this, deadline_ms, &method, request = std::move(request), done = std::move(done)]() mutable {
+        reads_->Add(deadline_ms, [this, deadline_ms, &method, request = std::move(request),
+                                  done = std::move(done)](Result<LogIndex> index) mutable {
+          if (!index) {
+            done(Failed(index.error()));
+            return;
+          }
+          ReadAt(*index, "", deadline_ms, method, std::move(request), std::move(done));
+        });
+      });
 }
 
 void Node::ReadAt(LogIndex index, const char* field, uint64_t deadline_ms, const Method& method,
                   std::string request, Done done) {
   auto pending = std::make_shared<PendingRead>(std::move(done));
-  const auto ticket = applier_.WhenApplied(
-      index, [this, pending, &method, request = std::move(request)]() mutable {
+  const auto ticket =
+      applier_.WhenApplied(index, [this, pending, &method, request = std::move(request)]() mutable {
         parts_.reads.Post([this, pending, &method, request = std::move(request)] {
           if (pending->Take()) ReadNow(method, request, std::move(pending->done));
         });
@@ -516,11 +534,11 @@ void Node::ReadAt(LogIndex index, const char* field, uint64_t deadline_ms, const
   parts_.loop.PostAfter(left_ms, [this, pending, index, field, ticket] {
     if (!pending->Take()) return;
     applier_.Forget(index, *ticket);
-    pending->done(Failed(Error{
-        ErrorCode::kDeadlineExceeded,
-        "this node had not reached log position " + index.ToString() + " in time", field,
-        "Ask another node, or allow more time.",
-        static_cast<uint32_t>(bounds::kRetryAfterMsDefault)}));
+    pending->done(
+        Failed(Error{ErrorCode::kDeadlineExceeded,
+                     "this node had not reached log position " + index.ToString() + " in time",
+                     field, "Ask another node, or allow more time.",
+                     static_cast<uint32_t>(bounds::kRetryAfterMsDefault)}));
   });
 }
 
@@ -535,7 +553,8 @@ void Node::ReadNow(const Method& method, const std::string& request, Done done) 
   {
     std::lock_guard lock(status_mutex_);
     const uint64_t now_ms = parts_.clock.MonotonicMs();
-    reply.age = std::chrono::milliseconds(now_ms > last_contact_ms_ ? now_ms - last_contact_ms_ : 0);
+    reply.age =
+        std::chrono::milliseconds(now_ms > last_contact_ms_ ? now_ms - last_contact_ms_ : 0);
   }
   done(std::move(reply));
 }

@@ -7,7 +7,8 @@
 //   background         writes checkpoints
 //   log writer         (in wal) groups what queued up into one write and one fdatasync
 //
-// Lives from Start to Stop. A broken invariant or a failed disk stops the process, not just the node.
+// Lives from Start to Stop. A broken invariant or a failed disk stops the process, not just the
+// node.
 #pragma once
 
 #include <functional>
@@ -35,26 +36,27 @@
 namespace holdfast::node {
 
 struct NodeOptions {
-  raft::EngineOptions raft;      // raft.id is the node's.
-  std::vector<NodeId> members;   // Ascending, self included.
+  raft::EngineOptions raft;     // raft.id is the node's.
+  std::vector<NodeId> members;  // Ascending, self included.
+  uint64_t lifetime = 0;        // Another one in every life of the process.
 };
 
 // What an operator wants to know; a copy at one moment.
 struct NodeStatus {
   NodeId id;
   raft::Role role = raft::Role::kFollower;
-  NodeId leader;                // 0: none known.
+  NodeId leader;  // 0: none known.
   Term term;
-  LogIndex last;                // Of the log.
+  LogIndex last;  // Of the log.
   LogIndex committed;
   LogIndex applied;
-  uint64_t digest = 0;          // Of the state after `applied`; equal on all nodes at equal positions.
-  LogTime now;                  // Log time of `applied`.
-  bool founded = false;         // False: waiting for all members of a new cluster.
-  bool ready = false;           // Can serve: knows a leader, and has heard of it lately.
+  uint64_t digest = 0;   // Of the state after `applied`; equal on all nodes at equal positions.
+  LogTime now;           // Log time of `applied`.
+  bool founded = false;  // False: waiting for all members of a new cluster.
+  bool ready = false;    // Can serve: knows a leader, and has heard of it lately.
   struct Peer {
     NodeId id;
-    LogIndex match;             // As leader: durable there. 0 otherwise.
+    LogIndex match;  // As leader: durable there. 0 otherwise.
   };
   std::vector<Peer> peers;
 };
@@ -141,8 +143,12 @@ class Node : public Dispatcher, public PeerHandler {
   std::unique_ptr<WriteRouter> writes_;
   std::unique_ptr<ReadRouter> reads_;
   std::map<NodeId, uint64_t> epochs_;
-  LogIndex handed_;         // Given to the applier.
-  size_t applying_ = 0;     // Entries that the applier has not finished.
+  LogIndex handed_;      // Given to the applier.
+  size_t applying_ = 0;  // Entries that the applier has not finished.
+  // What was last heard of the log's end, and when. It tells how old the state here is only once
+  // everything that was committed then is applied here.
+  LogIndex heard_commit_;
+  uint64_t heard_ms_ = 0;
   wal::Ticket founding_ticket_ = 0;  // Of the log's first entry, while it becomes durable.
   bool step_posted_ = false;
   bool stopped_ = false;
@@ -154,6 +160,8 @@ class Node : public Dispatcher, public PeerHandler {
   std::mutex inbox_mutex_;
   std::vector<std::unique_ptr<Write>> inbox_;
   size_t inbox_bytes_ = 0;
+
+  std::atomic<size_t> waiting_reads_{0};
 
   mutable std::mutex status_mutex_;
   std::condition_variable status_changed_;

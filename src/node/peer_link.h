@@ -18,8 +18,8 @@ class PeerHandler {
   virtual Identity Hello() = 0;
   // A peer opened a stream. Empty: welcome. Else why not, told to the peer.
   virtual std::string OnHello(const Identity& peer) = 0;
-  // Frames of a peer, in the order sent. `epoch` grows with every stream that the peer opens; frames
-  // of an epoch are dropped once a later one has been seen.
+  // Frames of a peer, in the order sent. `epoch` grows with every stream that the peer opens;
+  // frames of an epoch are dropped once a later one has been seen.
   virtual void OnFrames(NodeId from, uint64_t epoch, PeerBatch batch) = 0;
   // The stream to this peer broke: what was under way may or may not have arrived.
   virtual void OnLinkDown(NodeId to) = 0;

@@ -18,8 +18,13 @@ Error NoQuorum() {
 
 }  // namespace
 
-ReadRouter::ReadRouter(raft::Replica& replica, raft::ReadIndex& read_index, NodeId self, Ask ask)
-    : replica_(replica), read_index_(read_index), self_(self), ask_(std::move(ask)) {}
+ReadRouter::ReadRouter(raft::Replica& replica, raft::ReadIndex& read_index, NodeId self, Ask ask,
+                       uint64_t first_id)
+    : replica_(replica),
+      read_index_(read_index),
+      self_(self),
+      ask_(std::move(ask)),
+      question_(first_id) {}
 
 void ReadRouter::Add(uint64_t deadline_ms, Done done) {
   waiting_.push_back({deadline_ms, std::move(done)});
@@ -41,9 +46,8 @@ void ReadRouter::Step(uint64_t now_ms) {
     asked_ms_ = now_ms;
     const uint64_t id = ++question_;
     if (leads) {
-      read_index_.Request([this, id](std::optional<LogIndex> index) {
-        Answered(id, index.value_or(LogIndex(0)));
-      });
+      read_index_.Request(
+          [this, id](std::optional<LogIndex> index) { Answered(id, index.value_or(LogIndex(0))); });
     } else {
       ask_(leader, id);
     }

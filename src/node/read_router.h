@@ -16,7 +16,9 @@ class ReadRouter {
   // Asks the leader under `id`; the answer comes back through Answered.
   using Ask = std::function<void(NodeId leader, uint64_t id)>;
 
-  ReadRouter(raft::Replica& replica, raft::ReadIndex& read_index, NodeId self, Ask ask);
+  // `first_id`: as the WriteRouter's.
+  ReadRouter(raft::Replica& replica, raft::ReadIndex& read_index, NodeId self, Ask ask,
+             uint64_t first_id = 0);
 
   void Add(uint64_t deadline_ms, Done done);
   void Step(uint64_t now_ms);
@@ -38,7 +40,7 @@ class ReadRouter {
   Ask ask_;
   std::vector<Waiter> waiting_;  // For the next question.
   std::vector<Waiter> asked_;    // On the question under way: to a peer, or a round of our own.
-  uint64_t question_ = 0;
+  uint64_t question_;
   uint64_t asked_ms_ = 0;
   uint64_t not_before_ms_ = 0;  // After a refusal.
   NodeId asked_node_;

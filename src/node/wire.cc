@@ -66,8 +66,11 @@ std::optional<raft::Message> FromWire(RaftMessage& message) {
   switch (message.body_case()) {
     case RaftMessage::kAppendEntries: {
       auto& a = *message.mutable_append_entries();
-      raft::AppendEntries m{Term(a.term()), LogIndex(a.prev_index()), Term(a.prev_term()),
-                            LogIndex(a.leader_commit()), {}};
+      raft::AppendEntries m{Term(a.term()),
+                            LogIndex(a.prev_index()),
+                            Term(a.prev_term()),
+                            LogIndex(a.leader_commit()),
+                            {}};
       m.entries.reserve(static_cast<size_t>(a.entries_size()));
       for (RaftEntry& entry : *a.mutable_entries()) {
         if (!KnownType(entry.type())) return std::nullopt;

@@ -27,11 +27,13 @@ T SentAs(const T& message) {
 }
 
 TEST(WireTest, AppendEntries) {
-  const raft::AppendEntries sent{
-      Term(7), LogIndex(40), Term(6), LogIndex(39),
-      {EntryOf(6, wal::EntryType::kCommand, std::string("a\0\xff", 3)),
-       EntryOf(7, wal::EntryType::kBarrier, ""),
-       EntryOf(7, wal::EntryType::kConfiguration, "members")}};
+  const raft::AppendEntries sent{Term(7),
+                                 LogIndex(40),
+                                 Term(6),
+                                 LogIndex(39),
+                                 {EntryOf(6, wal::EntryType::kCommand, std::string("a\0\xff", 3)),
+                                  EntryOf(7, wal::EntryType::kBarrier, ""),
+                                  EntryOf(7, wal::EntryType::kConfiguration, "members")}};
   const auto arrived = SentAs(sent);
   EXPECT_EQ(arrived.term, sent.term);
   EXPECT_EQ(arrived.prev_index, sent.prev_index);
@@ -57,8 +59,7 @@ TEST(WireTest, AppendEntriesResult) {
 
 TEST(WireTest, Votes) {
   for (const bool flag : {false, true}) {
-    const auto request =
-        SentAs(raft::RequestVote{Term(9), LogIndex(41), Term(8), flag, !flag});
+    const auto request = SentAs(raft::RequestVote{Term(9), LogIndex(41), Term(8), flag, !flag});
     EXPECT_EQ(request.term, Term(9));
     EXPECT_EQ(request.last_index, LogIndex(41));
     EXPECT_EQ(request.last_term, Term(8));
@@ -82,8 +83,8 @@ TEST(WireTest, WhatIsNoMessageIsRefused) {
   RaftMessage nothing;
   EXPECT_FALSE(FromWire(nothing));
   for (const uint32_t type : {0u, 4u, 257u, UINT32_MAX}) {
-    RaftMessage message = ToWire(raft::AppendEntries{
-        Term(7), {}, {}, {}, {EntryOf(7, wal::EntryType::kCommand, "a")}});
+    RaftMessage message = ToWire(
+        raft::AppendEntries{Term(7), {}, {}, {}, {EntryOf(7, wal::EntryType::kCommand, "a")}});
     message.mutable_append_entries()->mutable_entries(0)->set_type(type);
     EXPECT_FALSE(FromWire(message)) << "entry type " << type;
   }
@@ -93,7 +94,10 @@ TEST(WireTest, WhatIsNoMessageIsRefused) {
 TEST(WireTest, AnyBytesAreTaken) {
   std::mt19937_64 random(1);
   const std::string good =
-      ToWire(raft::AppendEntries{Term(7), LogIndex(40), Term(6), LogIndex(39),
+      ToWire(raft::AppendEntries{Term(7),
+                                 LogIndex(40),
+                                 Term(6),
+                                 LogIndex(39),
                                  {EntryOf(7, wal::EntryType::kCommand, "payload")}})
           .SerializeAsString();
   size_t read = 0;

@@ -30,13 +30,14 @@ Error NoLeader() {
 }
 
 Error Unknown() {
-  return Error{ErrorCode::kOutcomeUnknown,
-               "the request was on its way into the log when time or contact ran out: it may or may "
-               "not be done",
-               "",
-               "Send the very same request again, with the same id or Idempotency-Key: what was done "
-               "is not done twice. Or read the resource by its id.",
-               static_cast<uint32_t>(bounds::kRetryAfterMsDefault)};
+  return Error{
+      ErrorCode::kOutcomeUnknown,
+      "the request was on its way into the log when time or contact ran out: it may or may "
+      "not be done",
+      "",
+      "Send the very same request again, with the same id or Idempotency-Key: what was done "
+      "is not done twice. Or read the resource by its id.",
+      static_cast<uint32_t>(bounds::kRetryAfterMsDefault)};
 }
 
 Error Overloaded() {
@@ -45,11 +46,11 @@ Error Overloaded() {
 }
 
 Error TooLarge() {
-  return Error{ErrorCode::kTooLarge,
-               "the request or its idempotency key is larger than an entry of the log may hold", "",
-               "Split it: a request holds at most " + std::to_string(bounds::kRequestBytesMax) +
-                   " bytes.",
-               0};
+  return Error{
+      ErrorCode::kTooLarge,
+      "the request or its idempotency key is larger than an entry of the log may hold", "",
+      "Split it: a request holds at most " + std::to_string(bounds::kRequestBytesMax) + " bytes.",
+      0};
 }
 
 void Answer(Write& write, Reply reply) {
@@ -58,8 +59,13 @@ void Answer(Write& write, Reply reply) {
 
 }  // namespace
 
-WriteRouter::WriteRouter(raft::Replica& replica, NodeId self, const Clock& clock, Forward forward)
-    : replica_(replica), self_(self), clock_(clock), forward_(std::move(forward)) {}
+WriteRouter::WriteRouter(raft::Replica& replica, NodeId self, const Clock& clock, Forward forward,
+                         uint64_t first_id)
+    : replica_(replica),
+      self_(self),
+      clock_(clock),
+      forward_(std::move(forward)),
+      next_forward_(first_id) {}
 
 void WriteRouter::Add(std::unique_ptr<Write> write) {
   const size_t bytes = write->request.body().size();
@@ -218,6 +224,11 @@ void WriteRouter::ForwardAnswered(uint64_t id, Reply reply, uint64_t now_ms) {
   std::unique_ptr<Write> write = std::move(node.mapped().write);
   if (!reply.body && reply.body.error().code == ErrorCode::kUnavailable) {
     WaitAgain(std::move(write), now_ms + kRetryMs);
+    return;
+  }
+  if (!reply.body && reply.body.error().code == ErrorCode::kOutcomeUnknown &&
+      !write->request.idempotency_key().empty()) {
+    Repeat(std::move(write), now_ms + kRetryMs);  // The leader stopped, or lost its patience.
     return;
   }
   // This sending had no effect; an earlier one may have had.

@@ -28,20 +28,24 @@ namespace holdfast::node {
 
 struct Write {
   LogRequest request;
-  uint64_t deadline_ms = 0;    // Monotonic.
-  uint64_t not_before_ms = 0;  // After a refusal: when to try again.
+  uint64_t deadline_ms = 0;      // Monotonic.
+  uint64_t not_before_ms = 0;    // After a refusal: when to try again.
   bool forwarded_to_us = false;  // By a peer: answered, never passed on again.
-  bool maybe_done = false;     // Sent before, with an outcome that nobody knows.
-  Done done;                   // Null once answered.
+  bool maybe_done = false;       // Sent before, with an outcome that nobody knows.
+  Done done;                     // Null once answered.
 };
 
 class WriteRouter {
  public:
   // Sends a write to the leader under `id`; its result comes back through ForwardAnswered. False:
   // there is no link, nothing was sent.
-  using Forward = std::function<bool(NodeId leader, uint64_t id, const Write& write, uint64_t now_ms)>;
+  using Forward =
+      std::function<bool(NodeId leader, uint64_t id, const Write& write, uint64_t now_ms)>;
 
-  WriteRouter(raft::Replica& replica, NodeId self, const Clock& clock, Forward forward);
+  // `first_id` differs from one life of the process to the next: the leader answers by id, and an
+  // answer to what this node sent before it restarted must not be taken for one to a new write.
+  WriteRouter(raft::Replica& replica, NodeId self, const Clock& clock, Forward forward,
+              uint64_t first_id = 0);
 
   void Add(std::unique_ptr<Write> write);
   // Call after every event and at least every few milliseconds: proposes, forwards, gives up.
@@ -85,7 +89,7 @@ class WriteRouter {
   std::map<std::pair<LogIndex, Term>, Batch> proposed_;
   std::map<uint64_t, Forwarded> forwarded_;
   NodeId forward_leader_;  // Whom forwarded_ was looked through for last.
-  uint64_t next_forward_ = 0;
+  uint64_t next_forward_;
   uint64_t next_expiry_ms_ = 0;
   int64_t last_stamp_us_ = 0;
 };

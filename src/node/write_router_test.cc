@@ -29,12 +29,15 @@ class WriteRouterTest : public testing::PlayedPeers {
     std::string body;
   };
 
-  WriteRouterTest() {
-    router_.emplace(*replica_, kSelf, clock_,
-                    [this](NodeId leader, uint64_t id, const Write& write, uint64_t) {
-                      if (linked_) forwarded_.push_back({leader, id, write.request.body()});
-                      return linked_;
-                    });
+  WriteRouterTest() { Live(0); }
+
+  // A life of the process: the router of the one before is forgotten.
+  void Live(uint64_t first_id) {
+    const auto forward = [this](NodeId leader, uint64_t id, const Write& write, uint64_t) {
+      if (linked_) forwarded_.push_back({leader, id, write.request.body()});
+      return linked_;
+    };
+    router_.emplace(*replica_, kSelf, clock_, forward, first_id);
   }
 
   void Step() { router_->Step(now_ms_, kNoTimer); }
@@ -213,6 +216,20 @@ TEST_F(WriteRouterTest, ABrokenLinkIsUnknownOrRepeatedUnderItsKey) {
   Step();
   ASSERT_EQ(forwarded_.size(), 3u);
   EXPECT_EQ(forwarded_[2].body, "b");
+}
+
+// What went wrong: ids began anew with the process, and a client was told of another's payment.
+TEST_F(WriteRouterTest, AnAnswerToAFormerLifeIsNotTakenForOneToANewWrite) {
+  FollowAnother(kPeer, log_.last());
+  Live(1'000);
+  Add("old");
+  Live(77'000);
+  Add("new");
+  ASSERT_EQ(forwarded_.size(), 2u);
+  router_->ForwardAnswered(forwarded_[0].id, Reply{"old is done", LogIndex(7), false}, now_ms_);
+  EXPECT_FALSE(answers_.contains("new"));
+  router_->ForwardAnswered(forwarded_[1].id, Reply{"new is done", LogIndex(8), false}, now_ms_);
+  EXPECT_TRUE(answers_.contains("new"));
 }
 
 // What went wrong: the second time it was waiting again, and so "nothing was done".

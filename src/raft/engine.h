@@ -22,8 +22,8 @@ struct Outgoing {
 struct Effects {
   bool hard_state_changed = false;
   wal::HardState hard_state;
-  LogIndex first;                    // Of `entries`: what the log holds from here on is dropped.
-  std::vector<wal::Entry> entries;   // Empty: nothing to append.
+  LogIndex first;                   // Of `entries`: what the log holds from here on is dropped.
+  std::vector<wal::Entry> entries;  // Empty: nothing to append.
   std::vector<Outgoing> messages;
 };
 
@@ -34,7 +34,7 @@ struct EngineOptions {
   // To one follower. So many of the greatest size stay below the peer link's queue
   // (kPeerQueueBytesMax): catching up must not break the link that it needs.
   uint32_t entries_in_flight_max = 48;
-  uint32_t seed = 1;                   // Of the election timeout's randomness.
+  uint32_t seed = 1;  // Of the election timeout's randomness.
 };
 
 // Not thread-safe, not reentrant. `now_ms` is monotonic. An internal error stops the node.

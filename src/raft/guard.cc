@@ -1,8 +1,8 @@
 #include "src/raft/guard.h"
 
-#include <algorithm>
-
 #include <spdlog/spdlog.h>
+
+#include <algorithm>
 
 #include "src/base/check.h"
 
@@ -60,7 +60,7 @@ bool Guard::Admit(NodeId from, AppendEntries& message, Effects* answer) {
 }
 
 bool Guard::Admit(NodeId from, const AppendEntriesResult& message) {
-  if (message.term != engine_->term()) return true;  // Older: ignored. Newer: we step down.
+  if (message.term != engine_->term()) return true;        // Older: ignored. Newer: we step down.
   if (message.request_term != message.term) return false;  // Rule 12.
   if (role() != Role::kLeader) return false;
   LogIndex& match = tally_[from];
@@ -112,7 +112,7 @@ Effects Guard::Checked(Effects effects) {
   const bool leads = role() == Role::kLeader;
   if (leads && !was_leader_) {
     tally_.clear();
-    commit_at_election_ = engine_->commit();
+    commit_at_election_ = committed_;
   }
   was_leader_ = leads;
   for (Outgoing& out : effects.messages) {
@@ -124,9 +124,9 @@ Effects Guard::Checked(Effects effects) {
                      "AppendEntries from a server that does not lead its term");
     }
   }
-  HOLDFAST_CHECK(engine_->last_stored() == durable_,
-                 "the engine takes " + engine_->last_stored().ToString() + " as durable, not " +
-                     durable_.ToString());
+  HOLDFAST_CHECK(engine_->last_stored() == durable_, "the engine takes " +
+                                                         engine_->last_stored().ToString() +
+                                                         " as durable, not " + durable_.ToString());
   AdvanceCommit();
   return effects;
 }
@@ -140,9 +140,9 @@ void Guard::NoteTerm() {
 
 void Guard::CheckHardState(const wal::HardState& next) {
   HOLDFAST_CHECK(next.term >= hard_state_.term, "the term would go back");
-  HOLDFAST_CHECK(next.term > hard_state_.term || hard_state_.vote.value == 0 ||
-                     next.vote == hard_state_.vote,
-                 "a second vote in term " + next.term.ToString());
+  HOLDFAST_CHECK(
+      next.term > hard_state_.term || hard_state_.vote.value == 0 || next.vote == hard_state_.vote,
+      "a second vote in term " + next.term.ToString());
   hard_state_ = next;
 }
 
@@ -160,8 +160,7 @@ void Guard::AdvanceCommit() {
   }
   const LogIndex tally = MajorityIndex();
   HOLDFAST_CHECK(engine <= tally, "the engine commits entry " + engine.ToString() +
-                                      ", but a majority is known to hold only " +
-                                      tally.ToString());
+                                      ", but a majority is known to hold only " + tally.ToString());
   HOLDFAST_CHECK(membership_.voters.size() == 1 || log_.TermAt(engine) == engine_->term(),
                  "the engine commits entry " + engine.ToString() + " of an older term");
   committed_ = engine;

@@ -67,10 +67,10 @@ class Guard {
   const wal::Log& log_;
 
   wal::HardState hard_state_;
-  LogIndex durable_;         // On our disk. Lowered only by a truncation.
-  LogIndex matched_;         // As follower: highest index that this term's leader has matched.
-  LogIndex committed_;       // Invariant: no entry at or below is ever truncated.
-  Term seen_term_;           // That matched_ and tally_ belong to.
+  LogIndex durable_;    // On our disk. Lowered only by a truncation.
+  LogIndex matched_;    // As follower: highest index that this term's leader has matched.
+  LogIndex committed_;  // Invariant: no entry at or below is ever truncated.
+  Term seen_term_;      // That matched_ and tally_ belong to.
   bool was_leader_ = false;
   LogIndex commit_at_election_;
   std::map<NodeId, LogIndex> tally_;  // As leader: durable at each peer, acknowledged this term.

@@ -81,8 +81,8 @@ class GuardTest : public ::testing::Test {
     engine_ = engine.get();
     engine_->term_now = Term(term);
     engine_->stored_now = log_.last();
-    guard_ = std::make_unique<Guard>(std::move(engine), kSelf,
-                                     Membership{{kSelf, kSecond, kThird}}, log_);
+    guard_ = std::make_unique<Guard>(std::move(engine), kSelf, Membership{{kSelf, kSecond, kThird}},
+                                     log_);
     guard_->Start(0, {Term(term), vote});
   }
   // The engine moves to `term`, with a vote, and says so.
@@ -117,9 +117,9 @@ class GuardTest : public ::testing::Test {
   }
   // As the leader: a follower holds everything up to `last`.
   Effects Acknowledge(NodeId from, uint64_t last) {
-    return Receive(AppendEntriesResult{engine_->term_now, engine_->term_now, LogIndex(0),
-                                       LogIndex(last)},
-                   from);
+    return Receive(
+        AppendEntriesResult{engine_->term_now, engine_->term_now, LogIndex(0), LogIndex(last)},
+        from);
   }
   Effects Commit(uint64_t index) {
     engine_->commit_now = LogIndex(index);

@@ -28,9 +28,8 @@ class HandOverTest : public ::testing::Test {
   }
   bool Write(NodeId node) {
     const uint64_t before = group_->acknowledged_by(node);
-    return group_->Propose(node, "write") && group_->RunUntil(kElectionMs, [&] {
-      return group_->acknowledged_by(node) > before;
-    });
+    return group_->Propose(node, "write") &&
+           group_->RunUntil(kElectionMs, [&] { return group_->acknowledged_by(node) > before; });
   }
   bool AnotherLeadsWithin(uint64_t ms) {
     return group_->RunUntil(

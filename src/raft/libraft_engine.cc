@@ -146,8 +146,9 @@ class LibraftEngine : public Engine {
     }
     if (const auto* result = std::get_if<AppendEntriesResult>(&message)) {
       in.type = RAFT_APPEND_ENTRIES_RESULT;
-      in.append_entries_result = {kResultVersion, result->term.value,  result->rejected.value,
-                                  result->last_index.value, kFeatures, 0};
+      in.append_entries_result = {
+          kResultVersion,           result->term.value, result->rejected.value,
+          result->last_index.value, kFeatures,          0};
     } else if (const auto* vote = std::get_if<RequestVote>(&message)) {
       in.type = RAFT_REQUEST_VOTE;
       in.request_vote = {kVoteVersion,           vote->term.value,      from.value,
@@ -155,8 +156,8 @@ class LibraftEngine : public Engine {
                          vote->pre_vote};
     } else if (const auto* voted = std::get_if<RequestVoteResult>(&message)) {
       in.type = RAFT_REQUEST_VOTE_RESULT;
-      in.request_vote_result = {kVoteVersion, voted->term.value, voted->granted,
-                                voted->pre_vote, kFeatures, 0};
+      in.request_vote_result = {kVoteVersion,    voted->term.value, voted->granted,
+                                voted->pre_vote, kFeatures,         0};
     } else if (const auto* timeout = std::get_if<TimeoutNow>(&message)) {
       in.type = RAFT_TIMEOUT_NOW;
       in.timeout_now = {0, timeout->term.value, timeout->last_index.value,
@@ -242,8 +243,8 @@ class LibraftEngine : public Engine {
     const Term term_before = term();
     raft_update update;
     const int rv = RawStep(now_ms, event, &update);
-    HOLDFAST_CHECK(rv == 0, "raft_step of event " + std::to_string(event.type) + ": " +
-                                raft_strerror(rv));
+    HOLDFAST_CHECK(rv == 0,
+                   "raft_step of event " + std::to_string(event.type) + ": " + raft_strerror(rv));
     HOLDFAST_CHECK(term() >= term_before || event.type == RAFT_START, "the term went back");
     return Collect(event, update, in);
   }
@@ -304,8 +305,11 @@ class LibraftEngine : public Engine {
       case RAFT_APPEND_ENTRIES: {
         const auto& a = out.append_entries;  // Its entries pointer means nothing.
         outgoing.entry_count = a.n_entries;
-        outgoing.message = AppendEntries{Term(a.term), LogIndex(a.prev_log_index),
-                                         Term(a.prev_log_term), LogIndex(a.leader_commit), {}};
+        outgoing.message = AppendEntries{Term(a.term),
+                                         LogIndex(a.prev_log_index),
+                                         Term(a.prev_log_term),
+                                         LogIndex(a.leader_commit),
+                                         {}};
         break;
       }
       case RAFT_APPEND_ENTRIES_RESULT: {
@@ -327,8 +331,8 @@ class LibraftEngine : public Engine {
         // libraft answers a pre-vote with the term of the request. A candidate whose term is behind
         // would never learn ours and be refused for ever, even with the one log that can win; told
         // our term it catches up (Raft, figure 2: a response with a higher term).
-        const Term voter = v.pre_vote && !v.vote_granted ? std::max(Term(v.term), term())
-                                                         : Term(v.term);
+        const Term voter =
+            v.pre_vote && !v.vote_granted ? std::max(Term(v.term), term()) : Term(v.term);
         outgoing.message = RequestVoteResult{voter, v.vote_granted, v.pre_vote};
         break;
       }

@@ -119,8 +119,8 @@ TEST(LibraftEngine, ElectsReplicatesAndCommits) {
   group.Elect(1);
   ASSERT_EQ(group[1].engine->role(), Role::kLeader);
   Effects effects;
-  ASSERT_TRUE(group[1].engine->Submit(group[1].now_ms, {EntryOf(2, "a"), EntryOf(2, "b")},
-                                      &effects));
+  ASSERT_TRUE(
+      group[1].engine->Submit(group[1].now_ms, {EntryOf(2, "a"), EntryOf(2, "b")}, &effects));
   group[1].Do(std::move(effects));
   group.Settle();
   const LogIndex last = group[1].log.last();
@@ -135,8 +135,8 @@ TEST(LibraftEngine, ASingleServerLeadsItself) {
   ASSERT_EQ(server.engine->role(), Role::kLeader);
   server.Persist();
   Effects effects;
-  ASSERT_TRUE(server.engine->Submit(server.now_ms, {EntryOf(server.engine->term().value)},
-                                    &effects));
+  ASSERT_TRUE(
+      server.engine->Submit(server.now_ms, {EntryOf(server.engine->term().value)}, &effects));
   server.Do(std::move(effects));
   server.Persist();
   EXPECT_EQ(server.engine->commit(), server.log.last());

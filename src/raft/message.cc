@@ -13,9 +13,9 @@ std::string Membership::Encode() const {
 
 Membership Membership::Decode(std::string_view bytes) {
   MembershipEntry entry;
-  HOLDFAST_CHECK(entry.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) &&
-                     entry.voters_size() > 0,
-                 "a membership entry that does not parse");
+  HOLDFAST_CHECK(
+      entry.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) && entry.voters_size() > 0,
+      "a membership entry that does not parse");
   Membership membership;
   for (uint64_t voter : entry.voters()) membership.voters.push_back(NodeId(voter));
   return membership;

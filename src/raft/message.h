@@ -49,8 +49,8 @@ struct TimeoutNow {
   Term last_term;
 };
 
-using Message = std::variant<AppendEntries, AppendEntriesResult, RequestVote, RequestVoteResult,
-                             TimeoutNow>;
+using Message =
+    std::variant<AppendEntries, AppendEntriesResult, RequestVote, RequestVoteResult, TimeoutNow>;
 
 enum class Role { kFollower, kCandidate, kLeader };
 

@@ -7,12 +7,12 @@
 // majorities meet. One thread, the loop.
 #pragma once
 
+#include <absl/functional/any_invocable.h>
+
 #include <functional>
 #include <optional>
 #include <set>
 #include <vector>
-
-#include <absl/functional/any_invocable.h>
 
 #include "src/raft/replica.h"
 

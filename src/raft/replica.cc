@@ -1,8 +1,8 @@
 #include "src/raft/replica.h"
 
-#include <algorithm>
-
 #include <spdlog/spdlog.h>
+
+#include <algorithm>
 
 #include "src/base/bounds.h"
 #include "src/base/check.h"
@@ -37,13 +37,14 @@ wal::Ticket Replica::FoundLog(wal::Log& log, const Membership& membership) {
                                 std::make_shared<const std::string>(membership.Encode())}});
 }
 
-void Replica::Start(uint64_t now_ms) {
-  Execute(now_ms, guard_.Start(now_ms, log_.hard_state()));
-}
+void Replica::Start(uint64_t now_ms) { Execute(now_ms, guard_.Start(now_ms, log_.hard_state())); }
 
 void Replica::Receive(uint64_t now_ms, NodeId from, Message message) {
   if (const auto* append = std::get_if<AppendEntries>(&message)) {
-    if (append->term >= term()) contact_ms_ = now_ms;
+    if (append->term >= term()) {
+      contact_ms_ = now_ms;
+      known_commit_ = std::max(known_commit_, append->leader_commit);
+    }
   } else if (const auto* result = std::get_if<AppendEntriesResult>(&message)) {
     if (result->term == term()) result_ms_[from] = now_ms;
   }
@@ -93,8 +94,7 @@ bool Replica::HandOver(uint64_t now_ms) {
     // Not to one that is silent: it would not take over, and each attempt keeps writes out for an
     // election timeout.
     auto answered = result_ms_.find(voter);
-    if (answered == result_ms_.end() ||
-        now_ms - answered->second > options_.election_timeout_ms) {
+    if (answered == result_ms_.end() || now_ms - answered->second > options_.election_timeout_ms) {
       continue;
     }
     if (best.value == 0 || MatchOf(voter) > MatchOf(best)) best = voter;

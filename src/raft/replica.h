@@ -58,6 +58,8 @@ class Replica {
   bool KnowsCommitted() const {
     return role() == Role::kLeader && committed() >= last_at_election_;
   }
+  // The highest index that this server has heard to be committed, applied or in its log or not.
+  LogIndex known_commit() const { return std::max(known_commit_, agreed()); }
   // When this server last knew itself in touch with the log's end: a follower by its leader's
   // message, a leader by a majority's results.
   uint64_t last_contact_ms() const;
@@ -75,7 +77,8 @@ class Replica {
   void SendOut(Outgoing out);
   void NoteCommitted(uint64_t now_ms);
   // Followers learn from the next message what is committed. While writes flow that is soon; when
-  // the last one is committed a heartbeat may be long in coming, and reads at followers wait for it.
+  // the last one is committed a heartbeat may be long in coming, and reads at followers wait for
+  // it.
   void AnnounceCommit();
   uint64_t MajorityContactMs() const;  // As leader: when a majority was last heard of.
 
@@ -87,10 +90,11 @@ class Replica {
   bool led_ = false;
   Term led_term_;
   LogIndex last_at_election_;
-  LogIndex announced_;  // As leader: the commit index told without waiting for a heartbeat.
-  LogIndex configuration_;            // Index of the founding configuration entry ...
+  LogIndex known_commit_;   // By leaders' messages.
+  LogIndex announced_;      // As leader: the commit index told without waiting for a heartbeat.
+  LogIndex configuration_;  // Index of the founding configuration entry ...
   bool configuration_noted_ = false;  // ... and whether the engine knows it committed.
-  uint64_t contact_ms_ = 0;  // Last known: as a follower now, or in an earlier leadership.
+  uint64_t contact_ms_ = 0;           // Last known: as a follower now, or in an earlier leadership.
   std::map<NodeId, uint64_t> result_ms_;  // As leader: when each peer last answered.
 };
 

@@ -2,11 +2,11 @@
 //   HOLDFAST_RAFT_SEED=<seed> raft_test --gtest_filter=ReplicaSim.Chaos
 // which also says what happens in it. HOLDFAST_RAFT_SEEDS=<count> runs that many, from
 // HOLDFAST_RAFT_FIRST (default 1) on.
-#include <cstdio>
-#include <cstdlib>
-
 #include <gtest/gtest.h>
 #include <spdlog/spdlog.h>
+
+#include <cstdio>
+#include <cstdlib>
 
 #include "src/base/check.h"
 #include "src/raft/testing/chaos.h"
@@ -64,9 +64,8 @@ TEST_F(ReplicaSim, Chaos) {
       static_cast<unsigned long long>(total.acknowledged),
       static_cast<unsigned long long>(total.reads_served),
       static_cast<unsigned long long>(total.reads_refused),
-      static_cast<unsigned long long>(total.leaders),
-      static_cast<unsigned long long>(total.steps), static_cast<unsigned long long>(slowest_ms),
-      static_cast<unsigned long long>(slowest_seed));
+      static_cast<unsigned long long>(total.leaders), static_cast<unsigned long long>(total.steps),
+      static_cast<unsigned long long>(slowest_ms), static_cast<unsigned long long>(slowest_seed));
   // A run in which nothing happens would find nothing.
   EXPECT_GT(total.acknowledged, 0u);
   EXPECT_GT(total.reads_served, 0u);

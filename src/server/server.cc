@@ -1,9 +1,9 @@
 #include "src/server/server.h"
 
+#include <spdlog/spdlog.h>
+
 #include <charconv>
 #include <random>
-
-#include <spdlog/spdlog.h>
 
 #include "src/api/grpc/server.h"
 #include "src/api/http/server.h"
@@ -20,6 +20,7 @@ namespace holdfast {
 namespace {
 
 constexpr uint64_t kHandOverMsMax = 1'000;
+constexpr uint64_t kHealthMs = 100;  // How late gRPC's health service may know.
 
 // A cluster of one has nobody to talk to.
 class NoPeers : public node::PeerLink {
@@ -68,10 +69,11 @@ struct Server::Parts {
   std::unique_ptr<api::http::Handler> http_handler;
   std::unique_ptr<api::http::Server> http;
   std::unique_ptr<api::grpc::Server> grpc;
-  bool stopped = false;
+  std::atomic<bool> stopped{false};
 
   Result<void> Open();
   Result<void> Serve();
+  void WatchHealth();
   void Stop(std::chrono::milliseconds grace);
 };
 
@@ -89,12 +91,12 @@ Result<void> Server::Parts::Open() {
   for (const auto& [id, address] : config.members) members.push_back(id);
   if (members.empty()) members.push_back(config.id);
   if (members.size() > bounds::kNodesMax) {
-    return Fail(InvalidArgument("members", "a cluster has at most " +
-                                               std::to_string(bounds::kNodesMax) + " nodes"));
+    return Fail(InvalidArgument(
+        "members", "a cluster has at most " + std::to_string(bounds::kNodesMax) + " nodes"));
   }
   if (std::find(members.begin(), members.end(), config.id) == members.end()) {
-    return Fail(InvalidArgument("members", "node " + config.id.ToString() +
-                                               " is not one of the cluster's members"));
+    return Fail(InvalidArgument(
+        "members", "node " + config.id.ToString() + " is not one of the cluster's members"));
   }
   auto opened = node::Founding::Open(files, config.data, config.id, members, RandomNumber());
   if (!opened) return Fail(opened.error());
@@ -108,11 +110,15 @@ Result<void> Server::Parts::Open() {
   if (!segment_log) return Fail(segment_log.error());
   log = std::move(*segment_log);
   if (founding->founded() && log->last().value == 0) {
-    return Fail(Error{ErrorCode::kInternal,
-                      "the folder " + config.data + " belongs to a founded cluster, but its log is "
-                      "empty", "",
-                      "Put the log back if it was moved. Do not start the node without it: it would "
-                      "have forgotten what it promised. The other nodes go on.", 0});
+    return Fail(
+        Error{ErrorCode::kInternal,
+              "the folder " + config.data +
+                  " belongs to a founded cluster, but its log is "
+                  "empty",
+              "",
+              "Put the log back if it was moved. Do not start the node without it: it would "
+              "have forgotten what it promised. The other nodes go on.",
+              0});
   }
 
   auto base = store::RocksDbBase::Open(config.data + "/store");
@@ -128,6 +134,7 @@ Result<void> Server::Parts::Open() {
 
   node::NodeOptions options;
   options.members = members;
+  options.lifetime = RandomNumber();
   options.raft.id = config.id;
   options.raft.election_timeout_ms = config.election_timeout_ms;
   options.raft.heartbeat_ms = config.heartbeat_ms;
@@ -148,7 +155,7 @@ Result<void> Server::Parts::Serve() {
     for (const auto& [id, address] : config.members) {
       if (id != config.id) options.peers[id] = address.ToString();
     }
-    // The node may be called back as soon as the link is up, so it learns of the link first.
+    // Hellos that come before the node has started are kept; other frames are dropped, as ever.
     auto started = node::GrpcPeerLink::Start(std::move(options), *node, loop);
     if (!started) return Fail(started.error());
     link = std::move(*started);
@@ -162,7 +169,7 @@ Result<void> Server::Parts::Serve() {
   auto grpc_server = api::grpc::Server::Start(grpc_options, *registry, *node);
   if (!grpc_server) return Fail(grpc_server.error());
   grpc = std::move(*grpc_server);
-  grpc->SetServing(true);
+  WatchHealth();
 
   http_handler = std::make_unique<api::http::Handler>(*registry, *node, kVersion);
   api::http::ServerOptions http_options;
@@ -174,9 +181,15 @@ Result<void> Server::Parts::Serve() {
   return {};
 }
 
-void Server::Parts::Stop(std::chrono::milliseconds grace) {
+// gRPC's health service is told, while HTTP's /health asks.
+void Server::Parts::WatchHealth() {
   if (stopped) return;
-  stopped = true;
+  grpc->SetServing(node->status().ready);
+  reads.PostAfter(kHealthMs, [this] { WatchHealth(); });
+}
+
+void Server::Parts::Stop(std::chrono::milliseconds grace) {
+  if (stopped.exchange(true)) return;
   if (grpc) grpc->SetServing(false);
   if (node && grace.count() > 0) node->HandOver(kHandOverMsMax);
   if (http) http->Stop(grace);

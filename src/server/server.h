@@ -21,14 +21,14 @@ struct Address {
   std::string ToString() const { return host + ":" + std::to_string(port); }
 };
 
-// "127.0.0.1:7001", "[::1]:7001".
+// "127.0.0.1:7001": an IP address and a port.
 Result<Address> ParseAddress(const std::string& text);
 
 struct ServerConfig {
   NodeId id{1};
-  std::string data;                    // Folder; created when missing.
-  std::map<NodeId, Address> members;   // Peer addresses, this node's included. One: stands alone.
-  Address http{"127.0.0.1", 0};        // Port 0: any free one.
+  std::string data;                   // Folder; created when missing.
+  std::map<NodeId, Address> members;  // Peer addresses, this node's included. One: stands alone.
+  Address http{"127.0.0.1", 0};       // Port 0: any free one.
   Address grpc{"127.0.0.1", 0};
   uint32_t election_timeout_ms = 400;
   uint32_t heartbeat_ms = 80;

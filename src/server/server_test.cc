@@ -1,9 +1,9 @@
 // Whole nodes in one process, over real sockets and files.
 #include "src/server/server.h"
 
-#include <filesystem>
-
 #include <gtest/gtest.h>
+
+#include <filesystem>
 
 #include "tests/support/http_client.h"
 #include "tests/support/temp_folder.h"

@@ -52,9 +52,9 @@ TEST(FormatTest, PositionRow) {
   // An entry that changes nothing: XXH3-64 of (0, 1, 2d06800538d394c2), the last that of no bytes.
   EXPECT_EQ(node.machine().position().digest, 0x7AF474AFD02C427Cu);
   EXPECT_EQ(RowsOf(node, 1), (std::vector<Row>{{"00 00 00 00 00 00 00 00",
-                                                "03"                              // Three fields:
-                                                " 01"                             // entry 1,
-                                                " d8 04"                          // 300 us,
+                                                "03"                                // Three fields:
+                                                " 01"                               // entry 1,
+                                                " d8 04"                            // 300 us,
                                                 " fc 84 b1 81 fd 95 9d fa 7a"}}));  // digest.
 }
 
@@ -62,13 +62,13 @@ TEST(FormatTest, IdempotencyRowAndItsTimer) {
   MachineOnDisk node;
   const std::string key("k\0y", 3);
   node.Apply(300, {RequestOf(PutOf("a", 5), key, "me")});
-  EXPECT_EQ(RowsOf(node, 2), (std::vector<Row>{
-                                 {"f0 01 02 6d 65 6b 00 ff 79 00 00",  // Put, 2, "me", key.
-                                  "03"
-                                  // XXH3-128 of the request, 0a 01 61 10 05.
-                                  " c6 e1 f1 83 af e1 cb ea d0 01 90 f5 d4 c4 db a1 d5 3b"
-                                  " 05 10 05 18 ac 02"}}));  // Reply: total 5 at 300 us.
-  EXPECT_EQ(RowsOf(node, 3), (std::vector<Row>{{"80 00 00 14 1d d7 61 2c"  // 24 h later,
+  EXPECT_EQ(RowsOf(node, 2),
+            (std::vector<Row>{{"f0 01 02 6d 65 6b 00 ff 79 00 00",  // Put, 2, "me", key.
+                               "03"
+                               // XXH3-128 of the request, 0a 01 61 10 05.
+                               " c6 e1 f1 83 af e1 cb ea d0 01 90 f5 d4 c4 db a1 d5 3b"
+                               " 05 10 05 18 ac 02"}}));  // Reply: total 5 at 300 us.
+  EXPECT_EQ(RowsOf(node, 3), (std::vector<Row>{{"80 00 00 14 1d d7 61 2c"   // 24 h later,
                                                 " 00 00 00 00 00 00 00 00"  // the machine's,
                                                 " f0 01 02 6d 65 6b 00 ff 79 00 00",
                                                 "00"}}));
@@ -78,9 +78,8 @@ TEST(FormatTest, TimerRow) {
   MachineOnDisk node;
   node.Apply(300, {RequestOf(RingOf("a", 500)), RequestOf(RingOf("b", -2))});
   EXPECT_EQ(RowsOf(node, 3),
-            (std::vector<Row>{
-                {"7f ff ff ff ff ff ff fe 00 00 00 00 00 00 00 f0 62 00 00", "00"},
-                {"80 00 00 00 00 00 01 f4 00 00 00 00 00 00 00 f0 61 00 00", "00"}}));
+            (std::vector<Row>{{"7f ff ff ff ff ff ff fe 00 00 00 00 00 00 00 f0 62 00 00", "00"},
+                              {"80 00 00 00 00 00 01 f4 00 00 00 00 00 00 00 f0 61 00 00", "00"}}));
 }
 
 }  // namespace

@@ -77,11 +77,16 @@ TEST_F(IdempotencyTest, AnotherRequestUnderTheSameKeyIsRefused) {
 TEST_F(IdempotencyTest, NoTwoScopesShareAKey) {
   // Put together without lengths, many of these would be the same.
   const LogRequest scopes[] = {
-      RequestOf(kPut, PutOf("a", 1), "key"),         RequestOf(kPutMore, PutOf("a", 1), "key"),
-      RequestOf(kPut, PutOf("a", 1), "key", "me"),   RequestOf(kPut, PutOf("a", 1), "ekey", "m"),
-      RequestOf(kPut, PutOf("a", 1), "mekey"),       RequestOf(kPut, PutOf("a", 1), "ey", "mek"),
-      RequestOf(kPut, PutOf("a", 1), "KEY"),         RequestOf(kPut, PutOf("a", 1), "key "),
-      RequestOf(kPut, PutOf("a", 1), "\1mkey"),      RequestOf(kPut, PutOf("a", 1), "m", "\1"),
+      RequestOf(kPut, PutOf("a", 1), "key"),
+      RequestOf(kPutMore, PutOf("a", 1), "key"),
+      RequestOf(kPut, PutOf("a", 1), "key", "me"),
+      RequestOf(kPut, PutOf("a", 1), "ekey", "m"),
+      RequestOf(kPut, PutOf("a", 1), "mekey"),
+      RequestOf(kPut, PutOf("a", 1), "ey", "mek"),
+      RequestOf(kPut, PutOf("a", 1), "KEY"),
+      RequestOf(kPut, PutOf("a", 1), "key "),
+      RequestOf(kPut, PutOf("a", 1), "\1mkey"),
+      RequestOf(kPut, PutOf("a", 1), "m", "\1"),
       RequestOf(kPut, PutOf("a", 1), std::string("key\0", 4)),
       RequestOf(kPut, PutOf("a", 1), std::string("\0key", 4)),
   };
@@ -101,7 +106,10 @@ TEST_F(IdempotencyTest, TheLongestKeyAndPrincipalFitTheStore) {
 // What is compared is the request, not how some library wrote it down.
 TEST_F(IdempotencyTest, TheOrderOfAMapAndOfFieldsDoesNotMatter) {
   LogRequest request = RequestOf(PutOf("a", 5), "key");
-  const std::string name = "\x0a\x01"  "a", amount = "\x10\x05";
+  const std::string name =
+                        "\x0a\x01"
+                        "a",
+                    amount = "\x10\x05";
   const std::string first = "\x22\x06\x0a\x01k\x12\x01v", second = "\x22\x06\x0a\x01l\x12\x01w";
   request.set_body(name + amount + first + second);
   EXPECT_FALSE(Replayed(request));
@@ -129,8 +137,8 @@ TEST_F(IdempotencyTest, KeptForADayOfLogTimeThenGone) {
 
 TEST_F(IdempotencyTest, TheEntryThatEndsTheDayTakesTheKeyAnew) {
   node_.Apply(1'000, {RequestOf(PutOf("a", 5), "key")});
-  const auto outcomes = node_.Apply(1'000 + bounds::kIdempotencyRetentionUs,
-                                    {RequestOf(PutOf("a", 5), "key")});
+  const auto outcomes =
+      node_.Apply(1'000 + bounds::kIdempotencyRetentionUs, {RequestOf(PutOf("a", 5), "key")});
   EXPECT_FALSE(outcomes[0].replayed) << "timers fire before requests";
   EXPECT_EQ(node_.Rows(kKeys).size(), 1u);
 }

@@ -145,8 +145,8 @@ Outcome Machine::ApplyRequest(const LogRequest& request, LogIndex index) {
   google::protobuf::Arena arena;
   Message* body = method->request->New(&arena);
   if (!body->ParseFromString(request.body())) {
-    return {Fail(InvalidArgument("", "the request does not parse as " +
-                                         method->request->GetTypeName())),
+    return {Fail(InvalidArgument(
+                "", "the request does not parse as " + method->request->GetTypeName())),
             false};
   }
   if (Result<void> valid = method->validate(*body); !valid) return {Fail(valid.error()), false};

@@ -40,7 +40,8 @@ TEST(MachineTest, AnEntryOfConsensusOnlyMovesThePosition) {
 
 TEST(MachineTest, LogTimeGrowsWhateverTheLeadersClockSays) {
   MachineOnDisk node;
-  const std::pair<int64_t, int64_t> rows[] = {  // The leader's clock, log time.
+  const std::pair<int64_t, int64_t> rows[] = {
+      // The leader's clock, log time.
       {1'000, 1'000}, {1'000, 1'001}, {500, 1'002}, {-7, 1'003}, {0, 1'004}, {2'000, 2'000}};
   for (const auto& [clock_us, log_us] : rows) {
     const auto outcomes = node.Apply(clock_us, {RequestOf(PutOf("a"))});
@@ -51,10 +52,10 @@ TEST(MachineTest, LogTimeGrowsWhateverTheLeadersClockSays) {
 
 TEST(MachineTest, EachRequestStandsForItself) {
   MachineOnDisk node;
-  const auto outcomes = node.Apply(
-      100, {RequestOf(PutOf("a", 1)), RequestOf(PutOf("a", 10, failed)), RequestOf(PutOf("")),
-            RequestOf(PutOf("a", 100, refused)), RequestOf(PutOf("b", 1'000, failed)),
-            RequestOf(PutOf("a", 10'000))});
+  const auto outcomes =
+      node.Apply(100, {RequestOf(PutOf("a", 1)), RequestOf(PutOf("a", 10, failed)),
+                       RequestOf(PutOf("")), RequestOf(PutOf("a", 100, refused)),
+                       RequestOf(PutOf("b", 1'000, failed)), RequestOf(PutOf("a", 10'000))});
   ASSERT_EQ(outcomes.size(), 6u);
   EXPECT_EQ(ReplyIn(outcomes[0]).total(), 1);
   EXPECT_EQ(outcomes[1].reply.error().field, "ending") << "an error: all of it is dropped";
@@ -155,8 +156,7 @@ std::string RandomEntry(std::mt19937_64& random, int64_t* now_us) {
   std::vector<LogRequest> requests;
   for (uint64_t left = random() % 8; left > 0; --left) {
     PutRequest put = PutOf(std::string(1, static_cast<char>('a' + random() % 4)),
-                           static_cast<int64_t>(random() % 100),
-                           static_cast<Ending>(random() % 3));
+                           static_cast<int64_t>(random() % 100), static_cast<Ending>(random() % 3));
     if (random() % 2 == 0) {
       put.set_ring_us(*now_us + static_cast<int64_t>(random() % 2'000));
       if (random() % 4 == 0) put.set_name("again");

@@ -54,6 +54,9 @@ Result<void> Under(const std::string& prefix, Result<void> checked) {
 Result<void> CheckType(const TypeRules& rules, const Message& message);
 
 Result<void> CheckNumber(int64_t value, const FieldOptions& options) {
+  if (options.positive() && value == 0) {
+    return Fail(InvalidArgument("", "is required, and must be at least 1"));
+  }
   if (options.positive() && value < 1) {
     return Fail(InvalidArgument("", "must be at least 1, is " + std::to_string(value)));
   }
@@ -113,8 +116,7 @@ Result<void> CheckField(const TypeRules::FieldRule& rule, const Message& message
       }
       if (rule.nested == nullptr) return {};
       return Under(".", CheckType(*rule.nested, reflection.GetMessage(message, field)));
-    default:
-      return {};
+    default: return {};
   }
 }
 
@@ -188,8 +190,7 @@ Method& Registry::AddMethod(uint8_t service, std::string_view name, Kind kind,
 void Registry::Finish() {
   for (const auto* descriptor : descriptors_) {
     for (int i = 0; i < descriptor->method_count(); ++i) {
-      const std::string name =
-          "/" + descriptor->full_name() + "/" + descriptor->method(i)->name();
+      const std::string name = "/" + descriptor->full_name() + "/" + descriptor->method(i)->name();
       HOLDFAST_CHECK(by_name_.contains(name), name + " is declared but bound to no function");
     }
   }

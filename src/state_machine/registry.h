@@ -8,15 +8,15 @@
 //   }
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
+
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <absl/container/flat_hash_map.h>
-#include <google/protobuf/descriptor.h>
-#include <google/protobuf/message.h>
 
 #include "holdfast/options.pb.h"
 #include "src/base/check.h"
@@ -31,11 +31,11 @@ using google::protobuf::Message;
 // One method. Owned by the registry; lives as long as it does.
 struct Method {
   const google::protobuf::MethodDescriptor* descriptor = nullptr;
-  MethodOptions options;           // Kind, number, routes, help.
+  MethodOptions options;  // Kind, number, routes, help.
   uint8_t service_id = 0;
   uint8_t method_id = 0;
-  std::string service_name;        // The word on the command line: "ledger".
-  std::string full_name;           // "/holdfast.ledger.Ledger/CreateTransfer", as gRPC's :path.
+  std::string service_name;          // The word on the command line: "ledger".
+  std::string full_name;             // "/holdfast.ledger.Ledger/CreateTransfer", as gRPC's :path.
   const Message* request = nullptr;  // Default instances: New(arena) makes one.
   const Message* reply = nullptr;
   // Refuses what no state could make acceptable, naming the field: the options of the fields
@@ -133,7 +133,8 @@ std::function<Result<void>(const Message&)> CompileValidator(
 
 template <class S>
 template <class Request, class Reply>
-Method& Binder<S>::Bind(std::string_view name, Kind kind, Result<void> (*validate)(const Request&)) {
+Method& Binder<S>::Bind(std::string_view name, Kind kind,
+                        Result<void> (*validate)(const Request&)) {
   Method& method = registry_.AddMethod(service_, name, kind, Request::default_instance(),
                                        Reply::default_instance());
   auto options = CompileValidator(*Request::descriptor());
@@ -182,8 +183,7 @@ Binder<S>& Binder<S>::Stateless(std::string_view name,
                                 Result<void> (*validate)(const Request&)) {
   Bind<Request, Reply>(name, STATELESS, validate).stateless =
       [object = object_, handler](const Message& request, Message* reply) {
-        return (object->*handler)(static_cast<const Request&>(request),
-                                  static_cast<Reply*>(reply));
+        return (object->*handler)(static_cast<const Request&>(request), static_cast<Reply*>(reply));
       };
   return *this;
 }

@@ -40,9 +40,9 @@ class WriteContext {
   store::Savepoint Mark() const { return store_.Mark(); }
   void RollbackTo(store::Savepoint mark) { store_.RollbackTo(mark); }
 
-  // Calls the service's OnTimer with `key` in the first entry stamped at or after `due`. Setting the
-  // same (due, key) twice is one timer. Correctness must not hang on the moment it fires: compare
-  // with now() wherever an expiry matters, and use the timer to clean up and to release.
+  // Calls the service's OnTimer with `key` in the first entry stamped at or after `due`. Setting
+  // the same (due, key) twice is one timer. Correctness must not hang on the moment it fires:
+  // compare with now() wherever an expiry matters, and use the timer to clean up and to release.
   void SetTimer(LogTime due, std::string_view key);
   void CancelTimer(LogTime due, std::string_view key);
 

@@ -40,8 +40,8 @@ class Timers {
     if (next_ > now.us) return due;
     rows_.Scan({next_, 0, ""}, [&](const Key& key, const Row&) {
       if (std::get<0>(key) > now.us || due.size() == bounds::kTimersPerEntryMax) return false;
-      due.push_back({LogTime{std::get<0>(key)}, static_cast<uint8_t>(std::get<1>(key)),
-                     std::get<2>(key)});
+      due.push_back(
+          {LogTime{std::get<0>(key)}, static_cast<uint8_t>(std::get<1>(key)), std::get<2>(key)});
       return true;
     });
     for (const Timer& timer : due) rows_.Erase({timer.due.us, timer.service, timer.key});

@@ -49,9 +49,9 @@ class Log {
 
   virtual LogIndex first() const = 0;  // Of the oldest entry kept; last() + 1 when empty.
   virtual LogIndex last() const = 0;   // first() - 1 when empty.
-  virtual Term TermAt(LogIndex index) const = 0;  // 0 outside [first, last].
+  virtual Term TermAt(LogIndex index) const = 0;       // 0 outside [first, last].
   virtual EntryType TypeAt(LogIndex index) const = 0;  // Of an entry in [first, last].
-  virtual Entry Read(LogIndex index) const = 0;   // From the tail in memory, else from the file.
+  virtual Entry Read(LogIndex index) const = 0;  // From the tail in memory, else from the file.
 
   // Drops entries from `first` on (if any), then appends. Visible to Read at once; durable when
   // `durable` has been called with a ticket at or above the returned one. Appends become durable in

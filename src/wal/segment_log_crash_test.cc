@@ -158,19 +158,14 @@ class SegmentLogCrashTest : public testing::TestWithParam<uint64_t> {
         break;
       case 3:
       case 4:
-      case 5:
-        ReadSomething();
-        break;
+      case 5: ReadSomething(); break;
       case 6:
       case 7:
       case 8:
       case 9:
       case 10:
-      case 11:
-        log_->WritePending();
-        break;
-      default:
-        AppendSome();
+      case 11: log_->WritePending(); break;
+      default: AppendSome();
     }
   }
 
@@ -197,9 +192,7 @@ TEST_P(SegmentLogCrashTest, WhatWasReportedSurvives) {
   for (int life = 0; life < 12; ++life) {
     enum { kPower, kWriteFails, kSyncFails, kShutdown } end{};
     switch (Below(6)) {
-      case 0:
-        end = kShutdown;
-        break;
+      case 0: end = kShutdown; break;
       case 1:
         end = kWriteFails;
         files_.FailWrite(1 + Below(80), ENOSPC);
@@ -208,9 +201,7 @@ TEST_P(SegmentLogCrashTest, WhatWasReportedSurvives) {
         end = kSyncFails;
         files_.FailSync(1 + Below(80), EIO);
         break;
-      default:
-        end = kPower;
-        files_.CutPower(1 + Below(160));
+      default: end = kPower; files_.CutPower(1 + Below(160));
     }
     bool stopped = false;
     try {

@@ -1,13 +1,13 @@
 // Real data: 40,000 transactions of a Czech bank, imported twice by the command, and the balances
 // computed here once more from the file, independently of it.
+#include <gtest/gtest.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <sstream>
-
-#include <gtest/gtest.h>
 
 #include "tests/support/http_client.h"
 #include "tests/support/process_cluster.h"
@@ -17,7 +17,8 @@ namespace {
 
 // The data lies beside the repository, in shared/, and is not part of it.
 std::filesystem::path DataFile() {
-  return std::filesystem::path(HOLDFAST_SOURCE_FOLDER).parent_path() / "shared/data/berka/trans.asc";
+  return std::filesystem::path(HOLDFAST_SOURCE_FOLDER).parent_path() /
+         "shared/data/berka/trans.asc";
 }
 
 // Balance in hellers by account.
@@ -33,8 +34,8 @@ std::map<std::string, int64_t> BalancesOf(const std::filesystem::path& file) {
       std::getline(fields, *field, ';');
     }
     const size_t point = amount.find('.');
-    const int64_t hellers = std::stoll(amount.substr(0, point)) * 100 +
-                            std::stoll(amount.substr(point + 1, 2));
+    const int64_t hellers =
+        std::stoll(amount.substr(0, point)) * 100 + std::stoll(amount.substr(point + 1, 2));
     balances["berka-" + account] += type == "\"PRIJEM\"" ? hellers : -hellers;
   }
   return balances;
@@ -60,9 +61,9 @@ TEST(BerkaTest, ImportTwiceGivesTheBalancesOfTheFile) {
   testing::ProcessCluster cluster(3);
   cluster.StartAll();
   ASSERT_TRUE(cluster.WaitHealthy());
-  const std::string program = testing::ProcessCluster::Program() + " --endpoints 127.0.0.1:" +
-                              std::to_string(cluster.grpc(1)) + ",127.0.0.1:" +
-                              std::to_string(cluster.grpc(2)) + " ledger ";
+  const std::string program = testing::ProcessCluster::Program() +
+                              " --endpoints 127.0.0.1:" + std::to_string(cluster.grpc(1)) +
+                              ",127.0.0.1:" + std::to_string(cluster.grpc(2)) + " ledger ";
   const std::string import = program + "import --format berka " + DataFile().string();
   const Output first = RunCommand(import);
   ASSERT_EQ(first.status, 0) << first.text;

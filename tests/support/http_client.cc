@@ -1,11 +1,10 @@
 #include "tests/support/http_client.h"
 
 #include <algorithm>
-#include <cctype>
-
 #include <boost/asio/io_context.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+#include <cctype>
 
 namespace holdfast::testing {
 
@@ -98,7 +97,8 @@ std::string JsonField(const std::string& json, const std::string& name) {
   if (at == std::string::npos) return "";
   at += quoted.size();
   while (at < json.size() && json[at] == ' ') ++at;
-  if (at < json.size() && json[at] == '"') return json.substr(at + 1, json.find('"', at + 1) - at - 1);
+  if (at < json.size() && json[at] == '"')
+    return json.substr(at + 1, json.find('"', at + 1) - at - 1);
   return json.substr(at, json.find_first_of(",}] \n", at) - at);
 }
 

@@ -82,13 +82,12 @@ void ProcessCluster::Start(int node) {
     if (!members.empty()) members += ',';
     members += std::to_string(i) + "=127.0.0.1:" + std::to_string(nodes_[Index(i)].peer);
   }
-  std::vector<std::string> arguments = {
-      Program(),     "serve",
-      "--id",        std::to_string(node),
-      "--data",      data(node),
-      "--members",   members,
-      "--http",      "127.0.0.1:" + std::to_string(n.http),
-      "--grpc",      "127.0.0.1:" + std::to_string(n.grpc)};
+  std::vector<std::string> arguments = {Program(),   "serve",
+                                        "--id",      std::to_string(node),
+                                        "--data",    data(node),
+                                        "--members", members,
+                                        "--http",    "127.0.0.1:" + std::to_string(n.http),
+                                        "--grpc",    "127.0.0.1:" + std::to_string(n.grpc)};
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);

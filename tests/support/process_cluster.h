@@ -31,8 +31,8 @@ class ProcessCluster {
   void Start(int node);
   void StartAll();
   void Signal(int node, int signal);
-  void Kill(int node);           // SIGKILL, and waits for the process to be gone.
-  int Terminate(int node);       // SIGTERM, and waits; the exit status.
+  void Kill(int node);      // SIGKILL, and waits for the process to be gone.
+  int Terminate(int node);  // SIGTERM, and waits; the exit status.
   // The process stands still and keeps its connections: from outside, a partition. Returns once it
   // stands.
   void Freeze(int node);

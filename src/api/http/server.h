@@ -21,8 +21,9 @@ struct ServerOptions {
   int threads = 1;
   size_t connections_max = bounds::kHttpConnectionsMax;
   std::chrono::milliseconds idle_max{bounds::kHttpIdleMsMax};
-  std::chrono::milliseconds read_max{bounds::kHttpReadMsMax};   // First to last byte of a request.
-  std::chrono::milliseconds write_max{bounds::kHttpWriteMsMax};  // First to last byte of a response.
+  std::chrono::milliseconds read_max{bounds::kHttpReadMsMax};  // First to last byte of a request.
+  std::chrono::milliseconds write_max{
+      bounds::kHttpWriteMsMax};  // First to last byte of a response.
 };
 
 class Server {

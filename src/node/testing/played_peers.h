@@ -54,9 +54,9 @@ class PlayedPeers : public ::testing::Test {
   // The peer has all of our log.
   void Acknowledge() {
     Persist();
-    replica_->Receive(now_ms_, kPeer,
-                      raft::AppendEntriesResult{replica_->term(), replica_->term(), LogIndex(0),
-                                                log_.last()});
+    replica_->Receive(
+        now_ms_, kPeer,
+        raft::AppendEntriesResult{replica_->term(), replica_->term(), LogIndex(0), log_.last()});
   }
   // `leader` leads a later term, and its log has only a barrier after `prev`.
   void FollowAnother(NodeId leader, LogIndex prev) {

@@ -20,8 +20,12 @@ class Chaos {
     group_.RunFor(faults_ms);
     const uint64_t converged_ms = HealAndConverge();
     group_.history().CheckNothingLost();
-    return {group_.history().acknowledged(), group_.reads_served(), group_.reads_refused(),
-            group_.history().terms_led(),    group_.events().steps(), group_.events().now_ms(),
+    return {group_.history().acknowledged(),
+            group_.reads_served(),
+            group_.reads_refused(),
+            group_.history().terms_led(),
+            group_.events().steps(),
+            group_.events().now_ms(),
             converged_ms};
   }
 
@@ -199,8 +203,8 @@ class Chaos {
     uint64_t acknowledged_before = 0;
     const bool converged = group_.RunUntil(converged_ms_max, [&] {
       const NodeId leader = group_.Leader();
-      const bool lost = write && (!group_.IsLeader(proposer) ||
-                                  group_.replica(proposer).term() != write->term);
+      const bool lost =
+          write && (!group_.IsLeader(proposer) || group_.replica(proposer).term() != write->term);
       if (leader.value != 0 && (!write || lost)) {
         proposer = leader;
         acknowledged_before = group_.acknowledged_by(leader);

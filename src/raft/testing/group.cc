@@ -81,7 +81,7 @@ void Group::Crash(NodeId node) {
   server.effects_to_live = 0;
   server.proposed.clear();
   const size_t whole = random_.Between(0, server.writing);  // One draw at a time: the order of
-  const size_t part = random_.Between(0, 3);                // arguments is the compiler's to choose.
+  const size_t part = random_.Between(0, 3);  // arguments is the compiler's to choose.
   server.log.Crash(whole, part);
   server.writing = 0;
   network_.BreakAllOf(node);
@@ -97,17 +97,18 @@ void Group::Restart(NodeId node) {
   server.committed = LogIndex(0);
   server.led = Term(0);
   server.timer_us = 0;
-  server.replica = std::make_unique<Replica>(
-      options, server.log, [this, &server](NodeId to, Message message) {
+  server.replica =
+      std::make_unique<Replica>(options, server.log, [this, &server](NodeId to, Message message) {
         CountEffect(server);
         network_.Send(server.id, to, std::move(message));
       });
-  server.reads = std::make_unique<ReadIndex>(
-      *server.replica, node, [this, &server](const ReadIndex::Probe& probe) {
-        for (const auto& other : servers_) {
-          if (other->id != server.id) network_.Send(server.id, other->id, probe);
-        }
-      });
+  server.reads = std::make_unique<ReadIndex>(*server.replica, node,
+                                             [this, &server](const ReadIndex::Probe& probe) {
+                                               for (const auto& other : servers_) {
+                                                 if (other->id != server.id)
+                                                   network_.Send(server.id, other->id, probe);
+                                               }
+                                             });
   Run(server, [&] { server.replica->Start(events_.now_ms()); });
 }
 
@@ -126,13 +127,13 @@ void Group::StartWrite(Server& server) {
 
 void Group::ScheduleWrite(Server& server) {
   const uint64_t generation = ++server.write_generation;
-  events_.After(random_.Between(server.disk_min_us, server.disk_max_us), [this, &server,
-                                                                         generation] {
-    if (generation != server.write_generation) return;
-    const wal::Ticket ticket = server.log.Write(server.writing);
-    server.writing = 0;
-    Run(server, [&] { server.replica->Durable(events_.now_ms(), ticket); });
-  });
+  events_.After(random_.Between(server.disk_min_us, server.disk_max_us),
+                [this, &server, generation] {
+                  if (generation != server.write_generation) return;
+                  const wal::Ticket ticket = server.log.Write(server.writing);
+                  server.writing = 0;
+                  Run(server, [&] { server.replica->Durable(events_.now_ms(), ticket); });
+                });
 }
 
 void Group::HandOver(NodeId node) {

@@ -16,8 +16,7 @@ void Network::Send(NodeId from, NodeId to, Frame frame) {
   link.queue.push_back(std::move(frame));
   const uint64_t delay = random_.Between(link.delay_min_us, link.delay_max_us);
   link.last_us = std::max(events_.now_us() + delay, link.last_us + 1);
-  events_.At(link.last_us,
-             [this, from, to, epoch = link.epoch] { Arrive(from, to, epoch); });
+  events_.At(link.last_us, [this, from, to, epoch = link.epoch] { Arrive(from, to, epoch); });
 }
 
 void Network::Arrive(NodeId from, NodeId to, uint64_t epoch) {

@@ -114,8 +114,9 @@ class SampleService : public Service {
 };
 
 inline void RegisterSample(Registry& registry) {
-  registry.Add("holdfast.state_machine.testing.Sample",
-               std::make_unique<SampleService>(registry.store()))
+  registry
+      .Add("holdfast.state_machine.testing.Sample",
+           std::make_unique<SampleService>(registry.store()))
       .Write("Put", &SampleService::Put)
       .Write("PutMore", &SampleService::Put)
       .Write("Cancel", &SampleService::Cancel)
