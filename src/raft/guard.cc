@@ -112,7 +112,8 @@ Effects Guard::Checked(Effects effects) {
   const bool leads = role() == Role::kLeader;
   if (leads && !was_leader_) {
     tally_.clear();
-    commit_at_election_ = committed_;
+    // The founding entry is on every member's disk before any of them starts.
+    commit_at_election_ = std::max(committed_, LogIndex(1));
   }
   was_leader_ = leads;
   for (Outgoing& out : effects.messages) {
