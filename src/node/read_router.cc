@@ -32,11 +32,15 @@ void ReadRouter::Add(uint64_t deadline_ms, Done done) {
 
 void ReadRouter::Step(uint64_t now_ms) {
   const NodeId leader = replica_.leader();
-  // A round of our own always ends by itself, however slow the peers are.
-  const bool lost = asked_node_ != self_ && now_ms - asked_ms_ >= kAskAgainMs;
-  if (!asked_.empty() && (leader != asked_node_ || lost)) {
+  if (!asked_.empty() && leader != asked_node_) {
     for (Waiter& waiter : asked_) waiting_.push_back(std::move(waiter));
     asked_.clear();
+  }
+  // A round of our own always ends by itself, however slow the peers are. A peer is asked the same
+  // again: whichever answer comes was found after the question, and a slow one is not thrown away.
+  if (!asked_.empty() && asked_node_ != self_ && now_ms - asked_ms_ >= kAskAgainMs) {
+    asked_ms_ = now_ms;
+    ask_(leader, question_);
   }
   const bool leads = replica_.role() == raft::Role::kLeader;
   const bool somebody_leads = leads || (leader.value != 0 && leader != self_);
