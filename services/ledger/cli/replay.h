@@ -73,7 +73,7 @@ class Replay {
   void Move(const Transfer& entry, State& from, State& to);
   void CompareIfDue(const Transfer& entry, const std::string& id, State& state);
 
-  absl::flat_hash_map<std::string, State> accounts_;
+  std::map<std::string, State> accounts_;  // Walked at the end: in the same order every time.
   absl::flat_hash_map<std::string, Hold> holds_;  // Those that are open.
   std::map<std::string, Currency> currencies_;
   uint64_t last_needed_ = 0;
