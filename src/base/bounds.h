@@ -36,7 +36,8 @@ inline constexpr int64_t kIdempotencyRetentionUs = int64_t{24} * 3600 * 1'000'00
 inline constexpr size_t kTimersPerEntryMax = 1'024;  // The rest fires with the next tick.
 
 // --- Store
-inline constexpr size_t kCheckpointRowsDefault = 400'000;  // About 100 MiB of delta.
+inline constexpr size_t kCheckpointRowsDefault = 400'000;    // Bounds how long one is written.
+inline constexpr size_t kCheckpointBytesDefault = 64 << 20;  // Of delta in memory; thrice at worst.
 inline constexpr size_t kCacheRowsPerTable = 100'000;
 inline constexpr size_t kTableKeyBytesMax = 1'024;
 

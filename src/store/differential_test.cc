@@ -139,6 +139,7 @@ class History {
   void Transaction(ReferenceDigest& digest) {
     Change(digest, random_.Below(3));
     const Savepoint outer = machine_.store().Mark();
+    const size_t bytes_outer = machine_.store().delta_bytes();
     const Model model_outer = model_;
     const ReferenceDigest digest_outer = digest;
     Change(digest, random_.Below(4));
@@ -155,6 +156,7 @@ class History {
     }
     if (random_.OneIn(3)) {
       machine_.store().RollbackTo(outer);
+      ASSERT_EQ(machine_.store().delta_bytes(), bytes_outer);
       model_ = model_outer;
       digest = digest_outer;
     }
@@ -224,6 +226,7 @@ class History {
     if (job == nullptr) return;
     ASSERT_EQ(job_, nullptr);
     ASSERT_EQ(machine_.store().delta_rows(), 0);
+    ASSERT_EQ(machine_.store().delta_bytes(), 0);
     job_ = std::move(job);
     frozen_ = model_;
   }

@@ -176,7 +176,8 @@ uint64_t Store::EndEntry() {
 }
 
 bool Store::WantsCheckpoint() const {
-  return !checkpoint_running_ && delta_rows_ >= options_.checkpoint_rows;
+  return !checkpoint_running_ &&
+         (delta_rows_ >= options_.checkpoint_rows || delta_bytes_ >= options_.checkpoint_bytes);
 }
 
 std::function<void()> Store::BeginCheckpoint() {
@@ -185,6 +186,8 @@ std::function<void()> Store::BeginCheckpoint() {
   if (checkpoint_running_ || delta_rows_ == 0) return nullptr;
   checkpoint_running_ = true;
   for (TableBase* table : tables_) table->Freeze();
+  delta_rows_ = 0;
+  delta_bytes_ = 0;
   return [this] { FinishCheckpoint(); };
 }
 

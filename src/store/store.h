@@ -34,6 +34,8 @@ struct TableNumber {
 struct Options {
   size_t checkpoint_rows =
       bounds::kCheckpointRowsDefault;  // Delta rows that call for a checkpoint.
+  size_t checkpoint_bytes =
+      bounds::kCheckpointBytesDefault;  // Delta bytes in memory that call for one.
   size_t cache_rows_per_table = bounds::kCacheRowsPerTable;  // Per generation; see row_cache.h.
 };
 
@@ -63,7 +65,7 @@ class Store {
   uint64_t EndEntry();
 
   // --- Checkpoints
-  // Whether the delta has grown to the bound and no checkpoint is under way.
+  // Whether the delta has grown to a bound, of rows or of bytes, and no checkpoint is under way.
   bool WantsCheckpoint() const;
   // Freezes the delta; call it between two entries (after EndEntry) under the exclusive lock. The
   // returned job is run once on another thread, without the lock: it writes the run, makes it
@@ -72,10 +74,16 @@ class Store {
   std::function<void()> BeginCheckpoint();
 
   // Whether so much has changed while a checkpoint is being written that the caller should hold
-  // back until it is: memory is bounded by twice the checkpoint's rows.
-  bool Overfull() const { return delta_rows_ >= 2 * options_.checkpoint_rows; }
+  // back until it is: memory is bounded by twice the checkpoint's rows and bytes.
+  bool Overfull() const {
+    return delta_rows_ >= 2 * options_.checkpoint_rows ||
+           delta_bytes_ >= 2 * options_.checkpoint_bytes;
+  }
 
+  // What has changed since the last checkpoint began, over all tables: rows, and about the memory
+  // that they take.
   size_t delta_rows() const { return delta_rows_; }
+  size_t delta_bytes() const { return delta_bytes_; }
   const Base& base() const { return *base_; }
 
   // Every row as (table, encoded key, encoded row) in order of key, newest state: for tests,
@@ -99,8 +107,9 @@ class Store {
   mutable absl::Mutex mutex_;
   std::vector<TableBase*> tables_;  // In order of number.
   std::vector<UndoStep> undo_;
-  std::string changes_;    // The current entry's changes as bytes, what the digest is taken of.
-  size_t delta_rows_ = 0;  // Over all tables.
+  std::string changes_;  // The current entry's changes as bytes, what the digest is taken of.
+  size_t delta_rows_ = 0;
+  size_t delta_bytes_ = 0;
   bool checkpoint_running_ = false;
 };
 

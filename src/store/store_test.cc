@@ -98,6 +98,33 @@ TEST_F(StoreTest, WantsACheckpointAtTheBoundAndOneAtATime) {
   EXPECT_TRUE(store_.WantsCheckpoint());
 }
 
+TEST(StoreBounds, WantsACheckpointAtTheBoundOfBytes) {
+  Store store(std::make_unique<MemoryBase>(), {.checkpoint_bytes = 100'000});
+  SampleTables tables(store);
+  absl::MutexLock lock(&store.mutex());
+  tables.accounts.Put("a", {"EUR", 1, {}});
+  store.EndEntry();
+  const size_t small = store.delta_bytes();
+  EXPECT_GT(small, sizeof(Account));
+  EXPECT_LT(small, 400);
+  tables.accounts.Put("a", {std::string(50'000, 'x'), 1, {}});
+  store.EndEntry();
+  EXPECT_GE(store.delta_bytes(), small + 50'000);
+  EXPECT_FALSE(store.WantsCheckpoint());
+  tables.events.Put({"e", 1}, {1, std::vector<std::string>(1'500, "a tag")});
+  store.EndEntry();
+  EXPECT_TRUE(store.WantsCheckpoint());
+  EXPECT_FALSE(store.Overfull());
+  tables.accounts.Put(std::string(1'000, 'k'), {std::string(100'000, 'x'), 1, {}});
+  store.EndEntry();
+  EXPECT_TRUE(store.Overfull());
+  tables.accounts.Put("a", {"EUR", 1, {}});
+  tables.events.Erase({"e", 1});
+  EXPECT_FALSE(store.Overfull());
+  store.RollbackTo({});
+  EXPECT_TRUE(store.Overfull());
+}
+
 // Found by thinking about RowCache::Adopt: a row of the frozen delta that has changed again must
 // not come back from the cache once its newer delta is gone.
 TEST_F(StoreTest, AnOutdatedRowDoesNotComeBackFromTheCache) {

@@ -34,6 +34,7 @@
 #include "src/base/bounds.h"
 #include "src/base/check.h"
 #include "src/store/codec.h"
+#include "src/store/footprint.h"
 #include "src/store/row_cache.h"
 #include "src/store/store.h"
 #include "src/store/table_base.h"
@@ -76,7 +77,7 @@ class Table : public TableBase {
     EndRow(true);
     auto [it, found] = Locate(key);
     if (found) {
-      undo_.emplace_back(std::exchange(it->second, Slot(std::move(row))));
+      undo_.emplace_back(Replace(it->second, Slot(std::move(row))));
     } else {
       Enter(it, Key(key), Slot(std::move(row)));
     }
@@ -92,12 +93,12 @@ class Table : public TableBase {
       Enter(it, std::move(own_key), std::nullopt);
     } else if (it->second.has_value()) {
       RecordErase(key);
-      undo_.emplace_back(std::exchange(it->second, std::nullopt));
+      undo_.emplace_back(Replace(it->second, std::nullopt));
       // A sorted table is scanned, and a scan walks over every row erased: keep only those that
       // hide something below.
       if (kSorted && !ExistsBelow(it->first)) {
+        RowRemoved(BytesOf(it->first, it->second));
         delta_.erase(it);
-        RowsRemoved(1);
       }
     }
   }
@@ -130,6 +131,19 @@ class Table : public TableBase {
   Delta frozen_;  // Being written by a checkpoint; empty when none is under way.
 
  private:
+  // One row of the delta in memory. Both containers keep some of their room free: hash tables an
+  // eighth to a half, B-trees a quarter of what they fill at random.
+  static constexpr size_t kSlotBytes = (sizeof(typename Delta::value_type) + 1) * 3 / 2;
+  static size_t BytesOf(const Key& key, const Slot& slot) {
+    return kSlotBytes + HeapBytes(key) + HeapBytes(slot);
+  }
+
+  // Puts another slot under a key of the delta; returns the one that was there.
+  Slot Replace(Slot& at, Slot slot) {
+    BytesChanged(HeapBytes(at), HeapBytes(slot));
+    return std::exchange(at, std::move(slot));
+  }
+
   static const Row* Pointer(const Slot& slot) { return slot.has_value() ? &*slot : nullptr; }
 
   const Slot* FindChange(const Key& key) const {
@@ -181,9 +195,9 @@ class Table : public TableBase {
   // The delta gets a key it does not have; it belongs `where`.
   void Enter(typename Delta::iterator where, Key key, Slot slot) {
     cache_.Drop(key);
+    RowAdded(BytesOf(key, slot));
     delta_.try_emplace(where, std::move(key), std::move(slot));
     undo_.emplace_back(std::nullopt);
-    RowsAdded(1);
   }
 
   void UndoChange(std::string_view stored_key) override {
@@ -192,11 +206,16 @@ class Table : public TableBase {
     HOLDFAST_CHECK(!undo_.empty(), "table " + name() + " has nothing to undo");
     std::optional<Slot> before = std::move(undo_.back());
     undo_.pop_back();
+    auto [it, found] = Locate(key);
     if (!before.has_value()) {
-      RowsRemoved(delta_.erase(key));
-    } else if (auto [it, inserted] = delta_.try_emplace(key); true) {
-      it->second = std::move(*before);
-      RowsAdded(inserted ? 1 : 0);
+      if (!found) return;
+      RowRemoved(BytesOf(it->first, it->second));
+      delta_.erase(it);
+    } else if (found) {
+      Replace(it->second, std::move(*before));
+    } else {
+      RowAdded(BytesOf(key, *before));
+      delta_.try_emplace(it, std::move(key), std::move(*before));
     }
   }
 
@@ -204,7 +223,6 @@ class Table : public TableBase {
 
   void Freeze() override {
     HOLDFAST_CHECK(frozen_.empty(), "table " + name() + " is frozen already");
-    RowsRemoved(delta_.size());
     std::swap(delta_, frozen_);
   }
 

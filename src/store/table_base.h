@@ -28,8 +28,16 @@ class TableBase {
 
   const Base& base() const { return *store_.base_; }
   size_t cache_rows_max() const { return store_.options_.cache_rows_per_table; }
-  void RowsAdded(size_t count) { store_.delta_rows_ += count; }
-  void RowsRemoved(size_t count) { store_.delta_rows_ -= count; }
+  // The delta has gained or lost a row of about `bytes`, or one has changed its size.
+  void RowAdded(size_t bytes) {
+    ++store_.delta_rows_;
+    store_.delta_bytes_ += bytes;
+  }
+  void RowRemoved(size_t bytes) {
+    --store_.delta_rows_;
+    store_.delta_bytes_ -= bytes;
+  }
+  void BytesChanged(size_t before, size_t after) { store_.delta_bytes_ += after - before; }
 
   // Stored keys begin with these bytes.
   std::string_view prefix() const { return {prefix_, sizeof(prefix_)}; }
