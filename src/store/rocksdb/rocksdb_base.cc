@@ -7,6 +7,7 @@
 #include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/sst_file_writer.h>
+#include <rocksdb/sst_partitioner.h>
 #include <rocksdb/table.h>
 
 #include <optional>
@@ -20,11 +21,16 @@ namespace holdfast::store {
 namespace {
 
 constexpr int kBloomBitsPerKey = 10;  // About 1 % of lookups in vain per run.
-constexpr int kOpenFilesMax = 256;    // Well below the usual 1,024 of a process.
+constexpr int kOpenFilesMax = 512;    // Below the usual 1,024 of a process, beside connections.
 constexpr int kBackgroundJobs = 2;
 constexpr size_t kInfoLogBytes = 1 << 20;
 constexpr size_t kManifestBytes = 4 << 20;
-constexpr size_t kFileBytes = 64 << 20;
+// A file's filter is one block of the cache, and what does not fit a shard of it is read anew for
+// every lookup: files are small and shards few, so that a filter takes a hundredth of its shard.
+constexpr size_t kFileBytes = 16 << 20;
+constexpr int kCacheShardBits = 2;
+constexpr size_t kTableNumberBytes = 2;  // What stored keys begin with.
+constexpr int kRunsToCompact = 4;        // A lookup of a new id asks every run's filter.
 // Nothing is ever written to a memtable, so this costs nothing. But RocksDB keeps the filters of
 // new runs at hand only up to about this size, and lookups of new ids live on them.
 constexpr size_t kMemtableBytes = 64 << 20;
@@ -48,7 +54,7 @@ class StopOnError : public rocksdb::EventListener {
 
 rocksdb::Options DatabaseOptions(const RocksDbOptions& options) {
   rocksdb::BlockBasedTableOptions table;
-  table.block_cache = rocksdb::NewLRUCache(options.block_cache_bytes);
+  table.block_cache = rocksdb::NewLRUCache(options.block_cache_bytes, kCacheShardBits);
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(kBloomBitsPerKey));
   table.cache_index_and_filter_blocks = true;  // Within the bound of the cache, too.
   table.cache_index_and_filter_blocks_with_high_priority = true;
@@ -63,6 +69,10 @@ rocksdb::Options DatabaseOptions(const RocksDbOptions& options) {
   db.compression = rocksdb::kLZ4Compression;
   db.level_compaction_dynamic_level_bytes = true;
   db.target_file_size_base = kFileBytes;
+  db.level0_file_num_compaction_trigger = kRunsToCompact;
+  // Compactions end a file where a table ends. So files of a journal, which only grows at its end,
+  // move down as they are: no level has anything between their keys.
+  db.sst_partitioner_factory = rocksdb::NewSstPartitionerFixedPrefixFactory(kTableNumberBytes);
   db.write_buffer_size = kMemtableBytes;
   db.avoid_flush_during_shutdown = true;
   db.max_background_jobs = kBackgroundJobs;

@@ -31,7 +31,7 @@ namespace holdfast::store {
 inline constexpr int kStoreFormat = 1;
 
 struct RocksDbOptions {
-  size_t block_cache_bytes = 256 << 20;  // Data, index and filter blocks together.
+  size_t block_cache_bytes = 128 << 20;  // Data, index and filter blocks together.
   // Called between writing a run and handing it over: tests of a crash at that point.
   std::function<void()> run_written;
 };
