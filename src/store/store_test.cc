@@ -111,7 +111,7 @@ TEST(StoreBounds, WantsACheckpointAtTheBoundOfBytes) {
   store.EndEntry();
   EXPECT_GE(store.delta_bytes(), small + 50'000);
   EXPECT_FALSE(store.WantsCheckpoint());
-  tables.events.Put({"e", 1}, {1, std::vector<std::string>(1'500, "a tag")});
+  tables.events.Put({"e", 1}, {1, std::vector<std::string>(2'000, "a tag")});
   store.EndEntry();
   EXPECT_TRUE(store.WantsCheckpoint());
   EXPECT_FALSE(store.Overfull());
