@@ -15,7 +15,7 @@ int main(int argc, char** argv) {
   store::Store store(std::make_unique<store::MemoryBase>());
   state_machine::Registry registry(store);
   RegisterServices(registry);
-  node::RegisterClusterService(registry, [] { return node::NodeStatus(); });
+  node::RegisterClusterService(registry, {});
   registry.Finish();
   const auto extend = [](CLI::App& root, cli::Commands& commands, int* exit_code) {
     cli::AddServeCommand(root, exit_code);

@@ -1,10 +1,20 @@
 #include "src/node/applier.h"
 
+#include <chrono>
+
 #include "src/base/check.h"
+#include "src/clock/clock.h"
 
 namespace holdfast::node {
 
 namespace {
+using SteadyClock = std::chrono::steady_clock;
+
+uint64_t MicrosSince(SteadyClock::time_point began) {
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(SteadyClock::now() - began).count());
+}
+
 int64_t NextTimerUs(const state_machine::Machine& machine) {
   const auto next = machine.NextTimer();
   return next ? next->us : INT64_MAX;
@@ -18,13 +28,16 @@ Applier::Applier(state_machine::Machine& machine, store::Store& store, Executor&
       apply_(apply),
       background_(background),
       applied_(std::move(applied)),
-      next_timer_us_(NextTimerUs(machine)) {}
+      next_timer_us_(NextTimerUs(machine)) {
+  metrics_.checkpoint_index.Set(machine.applied().value);  // What the store was opened with.
+}
 
 void Applier::Apply(CommittedEntry entry) {
   apply_.Post([this, entry = std::move(entry)]() mutable { ApplyNow(entry); });
 }
 
 void Applier::ApplyNow(CommittedEntry& entry) {
+  const auto began = SteadyClock::now();
   machine_.Apply(entry.index, *entry.payload, &outcomes_);
   next_timer_us_.store(NextTimerUs(machine_), std::memory_order_relaxed);
   HOLDFAST_CHECK(entry.waiting.empty() || entry.waiting.size() == outcomes_.size(),
@@ -38,6 +51,8 @@ void Applier::ApplyNow(CommittedEntry& entry) {
     entry.waiting[i](std::move(reply));
   }
   WakeReaders(entry.index);
+  metrics_.entry_us.Observe(MicrosSince(began));
+  if (!outcomes_.empty()) metrics_.entry_requests.Observe(outcomes_.size());
   MaybeCheckpoint();
   applied_(entry.index);
 }
@@ -81,14 +96,22 @@ void Applier::DropReaders() {
 
 void Applier::MaybeCheckpoint() {
   std::function<void()> job;
+  size_t rows = 0;
   {
     absl::MutexLock lock(&store_.mutex());
+    rows = store_.delta_rows();
+    metrics_.delta_rows.Set(rows);
     if (store_.WantsCheckpoint()) job = store_.BeginCheckpoint();
     overfull_.store(store_.Overfull(), std::memory_order_relaxed);
   }
   if (!job) return;
-  background_.Post([this, job = std::move(job)] {
+  background_.Post([this, rows, index = machine_.applied(), job = std::move(job)] {
+    const auto began = SteadyClock::now();
     job();
+    metrics_.checkpoint_us.Observe(MicrosSince(began));
+    metrics_.checkpoint_rows.Add(rows);
+    metrics_.checkpoint_index.Set(index.value);
+    metrics_.checkpoint_ms.Set(SystemClock().MonotonicMs());
     overfull_.store(false, std::memory_order_relaxed);
   });
 }

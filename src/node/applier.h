@@ -13,6 +13,7 @@
 
 #include "src/base/executor.h"
 #include "src/base/ids.h"
+#include "src/node/apply_metrics.h"
 #include "src/node/dispatcher.h"
 #include "src/state_machine/machine.h"
 
@@ -48,6 +49,8 @@ class Applier {
   // The node stops: lets go of whoever waits in WhenApplied.
   void DropReaders();
 
+  const ApplyMetrics& metrics() const { return metrics_; }  // Any thread.
+
   // Of the earliest timer that waits, in microseconds of log time; INT64_MAX when none does.
   int64_t next_timer_us() const { return next_timer_us_.load(std::memory_order_relaxed); }
 
@@ -63,6 +66,7 @@ class Applier {
   std::function<void(LogIndex)> applied_;
   std::atomic<int64_t> next_timer_us_;
   std::atomic<bool> overfull_{false};
+  ApplyMetrics metrics_;
   std::vector<state_machine::Outcome> outcomes_;  // Reused from entry to entry.
   std::mutex mutex_;
   using Readers = std::map<std::pair<LogIndex, uint64_t>, absl::AnyInvocable<void()>>;

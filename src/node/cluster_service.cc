@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "holdfast/cluster.pb.h"
+#include "src/base/logging.h"
 #include "src/base/version.h"
 
 namespace holdfast::node {
@@ -11,22 +12,52 @@ namespace {
 
 using namespace holdfast::cluster;  // NOLINT: the messages of this one service.
 
+HealthReply::State StateOf(const NodeStatus& status) {
+  if (!status.live) return HealthReply::stuck;
+  if (status.stopping) return HealthReply::stopping;
+  if (status.ready) return HealthReply::ready;
+  return status.founded ? HealthReply::no_quorum : HealthReply::founding;
+}
+
+void Fill(const NodeStatus& status, HealthReply* reply) {
+  reply->set_status(StateOf(status));
+  reply->set_node(status.id.value);
+  reply->set_leader(status.leader.value);
+  reply->set_is_live(status.live);
+  reply->set_is_ready(reply->status() == HealthReply::ready);
+  reply->set_reason(WhyNotReady(status));
+}
+
+void Fill(const metrics::Distribution& from, LoadReply::Latencies* out) {
+  for (size_t i = 0; i <= from.bounds.size(); ++i) {
+    if (i < from.bounds.size()) out->add_upper_us(from.bounds[i]);
+    out->add_count(from.counts[i]);
+  }
+}
+
 class ClusterService : public state_machine::Service {
  public:
-  explicit ClusterService(std::function<NodeStatus()> status) : status_(std::move(status)) {}
+  explicit ClusterService(ClusterSources sources) : sources_(std::move(sources)) {}
 
   Result<void> Health(const HealthRequest&, HealthReply* reply) const {
-    const NodeStatus status = status_();
+    Fill(sources_.status(), reply);
+    return {};
+  }
+
+  Result<void> Ready(const ReadyRequest&, HealthReply* reply) const {
+    Fill(sources_.status(), reply);
+    return {};
+  }
+
+  Result<void> Live(const LiveRequest&, LiveReply* reply) const {
+    const NodeStatus status = sources_.status();
+    reply->set_status(status.live ? LiveReply::live : LiveReply::stuck);
     reply->set_node(status.id.value);
-    reply->set_leader(status.leader.value);
-    reply->set_status(status.ready     ? HealthReply::ready
-                      : status.founded ? HealthReply::no_quorum
-                                       : HealthReply::founding);
     return {};
   }
 
   Result<void> Status(const StatusRequest&, StatusReply* reply) const {
-    const NodeStatus status = status_();
+    const NodeStatus status = sources_.status();
     reply->set_node(status.id.value);
     reply->set_role(status.role == raft::Role::kLeader      ? StatusReply::leader
                     : status.role == raft::Role::kCandidate ? StatusReply::candidate
@@ -39,35 +70,95 @@ class ClusterService : public state_machine::Service {
     char digest[17];
     std::snprintf(digest, sizeof(digest), "%016" PRIx64, status.digest);
     reply->set_digest(digest);
-    reply->set_ready(status.ready);
+    reply->set_reason(WhyNotReady(status));
+    reply->set_ready(reply->reason().empty());
     for (const NodeStatus::Peer& peer : status.peers) {
       StatusReply::Peer* out = reply->add_peers();
       out->set_node(peer.id.value);
       out->set_match(peer.match.value);
     }
     reply->set_version(kVersion);
+    reply->set_first(status.first.value);
+    reply->set_leader_changes(status.leader_changes);
+    reply->set_waiting_writes(status.waiting_writes);
+    reply->set_waiting_reads(status.waiting_reads);
+    reply->set_apply_backlog(status.apply_backlog);
+    reply->set_stopping(status.stopping);
+    const NodeFigures figures = sources_.figures();
+    reply->set_checkpoint(figures.checkpoint.value);
+    reply->set_checkpoint_age_ms(figures.checkpoint_age_ms);
+    reply->set_delta_rows(figures.delta_rows);
+    reply->set_log_bytes(figures.log_bytes);
+    reply->set_store_bytes(figures.store_bytes);
+    reply->set_disk_free_bytes(figures.disk_free_bytes);
+    reply->set_memory_bytes(figures.memory_bytes);
+    reply->set_uptime_ms(figures.uptime_us / 1'000);
     return {};
   }
 
   Result<void> Leader(const LeaderRequest&, LeaderReply* reply) const {
-    const NodeStatus status = status_();
+    const NodeStatus status = sources_.status();
     reply->set_leader(status.leader.value);
     reply->set_term(status.term.value);
     reply->set_is_me(status.role == raft::Role::kLeader);
     return {};
   }
 
+  Result<void> Load(const LoadRequest&, LoadReply* reply) const {
+    const NodeStatus status = sources_.status();
+    const NodeLoad load = sources_.load();
+    reply->set_node(status.id.value);
+    reply->set_uptime_us(sources_.figures().uptime_us);
+    reply->set_writes(load.writes);
+    reply->set_reads(load.reads);
+    reply->set_errors(load.errors);
+    reply->set_applied_requests(load.applied_requests);
+    reply->set_committed(status.committed.value);
+    Fill(load.write_us, reply->mutable_write());
+    Fill(load.read_us, reply->mutable_read());
+    Fill(load.log_sync_us, reply->mutable_log_sync());
+    return {};
+  }
+
+  Result<void> LogLevels(const LogLevelsRequest& request, LogLevelsReply* reply) const {
+    if (!request.level().empty()) {
+      auto levels = logging::ParseLevels(request.level(), logging::CurrentLevels());
+      if (!levels) return Fail(InvalidArgument("level", levels.error().message));
+      logging::SetLevels(*levels);
+      logging::Info(Component::kServer, "the log's levels were changed by a call",
+                    {{"level", request.level()}});
+    }
+    for (const auto& [component, level] : logging::CurrentLevels()) {
+      (*reply->mutable_levels())[ToString(component)] = ToString(level);
+    }
+    return {};
+  }
+
  private:
-  std::function<NodeStatus()> status_;
+  ClusterSources sources_;
 };
 
 }  // namespace
 
-void RegisterClusterService(state_machine::Registry& registry, std::function<NodeStatus()> status) {
-  registry.Add("holdfast.cluster.Cluster", std::make_unique<ClusterService>(std::move(status)))
+std::string WhyNotReady(const NodeStatus& status) {
+  if (!status.live) return "the node's main loop has not run for a long time";
+  if (status.stopping) return "the node is stopping";
+  if (status.ready) return "";
+  if (!status.founded) return "a new cluster: some of its members have not started yet";
+  if (status.leader.value == 0) return "no leader is known: is a majority of the nodes running?";
+  return "nothing was heard of the leader, node " + status.leader.ToString() + ", for " +
+         std::to_string(status.silent_ms) + " ms";
+}
+
+void RegisterClusterService(state_machine::Registry& registry, ClusterSources sources) {
+  registry.Add("holdfast.cluster.Cluster", std::make_unique<ClusterService>(std::move(sources)))
       .Stateless("Health", &ClusterService::Health)
+      .Stateless("Live", &ClusterService::Live)
+      .Stateless("Ready", &ClusterService::Ready)
       .Stateless("Status", &ClusterService::Status)
-      .Stateless("Leader", &ClusterService::Leader);
+      .Stateless("Leader", &ClusterService::Leader)
+      .Stateless("Load", &ClusterService::Load)
+      .Stateless("LogLevels", &ClusterService::LogLevels);
 }
 
 }  // namespace holdfast::node

@@ -1,15 +1,50 @@
-// The methods that a node answers about itself: health, status, leader.
+// The methods that a node answers about itself: health, status, leader, load, levels of its log.
 #pragma once
 
 #include <functional>
+#include <string>
 
+#include "src/metrics/instruments.h"
 #include "src/node/node.h"
 #include "src/state_machine/registry.h"
 
 namespace holdfast::node {
 
-// Adds the cluster service. `status` is asked at every call, on any thread, and may be set up after
-// the registry: it is not called before the API serves.
-void RegisterClusterService(state_machine::Registry& registry, std::function<NodeStatus()> status);
+// What a node is made of beside consensus; a look at one moment.
+struct NodeFigures {
+  LogIndex checkpoint;             // Position of the last one.
+  uint64_t checkpoint_age_ms = 0;  // Since the last one, or the start.
+  uint64_t delta_rows = 0;
+  uint64_t log_bytes = 0;
+  uint64_t store_bytes = 0;
+  uint64_t disk_free_bytes = 0;
+  uint64_t memory_bytes = 0;
+  uint64_t uptime_us = 0;
+};
+
+// What has been done since the start.
+struct NodeLoad {
+  uint64_t writes = 0;
+  uint64_t reads = 0;
+  uint64_t errors = 0;
+  uint64_t applied_requests = 0;
+  metrics::Distribution write_us;
+  metrics::Distribution read_us;
+  metrics::Distribution log_sync_us;
+};
+
+// Asked at every call, on any thread. They may be set up after the registry: none is called before
+// the API serves.
+struct ClusterSources {
+  std::function<NodeStatus()> status;
+  std::function<NodeFigures()> figures;
+  std::function<NodeLoad()> load;
+};
+
+// Adds the cluster service.
+void RegisterClusterService(state_machine::Registry& registry, ClusterSources sources);
+
+// Why a node that is not ready is not, in a sentence; empty when it is.
+std::string WhyNotReady(const NodeStatus& status);
 
 }  // namespace holdfast::node

@@ -45,6 +45,8 @@ class Dispatcher {
   virtual ~Dispatcher() = default;
   virtual void Call(const state_machine::Method& method, std::string request, CallOptions options,
                     Done done) = 0;
+  // A request that was refused before it could become a call; for whoever counts.
+  virtual void NoteRefused(ErrorCode /*code*/) {}
 };
 
 }  // namespace holdfast::node

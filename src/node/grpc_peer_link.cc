@@ -8,7 +8,6 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 #include <grpcpp/support/client_callback.h>
-#include <spdlog/spdlog.h>
 
 #include <condition_variable>
 #include <deque>
@@ -16,6 +15,7 @@
 #include <set>
 
 #include "src/base/bounds.h"
+#include "src/base/logging.h"
 
 namespace holdfast::node {
 namespace {
@@ -90,7 +90,8 @@ class GrpcPeerLink::Outgoing : public grpc::ClientBidiReactor<grpc::ByteBuffer, 
     const size_t bytes = frame.ByteSizeLong();
     queued_bytes_ += bytes;
     if (queued_bytes_ > bounds::kPeerQueueBytesMax) {
-      spdlog::warn("peer link: node {} does not take what it is sent, link reset", to_.value);
+      logging::Warn(Component::kPeer, "a peer does not take what it is sent, link reset",
+                    {{"peer", to_.value}, {"queued_bytes", queued_bytes_}});
       closed_ = true;
       lock.unlock();
       context_.TryCancel();
@@ -102,6 +103,11 @@ class GrpcPeerLink::Outgoing : public grpc::ClientBidiReactor<grpc::ByteBuffer, 
     return true;
   }
 
+  PeerState State() {
+    std::lock_guard lock(mutex_);
+    return {connected_ && !closed_, queued_bytes_};
+  }
+
   void Cancel() { context_.TryCancel(); }
 
   void OnWriteDone(bool ok) override {
@@ -110,7 +116,7 @@ class GrpcPeerLink::Outgoing : public grpc::ClientBidiReactor<grpc::ByteBuffer, 
     if (!ok) closed_ = true;
     if (ok && !connected_) {
       connected_ = true;
-      spdlog::info("peer link: connected to node {}", to_.value);
+      logging::Info(Component::kPeer, "connected", {{"peer", to_.value}});
     }
     if (!closed_ && !queue_.empty()) WriteNext();
   }
@@ -125,8 +131,10 @@ class GrpcPeerLink::Outgoing : public grpc::ClientBidiReactor<grpc::ByteBuffer, 
       if (connected_) peer.warned = false;
       if (!impl.stopping && !peer.warned) {
         peer.warned = true;
-        spdlog::warn("peer link: to node {} at {}: {}; trying again", to.value,
-                     impl.options.peers[to], status.error_message());
+        logging::Warn(Component::kPeer, "no link, trying again",
+                      {{"peer", to.value},
+                       {"address", impl.options.peers[to]},
+                       {"why", status.error_message()}});
       }
     }
     impl.handler.OnLinkDown(to);
@@ -309,6 +317,15 @@ bool GrpcPeerLink::Send(NodeId to, PeerFrame frame) {
   auto peer = impl_->peers.find(to);
   if (peer == impl_->peers.end() || peer->second.stream == nullptr) return false;
   return peer->second.stream->Send(std::move(frame));
+}
+
+std::map<NodeId, GrpcPeerLink::PeerState> GrpcPeerLink::States() const {
+  std::lock_guard lock(impl_->mutex);
+  std::map<NodeId, PeerState> states;
+  for (const auto& [id, peer] : impl_->peers) {
+    states[id] = peer.stream == nullptr ? PeerState() : peer.stream->State();
+  }
+  return states;
 }
 
 void GrpcPeerLink::Stop() {

@@ -28,6 +28,11 @@ class GrpcPeerLink : public PeerLink {
   ~GrpcPeerLink() override;
 
   bool Send(NodeId to, PeerFrame frame) override;
+  struct PeerState {
+    bool connected = false;
+    size_t queued_bytes = 0;
+  };
+  std::map<NodeId, PeerState> States() const;
   // Closes all streams; no callback comes after it returns.
   void Stop();
 

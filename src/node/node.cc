@@ -1,7 +1,6 @@
 #include "src/node/node.h"
 
 #include <google/protobuf/arena.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <chrono>
@@ -9,13 +8,15 @@
 
 #include "src/base/bounds.h"
 #include "src/base/check.h"
+#include "src/base/logging.h"
 #include "src/node/wire.h"
 
 namespace holdfast::node {
 namespace {
 
-constexpr uint64_t kSweepMs = 20;        // Deadlines, retries, ticks and heartbeats are this late.
-constexpr size_t kApplyBacklogMax = 64;  // Entries handed to the applier and not yet applied.
+constexpr uint64_t kSweepMs = 20;  // Deadlines, retries, ticks and heartbeats are this late.
+constexpr uint64_t kLoopSilentMsMax = 10'000;  // A disk may stall for seconds; past this it hangs.
+constexpr size_t kApplyBacklogMax = 64;        // Entries handed to the applier and not yet applied.
 
 using google::protobuf::Message;
 using raft::Role;
@@ -117,6 +118,7 @@ void Node::OnLoop(Task event) {
 }
 
 void Node::Sweep() {
+  swept_ms_.store(parts_.clock.MonotonicMs(), std::memory_order_relaxed);
   Step();
   parts_.loop.PostAfter(kSweepMs, [this] {
     if (!stopped_) Sweep();
@@ -151,7 +153,8 @@ void Node::FoundIfComplete() {
   // The log's first entry is made durable before the founding: a folder that says it is founded has
   // a log, and a log that has more than that entry has voted.
   if (parts_.log.last().value == 0) {
-    spdlog::info("node {}: all members are known, founding the cluster", options_.raft.id.value);
+    logging::Info(Component::kNode, "all members are known, founding the cluster",
+                  {{"members", options_.members.size()}});
     const wal::Ticket ticket =
         raft::Replica::FoundLog(parts_.log, raft::Membership{options_.members});
     founding_ticket_ = ticket;
@@ -230,9 +233,17 @@ void Node::HandCommitted() {
 void Node::PublishStatus() {
   std::lock_guard lock(status_mutex_);
   status_.role = replica_->role();
-  status_.leader = replica_->leader();
+  const NodeId leader = replica_->leader();
+  if (leader != status_.leader && leader.value != 0 && leader != last_leader_) {
+    ++status_.leader_changes;
+    last_leader_ = leader;
+  }
+  status_.leader = leader;
   status_.term = replica_->term();
+  status_.first = parts_.log.first();
   status_.last = parts_.log.last();
+  status_.waiting_writes = writes_->waiting();
+  status_.apply_backlog = applying_;
   status_.committed = replica_->committed();
   status_.peers.clear();
   for (NodeId member : options_.members) {
@@ -301,7 +312,8 @@ void Node::HandleFrame(NodeId from, PeerFrame& frame) {
       if (auto message = FromWire(*frame.mutable_raft())) {
         replica_->Receive(now_ms, from, std::move(*message));
       } else {
-        spdlog::error("node {} sent a Raft message that makes no sense; dropped", from.value);
+        logging::Err(Component::kNode, "dropped a Raft message that makes no sense",
+                     {{"peer", from.value}});
       }
       break;
     case PeerFrame::kForwardWrite: HandleForward(from, *frame.mutable_forward_write()); break;
@@ -568,6 +580,9 @@ NodeStatus Node::status() const {
   status.now = position.now;
   status.founded = founded_.load(std::memory_order_acquire);
   const uint64_t now_ms = parts_.clock.MonotonicMs();
+  status.waiting_reads = waiting_reads_.load(std::memory_order_relaxed);
+  status.live = now_ms < swept_ms_.load(std::memory_order_relaxed) + kLoopSilentMsMax;
+  status.silent_ms = now_ms > last_contact_ms_ ? now_ms - last_contact_ms_ : 0;
   const bool heard = last_contact_ms_ + 2 * options_.raft.election_timeout_ms > now_ms ||
                      last_contact_ms_ == UINT64_MAX;
   status.ready = status.founded && status.leader.value != 0 && heard;

@@ -47,13 +47,21 @@ struct NodeStatus {
   raft::Role role = raft::Role::kFollower;
   NodeId leader;  // 0: none known.
   Term term;
-  LogIndex last;  // Of the log.
+  LogIndex first;  // Of the log.
+  LogIndex last;
   LogIndex committed;
   LogIndex applied;
-  uint64_t digest = 0;   // Of the state after `applied`; equal on all nodes at equal positions.
-  LogTime now;           // Log time of `applied`.
-  bool founded = false;  // False: waiting for all members of a new cluster.
-  bool ready = false;    // Can serve: knows a leader, and has heard of it lately.
+  uint64_t digest = 0;    // Of the state after `applied`; equal on all nodes at equal positions.
+  LogTime now;            // Log time of `applied`.
+  bool founded = false;   // False: waiting for all members of a new cluster.
+  bool ready = false;     // Can serve: knows a leader, and has heard of it lately.
+  bool live = false;      // The loop runs; if it does not for long, only a restart helps.
+  bool stopping = false;  // Takes no new work; set by whoever stops the node.
+  uint64_t leader_changes = 0;  // How often another leader became known, in this life.
+  uint64_t silent_ms = 0;       // Since this node last knew itself in touch with the log's end.
+  size_t waiting_writes = 0;    // Neither proposed nor forwarded yet.
+  size_t waiting_reads = 0;     // For a position, or for a word of the leader.
+  size_t apply_backlog = 0;     // Entries committed and handed to the applier.
   struct Peer {
     NodeId id;
     LogIndex match;  // As leader: durable there. 0 otherwise.
@@ -92,6 +100,7 @@ class Node : public Dispatcher, public PeerHandler {
   void Call(const state_machine::Method& method, std::string request, CallOptions options,
             Done done) override;
   NodeStatus status() const;
+  const ApplyMetrics& apply_metrics() const { return applier_.metrics(); }
 
   // --- From the log's writer: appends up to `ticket` are durable. Any thread.
   void LogDurable(wal::Ticket ticket);
@@ -162,10 +171,12 @@ class Node : public Dispatcher, public PeerHandler {
   size_t inbox_bytes_ = 0;
 
   std::atomic<size_t> waiting_reads_{0};
+  std::atomic<uint64_t> swept_ms_{0};  // When the loop last ran, monotonic.
 
   mutable std::mutex status_mutex_;
   std::condition_variable status_changed_;
   NodeStatus status_;
+  NodeId last_leader_;            // The last one known; 0 before the first.
   uint64_t last_contact_ms_ = 0;  // Under status_mutex_.
 };
 

@@ -1,10 +1,9 @@
 #include "src/raft/guard.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 
 #include "src/base/check.h"
+#include "src/base/logging.h"
 
 namespace holdfast::raft {
 
@@ -23,7 +22,8 @@ Effects Guard::Receive(uint64_t now_ms, NodeId from, Message message) {
   const bool member = std::find(membership_.voters.begin(), membership_.voters.end(), from) !=
                       membership_.voters.end();
   if (!member || from == self_) {
-    spdlog::warn("raft: dropped a message of node {}, which is no other member", from.value);
+    logging::Warn(Component::kRaft, "dropped a message of who is no other member",
+                  {{"peer", from.value}});
     return {};
   }
   Effects effects;
@@ -66,8 +66,10 @@ bool Guard::Admit(NodeId from, const AppendEntriesResult& message) {
   LogIndex& match = tally_[from];
   if (message.rejected.value != 0) return message.rejected > match;  // Rule 11.
   if (message.last_index > log_.last()) {
-    spdlog::error("raft: node {} acknowledges entry {}, our log ends at {}; dropped", from.value,
-                  message.last_index.value, log_.last().value);
+    logging::Err(Component::kRaft, "dropped an acknowledgement of what our log does not hold",
+                 {{"peer", from.value},
+                  {"acknowledged", message.last_index.value},
+                  {"last", log_.last().value}});
     return false;
   }
   match = std::max(match, message.last_index);

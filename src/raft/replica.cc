@@ -1,11 +1,10 @@
 #include "src/raft/replica.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 
 #include "src/base/bounds.h"
 #include "src/base/check.h"
+#include "src/base/logging.h"
 
 namespace holdfast::raft {
 namespace {
@@ -66,7 +65,10 @@ void Replica::Tick(uint64_t now_ms) {
   // A leader whose disk stalls can commit through its peers but never answer: let another lead.
   if (role() == Role::kLeader && !outstanding_.empty() &&
       now_ms - outstanding_.front().since_ms > options_.election_timeout_ms) {
-    if (HandOver(now_ms)) spdlog::warn("raft: the disk stalls, handing leadership over");
+    if (HandOver(now_ms)) {
+      logging::Warn(Component::kRaft, "the disk stalls, handing leadership over",
+                    {{"silent_ms", now_ms - outstanding_.front().since_ms}});
+    }
   }
 }
 
@@ -131,8 +133,9 @@ void Replica::Execute(uint64_t now_ms, Effects effects) {
     last_at_election_ = log_.last();
     announced_ = LogIndex(0);
     result_ms_.clear();
-    spdlog::info("raft: node {} leads term {} from entry {}", options_.id.value, term().value,
-                 log_.last().value);
+    logging::Info(
+        Component::kRaft, "leads",
+        {{"node", options_.id.value}, {"term", term().value}, {"entry", log_.last().value}});
   }
   if (led_ && !leads) contact_ms_ = std::max(contact_ms_, MajorityContactMs());
   led_ = leads;

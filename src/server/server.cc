@@ -7,11 +7,13 @@
 
 #include "src/api/grpc/server.h"
 #include "src/api/http/server.h"
+#include "src/api/metered.h"
 #include "src/base/file_system.h"
 #include "src/base/version.h"
 #include "src/clock/clock.h"
 #include "src/node/cluster_service.h"
 #include "src/node/grpc_peer_link.h"
+#include "src/server/observe.h"
 #include "src/state_machine/registry.h"
 #include "src/store/rocksdb/rocksdb_base.h"
 #include "src/wal/segment_log.h"
@@ -63,6 +65,10 @@ struct Server::Parts {
   // The log's writer reports to the node, which is built after the log.
   std::atomic<node::Node*> log_listener{nullptr};
   std::unique_ptr<wal::SegmentLog> log;
+  // Outlive every call under way.
+  std::unique_ptr<Observer> observer;
+  std::unique_ptr<api::MeteredDispatcher> grpc_door;
+  std::unique_ptr<api::MeteredDispatcher> http_door;
   std::unique_ptr<node::Node> node;
   NoPeers no_peers;
   std::unique_ptr<node::GrpcPeerLink> link;
@@ -128,7 +134,10 @@ Result<void> Server::Parts::Open() {
   store = std::make_unique<store::Store>(std::move(*base), store_options);
   registry = std::make_unique<state_machine::Registry>(*store);
   RegisterServices(*registry);
-  node::RegisterClusterService(*registry, [this] { return node->status(); });
+  observer = std::make_unique<Observer>(config.data);
+  node::RegisterClusterService(
+      *registry, {[this] { return observer->Status(); }, [this] { return observer->Figures(); },
+                  [this] { return observer->Load(); }});
   registry->Finish();
   machine = std::make_unique<state_machine::Machine>(*store, *registry);
 
@@ -163,15 +172,20 @@ Result<void> Server::Parts::Serve() {
   } else {
     node->Start(no_peers);
   }
+  grpc_door = std::make_unique<api::MeteredDispatcher>(*registry, *node, "grpc");
+  http_door = std::make_unique<api::MeteredDispatcher>(*registry, *node, "http");
+  observer->Watch({node.get(), log.get(), link.get(), {grpc_door.get(), http_door.get()}});
+
   api::grpc::ServerOptions grpc_options;
   grpc_options.address = config.grpc.host;
   grpc_options.port = config.grpc.port;
-  auto grpc_server = api::grpc::Server::Start(grpc_options, *registry, *node);
+  auto grpc_server = api::grpc::Server::Start(grpc_options, *registry, *grpc_door);
   if (!grpc_server) return Fail(grpc_server.error());
   grpc = std::move(*grpc_server);
   WatchHealth();
 
-  http_handler = std::make_unique<api::http::Handler>(*registry, *node, kVersion);
+  http_handler = std::make_unique<api::http::Handler>(*registry, *http_door, kVersion,
+                                                      [this] { return observer->MetricsText(); });
   api::http::ServerOptions http_options;
   http_options.address = config.http.host;
   http_options.port = config.http.port;
@@ -184,12 +198,13 @@ Result<void> Server::Parts::Serve() {
 // gRPC's health service is told, while HTTP's /health asks.
 void Server::Parts::WatchHealth() {
   if (stopped) return;
-  grpc->SetServing(node->status().ready);
+  grpc->SetServing(observer->Status().ready);
   reads.PostAfter(kHealthMs, [this] { WatchHealth(); });
 }
 
 void Server::Parts::Stop(std::chrono::milliseconds grace) {
   if (stopped.exchange(true)) return;
+  if (observer) observer->Stopping();
   if (grpc) grpc->SetServing(false);
   if (node && grace.count() > 0) node->HandOver(kHandOverMsMax);
   if (http) http->Stop(grace);

@@ -1,6 +1,7 @@
 #include "src/wal/segment_log.h"
 
 #include <algorithm>
+#include <chrono>
 #include <random>
 #include <utility>
 
@@ -351,7 +352,13 @@ bool SegmentLog::WriteGroup() {
                               .group_records = static_cast<uint32_t>(in_flight_.size())};
     AppendRecord(header, *queued.payload, salt_, &group_);
   }
+  const auto began = std::chrono::steady_clock::now();
   Must(writer_.WriteGroup(group_));
+  const auto took = std::chrono::steady_clock::now() - began;
+  metrics_.sync_us.Observe(
+      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(took).count()));
+  metrics_.group_records.Observe(in_flight_.size());
+  metrics_.written_bytes.Add(group_.size());
 
   const Ticket ticket = in_flight_.back().ticket;
   bool ticket_complete;

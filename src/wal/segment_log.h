@@ -25,6 +25,7 @@
 #include "src/wal/entry_index.h"
 #include "src/wal/format.h"
 #include "src/wal/log.h"
+#include "src/wal/log_metrics.h"
 #include "src/wal/segment.h"
 #include "src/wal/segment_writer.h"
 #include "src/wal/state_file.h"
@@ -67,6 +68,8 @@ class SegmentLog final : public Log {
 
   // Returns when everything appended so far is durable.
   void Flush();
+
+  const LogMetrics& metrics() const { return metrics_; }  // Any thread.
 
   // --- With `threaded` off
   // One step of the writer: a group, or upkeep when nothing is queued. False: nothing was left to
@@ -127,6 +130,7 @@ class SegmentLog final : public Log {
   uint64_t durable_group_ = 0;
   bool closing_ = false;
 
+  LogMetrics metrics_;
   std::string group_;   // The writer's buffer.
   std::thread thread_;  // Last: starts when all else is there.
 };

@@ -14,15 +14,16 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAYERS = {
     'src/base': [],
     'src/clock': ['base'],
+    'src/metrics': ['base'],
     'src/store': ['base'],
-    'src/wal': ['base'],
+    'src/wal': ['base', 'metrics'],
     'src/state_machine': ['base', 'clock', 'store'],
     'src/raft': ['base', 'clock', 'wal'],
-    'src/node': ['base', 'clock', 'store', 'state_machine', 'wal', 'raft'],
-    'src/api': ['base', 'state_machine', 'store', 'node'],
-    'src/server': ['base', 'clock', 'store', 'state_machine', 'wal', 'raft', 'node', 'api'],
+    'src/node': ['base', 'clock', 'metrics', 'store', 'state_machine', 'wal', 'raft'],
+    'src/api': ['base', 'metrics', 'state_machine', 'store', 'node'],
+    'src/server': ['base', 'clock', 'metrics', 'store', 'state_machine', 'wal', 'raft', 'node', 'api'],
     'src/client': ['base', 'node', 'api'],
-    'src/cli': ['base', 'store', 'state_machine', 'node', 'api', 'server', 'client'],
+    'src/cli': ['base', 'metrics', 'store', 'state_machine', 'node', 'api', 'server', 'client'],
     'services': ['base', 'store', 'state_machine'],
 }
 INCLUDE = re.compile(r'#include "src/(\w+)/')

@@ -160,6 +160,7 @@ class UnaryCall : public ServerGenericBidiReactor {
   }
 
   void Refuse(const Error& error) {
+    dispatcher_.NoteRefused(error.code);
     if (open_->Take()) Finish(ToStatus(error, context_));
   }
 

@@ -20,6 +20,7 @@ using google::protobuf::Message;
 using state_machine::Method;
 
 constexpr std::string_view kConsistencyParameter = "consistency";
+constexpr std::string_view kMetricsPath = "/metrics";
 constexpr std::string_view kProblemsPrefix = "/problems/";
 
 Response TextResponse(int status, std::string text) {
@@ -234,7 +235,8 @@ Response RenderReply(const Method& method, node::Consistency consistency,
 std::string IndexText(const state_machine::Registry& registry) {
   std::string text =
       "Holdfast: a replicated log with building blocks for commerce.\n\n"
-      "  GET /openapi.json   every route, its fields and its answers\n";
+      "  GET /openapi.json   every route, its fields and its answers\n"
+      "  GET /metrics        what this node does, for Prometheus\n";
   std::map<std::string, std::string> services;  // Name -> help, in order of name.
   for (const auto& method : registry.methods()) {
     services[method->service_name] =
@@ -260,9 +262,10 @@ Response ProblemResponse(const Error& error) {
 }
 
 Handler::Handler(const state_machine::Registry& registry, node::Dispatcher& dispatcher,
-                 std::string version)
+                 std::string version, std::function<std::string()> metrics)
     : router_(registry),
       dispatcher_(dispatcher),
+      metrics_(std::move(metrics)),
       openapi_(OpenApiJson(registry, version)),
       index_(IndexText(registry)) {
   for (const auto& method : registry.methods()) {
@@ -286,12 +289,14 @@ void Handler::Handle(const Request& request, Respond respond) const {
     if (match.error().code == ErrorCode::kUnimplemented) {
       answer(Page(routed, target.path));
     } else {
+      dispatcher_.NoteRefused(match.error().code);
       answer(ProblemResponse(match.error()));
     }
     return;
   }
   Result<Call> call = BuildCall(routed, *match, target.query);
   if (!call) {
+    dispatcher_.NoteRefused(call.error().code);
     answer(ProblemResponse(call.error()));
     return;
   }
@@ -313,6 +318,10 @@ Response Handler::Page(const Request& request, std::string_view path) const {
     page = TextResponse(200, index_);
   } else if (path == "/openapi.json") {
     page = Response{200, "application/json", {}, openapi_};
+  } else if (path == kMetricsPath && metrics_ != nullptr) {
+    // Made only when it is asked for: a glance at the path alone must stay cheap.
+    page = Response{200, "text/plain; version=0.0.4; charset=utf-8", {}, " "};
+    if (request.verb == "GET") page.body = metrics_();
   } else if (path.starts_with(kProblemsPrefix)) {
     for (const ErrorInfo& info : AllErrors()) {
       if (path.substr(kProblemsPrefix.size()) != ToString(info.code)) continue;
@@ -323,6 +332,7 @@ Response Handler::Page(const Request& request, std::string_view path) const {
   if (!page.body.empty() && verbs.empty()) verbs.push_back("GET");
   const bool exists = !verbs.empty() || path == "*";  // OPTIONS * asks about the server.
   if (!exists) {
+    dispatcher_.NoteRefused(ErrorCode::kUnimplemented);
     return ProblemResponse(Error{ErrorCode::kUnimplemented, "no such route", "", "", 0});
   }
   if (request.verb == "GET" && !page.body.empty()) return page;

@@ -6,6 +6,7 @@
 
 #include <absl/functional/any_invocable.h>
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -42,9 +43,10 @@ using Respond = absl::AnyInvocable<void(Render)>;
 
 class Handler {
  public:
-  // All outlive the handler and every call under way. `version` is shown by OpenAPI.
+  // All outlive the handler and every call under way. `version` is shown by OpenAPI. `metrics`
+  // makes the page /metrics, which is not there without it.
   Handler(const state_machine::Registry& registry, node::Dispatcher& dispatcher,
-          std::string version);
+          std::string version, std::function<std::string()> metrics = nullptr);
 
   // Thread-safe. `respond` is called exactly once, on any thread, perhaps before Handle returns.
   void Handle(const Request& request, Respond respond) const;
@@ -54,6 +56,7 @@ class Handler {
 
   Router router_;
   node::Dispatcher& dispatcher_;
+  std::function<std::string()> metrics_;
   std::string openapi_;
   std::string index_;
 };

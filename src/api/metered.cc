@@ -1,0 +1,150 @@
+#include "src/api/metered.h"
+
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/wire_format_lite.h>
+
+#include "holdfast/options.pb.h"
+#include "src/api/errors.h"
+
+namespace holdfast::api {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::internal::WireFormatLite;
+using state_machine::Method;
+
+const FieldDescriptor* OutcomeField(const google::protobuf::Descriptor& reply) {
+  for (int i = 0; i < reply.field_count(); ++i) {
+    const FieldDescriptor* field = reply.field(i);
+    if (!field->is_repeated() && field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM &&
+        field->options().GetExtension(holdfast::field).outcome()) {
+      return field;
+    }
+  }
+  return nullptr;
+}
+
+// The value of an enum field, looked for in the bytes: they are in order of number, and an outcome
+// comes early. 0 when it is not there.
+int PeekEnum(const std::string& bytes, int number) {
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(bytes.data()),
+                                            static_cast<int>(bytes.size()));
+  while (const uint32_t tag = in.ReadTag()) {
+    const int field = WireFormatLite::GetTagFieldNumber(tag);
+    if (field == number) {
+      uint64_t value = 0;
+      return in.ReadVarint64(&value) ? static_cast<int>(value) : 0;
+    }
+    if (field > number || !WireFormatLite::SkipField(&in, tag)) return 0;
+  }
+  return 0;
+}
+
+}  // namespace
+
+struct MeteredDispatcher::MethodMeter {
+  static constexpr size_t kOutcomes = 64;  // Higher numbers share the last place.
+
+  explicit MethodMeter(const Method& m)
+      : method(m), outcome(OutcomeField(*m.reply->GetDescriptor())) {}
+
+  void Ended(const node::Reply& reply, std::chrono::steady_clock::time_point began) {
+    const auto took = std::chrono::steady_clock::now() - began;
+    us.Observe(
+        static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(took).count()));
+    if (!reply.body) {
+      errors[std::min<size_t>(static_cast<size_t>(reply.body.error().code), kErrorCodes - 1)].Add();
+      return;
+    }
+    const int value = outcome == nullptr ? 0 : PeekEnum(*reply.body, outcome->number());
+    outcomes[std::min<size_t>(static_cast<size_t>(std::max(value, 0)), kOutcomes - 1)].Add();
+  }
+
+  const Method& method;
+  const FieldDescriptor* const outcome;  // Null: the reply has none.
+  metrics::Histogram us{metrics::kLatencyBucketsUs};
+  std::array<metrics::Counter, kOutcomes> outcomes;
+  std::array<metrics::Counter, kErrorCodes> errors;
+};
+
+MeteredDispatcher::MeteredDispatcher(const state_machine::Registry& registry,
+                                     node::Dispatcher& next, std::string door)
+    : next_(next), door_(std::move(door)) {
+  for (const auto& method : registry.methods()) {
+    meters_.emplace(method.get(), std::make_unique<MethodMeter>(*method));
+  }
+}
+
+MeteredDispatcher::~MeteredDispatcher() = default;
+
+void MeteredDispatcher::Call(const Method& method, std::string request, node::CallOptions options,
+                             node::Done done) {
+  MethodMeter& meter = *meters_.at(&method);
+  const auto began = std::chrono::steady_clock::now();
+  next_.Call(method, std::move(request), std::move(options),
+             [&meter, began, done = std::move(done)](node::Reply reply) mutable {
+               meter.Ended(reply, began);
+               done(std::move(reply));
+             });
+}
+
+void MeteredDispatcher::NoteRefused(ErrorCode code) {
+  refused_[std::min<size_t>(static_cast<size_t>(code), kErrorCodes - 1)].Add();
+}
+
+void MeteredDispatcher::Sample(metrics::Sampler& out) const {
+  const auto count = [&out](const metrics::Counter& counter, metrics::Labels labels,
+                            const std::string& outcome, int status) {
+    if (counter.value() == 0) return;
+    labels.emplace_back("outcome", outcome);
+    labels.emplace_back("status", std::to_string(status));
+    out.Counter("holdfast_requests_total",
+                "Calls answered, by door, method, outcome or error, and HTTP status",
+                static_cast<double>(counter.value()), std::move(labels));
+  };
+  for (const auto& [method, meter] : meters_) {
+    const metrics::Distribution us = meter->us.Read();
+    if (us.count() == 0) continue;
+    const metrics::Labels labels = {
+        {"door", door_}, {"service", method->service_name}, {"method", method->descriptor->name()}};
+    out.Latency("holdfast_request_seconds",
+                "From the decoded request to its reply, without network and encoding", us, labels);
+    for (size_t i = 0; i < meter->outcomes.size(); ++i) {
+      const auto* value = meter->outcome == nullptr
+                              ? nullptr
+                              : meter->outcome->enum_type()->FindValueByNumber(static_cast<int>(i));
+      const bool named = value != nullptr && i != 0;
+      const uint32_t status =
+          named ? value->options().GetExtension(holdfast::outcome).http_status() : 0;
+      count(meter->outcomes[i], labels, named ? value->name() : "ok",
+            status == 0 ? 200 : static_cast<int>(status));
+    }
+    for (size_t i = 0; i < meter->errors.size(); ++i) {
+      const auto code = static_cast<ErrorCode>(i);
+      count(meter->errors[i], labels, ToString(code), InfoOf(code).http_status);
+    }
+  }
+  for (size_t i = 0; i < refused_.size(); ++i) {
+    if (refused_[i].value() == 0) continue;
+    out.Counter("holdfast_requests_refused_total",
+                "Requests that were refused before they became a call, by door and error",
+                static_cast<double>(refused_[i].value()),
+                {{"door", door_}, {"code", ToString(static_cast<ErrorCode>(i))}});
+  }
+}
+
+void MeteredDispatcher::AddTo(Totals* totals) const {
+  for (const auto& [method, meter] : meters_) {
+    const metrics::Distribution us = meter->us.Read();
+    const bool write = method->kind() == WRITE;
+    if (write || method->kind() == READ) {
+      (write ? totals->writes : totals->reads) += us.count();
+      metrics::Distribution& sum = write ? totals->write_us : totals->read_us;
+      sum.bounds.empty() ? void(sum = us) : void(sum += us);
+    }
+    for (const metrics::Counter& counter : meter->errors) totals->errors += counter.value();
+  }
+  for (const metrics::Counter& counter : refused_) totals->errors += counter.value();
+}
+
+}  // namespace holdfast::api

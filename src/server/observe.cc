@@ -1,0 +1,139 @@
+#include "src/server/observe.h"
+
+#include "src/base/version.h"
+#include "src/clock/clock.h"
+#include "src/metrics/process.h"
+
+namespace holdfast {
+namespace {
+
+uint64_t NowMs() { return SystemClock().MonotonicMs(); }
+
+double Value(uint64_t value) { return static_cast<double>(value); }
+
+}  // namespace
+
+Observer::Observer(std::string folder)
+    : folder_(std::move(folder)),
+      start_ms_(NowMs()),
+      start_wall_seconds_(static_cast<double>(SystemClock().WallUs()) * 1e-6) {
+  registry_.Add([this](metrics::Sampler& out) { Sample(out); });
+}
+
+node::NodeStatus Observer::Status() const {
+  node::NodeStatus status = parts_.node->status();
+  status.stopping = stopping_;
+  status.ready = status.ready && !stopping_;
+  return status;
+}
+
+node::NodeFigures Observer::Figures() const {
+  const node::ApplyMetrics& apply = parts_.node->apply_metrics();
+  const uint64_t now_ms = NowMs();
+  node::NodeFigures figures;
+  figures.checkpoint = LogIndex(apply.checkpoint_index.value());
+  figures.checkpoint_age_ms = now_ms - std::max(apply.checkpoint_ms.value(), start_ms_);
+  figures.delta_rows = apply.delta_rows.value();
+  figures.log_bytes = metrics::FolderBytes(folder_ + "/log");
+  figures.store_bytes = metrics::FolderBytes(folder_ + "/store");
+  figures.disk_free_bytes = metrics::DiskFreeBytes(folder_);
+  figures.memory_bytes = metrics::ResidentBytes();
+  figures.uptime_us = (now_ms - start_ms_) * 1'000;
+  return figures;
+}
+
+node::NodeLoad Observer::Load() const {
+  api::MeteredDispatcher::Totals totals;
+  for (const api::MeteredDispatcher* door : parts_.doors) door->AddTo(&totals);
+  node::NodeLoad load;
+  load.writes = totals.writes;
+  load.reads = totals.reads;
+  load.errors = totals.errors;
+  load.write_us = totals.write_us;
+  load.read_us = totals.read_us;
+  load.applied_requests = parts_.node->apply_metrics().entry_requests.Read().sum;
+  load.log_sync_us = parts_.log->metrics().sync_us.Read();
+  return load;
+}
+
+void Observer::Sample(metrics::Sampler& out) const {
+  SampleConsensus(out);
+  SampleStorage(out);
+  for (const api::MeteredDispatcher* door : parts_.doors) door->Sample(out);
+  metrics::SampleProcess(out, start_wall_seconds_);
+  out.Gauge("holdfast_uptime_seconds", "Since this process started",
+            Value(NowMs() - start_ms_) / 1'000);
+  out.Gauge("holdfast_build_info", "1, with the version as a label", 1, {{"version", kVersion}});
+}
+
+void Observer::SampleConsensus(metrics::Sampler& out) const {
+  const node::NodeStatus status = Status();
+  const bool leads = status.role == raft::Role::kLeader;
+  out.Gauge("holdfast_ready", "1: this node can serve", status.ready ? 1 : 0);
+  out.Gauge("holdfast_is_leader", "1: this node leads", leads ? 1 : 0);
+  out.Gauge("holdfast_leader_known", "1: this node knows a leader",
+            status.leader.value != 0 ? 1 : 0);
+  out.Counter("holdfast_leader_changes_total", "How often another leader became known here",
+              Value(status.leader_changes));
+  out.Gauge("holdfast_term", "Raft's term on this node", Value(status.term.value));
+  out.Gauge("holdfast_log_first_index", "First log position on disk", Value(status.first.value));
+  out.Gauge("holdfast_log_last_index", "Last log position of this node", Value(status.last.value));
+  out.Gauge("holdfast_log_committed_index", "Last log position known to be agreed on",
+            Value(status.committed.value));
+  out.Gauge("holdfast_log_applied_index", "Last log position that this node's state holds",
+            Value(status.applied.value));
+  out.Gauge("holdfast_waiting_writes", "Writes that wait to be proposed or forwarded",
+            Value(status.waiting_writes));
+  out.Gauge("holdfast_waiting_reads", "Reads that wait for a log position or for the leader",
+            Value(status.waiting_reads));
+  out.Gauge("holdfast_apply_backlog_entries", "Entries committed and handed over, not applied yet",
+            Value(status.apply_backlog));
+  if (leads) {
+    for (const node::NodeStatus::Peer& peer : status.peers) {
+      const metrics::Labels labels = {{"peer", peer.id.ToString()}};
+      out.Gauge("holdfast_peer_match_index", "As leader: last log position durable at the peer",
+                Value(peer.match.value), labels);
+      out.Gauge("holdfast_peer_lag_entries", "As leader: entries that the peer lacks",
+                Value(status.last.value - std::min(peer.match, status.last).value), labels);
+    }
+  }
+  if (parts_.link == nullptr) return;
+  for (const auto& [id, state] : parts_.link->States()) {
+    const metrics::Labels labels = {{"peer", id.ToString()}};
+    out.Gauge("holdfast_peer_connected", "1: the link to the peer stands", state.connected ? 1 : 0,
+              labels);
+    out.Gauge("holdfast_peer_queue_bytes", "Waiting to be sent to the peer",
+              Value(state.queued_bytes), labels);
+  }
+}
+
+void Observer::SampleStorage(metrics::Sampler& out) const {
+  const wal::LogMetrics& log = parts_.log->metrics();
+  const node::ApplyMetrics& apply = parts_.node->apply_metrics();
+  const node::NodeFigures figures = Figures();
+  const metrics::Distribution checkpoints = apply.checkpoint_us.Read();
+  out.Latency("holdfast_log_sync_seconds", "One write of the log with its fdatasync",
+              log.sync_us.Read());
+  out.Sizes("holdfast_log_group_records", "Records of the log made durable by one fdatasync",
+            log.group_records.Read());
+  out.Counter("holdfast_log_written_bytes_total", "Bytes written to the log",
+              Value(log.written_bytes.value()));
+  out.Gauge("holdfast_log_disk_bytes", "Files of the log", Value(figures.log_bytes));
+  out.Latency("holdfast_apply_seconds", "Applying one log entry", apply.entry_us.Read());
+  out.Sizes("holdfast_entry_requests", "Requests of one log entry", apply.entry_requests.Read());
+  out.Counter("holdfast_checkpoints_total", "Checkpoints written", Value(checkpoints.count()));
+  out.Latency("holdfast_checkpoint_seconds", "Writing one checkpoint", checkpoints);
+  out.Counter("holdfast_checkpoint_rows_total", "Rows written by checkpoints",
+              Value(apply.checkpoint_rows.value()));
+  out.Gauge("holdfast_checkpoint_index", "Log position that the last checkpoint holds",
+            Value(figures.checkpoint.value));
+  out.Gauge("holdfast_checkpoint_age_seconds", "Since the last checkpoint, or the start",
+            Value(figures.checkpoint_age_ms) / 1'000);
+  out.Gauge("holdfast_store_delta_rows", "Changed rows that no checkpoint holds yet",
+            Value(figures.delta_rows));
+  out.Gauge("holdfast_store_disk_bytes", "Files of the store", Value(figures.store_bytes));
+  out.Gauge("holdfast_disk_free_bytes", "Left on the file system of the data folder",
+            Value(figures.disk_free_bytes));
+}
+
+}  // namespace holdfast
