@@ -5,10 +5,12 @@
 //   holdfast_machine_bench --soak 5000000    one long run: memory, disk and pauses over time
 //
 // bench/instructions.py counts the instructions of ApplyMeasured under callgrind.
-#include <CLI/CLI.hpp>
+#include "src/state_machine/machine.h"
+
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -25,7 +27,6 @@
 #include "holdfast/log.pb.h"
 #include "services/ledger/ledger.pb.h"
 #include "src/base/executor.h"
-#include "src/state_machine/machine.h"
 #include "src/state_machine/registry.h"
 #include "src/store/memory/memory_base.h"
 #include "src/store/rocksdb/rocksdb_base.h"

@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "services/ledger/ledger.pb.h"
+#include "src/store/append_table.h"
 #include "src/store/table.h"
 
 namespace holdfast::ledger {
@@ -134,9 +135,9 @@ struct Tables {
 
   store::HashTable<std::string, AccountRow> accounts;
   store::SortedTable<uint64_t, ProfileRow> profiles;
-  store::SortedTable<uint64_t, TransferRow> transfers;  // By sequence: the journal.
+  store::AppendTable<uint64_t, TransferRow> transfers;  // By sequence: the journal.
   store::HashTable<std::string, IdRow> ids;
-  store::SortedTable<HistoryKey, HistoryRow> history;
+  store::AppendTable<HistoryKey, HistoryRow> history;
   store::HashTable<uint64_t, MetaRow> meta;
 };
 

@@ -142,6 +142,19 @@ void AppendKeyPart(const std::tuple<Parts...>& tuple, std::string* out) {
   std::apply([out](const auto&... part) { (AppendKeyPart(part, out), ...); }, tuple);
 }
 
+// No fewer than the bytes of a key, without encoding it.
+template <class T>
+constexpr size_t KeyBytesMax(const T& part) {
+  if constexpr (std::same_as<T, std::string>) {
+    return 2 * part.size() + 2;
+  } else if constexpr (kIs<T, std::tuple>) {
+    return std::apply([](const auto&... each) { return (KeyBytesMax(each) + ... + size_t{0}); },
+                      part);
+  } else {
+    return sizeof(T);
+  }
+}
+
 template <std::integral T>
 bool ReadKeyPart(Reader& reader, T* value) {
   using Unsigned = std::make_unsigned_t<T>;

@@ -13,34 +13,62 @@ namespace {
 // What EndEntry is specified to return, built from docs/formats/store.md.
 class ReferenceDigest {
  public:
-  template <class Key, class Row>
-  void Put(TableNumber number, const Key& key, const Row& row) {
-    std::string row_bytes;
-    EncodeRow(row, &row_bytes);
-    Append(number, key, row_bytes.size() + 1);
-    bytes_ += row_bytes;
+  template <class Key>
+  void Put(TableNumber number, const Key& key, const Event& row) {
+    Begin(number, key, 1);
+    Number(2);
+    Number(row.amount);
+    Number(row.tags.size());
+    for (const std::string& tag : row.tags) Text(tag);
+  }
+  void Put(TableNumber number, uint64_t key, const Position& row) {
+    Begin(number, key, 1);
+    Number(1);
+    Number(row.entries);
+  }
+  void Put(TableNumber number, const AccountKey& key, const Account& row) {
+    Begin(number, key, 1);
+    Number(3);
+    Text(row.currency);
+    Number(static_cast<uint64_t>(row.balance));
+    Number(row.limit.has_value());
+    if (row.limit) Number(*row.limit);
   }
   template <class Key>
   void Erase(TableNumber number, const Key& key) {
-    Append(number, key, 0);
+    Begin(number, key, 0);
   }
-  uint64_t Finish() const { return XXH3_64bits(bytes_.data(), bytes_.size()); }
+  uint64_t Finish() const { return value_; }
 
  private:
   template <class Key>
-  void Append(TableNumber number, const Key& key, size_t row_length) {
-    std::string key_bytes;
-    EncodeKey(key, &key_bytes);
-    bytes_ += static_cast<char>(number.service);
-    bytes_ += static_cast<char>(number.table);
-    AppendLength(key_bytes.size());
-    bytes_ += key_bytes;
-    AppendLength(row_length);
+  void Begin(TableNumber number, const Key& key, uint64_t present) {
+    Number(number.service * 256u + number.table);
+    KeyParts(key);
+    Number(present);
   }
-  void AppendLength(size_t length) {
-    for (int i = 0; i < 4; ++i) bytes_ += static_cast<char>(length >> (8 * i));
+  void KeyParts(uint64_t key) { Number(key); }
+  void KeyParts(const std::string& key) { Text(key); }
+  void KeyParts(const EventKey& key) {
+    Text(std::get<0>(key));
+    Number(static_cast<uint64_t>(std::get<1>(key)));
   }
-  std::string bytes_;
+  void KeyParts(const NoteKey& key) {
+    Number(std::get<0>(key));
+    Number(static_cast<uint64_t>(std::get<1>(key)));
+  }
+  void Text(const std::string& text) { Number(XXH3_64bits(text.data(), text.size())); }
+  void Number(uint64_t number) {
+    const uint64_t a = value_ ^ number ^ 0x9e3779b97f4a7c15;
+    const uint64_t b = 0xd6e8feb86659fd93;
+    // The product's two halves, by schoolbook multiplication.
+    const uint64_t low = (a & 0xffffffff) * (b & 0xffffffff);
+    const uint64_t middle = (a >> 32) * (b & 0xffffffff) + (low >> 32);
+    const uint64_t other = (a & 0xffffffff) * (b >> 32) + (middle & 0xffffffff);
+    const uint64_t high = (a >> 32) * (b >> 32) + (middle >> 32) + (other >> 32);
+    value_ = high ^ (a * b);
+  }
+  uint64_t value_ = 0;
 };
 
 // A model that also keeps the digest.
@@ -58,12 +86,17 @@ struct DigestedTable {
     model.Erase(key);
   }
 };
+int64_t LastNote(const DigestedTable<NoteKey, Event>& notes, uint64_t group) {
+  return testing::LastNote(notes.model, group);
+}
 struct DigestedModel {
   DigestedModel(Model& model, ReferenceDigest& digest)
       : events{model.events, digest, kEventsNumber},
+        notes{model.notes, digest, kNotesNumber},
         position{model.position, digest, kPositionNumber},
         accounts{model.accounts, digest, kAccountsNumber} {}
   DigestedTable<EventKey, Event> events;
+  DigestedTable<NoteKey, Event> notes;
   DigestedTable<uint64_t, Position> position;
   DigestedTable<AccountKey, Account> accounts;
 };
@@ -179,8 +212,15 @@ class History {
       CheckRow(tables.accounts, model_.accounts, account);
       const EventKey event = random_.RandomEventKey();
       CheckRow(tables.events, model_.events, event);
+      CheckRow(tables.notes, model_.notes, RandomNoteKey());
     }
-    CheckScan(random_.RandomEventKey(), 1 + random_.Below(10));
+    const size_t rows_max = 1 + random_.Below(10);
+    CheckScan(tables.events, model_.events.rows, random_.RandomEventKey(), rows_max,
+              [](const EventKey&) { return true; });
+    const NoteKey note = RandomNoteKey();
+    CheckScan(tables.notes, model_.notes.rows, note, rows_max, [&note](const NoteKey& key) {
+      return std::get<0>(key) == std::get<0>(note);  // A scan stays within its group.
+    });
   }
 
   template <class Table, class Key, class Row>
@@ -195,27 +235,34 @@ class History {
     ASSERT_EQ(table.Get(key), expected);
   }
 
-  void CheckScan(const EventKey& from, size_t rows_max) {
-    using Rows = std::vector<std::pair<EventKey, Event>>;
+  NoteKey RandomNoteKey() {
+    return {random_.Below(3) * 250, static_cast<int64_t>(random_.Below(200)) - 5};
+  }
+
+  template <class Table, class Key, class Row, class Within>
+  void CheckScan(const Table& table, const std::map<Key, Row>& rows, const Key& from,
+                 size_t rows_max, const Within& within) {
+    using Rows = std::vector<std::pair<Key, Row>>;
     Rows found;
-    const auto visit = [&](const EventKey& key, const Event& row) {
+    const auto visit = [&](const Key& key, const Row& row) {
       found.emplace_back(key, row);
       return found.size() < rows_max;
     };
-    const auto& rows = model_.events.rows;
 
-    machine_.tables().events.Scan(from, visit);
+    table.Scan(from, visit);
     Rows expected;
     for (auto it = rows.lower_bound(from); it != rows.end() && expected.size() < rows_max; ++it) {
+      if (!within(it->first)) break;
       expected.push_back(*it);
     }
     ASSERT_EQ(found, expected);
 
     found.clear();
     expected.clear();
-    machine_.tables().events.ScanBack(from, visit);
+    table.ScanBack(from, visit);
     for (auto it = rows.upper_bound(from); it != rows.begin() && expected.size() < rows_max;) {
-      expected.push_back(*--it);
+      if (!within((--it)->first)) break;
+      expected.push_back(*it);
     }
     ASSERT_EQ(found, expected);
   }

@@ -8,7 +8,7 @@
 // exclusive one).
 #pragma once
 
-#include <absl/container/flat_hash_map.h>
+#include <absl/container/node_hash_map.h>
 
 #include <cstddef>
 #include <optional>
@@ -20,21 +20,25 @@ template <class Key, class Row>
 class RowCache {
  public:
   using Slot = std::optional<Row>;  // Without a row: known to be absent.
-  using Map = absl::flat_hash_map<Key, Slot>;
+  // Rows stay where they are while the map grows.
+  using Map = absl::node_hash_map<Key, Slot>;
 
   explicit RowCache(size_t rows_max) : rows_max_(rows_max) {}
 
+  // The `hash` of the lookups below, and of any other Map.
+  size_t Hash(const Key& key) const { return young_.hash_function()(key); }
+
   // Without effect on what stays; nullptr when unknown.
-  const Slot* Peek(const Key& key) const {
-    if (auto it = young_.find(key); it != young_.end()) return &it->second;
-    if (auto it = old_.find(key); it != old_.end()) return &it->second;
+  const Slot* Peek(const Key& key, size_t hash) const {
+    if (auto it = young_.find(key, hash); it != young_.end()) return &it->second;
+    if (auto it = old_.find(key, hash); it != old_.end()) return &it->second;
     return nullptr;
   }
 
   // The pointer is valid until the next call that is not const.
-  const Slot* Find(const Key& key) {
-    if (auto it = young_.find(key); it != young_.end()) return &it->second;
-    auto it = old_.find(key);
+  const Slot* Find(const Key& key, size_t hash) {
+    if (auto it = young_.find(key, hash); it != young_.end()) return &it->second;
+    auto it = old_.find(key, hash);
     if (it == old_.end()) return nullptr;
     Key own_key = key;  // `key` may lie in a row that is about to move.
     Slot slot = std::move(it->second);
@@ -51,8 +55,8 @@ class RowCache {
   }
 
   void Drop(const Key& key) {
-    young_.erase(key);
-    old_.erase(key);
+    if (!young_.empty()) young_.erase(key);
+    if (!old_.empty()) old_.erase(key);
   }
 
   // Takes the rows of a finished checkpoint as the new young generation, or nothing when they are

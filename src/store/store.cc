@@ -1,9 +1,6 @@
 #include "src/store/store.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
-#include <limits>
 #include <optional>
 #include <utility>
 
@@ -13,22 +10,7 @@
 namespace holdfast::store {
 namespace {
 
-// Lengths within a recorded change: four bytes, little endian. Fixed, so that they can be filled in
-// when the part they announce has been appended.
-constexpr size_t kLengthBytes = 4;
 constexpr size_t kPrefixBytes = 2;
-
-void WriteLength(size_t length, char* at) {
-  for (size_t i = 0; i < kLengthBytes; ++i) at[i] = static_cast<char>(length >> (8 * i));
-}
-
-size_t ReadLength(const char* at) {
-  size_t length = 0;
-  for (size_t i = 0; i < kLengthBytes; ++i) {
-    length |= static_cast<size_t>(static_cast<uint8_t>(at[i])) << (8 * i);
-  }
-  return length;
-}
 
 // One reader after the other; they must be in order.
 ChangeReader Concatenate(std::vector<std::function<ChangeReader()>> parts) {
@@ -95,7 +77,8 @@ TableBase::TableBase(Store& store, TableNumber number, std::string name)
     : store_(store),
       number_(number),
       name_(std::move(name)),
-      prefix_{static_cast<char>(number.service), static_cast<char>(number.table)} {
+      prefix_{static_cast<char>(number.service), static_cast<char>(number.table)},
+      id_(static_cast<uint16_t>(number.service << 8 | number.table)) {
   auto& tables = store_.tables_;
   auto it = std::find_if(tables.begin(), tables.end(),
                          [&](TableBase* table) { return table->number() >= number; });
@@ -105,33 +88,6 @@ TableBase::TableBase(Store& store, TableNumber number, std::string name)
 }
 
 TableBase::~TableBase() { std::erase(store_.tables_, this); }
-
-std::string* TableBase::StartChange() {
-  std::string& changes = store_.changes_;
-  store_.undo_.push_back({this, changes.size()});
-  changes.append(prefix());
-  changes.append(kLengthBytes, '\0');
-  open_ = changes.size();
-  return &changes;
-}
-
-void TableBase::EndKey() {
-  std::string& changes = store_.changes_;
-  const size_t length = changes.size() - open_;
-  HOLDFAST_CHECK(length <= bounds::kTableKeyBytesMax,
-                 "a key of table " + name_ + " takes " + std::to_string(length) + " bytes");
-  WriteLength(length, changes.data() + open_ - kLengthBytes);
-  changes.append(kLengthBytes, '\0');
-  open_ = changes.size();
-}
-
-void TableBase::EndRow(bool present) {
-  std::string& changes = store_.changes_;
-  const size_t length = changes.size() - open_;
-  HOLDFAST_CHECK(length < std::numeric_limits<uint32_t>::max(),
-                 "a row of table " + name_ + " takes " + std::to_string(length) + " bytes");
-  WriteLength(present ? length + 1 : 0, changes.data() + open_ - kLengthBytes);
-}
 
 void TableBase::Corrupt(std::string_view stored_key, const Error& error) const {
   std::string hex;
@@ -155,24 +111,15 @@ Store::~Store() {
 
 void Store::RollbackTo(Savepoint mark) {
   HOLDFAST_CHECK(mark.position <= undo_.size(), "rolling back to a mark that is gone");
-  while (undo_.size() > mark.position) {
-    const auto [table, change] = undo_.back();
-    undo_.pop_back();
-    const char* at = changes_.data() + change;
-    std::string stored_key(at, kPrefixBytes);
-    stored_key.append(at + kPrefixBytes + kLengthBytes, ReadLength(at + kPrefixBytes));
-    table->UndoChange(stored_key);
-    changes_.resize(change);
-  }
+  for (; undo_.size() > mark.position; undo_.pop_back()) undo_.back()->UndoChange();
+  digest_ = mark.digest;
 }
 
 uint64_t Store::EndEntry() {
   mutex_.AssertHeld();
-  const uint64_t digest = XXH3_64bits(changes_.data(), changes_.size());
   for (TableBase* table : tables_) table->ForgetUndo();
   undo_.clear();
-  changes_.clear();
-  return digest;
+  return std::exchange(digest_, Digest()).value();
 }
 
 bool Store::WantsCheckpoint() const {

@@ -21,6 +21,7 @@
 
 #include "src/base/bounds.h"
 #include "src/store/base.h"
+#include "src/store/digest.h"
 
 namespace holdfast::store {
 
@@ -41,9 +42,10 @@ struct Options {
 
 class TableBase;  // The type-erased side of a table; see table.h.
 
-// A place in the undo list to roll back to.
+// A place in the undo list to roll back to; {} is the beginning of the entry.
 struct Savepoint {
   size_t position = 0;
+  Digest digest;
 };
 
 class Store {
@@ -57,7 +59,7 @@ class Store {
   absl::Mutex& mutex() const ABSL_LOCK_RETURNED(mutex_) { return mutex_; }
 
   // --- Apply thread, under the exclusive lock
-  Savepoint Mark() const { return Savepoint{undo_.size()}; }
+  Savepoint Mark() const { return Savepoint{undo_.size(), digest_}; }
   // Undoes every Put and Erase made since `mark`, newest first.
   void RollbackTo(Savepoint mark);
   // Forgets the undo list and returns a digest of what the entry changed: of each kept change in
@@ -94,20 +96,16 @@ class Store {
  private:
   friend class TableBase;
 
-  // One Put or Erase of the current entry. What was there before is on the table's own undo list.
-  struct UndoStep {
-    TableBase* table;
-    size_t change;  // Where the change begins in changes_.
-  };
-
   void FinishCheckpoint();
 
   const std::unique_ptr<Base> base_;
   const Options options_;
   mutable absl::Mutex mutex_;
   std::vector<TableBase*> tables_;  // In order of number.
-  std::vector<UndoStep> undo_;
-  std::string changes_;  // The current entry's changes as bytes, what the digest is taken of.
+  // Of the current entry: whose table each change is, and the digest of them all. What was there
+  // before is on the tables' own undo lists.
+  std::vector<TableBase*> undo_;
+  Digest digest_;
   size_t delta_rows_ = 0;
   size_t delta_bytes_ = 0;
   bool checkpoint_running_ = false;

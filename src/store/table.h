@@ -11,15 +11,14 @@
 // Key: uint64_t, int64_t, std::string or a std::tuple of them; its stored bytes sort as the key
 // does. Row: Fields() of integers, bools, enums, strings, optionals, vectors and maps of these, and
 // structs with Fields(); stored as docs/formats/store.md says. HashTable: point access.
-// SortedTable: point access and scans. Both: Get is const and may be called under the shared lock;
-// Find, Put and Erase are the apply thread's.
+// SortedTable: point access and scans. Both, and AppendTable (append_table.h): Get is const and may
+// be called under the shared lock; Find, Put and Erase are the apply thread's.
 //
 // A table that is used as a queue (rows put at one end, erased at the other) is scanned from where
 // the last scan ended, not from its beginning: a scan walks over the erased rows of the delta.
 #pragma once
 
 #include <absl/container/btree_map.h>
-#include <absl/container/flat_hash_map.h>
 #include <absl/functional/function_ref.h>
 
 #include <algorithm>
@@ -29,6 +28,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "src/base/bounds.h"
@@ -52,8 +52,9 @@ class Table : public TableBase {
  public:
   // A copy of the row. Under the shared lock; leaves the cache as it is.
   std::optional<Row> Get(const Key& key) const {
-    if (const Slot* slot = FindChange(key)) return *slot;
-    if (const Slot* slot = cache_.Peek(key)) return *slot;
+    const size_t hash = Hash(key);
+    if (const Slot* slot = FindChange(key, hash)) return *slot;
+    if (const Slot* slot = cache_.Peek(key, hash)) return *slot;
     std::string stored_key;
     std::string bytes;
     std::optional<Row> row;
@@ -64,20 +65,17 @@ class Table : public TableBase {
 
   // Apply thread. nullptr when absent; valid until the next call on this table.
   const Row* Find(const Key& key) {
-    if (const Slot* slot = FindChange(key)) return Pointer(*slot);
-    return FindClean(key);
+    const size_t hash = Hash(key);
+    if (const Slot* slot = FindChange(key, hash)) return Pointer(*slot);
+    return FindClean(key, hash);
   }
 
   // Apply thread. Here and elsewhere, `key` may be part of a row that Find returned.
   void Put(const Key& key, Row row) {
-    std::string* change = StartChange();
-    EncodeKey(key, change);
-    EndKey();
-    EncodeRow(row, change);
-    EndRow(true);
+    RecordPut(key, row);
     auto [it, found] = Locate(key);
     if (found) {
-      undo_.emplace_back(Replace(it->second, Slot(std::move(row))));
+      Replace(it, Slot(std::move(row)));
     } else {
       Enter(it, Key(key), Slot(std::move(row)));
     }
@@ -90,10 +88,10 @@ class Table : public TableBase {
       Key own_key = key;
       if (Find(own_key) == nullptr) return;
       RecordErase(own_key);
-      Enter(it, std::move(own_key), std::nullopt);
+      Enter(Locate(own_key).first, std::move(own_key), std::nullopt);
     } else if (it->second.has_value()) {
       RecordErase(key);
-      undo_.emplace_back(Replace(it->second, std::nullopt));
+      Replace(it, std::nullopt);
       // A sorted table is scanned, and a scan walks over every row erased: keep only those that
       // hide something below.
       if (kSorted && !ExistsBelow(it->first)) {
@@ -110,27 +108,20 @@ class Table : public TableBase {
   Table(Store& store, TableNumber number, std::string name)
       : TableBase(store, number, std::move(name)), cache_(cache_rows_max()) {}
 
-  void AppendStoredKey(const Key& key, std::string* out) const {
-    out->append(prefix());
-    EncodeKey(key, out);
-  }
-
-  void Decode(std::string_view stored_key, std::string_view bytes, Row* row) const {
-    if (Result<void> decoded = DecodeRow(bytes, row); !decoded) {
-      Corrupt(stored_key, decoded.error());
-    }
-  }
-
-  void DecodeStoredKey(std::string_view stored_key, Key* key) const {
-    if (Result<void> decoded = DecodeKey(stored_key.substr(prefix().size()), key); !decoded) {
-      Corrupt(stored_key, decoded.error());
-    }
-  }
-
   Delta delta_;   // Changed since the last checkpoint began.
   Delta frozen_;  // Being written by a checkpoint; empty when none is under way.
 
  private:
+  // Where a change was made: rows of a hash table stay where they are, those of a B-tree move.
+  using Place = std::conditional_t<kSorted, Key, typename Delta::value_type*>;
+  // What the delta said of a key before the change; Nothing when it did not have it.
+  struct Nothing {};
+  using Before = std::variant<Nothing, Slot>;
+  struct Undo {
+    Place place;
+    Before before;
+  };
+
   // One row of the delta in memory. Both containers keep some of their room free: hash tables an
   // eighth to a half, B-trees a quarter of what they fill at random.
   static constexpr size_t kSlotBytes = (sizeof(typename Delta::value_type) + 1) * 3 / 2;
@@ -138,28 +129,33 @@ class Table : public TableBase {
     return kSlotBytes + HeapBytes(key) + HeapBytes(slot);
   }
 
-  // Puts another slot under a key of the delta; returns the one that was there.
-  Slot Replace(Slot& at, Slot slot) {
-    BytesChanged(HeapBytes(at), HeapBytes(slot));
-    return std::exchange(at, std::move(slot));
-  }
-
   static const Row* Pointer(const Slot& slot) { return slot.has_value() ? &*slot : nullptr; }
 
-  const Slot* FindChange(const Key& key) const {
-    if (auto it = delta_.find(key); it != delta_.end()) return &it->second;
-    return FindFrozen(key);
+  // All hash tables of a table hash alike: once is enough for a lookup that asks several.
+  size_t Hash(const Key& key) const { return cache_.Hash(key); }
+
+  static auto FindIn(const Delta& delta, const Key& key, size_t hash) {
+    if constexpr (kSorted) {
+      return delta.find(key);
+    } else {
+      return delta.find(key, hash);
+    }
   }
 
-  const Slot* FindFrozen(const Key& key) const {
+  const Slot* FindChange(const Key& key, size_t hash) const {
+    if (auto it = FindIn(delta_, key, hash); it != delta_.end()) return &it->second;
+    return FindFrozen(key, hash);
+  }
+
+  const Slot* FindFrozen(const Key& key, size_t hash) const {
     if (frozen_.empty()) return nullptr;
-    auto it = frozen_.find(key);
+    auto it = FindIn(frozen_, key, hash);
     return it != frozen_.end() ? &it->second : nullptr;
   }
 
   // A row that neither delta speaks of.
-  const Row* FindClean(const Key& key) {
-    if (const Slot* slot = cache_.Find(key)) return Pointer(*slot);
+  const Row* FindClean(const Key& key, size_t hash) {
+    if (const Slot* slot = cache_.Find(key, hash)) return Pointer(*slot);
     key_buffer_.clear();
     AppendStoredKey(key, &key_buffer_);
     if (!base().Get(key_buffer_, &row_buffer_)) return nullptr;
@@ -169,16 +165,10 @@ class Table : public TableBase {
   }
 
   bool ExistsBelow(const Key& key) {
-    if (const Slot* slot = FindFrozen(key)) return slot->has_value();
+    if (const Slot* slot = FindFrozen(key, Hash(key))) return slot->has_value();
     key_buffer_.clear();
     AppendStoredKey(key, &key_buffer_);
     return base().Get(key_buffer_, &row_buffer_);
-  }
-
-  void RecordErase(const Key& key) {
-    EncodeKey(key, StartChange());
-    EndKey();
-    EndRow(false);
   }
 
   // Where in the delta the key is, or belongs.
@@ -192,30 +182,61 @@ class Table : public TableBase {
     }
   }
 
-  // The delta gets a key it does not have; it belongs `where`.
-  void Enter(typename Delta::iterator where, Key key, Slot slot) {
-    cache_.Drop(key);
-    RowAdded(BytesOf(key, slot));
-    delta_.try_emplace(where, std::move(key), std::move(slot));
-    undo_.emplace_back(std::nullopt);
+  // Puts another slot under a key of the delta.
+  void Replace(typename Delta::iterator at, Slot slot) {
+    BytesChanged(HeapBytes(at->second), HeapBytes(slot));
+    undo_.push_back({PlaceOf(at), std::exchange(at->second, std::move(slot))});
   }
 
-  void UndoChange(std::string_view stored_key) override {
-    Key key;
-    DecodeStoredKey(stored_key, &key);
+  // The delta gets a key it does not have; it belongs `where`.
+  void Enter(typename Delta::iterator where, Key key, Slot slot) {
+    // What a hash table's cache has of the key may stay: the delta hides it, and becomes the
+    // cache's younger generation when it is written. A sorted table's delta does not.
+    if (kSorted) cache_.Drop(key);
+    RowAdded(BytesOf(key, slot));
+    undo_.push_back(
+        {PlaceOf(delta_.try_emplace(where, std::move(key), std::move(slot))), Nothing()});
+  }
+
+  static Place PlaceOf(typename Delta::iterator at) {
+    if constexpr (kSorted) {
+      return at->first;
+    } else {
+      return &*at;
+    }
+  }
+
+  void UndoChange() override {
     HOLDFAST_CHECK(!undo_.empty(), "table " + name() + " has nothing to undo");
-    std::optional<Slot> before = std::move(undo_.back());
+    auto [place, before] = std::move(undo_.back());
     undo_.pop_back();
-    auto [it, found] = Locate(key);
-    if (!before.has_value()) {
+    if constexpr (kSorted) {
+      auto [it, found] = Locate(place);
+      UndoAt(it, found, std::move(place), std::move(before));
+    } else if (std::holds_alternative<Nothing>(before)) {
+      RowRemoved(BytesOf(place->first, place->second));
+      delta_.erase(place->first);
+    } else {
+      BytesChanged(HeapBytes(place->second), HeapBytes(std::get<Slot>(before)));
+      place->second = std::move(std::get<Slot>(before));
+    }
+  }
+
+  // An erase may have taken the row out of the delta altogether.
+  void UndoAt(typename Delta::iterator it, bool found, Key key, Before before) {
+    if (std::holds_alternative<Nothing>(before)) {
       if (!found) return;
       RowRemoved(BytesOf(it->first, it->second));
       delta_.erase(it);
-    } else if (found) {
-      Replace(it->second, std::move(*before));
+      return;
+    }
+    Slot& slot = std::get<Slot>(before);
+    if (found) {
+      BytesChanged(HeapBytes(it->second), HeapBytes(slot));
+      it->second = std::move(slot);
     } else {
-      RowAdded(BytesOf(key, *before));
-      delta_.try_emplace(it, std::move(key), std::move(*before));
+      RowAdded(BytesOf(key, slot));
+      delta_.try_emplace(it, std::move(key), std::move(slot));
     }
   }
 
@@ -224,6 +245,8 @@ class Table : public TableBase {
   void Freeze() override {
     HOLDFAST_CHECK(frozen_.empty(), "table " + name() + " is frozen already");
     std::swap(delta_, frozen_);
+    // The next one will be about as large: it need not grow step by step, at a pause each.
+    if constexpr (!kSorted) delta_.reserve(frozen_.size());
   }
 
   ChangeReader DeltaChanges() const override { return Changes(delta_); }
@@ -259,9 +282,7 @@ class Table : public TableBase {
   }
 
   RowCache<Key, Row> cache_;
-  // For each change of the current entry, oldest first: what the delta said of the key before;
-  // nothing when the delta did not have it.
-  std::vector<std::optional<Slot>> undo_;
+  std::vector<Undo> undo_;  // Of the current entry, oldest first.
   std::string key_buffer_;  // Of the apply thread.
   std::string row_buffer_;
 };

@@ -7,8 +7,11 @@
 #include <string_view>
 #include <vector>
 
+#include "src/base/bounds.h"
+#include "src/base/check.h"
 #include "src/base/error.h"
 #include "src/store/base.h"
+#include "src/store/codec.h"
 #include "src/store/store.h"
 
 namespace holdfast::store {
@@ -42,12 +45,54 @@ class TableBase {
   // Stored keys begin with these bytes.
   std::string_view prefix() const { return {prefix_, sizeof(prefix_)}; }
 
-  // Records a change of the current entry: append the key to what StartChange returns, then EndKey,
-  // then the row if there is one, then EndRow. The bytes are those of docs/formats/store.md,
-  // "Digest".
-  std::string* StartChange();
-  void EndKey();
-  void EndRow(bool present);
+  // Records a change of the current entry: the table keeps in its own undo list what the change
+  // replaced, and is asked to put it back in reverse order.
+  template <class Key>
+  void RecordErase(const Key& key) {
+    store_.undo_.push_back(this);
+    store_.digest_.Add(id_);
+    store_.digest_.Add(key);
+    store_.digest_.Add(false);
+  }
+  template <class Key, class Row>
+  void RecordPut(const Key& key, const Row& row) {
+    CheckKeyLength(key);
+    store_.undo_.push_back(this);
+    store_.digest_.Add(id_);
+    store_.digest_.Add(key);
+    store_.digest_.Add(true);
+    store_.digest_.Add(row);
+  }
+
+  // Stops the node when a key is longer than its bound. Encodes only keys that might be.
+  template <class Key>
+  void CheckKeyLength(const Key& key) const {
+    if (codec::KeyBytesMax(key) <= bounds::kTableKeyBytesMax) return;
+    std::string bytes;
+    EncodeKey(key, &bytes);
+    HOLDFAST_CHECK(bytes.size() <= bounds::kTableKeyBytesMax,
+                   "a key of table " + name_ + " takes " + std::to_string(bytes.size()) + " bytes");
+  }
+
+  template <class Key>
+  void AppendStoredKey(const Key& key, std::string* out) const {
+    out->append(prefix());
+    EncodeKey(key, out);
+  }
+
+  template <class Row>
+  void Decode(std::string_view stored_key, std::string_view bytes, Row* row) const {
+    if (Result<void> decoded = DecodeRow(bytes, row); !decoded) {
+      Corrupt(stored_key, decoded.error());
+    }
+  }
+
+  template <class Key>
+  void DecodeStoredKey(std::string_view stored_key, Key* key) const {
+    if (Result<void> decoded = DecodeKey(stored_key.substr(prefix().size()), key); !decoded) {
+      Corrupt(stored_key, decoded.error());
+    }
+  }
 
   // Stops the node: bytes that passed the base's checksums make no sense.
   [[noreturn]] void Corrupt(std::string_view stored_key, const Error& error) const;
@@ -56,7 +101,7 @@ class TableBase {
   friend class Store;
 
   // Puts back what the newest change on the table's undo list replaced.
-  virtual void UndoChange(std::string_view stored_key) = 0;
+  virtual void UndoChange() = 0;
   virtual void ForgetUndo() = 0;
 
   // Makes the delta the frozen one. O(1).
@@ -71,7 +116,7 @@ class TableBase {
   const TableNumber number_;
   const std::string name_;
   const char prefix_[2];
-  size_t open_ = 0;  // Where the part being appended to the store's changes_ begins.
+  const uint16_t id_;  // The number as one integer.
 };
 
 }  // namespace holdfast::store

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "src/base/check.h"
+#include "src/store/append_table.h"
 #include "src/store/memory/memory_base.h"
 #include "src/store/rocksdb/rocksdb_base.h"
 #include "src/store/table.h"
@@ -74,17 +75,22 @@ struct Position {
 using AccountKey = std::string;
 using EventKey = std::tuple<std::string, int64_t>;
 
+using NoteKey = std::tuple<uint64_t, int64_t>;  // (group, order)
+
 inline constexpr TableNumber kPositionNumber{0, 1};
 inline constexpr TableNumber kAccountsNumber{7, 1};
 inline constexpr TableNumber kEventsNumber{7, 2};
+inline constexpr TableNumber kNotesNumber{7, 3};
 
 // The tables of a store. Declared out of order of number on purpose.
 struct SampleTables {
   explicit SampleTables(Store& store)
       : events(store, kEventsNumber, "events"),
+        notes(store, kNotesNumber, "notes"),
         position(store, kPositionNumber, "position"),
         accounts(store, kAccountsNumber, "accounts") {}
   SortedTable<EventKey, Event> events;
+  AppendTable<NoteKey, Event> notes;
   HashTable<uint64_t, Position> position;
   HashTable<AccountKey, Account> accounts;
 };
@@ -99,6 +105,7 @@ struct ModelTable {
 };
 struct Model {
   ModelTable<EventKey, Event> events;
+  ModelTable<NoteKey, Event> notes;
   ModelTable<uint64_t, Position> position;
   ModelTable<AccountKey, Account> accounts;
   bool operator==(const Model&) const = default;
@@ -132,6 +139,7 @@ inline std::vector<StoredRow> AllRows(const Model& model) {
   AppendRows(kPositionNumber, model.position, &rows);
   AppendRows(kAccountsNumber, model.accounts, &rows);
   AppendRows(kEventsNumber, model.events, &rows);
+  AppendRows(kNotesNumber, model.notes, &rows);
   return rows;
 }
 
@@ -163,10 +171,25 @@ class Random {
   std::mt19937_64 engine_;
 };
 
+// The order of the last note of a group, 0 when there is none.
+inline int64_t LastNote(const AppendTable<NoteKey, Event>& notes, uint64_t group) {
+  int64_t last = 0;
+  notes.ScanBack({group, INT64_MAX}, [&last](const NoteKey& key, const Event&) {
+    last = std::get<1>(key);
+    return false;
+  });
+  return last;
+}
+inline int64_t LastNote(const ModelTable<NoteKey, Event>& notes, uint64_t group) {
+  auto it = notes.rows.upper_bound({group, INT64_MAX});
+  if (it == notes.rows.begin() || std::get<0>((--it)->first) != group) return 0;
+  return std::get<1>(it->first);
+}
+
 // One random change, alike for tables and model.
 template <class Tables>
 void ChangeSomething(Random random, Tables& tables) {
-  switch (random.Below(5)) {
+  switch (random.Below(7)) {
     case 0:
     case 1: {
       const AccountKey key = random.RandomAccountKey();
@@ -176,7 +199,14 @@ void ChangeSomething(Random random, Tables& tables) {
       const EventKey key = random.RandomEventKey();
       return tables.events.Put(key, random.RandomEvent());
     }
-    case 3: return tables.accounts.Erase(random.RandomAccountKey());
+    case 3:
+    case 4: {
+      const uint64_t group = random.Below(3) * 250;
+      const int64_t order =
+          LastNote(tables.notes, group) + 1 + static_cast<int64_t>(random.Below(2));
+      return tables.notes.Put({group, order}, random.RandomEvent());
+    }
+    case 5: return tables.accounts.Erase(random.RandomAccountKey());
     default: return tables.events.Erase(random.RandomEventKey());
   }
 }
