@@ -79,6 +79,8 @@ class Node {
     RegisterServices(registry_);
     registry_.Finish();
     machine_ = std::make_unique<Machine>(store_, registry_);
+    while (store_.LearnKeys()) {
+    }
   }
   ~Node() { background_.Stop(); }
 

@@ -39,6 +39,8 @@ inline constexpr size_t kTimersPerEntryMax = 1'024;  // The rest fires with the 
 inline constexpr size_t kCheckpointRowsDefault = 400'000;    // Bounds how long one is written.
 inline constexpr size_t kCheckpointBytesDefault = 64 << 20;  // Of delta in memory; thrice at worst.
 inline constexpr size_t kCacheRowsPerTable = 100'000;
+inline constexpr size_t kKeyFilterBytesMax = 48 << 20;  // Of a table; precise to 36 million keys.
+inline constexpr size_t kLearnedRowsPerStep = 10'000;   // A few ms between two checkpoints.
 inline constexpr size_t kTableKeyBytesMax = 1'024;
 
 // --- API

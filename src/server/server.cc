@@ -79,6 +79,7 @@ struct Server::Parts {
 
   Result<void> Open();
   Result<void> Serve();
+  void LearnKeys();
   void WatchHealth();
   void Stop(std::chrono::milliseconds grace);
 };
@@ -140,6 +141,7 @@ Result<void> Server::Parts::Open() {
                   [this] { return observer->Load(); }});
   registry->Finish();
   machine = std::make_unique<state_machine::Machine>(*store, *registry);
+  LearnKeys();
 
   node::NodeOptions options;
   options.members = members;
@@ -154,6 +156,13 @@ Result<void> Server::Parts::Open() {
       [this](const std::string& why) { config.fatal(why); });
   log_listener.store(node.get(), std::memory_order_release);
   return {};
+}
+
+// Step by step, so that checkpoints get their turn.
+void Server::Parts::LearnKeys() {
+  background.Post([this] {
+    if (store->LearnKeys()) LearnKeys();
+  });
 }
 
 Result<void> Server::Parts::Serve() {

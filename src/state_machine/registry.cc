@@ -17,28 +17,45 @@ uint16_t NumberOf(uint8_t service, uint8_t method) {
 // The rules of one message type: only of fields with something to check. Types may refer to
 // themselves, so all rules of a tree of types are owned together and point at one another.
 struct TypeRules {
+  // All that is asked of a field for each message, at hand: descriptors are slow to ask.
   struct FieldRule {
     const FieldDescriptor* field;
-    FieldOptions options;
+    FieldDescriptor::CppType type;
+    bool repeated;
+    bool required;
+    bool positive;
+    size_t size_max;          // 0: none.
     const TypeRules* nested;  // Of a message field; may turn out to be empty.
   };
+  const Reflection* reflection = nullptr;  // Of the type; asking a message for it costs more.
   std::vector<FieldRule> fields;
 };
 
 using TypeRulesMap = std::map<const Descriptor*, std::unique_ptr<TypeRules>>;
 
-const TypeRules* RulesOf(const Descriptor& type, TypeRulesMap& known) {
+const Message* PrototypeOf(const Descriptor& type) {
+  return google::protobuf::MessageFactory::generated_factory()->GetPrototype(&type);
+}
+
+const TypeRules* RulesOf(const Message& prototype, TypeRulesMap& known) {
+  const Descriptor& type = *prototype.GetDescriptor();
   if (auto found = known.find(&type); found != known.end()) return found->second.get();
   TypeRules* rules = (known[&type] = std::make_unique<TypeRules>()).get();
+  rules->reflection = prototype.GetReflection();
   for (int i = 0; i < type.field_count(); ++i) {
     const FieldDescriptor* field = type.field(i);
-    TypeRules::FieldRule rule{field, field->options().GetExtension(::holdfast::field), nullptr};
+    const FieldOptions& options = field->options().GetExtension(::holdfast::field);
+    TypeRules::FieldRule rule{field,
+                              field->cpp_type(),
+                              field->is_repeated(),
+                              options.required(),
+                              options.positive(),
+                              options.max_size(),
+                              nullptr};
     if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE && !field->is_map()) {
-      rule.nested = RulesOf(*field->message_type(), known);
+      rule.nested = RulesOf(*PrototypeOf(*field->message_type()), known);
     }
-    const FieldOptions& options = rule.options;
-    if (options.required() || options.max_size() > 0 || options.positive() ||
-        rule.nested != nullptr) {
+    if (rule.required || rule.size_max > 0 || rule.positive || rule.nested != nullptr) {
       rules->fields.push_back(rule);
     }
   }
@@ -53,30 +70,30 @@ Result<void> Under(const std::string& prefix, Result<void> checked) {
 
 Result<void> CheckType(const TypeRules& rules, const Message& message);
 
-Result<void> CheckNumber(int64_t value, const FieldOptions& options) {
-  if (options.positive() && value == 0) {
+Result<void> CheckNumber(int64_t value, const TypeRules::FieldRule& rule) {
+  if (rule.positive && value == 0) {
     return Fail(InvalidArgument("", "is required, and must be at least 1"));
   }
-  if (options.positive() && value < 1) {
+  if (rule.positive && value < 1) {
     return Fail(InvalidArgument("", "must be at least 1, is " + std::to_string(value)));
   }
-  if (options.required() && value == 0) return Fail(InvalidArgument("", "is required"));
+  if (rule.required && value == 0) return Fail(InvalidArgument("", "is required"));
   return {};
 }
 
-Result<void> CheckSize(size_t size, const FieldOptions& options, const char* of) {
-  if (options.max_size() == 0 || size <= options.max_size()) return {};
+Result<void> CheckSize(size_t size, const TypeRules::FieldRule& rule, const char* of) {
+  if (rule.size_max == 0 || size <= rule.size_max) return {};
   return Fail(InvalidArgument("", "has " + std::to_string(size) + " " + of + ", at most " +
-                                      std::to_string(options.max_size()) + " are allowed"));
+                                      std::to_string(rule.size_max) + " are allowed"));
 }
 
-Result<void> CheckRepeated(const TypeRules::FieldRule& rule, const Message& message) {
-  const Reflection& reflection = *message.GetReflection();
+Result<void> CheckRepeated(const TypeRules::FieldRule& rule, const Reflection& reflection,
+                           const Message& message) {
   const int size = reflection.FieldSize(message, rule.field);
-  if (rule.options.required() && size == 0) {
+  if (rule.required && size == 0) {
     return Fail(InvalidArgument("", "must have at least one element"));
   }
-  if (auto checked = CheckSize(static_cast<size_t>(size), rule.options, "elements"); !checked) {
+  if (auto checked = CheckSize(static_cast<size_t>(size), rule, "elements"); !checked) {
     return checked;
   }
   if (rule.nested == nullptr || rule.nested->fields.empty()) return {};
@@ -87,31 +104,30 @@ Result<void> CheckRepeated(const TypeRules::FieldRule& rule, const Message& mess
   return {};
 }
 
-Result<void> CheckField(const TypeRules::FieldRule& rule, const Message& message) {
-  const Reflection& reflection = *message.GetReflection();
+Result<void> CheckField(const TypeRules::FieldRule& rule, const Reflection& reflection,
+                        const Message& message) {
   const FieldDescriptor* field = rule.field;
-  const FieldOptions& options = rule.options;
-  if (field->is_repeated()) return CheckRepeated(rule, message);
-  switch (field->cpp_type()) {
+  if (rule.repeated) return CheckRepeated(rule, reflection, message);
+  switch (rule.type) {
     case FieldDescriptor::CPPTYPE_STRING: {
       std::string scratch;
       const std::string& value = reflection.GetStringReference(message, field, &scratch);
-      if (options.required() && value.empty()) return Fail(InvalidArgument("", "is required"));
-      return CheckSize(value.size(), options, "bytes");
+      if (rule.required && value.empty()) return Fail(InvalidArgument("", "is required"));
+      return CheckSize(value.size(), rule, "bytes");
     }
     case FieldDescriptor::CPPTYPE_INT64:
-      return CheckNumber(reflection.GetInt64(message, field), options);
+      return CheckNumber(reflection.GetInt64(message, field), rule);
     case FieldDescriptor::CPPTYPE_INT32:
-      return CheckNumber(reflection.GetInt32(message, field), options);
+      return CheckNumber(reflection.GetInt32(message, field), rule);
     case FieldDescriptor::CPPTYPE_UINT32:
-      return CheckNumber(reflection.GetUInt32(message, field), options);
+      return CheckNumber(reflection.GetUInt32(message, field), rule);
     case FieldDescriptor::CPPTYPE_UINT64:
-      return CheckNumber(reflection.GetUInt64(message, field) == 0 ? 0 : 1, options);
+      return CheckNumber(reflection.GetUInt64(message, field) == 0 ? 0 : 1, rule);
     case FieldDescriptor::CPPTYPE_ENUM:
-      return CheckNumber(reflection.GetEnumValue(message, field), options);
+      return CheckNumber(reflection.GetEnumValue(message, field), rule);
     case FieldDescriptor::CPPTYPE_MESSAGE:
       if (!reflection.HasField(message, field)) {
-        if (options.required()) return Fail(InvalidArgument("", "is required"));
+        if (rule.required) return Fail(InvalidArgument("", "is required"));
         return {};
       }
       if (rule.nested == nullptr) return {};
@@ -122,7 +138,7 @@ Result<void> CheckField(const TypeRules::FieldRule& rule, const Message& message
 
 Result<void> CheckType(const TypeRules& rules, const Message& message) {
   for (const TypeRules::FieldRule& rule : rules.fields) {
-    if (Result<void> checked = CheckField(rule, message); !checked) {
+    if (Result<void> checked = CheckField(rule, *rules.reflection, message); !checked) {
       return Under(rule.field->name(), std::move(checked));
     }
   }
@@ -133,7 +149,7 @@ Result<void> CheckType(const TypeRules& rules, const Message& message) {
 
 std::function<Result<void>(const Message&)> CompileValidator(const Descriptor& type) {
   auto known = std::make_shared<TypeRulesMap>();
-  const TypeRules* rules = RulesOf(type, *known);
+  const TypeRules* rules = RulesOf(*PrototypeOf(type), *known);
   return [known, rules](const Message& message) { return CheckType(*rules, message); };
 }
 

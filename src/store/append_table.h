@@ -58,7 +58,8 @@ class AppendTable : public TableBase {
     return found_.has_value() ? &*found_ : nullptr;
   }
 
-  // Apply thread. A key that is not greater than the last of its group is a bug that stops the node.
+  // Apply thread. A key that is not greater than the last of its group is a bug that stops the
+  // node.
   void Put(const Key& key, Row row) {
     RecordPut(key, row);
     Rows& rows = delta_[GroupOf(key)];

@@ -148,6 +148,7 @@ class History {
       Entry();
       if (random_.OneIn(4)) BeginCheckpoint();
       if (random_.OneIn(6)) FinishCheckpoint();
+      if (random_.OneIn(10)) machine_.store().LearnKeys();
       if (random_.OneIn(40)) Crash();
     }
     FinishCheckpoint();

@@ -1,6 +1,6 @@
 // The digest of a log entry's changes, by which nodes compare what they did (docs/formats/store.md,
-// "Digest"). Taken over values rather than their stored bytes: a change costs a few multiplications.
-// It tells bugs and broken memory, not an adversary.
+// "Digest"). Taken over values rather than their stored bytes: a change costs a few
+// multiplications. It tells bugs and broken memory, not an adversary.
 #pragma once
 
 #include <xxhash.h>

@@ -138,8 +138,14 @@ std::function<void()> Store::BeginCheckpoint() {
   return [this] { FinishCheckpoint(); };
 }
 
+bool Store::LearnKeys() {
+  return std::any_of(tables_.begin(), tables_.end(),
+                     [](TableBase* table) { return table->LearnKeys(); });
+}
+
 // Reads the frozen deltas without the lock: nothing changes them but the end of this function.
 void Store::FinishCheckpoint() {
+  for (TableBase* table : tables_) table->LearnFrozen();
   std::vector<std::function<ChangeReader()>> parts;
   for (TableBase* table : tables_) parts.push_back([table] { return table->FrozenChanges(); });
   base_->Ingest(WithoutNeedlessDeletions(*base_, Concatenate(std::move(parts))));

@@ -75,6 +75,11 @@ class Store {
   // changed or a checkpoint is still under way. The store must outlive the job.
   std::function<void()> BeginCheckpoint();
 
+  // Learns some of the keys that the base has had since it was opened, so that lookups of new keys
+  // need not ask it (key_filter.h); false when all are known. Call it until then on the thread that
+  // runs the checkpoints' jobs. Until then, or without, lookups are merely slower.
+  bool LearnKeys();
+
   // Whether so much has changed while a checkpoint is being written that the caller should hold
   // back until it is: memory is bounded by twice the checkpoint's rows and bytes.
   bool Overfull() const {

@@ -35,6 +35,7 @@
 #include "src/base/check.h"
 #include "src/store/codec.h"
 #include "src/store/footprint.h"
+#include "src/store/key_filter.h"
 #include "src/store/row_cache.h"
 #include "src/store/store.h"
 #include "src/store/table_base.h"
@@ -55,6 +56,7 @@ class Table : public TableBase {
     const size_t hash = Hash(key);
     if (const Slot* slot = FindChange(key, hash)) return *slot;
     if (const Slot* slot = cache_.Peek(key, hash)) return *slot;
+    if (!filter_.MayHave(hash)) return std::nullopt;
     std::string stored_key;
     std::string bytes;
     std::optional<Row> row;
@@ -156,6 +158,7 @@ class Table : public TableBase {
   // A row that neither delta speaks of.
   const Row* FindClean(const Key& key, size_t hash) {
     if (const Slot* slot = cache_.Find(key, hash)) return Pointer(*slot);
+    if (!filter_.MayHave(hash)) return nullptr;
     key_buffer_.clear();
     AppendStoredKey(key, &key_buffer_);
     if (!base().Get(key_buffer_, &row_buffer_)) return nullptr;
@@ -249,6 +252,29 @@ class Table : public TableBase {
     if constexpr (!kSorted) delta_.reserve(frozen_.size());
   }
 
+  void LearnFrozen() override {
+    if (kSorted) return;
+    for (const auto& [key, slot] : frozen_) filter_.Add(Hash(key));
+  }
+  bool LearnKeys() override {
+    if (kSorted || learned_) return false;
+    if (learning_ == nullptr) {
+      learning_ = base().NewCursor(prefix());
+      learning_->Seek(prefix());
+    }
+    Key key{};
+    for (size_t i = 0; i < bounds::kLearnedRowsPerStep && learning_->Valid(); ++i) {
+      DecodeStoredKey(learning_->key(), &key);
+      filter_.Add(Hash(key));
+      learning_->Next();
+    }
+    if (learning_->Valid()) return true;
+    filter_.Complete();
+    learning_ = nullptr;
+    learned_ = true;
+    return false;
+  }
+
   ChangeReader DeltaChanges() const override { return Changes(delta_); }
   ChangeReader FrozenChanges() const override { return Changes(frozen_); }
 
@@ -282,6 +308,9 @@ class Table : public TableBase {
   }
 
   RowCache<Key, Row> cache_;
+  KeyFilter filter_;                  // Of a hash table.
+  std::unique_ptr<Cursor> learning_;  // Where LearnKeys stands.
+  bool learned_ = false;
   std::vector<Undo> undo_;  // Of the current entry, oldest first.
   std::string key_buffer_;  // Of the apply thread.
   std::string row_buffer_;

@@ -106,6 +106,12 @@ class TableBase {
 
   // Makes the delta the frozen one. O(1).
   virtual void Freeze() = 0;
+  // Looks at some more of the keys that the base has; false when there are no more. One thread at a
+  // time, without the lock.
+  virtual bool LearnKeys() { return false; }
+  // The keys of the frozen delta are about to be the base's as well. The same thread.
+  virtual void LearnFrozen() {}
+
   // The changes of one delta with stored keys. The reader is used while that delta cannot change.
   virtual ChangeReader DeltaChanges() const = 0;
   virtual ChangeReader FrozenChanges() const = 0;
