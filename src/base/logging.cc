@@ -231,6 +231,17 @@ bool Enabled(Component component, Level level) {
 void Write(Component component, Level level, std::string_view message, Values values) {
   if (!Enabled(component, level)) return;
   std::string line;
+  if (!g_started.load(std::memory_order_acquire)) {
+    AppendEscaped(message, &line);
+    for (const Value& value : values) {
+      line += ' ';
+      line += value.name;
+      line += '=';
+      AppendLogfmt(value.text, &line);
+    }
+    spdlog::log(ToSpdlog(level), "{}: {}", ToString(component), line);
+    return;
+  }
   const auto append = [&line](std::string_view text) {
     const size_t from = line.size();
     line += text;
@@ -244,12 +255,7 @@ void Write(Component component, Level level, std::string_view message, Values va
     line += kSeparator;
     append(value.text);
   }
-  if (g_started.load(std::memory_order_acquire)) {
-    g_loggers[static_cast<size_t>(component)]->log(ToSpdlog(level), line);
-    return;
-  }
-  std::replace(line.begin(), line.end(), kSeparator, ' ');
-  spdlog::log(ToSpdlog(level), "{}: {}", ToString(component), line);
+  g_loggers[static_cast<size_t>(component)]->log(ToSpdlog(level), line);
 }
 
 std::string FormatLine(Format format, int64_t unix_ms, Level level, std::string_view component,

@@ -1,4 +1,4 @@
-// How --help looks, and which word a mistyped one was meant to be. No state; any thread.
+// How --help looks. No state; any thread.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -20,9 +20,5 @@ class HelpFormatter : public CLI::FormatterBase {
 
 // Below the flags of a method: examples, the same over HTTP, and how it may end.
 std::string MethodFooter(const state_machine::Method& method, const std::string& command);
-
-// The candidate that `word` was probably meant to be, if any is close.
-std::optional<std::string> Nearest(std::string_view word,
-                                   const std::vector<std::string>& candidates);
 
 }  // namespace holdfast::cli

@@ -3,6 +3,7 @@
 
 #include <iostream>
 
+#include "src/cli/config_command.h"
 #include "src/cli/program.h"
 #include "src/cli/serve.h"
 #include "src/node/cluster_service.h"
@@ -19,6 +20,7 @@ int main(int argc, char** argv) {
   registry.Finish();
   const auto extend = [](CLI::App& root, cli::Commands& commands, int* exit_code) {
     cli::AddServeCommand(root, exit_code);
+    cli::AddConfigCommand(root, commands);
     RegisterServiceCommands(commands);
   };
   return cli::RunProgram(registry, extend, {argv + 1, argv + argc},

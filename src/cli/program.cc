@@ -2,6 +2,7 @@
 
 #include <ostream>
 
+#include "src/base/nearest.h"
 #include "src/base/version.h"
 #include "src/cli/help.h"
 #include "src/cli/method_command.h"

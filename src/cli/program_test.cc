@@ -4,6 +4,7 @@
 
 #include "src/api/testing/shop.pb.h"
 #include "src/base/bounds.h"
+#include "src/base/nearest.h"
 #include "src/cli/help.h"
 #include "src/cli/progress.h"
 #include "src/cli/testing.h"

@@ -14,6 +14,7 @@
 #include "src/node/cluster_service.h"
 #include "src/node/grpc_peer_link.h"
 #include "src/server/observe.h"
+#include "src/server/preflight.h"
 #include "src/state_machine/registry.h"
 #include "src/store/rocksdb/rocksdb_base.h"
 #include "src/wal/segment_log.h"
@@ -77,6 +78,7 @@ struct Server::Parts {
   std::unique_ptr<api::grpc::Server> grpc;
   std::atomic<bool> stopped{false};
 
+  Result<void> Check() const;
   Result<void> Open();
   Result<void> Serve();
   void LearnKeys();
@@ -88,9 +90,19 @@ Result<std::unique_ptr<Server>> Server::Start(ServerConfig config) {
   auto parts = std::make_unique<Parts>();
   parts->config = std::move(config);
   std::unique_ptr<Server> server(new Server(std::move(parts)));
+  if (auto checked = server->parts_->Check(); !checked) return Fail(checked.error());
   if (auto opened = server->parts_->Open(); !opened) return Fail(opened.error());
   if (auto serving = server->parts_->Serve(); !serving) return Fail(serving.error());
   return server;
+}
+
+// Before anything is created: a start that cannot succeed leaves nothing behind.
+Result<void> Server::Parts::Check() const {
+  std::vector<Address> addresses = {config.http, config.grpc};
+  const auto self = config.members.find(config.id);
+  if (config.members.size() > 1 && self != config.members.end()) addresses.push_back(self->second);
+  if (auto ports = CheckPorts(addresses); !ports) return ports;
+  return CheckDataFolder(config.data);
 }
 
 Result<void> Server::Parts::Open() {

@@ -1,0 +1,19 @@
+// What is looked at before a node touches anything: a start that cannot succeed leaves nothing
+// behind. No state; any thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "src/server/server.h"
+
+namespace holdfast {
+
+// Whether all addresses can be listened on now, together. Port 0 always can.
+Result<void> CheckPorts(const std::vector<Address>& addresses);
+
+// Whether `folder` is a node's, or may become one: missing, or empty (it is then made private), or
+// holding an identity and closed to everybody else. Never creates anything.
+Result<void> CheckDataFolder(const std::string& folder);
+
+}  // namespace holdfast

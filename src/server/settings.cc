@@ -1,0 +1,288 @@
+#include "src/server/settings.h"
+
+#include <charconv>
+
+#include "src/base/logging.h"
+
+namespace holdfast {
+namespace {
+
+constexpr uint32_t kHeartbeatsPerTimeout = 3;
+
+std::string Quoted(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "\"";
+}
+
+// Where a setting lies within Settings: a member of its own, or one of the server's.
+template <class T>
+T& Place(Settings& settings, T Settings::*member) {
+  return settings.*member;
+}
+template <class T>
+T& Place(Settings& settings, T ServerConfig::*member) {
+  return settings.server.*member;
+}
+uint64_t& Place(Settings& settings, NodeId ServerConfig::*member) {
+  return (settings.server.*member).value;
+}
+
+struct Range {
+  uint64_t low;
+  uint64_t high;
+};
+
+template <class Member>
+Setting Number(const char* section, const char* name, const char* unit, Range range, Member member,
+               const char* help) {
+  Setting setting;
+  setting.section = section;
+  setting.name = name;
+  setting.type = SettingType::kInteger;
+  setting.unit = unit;
+  setting.range = std::to_string(range.low) + " to " + std::to_string(range.high);
+  setting.value_name = "NUMBER";
+  setting.help = help;
+  setting.set = [range, member, allowed = setting.range](const std::string& text,
+                                                         Settings* settings) -> Result<void> {
+    uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size() || value < range.low ||
+        value > range.high) {
+      return Fail(InvalidArgument("", "must be an integer from " + allowed));
+    }
+    auto& place = Place(*settings, member);
+    place = static_cast<std::remove_reference_t<decltype(place)>>(value);
+    return {};
+  };
+  setting.get = [member](const Settings& settings) {
+    return std::to_string(Place(const_cast<Settings&>(settings), member));  // Only read.
+  };
+  return setting;
+}
+
+using Check = std::function<Result<void>(const std::string&)>;
+
+template <class Member>
+Setting Text(const char* section, const char* name, const char* value_name, const char* range,
+             Member member, Check check, const char* help, const char* default_text = "") {
+  Setting setting;
+  setting.section = section;
+  setting.name = name;
+  setting.type = SettingType::kText;
+  setting.range = range;
+  setting.value_name = value_name;
+  setting.help = help;
+  setting.default_text = default_text;
+  setting.set = [member, check = std::move(check)](const std::string& text,
+                                                   Settings* settings) -> Result<void> {
+    if (auto checked = check(text); !checked) return checked;
+    Place(*settings, member) = text;
+    return {};
+  };
+  setting.get = [member](const Settings& settings) {
+    return Place(const_cast<Settings&>(settings), member);  // Only read.
+  };
+  return setting;
+}
+
+std::vector<std::string> Split(const std::string& text) {
+  std::vector<std::string> parts;
+  size_t from = 0;
+  while (from < text.size()) {
+    const size_t comma = std::min(text.find(',', from), text.size());
+    parts.push_back(text.substr(from, comma - from));
+    from = comma + 1;
+  }
+  return parts;
+}
+
+Setting Members() {
+  Setting setting;
+  setting.section = "cluster";
+  setting.name = "members";
+  setting.type = SettingType::kList;
+  setting.range = "at most " + std::to_string(bounds::kNodesMax) + " of ID=HOST:PORT";
+  setting.value_name = "ID=HOST:PORT,...";
+  setting.help =
+      "All nodes of the cluster, this one included, with the addresses at which they reach one "
+      "another. Empty: this node stands alone. Fixed once the cluster is founded";
+  setting.set = [](const std::string& text, Settings* settings) -> Result<void> {
+    settings->members = Split(text);
+    return {};
+  };
+  setting.get = [](const Settings& settings) {
+    std::string joined;
+    for (const std::string& member : settings.members) {
+      joined += (joined.empty() ? "" : ",") + member;
+    }
+    return joined;
+  };
+  return setting;
+}
+
+Result<void> NotEmpty(const std::string& text) {
+  if (text.empty()) return Fail(InvalidArgument("", "must not be empty"));
+  return {};
+}
+
+Result<void> AddressOrEmpty(const std::string& text) {
+  if (text.empty()) return {};
+  if (auto address = ParseAddress(text); !address) {
+    return Fail(InvalidArgument("", "must be HOST:PORT, an IP address and a port"));
+  }
+  return {};
+}
+
+Result<void> IsFormat(const std::string& text) {
+  if (auto format = logging::ParseFormat(text); !format) return Fail(format.error());
+  return {};
+}
+
+Result<void> IsLevel(const std::string& text) {
+  if (auto levels = logging::ParseLevels(text, {}); !levels) return Fail(levels.error());
+  return {};
+}
+
+std::vector<Setting> MakeSettings() {
+  using S = Settings;
+  using C = ServerConfig;
+  return {
+      Number("node", "id", "", {1, 999}, &C::id, "This node's number; for ever the same"),
+      Text("node", "data", "FOLDER", "a folder of this node's own", &C::data, NotEmpty,
+           "Where the node's data lies; created when missing, readable by its owner only"),
+      Text("node", "http", "HOST:PORT", "an address of this machine", &S::http, AddressOrEmpty,
+           "Where HTTP is served: the API, /health and /metrics", "127.0.0.1 and 8000 + id"),
+      Text("node", "grpc", "HOST:PORT", "an address of this machine", &S::grpc, AddressOrEmpty,
+           "Where gRPC is served", "127.0.0.1 and 9000 + id"),
+      Number("node", "stop_grace_ms", "ms", {0, 600'000}, &S::stop_grace_ms,
+             "How long a stop waits for requests that are under way"),
+      Members(),
+      Number("cluster", "election_timeout_ms", "ms", {50, 60'000}, &C::election_timeout_ms,
+             "A leader that is silent this long is replaced (randomised up to twice). Shorter "
+             "means shorter gaps, and needless elections when a disk or the network is slow"),
+      Number("cluster", "heartbeat_ms", "ms", {5, 10'000}, &C::heartbeat_ms,
+             "How often a leader speaks at least; at most a third of the election timeout"),
+      Number("store", "checkpoint_rows", "rows", {1, 100'000'000}, &C::checkpoint_rows,
+             "Changed rows after which a checkpoint is written. More means fewer checkpoints and "
+             "more memory"),
+      Text("log", "format", "WORD", "text, logfmt, json", &S::log_format, IsFormat,
+           "How lines of the node's log (the one for people) look"),
+      Text("log", "level", "LEVELS", "trace, debug, info, warn, error, off", &S::log_level, IsLevel,
+           "What is logged: a level, or several by component such as warn,raft=debug (server, api, "
+           "node, raft, wal, store, peer). Read again on SIGHUP"),
+  };
+}
+
+// ID=HOST:PORT of all members.
+std::map<NodeId, Address> ParseMembers(const std::vector<std::string>& members,
+                                       Problems* problems) {
+  std::map<NodeId, Address> parsed;
+  const auto wrong = [problems](std::string message) {
+    problems->push_back({"cluster.members", std::move(message)});
+  };
+  for (const std::string& member : members) {
+    const size_t equals = std::min(member.find('='), member.size());
+    uint64_t id = 0;
+    const auto [end, error] = std::from_chars(member.data(), member.data() + equals, id);
+    auto address = ParseAddress(member.substr(std::min(equals + 1, member.size())));
+    if (error != std::errc() || end != member.data() + equals || id == 0 || !address) {
+      wrong("'" + member + "' is not ID=HOST:PORT");
+      continue;
+    }
+    for (const auto& [other, taken] : parsed) {
+      if (taken.ToString() == address->ToString()) {
+        wrong("gives nodes " + other.ToString() + " and " + std::to_string(id) +
+              " the same address");
+      }
+    }
+    if (!parsed.emplace(NodeId(id), *address).second) {
+      wrong("names node " + std::to_string(id) + " twice");
+    }
+  }
+  if (parsed.size() > bounds::kNodesMax) {
+    wrong("names " + std::to_string(parsed.size()) + " nodes; at most " +
+          std::to_string(bounds::kNodesMax) + " are allowed");
+  }
+  return parsed;
+}
+
+Address AddressOr(const std::string& text, uint64_t default_port) {
+  if (auto address = ParseAddress(text)) return *address;
+  return {"127.0.0.1", static_cast<uint16_t>(default_port)};
+}
+
+}  // namespace
+
+std::string Setting::flag() const {
+  std::string flag = "--" + (section == "log" ? section + "-" + name : name);
+  std::replace(flag.begin(), flag.end(), '_', '-');
+  return flag;
+}
+
+std::string Setting::TomlValue(const Settings& settings) const {
+  const std::string text = get(settings);
+  if (type == SettingType::kInteger) return text;
+  if (type == SettingType::kText) return Quoted(text);
+  std::string list;
+  for (const std::string& item : Split(text)) list += (list.empty() ? "" : ", ") + Quoted(item);
+  return "[" + list + "]";
+}
+
+const std::vector<Setting>& AllSettings() {
+  static const auto* const settings = new std::vector<Setting>(MakeSettings());
+  return *settings;
+}
+
+const Setting* FindSetting(const std::string& key) {
+  for (const Setting& setting : AllSettings()) {
+    if (setting.key() == key) return &setting;
+  }
+  return nullptr;
+}
+
+void Apply(const Setting& setting, const std::string& text, Settings* settings,
+           Problems* problems) {
+  if (auto set = setting.set(text, settings); !set) {
+    const std::string unit = setting.unit.empty() ? "" : " " + setting.unit;
+    problems->push_back(
+        {setting.key(), "is '" + text.substr(0, 64) + "': " + set.error().message + unit});
+  }
+}
+
+ServerConfig ToServerConfig(const Settings& settings, Problems* problems) {
+  ServerConfig config = settings.server;
+  if (config.heartbeat_ms * kHeartbeatsPerTimeout > config.election_timeout_ms) {
+    problems->push_back({"cluster.election_timeout_ms",
+                         "is " + std::to_string(config.election_timeout_ms) +
+                             ": must be at least 3 times cluster.heartbeat_ms, which is " +
+                             std::to_string(config.heartbeat_ms)});
+  }
+  config.members = ParseMembers(settings.members, problems);
+  if (!config.members.empty() && !config.members.contains(config.id)) {
+    problems->push_back({"cluster.members", "does not name node " + config.id.ToString() +
+                                                ", which is this one (node.id)"});
+  }
+  config.http = AddressOr(settings.http, 8'000 + config.id.value);
+  config.grpc = AddressOr(settings.grpc, 9'000 + config.id.value);
+  std::map<std::string, std::string> taken;
+  const auto take = [&](const std::string& field, const Address& address) {
+    if (address.port == 0) return;
+    auto [place, free] = taken.emplace(address.ToString(), field);
+    if (!free) {
+      problems->push_back({field, "is " + address.ToString() + ", as " + place->second + " is"});
+    }
+  };
+  take("node.http", config.http);
+  take("node.grpc", config.grpc);
+  if (const auto self = config.members.find(config.id); self != config.members.end()) {
+    take("cluster.members", self->second);
+  }
+  return config;
+}
+
+}  // namespace holdfast
