@@ -72,5 +72,41 @@ TEST_F(MeteredTest, AReplyThatIsNoMessageIsOk) {
   EXPECT_NE(Text().find("outcome=\"ok\""), std::string::npos);
 }
 
+// Printed for docs/performance.md; the bound only catches a lock or a search on the way.
+TEST_F(MeteredTest, CostsLittle) {
+  class Echo : public node::Dispatcher {
+   public:
+    void Call(const state_machine::Method&, std::string, node::CallOptions,
+              node::Done done) override {
+      done(reply_);
+    }
+
+   private:
+    node::Reply reply_ = FakeNode::ReplyOf([] {
+      testing::Reply reply;
+      reply.set_outcome(testing::created);
+      return reply;
+    }());
+  } echo;
+  MeteredDispatcher metered(shop_.registry, echo, "http");
+  const state_machine::Method& method = *shop_.registry.Find("/holdfast.api.testing.Shop/Sell");
+  constexpr int kCalls = 200'000;
+  const auto nanoseconds = [&](node::Dispatcher& dispatcher) {
+    uint64_t answered = 0;
+    const auto began = std::chrono::steady_clock::now();
+    for (int i = 0; i < kCalls; ++i) {
+      dispatcher.Call(method, "", {}, [&answered](const node::Reply&) { ++answered; });
+    }
+    EXPECT_EQ(answered, uint64_t{kCalls});
+    return static_cast<double>(
+               std::chrono::nanoseconds(std::chrono::steady_clock::now() - began).count()) /
+           kCalls;
+  };
+  const double plain = nanoseconds(echo);
+  const double counted = nanoseconds(metered);
+  std::printf("counting a call costs %.0f ns\n", counted - plain);
+  EXPECT_LT(counted - plain, 5'000);
+}
+
 }  // namespace
 }  // namespace holdfast::api

@@ -30,6 +30,7 @@ struct Streams {
   std::ostream& out;
   std::ostream& err;
   bool err_is_terminal = false;
+  bool out_is_terminal = false;
 };
 
 // The options that every command takes, as the user wrote them.
@@ -54,6 +55,7 @@ class Context {
   std::ostream& out() { return streams_.out; }
   std::ostream& err() { return streams_.err; }
   bool err_is_terminal() const { return streams_.err_is_terminal; }
+  bool out_is_terminal() const { return streams_.out_is_terminal; }
   GlobalFlags& flags() { return flags_; }
 
   // The client of --endpoints, made at the first call, and how to call by the other flags.

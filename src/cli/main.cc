@@ -3,7 +3,7 @@
 
 #include <iostream>
 
-#include "src/cli/config_command.h"
+#include "src/cli/operate.h"
 #include "src/cli/program.h"
 #include "src/cli/serve.h"
 #include "src/node/cluster_service.h"
@@ -18,11 +18,12 @@ int main(int argc, char** argv) {
   RegisterServices(registry);
   node::RegisterClusterService(registry, {});
   registry.Finish();
-  const auto extend = [](CLI::App& root, cli::Commands& commands, int* exit_code) {
+  const auto extend = [&registry](CLI::App& root, cli::Commands& commands, int* exit_code) {
     cli::AddServeCommand(root, exit_code);
-    cli::AddConfigCommand(root, commands);
+    cli::AddOperatingCommands(registry, root, commands);
     RegisterServiceCommands(commands);
   };
-  return cli::RunProgram(registry, extend, {argv + 1, argv + argc},
-                         {std::cin, std::cout, std::cerr, isatty(STDERR_FILENO) == 1});
+  return cli::RunProgram(
+      registry, extend, {argv + 1, argv + argc},
+      {std::cin, std::cout, std::cerr, isatty(STDERR_FILENO) == 1, isatty(STDOUT_FILENO) == 1});
 }

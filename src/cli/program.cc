@@ -15,6 +15,7 @@ constexpr char kDescription[] =
 
 constexpr char kFooter[] = R"(Examples:
   holdfast serve                                  run a single node, data in ./data
+  holdfast status                                 how all nodes are; holdfast top: what they do
   holdfast ledger --help                          the commands of a service
   holdfast ledger pay --help                      one command: its flags, outcomes and HTTP route
   holdfast counter add --name visits --amount 1   call a method
@@ -33,7 +34,7 @@ Exit codes:
 void AddGlobalFlags(CLI::App& app, GlobalFlags* flags) {
   const char* group = "Options of every command";
   app.add_option(
-         "--endpoints", flags->endpoints,
+         "--endpoints,--nodes", flags->endpoints,
          "gRPC addresses of the nodes; any of them will do (environment: HOLDFAST_ENDPOINTS)")
       ->type_name("HOST:PORT,...")
       ->envname("HOLDFAST_ENDPOINTS")
@@ -147,6 +148,7 @@ int RunProgram(const state_machine::Registry& registry, const Extend& extend,
   app.formatter(std::make_shared<HelpFormatter>());
   app.set_help_flag("-h,--help", "Show this help");
   app.fallthrough();  // The global options may stand anywhere; commands inherit this.
+  app.set_version_flag("--version", std::string("holdfast ") + kVersion, "Show the version");
   app.require_subcommand(1);
   AddServices(app, registry);
   Commands commands(app, context, exit_code);
@@ -169,6 +171,9 @@ int RunProgram(const state_machine::Registry& registry, const Extend& extend,
     app.parse(std::move(arguments));
   } catch (const CLI::CallForHelp&) {
     context.out() << HelpText(Deepest(app));
+    return kExitOk;
+  } catch (const CLI::CallForVersion& asked) {
+    context.out() << asked.what() << "\n";
     return kExitOk;
   } catch (const CLI::ParseError& error) {
     const CLI::App* at = Deepest(app);

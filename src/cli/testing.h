@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "src/cli/operate.h"
 #include "src/cli/program.h"
+#include "src/node/cluster_service.h"
 #include "src/server/server.h"
 #include "src/store/memory/memory_base.h"
 #include "src/store/store.h"
@@ -28,6 +30,7 @@ class TestProgram {
   explicit TestProgram(std::function<void(Commands&)> extend = {})
       : store_(std::make_unique<store::MemoryBase>()), registry_(store_), extend_(extend) {
     RegisterServices(registry_);
+    node::RegisterClusterService(registry_, {});
     registry_.Finish();
   }
 
@@ -35,7 +38,8 @@ class TestProgram {
     std::istringstream input(in);
     std::ostringstream out;
     std::ostringstream err;
-    const auto extend = [this](CLI::App&, Commands& commands, int*) {
+    const auto extend = [this](CLI::App& root, Commands& commands, int*) {
+      AddOperatingCommands(registry_, root, commands);
       if (extend_) extend_(commands);
     };
     const int code = RunProgram(registry_, extend, std::move(arguments), {input, out, err});
@@ -60,6 +64,7 @@ class TestNode {
     server_ = *std::move(server);
   }
 
+  Server& server() { return *server_; }
   std::string endpoint() const { return "127.0.0.1:" + std::to_string(server_->grpc_port()); }
 
  private:

@@ -88,6 +88,7 @@ void ProcessCluster::Start(int node) {
                                         "--members", members,
                                         "--http",    "127.0.0.1:" + std::to_string(n.http),
                                         "--grpc",    "127.0.0.1:" + std::to_string(n.grpc)};
+  arguments.insert(arguments.end(), flags_.begin(), flags_.end());
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
@@ -124,6 +125,14 @@ int ProcessCluster::Terminate(int node) {
   waitpid(n.pid, &status, 0);
   n.pid = 0;
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+int ProcessCluster::Wait(int node) {
+  Node& n = nodes_[Index(node)];
+  int status = 0;
+  waitpid(n.pid, &status, 0);
+  n.pid = 0;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
 void ProcessCluster::Freeze(int node) {

@@ -28,11 +28,14 @@ class ProcessCluster {
   uint16_t grpc(int node) const { return nodes_[Index(node)].grpc; }
   uint16_t peer(int node) const { return nodes_[Index(node)].peer; }
 
+  // Flags of every start from here on, beside those that make it a cluster.
+  void SetFlags(std::vector<std::string> flags) { flags_ = std::move(flags); }
   void Start(int node);
   void StartAll();
   void Signal(int node, int signal);
   void Kill(int node);      // SIGKILL, and waits for the process to be gone.
   int Terminate(int node);  // SIGTERM, and waits; the exit status.
+  int Wait(int node);       // For its end, after a Signal; the exit status, or -signal.
   // The process stands still and keeps its connections: from outside, a partition. Returns once it
   // stands.
   void Freeze(int node);
@@ -61,6 +64,7 @@ class ProcessCluster {
 
   TempFolder folder_;
   std::vector<Node> nodes_;
+  std::vector<std::string> flags_;
 };
 
 }  // namespace holdfast::testing

@@ -4,6 +4,7 @@
 #include <map>
 #include <ostream>
 
+#include "holdfast/cluster.pb.h"
 #include "services/ledger/cli/berka.h"
 #include "services/ledger/tables.h"
 #include "src/base/bounds.h"
@@ -16,6 +17,8 @@ namespace {
 using cli::Grouped;
 using cli::GroupedHundredths;
 
+// After which a person wonders what the command waits for.
+constexpr std::chrono::milliseconds kFirstAnswerTime{2'000};
 constexpr int kBatchRows = 1'000;  // A hundred bytes each: well within one request.
 constexpr size_t kLinesShownMax = 10;
 
@@ -178,6 +181,18 @@ void Show(const Tally& tally, std::ostream& err) {
   }
 }
 
+// The import itself waits for its nodes with patience; whoever watches should know what for.
+void SayIfNobodyAnswers(client::Client& client, cli::Context& context) {
+  client::CallOptions quick;
+  quick.timeout = kFirstAnswerTime;
+  const auto answer = client.Call<cluster::LeaderReply>("/holdfast.cluster.Cluster/Leader",
+                                                        cluster::LeaderRequest(), quick);
+  if (answer) return;
+  context.err() << "import: no node answers at " << context.flags().endpoints << " ("
+                << answer.error().message << "); trying for up to "
+                << bounds::kDeadlineMsMax / 1'000 << " s" << std::endl;
+}
+
 int Stopped(Error error, cli::Context& context) {
   error.hint = "run the same command again: it goes on where it stopped, and does nothing twice";
   return context.Tell(error);
@@ -206,6 +221,7 @@ int ImportBerka(const std::string& path, cli::Context& context) {
   const auto client = context.Client();
   if (!client) return context.Tell(client.error());
 
+  SayIfNobodyAnswers(**client, context);
   Import import(**client);
   if (auto opened = import.OpenAccounts(survey); !opened) return Stopped(opened.error(), context);
   if (import.accounts().refused > 0) {

@@ -140,6 +140,9 @@ Result<void> BuildMessage(const Request& request, const RouteMatch& match,
     Result<void> set = writer.Set(parameter.name, parameter.value);
     if (!set) {
       if (set.error().message == "unknown field") set.error().message = "unknown query parameter";
+      if (set.error().hint.empty() && parameter.value.find(' ') != std::string::npos) {
+        set.error().hint = "a + in a query stands for a space: write a plus sign as %2B";
+      }
       return set;
     }
   }
@@ -214,7 +217,7 @@ Response RenderReply(const Method& method, node::Consistency consistency,
     google::protobuf::Arena arena;
     Message* message = method.reply->New(&arena);
     if (message->ParseFromString(*reply.body)) {
-      response = Response{StatusOf(*message), "application/json", {}, ToJson(*message)};
+      response = Response{StatusOf(*message), "application/json", {}, ToJson(*message) + "\n"};
     } else {
       response =
           ProblemResponse(Error{ErrorCode::kInternal, "the reply could not be read", "", "", 0});
@@ -250,7 +253,7 @@ std::string IndexText(const state_machine::Registry& registry) {
 }  // namespace
 
 Response ProblemResponse(const Error& error, int status) {
-  Response response{status, "application/problem+json", {}, ToProblemJson(error, status)};
+  Response response{status, "application/problem+json", {}, ToProblemJson(error, status) + "\n"};
   if (const uint32_t ms = RetryAfterMs(error); ms > 0) {
     response.headers.emplace_back("Retry-After", std::to_string((uint64_t{ms} + 999) / 1000));
   }
@@ -266,7 +269,7 @@ Handler::Handler(const state_machine::Registry& registry, node::Dispatcher& disp
     : router_(registry),
       dispatcher_(dispatcher),
       metrics_(std::move(metrics)),
-      openapi_(OpenApiJson(registry, version)),
+      openapi_(OpenApiJson(registry, version) + "\n"),
       index_(IndexText(registry)) {
   for (const auto& method : registry.methods()) {
     HOLDFAST_CHECK(

@@ -122,6 +122,9 @@ TEST_F(HandlerTest, TakesQueryParametersOfAGet) {
   EXPECT_EQ(Problem(Ask("GET", "/v1/shop/items?nope=1")), "400 nope: unknown query parameter");
   EXPECT_EQ(Problem(Ask("GET", "/v1/shop/items?limit=x")), "400 limit: must be an integer");
   EXPECT_EQ(Problem(Ask("GET", "/v1/shop/items?limit")), "400 limit: must be an integer");
+  const Response plus = Ask("GET", "/v1/shop/items?limit=+1");  // As +01:00 of a time, mostly.
+  EXPECT_EQ(plus.status, 400);
+  EXPECT_NE(plus.body.find("write a plus sign as %2B"), std::string::npos) << plus.body;
   EXPECT_EQ(Problem(Ask("GET", "/v1/shop/items?limit=1&limit=1")),
             "400 limit: appears more than once");
   EXPECT_EQ(Problem(Ask("GET", "/v1/shop/items/x?id=y")), "400 id: appears more than once");
@@ -223,7 +226,7 @@ TEST_F(HandlerTest, TheOutcomeDecidesTheStatus) {
     node_.SetReply(FakeNode::ReplyOf(reply));
     const Response response = Ask("POST", "/make", R"({"id": "x"})");
     EXPECT_EQ(response.content_type, "application/json");
-    EXPECT_EQ(response.body, "{\"outcome\":\"" + testing::Outcome_Name(outcome) + "\"}");
+    EXPECT_EQ(response.body, "{\"outcome\":\"" + testing::Outcome_Name(outcome) + "\"}\n");
     return response.status;
   };
   EXPECT_EQ(status(testing::created), 201);
@@ -269,10 +272,10 @@ TEST_F(HandlerTest, EveryErrorHasItsStatus) {
   node_.SetReply(FakeNode::Failure(Error{ErrorCode::kUnavailable, "w", "f", "h", 1001}));
   const Response response = Ask("POST", "/ping");
   EXPECT_EQ(Header(response, "Retry-After"), "2");
-  EXPECT_EQ(
-      response.body,
-      R"({"type":"/problems/unavailable","title":"The service is unavailable","status":503,)"
-      R"("code":"unavailable","detail":"f: w","field":"f","hint":"h","retry_after_ms":1001})");
+  EXPECT_EQ(response.body,
+            R"({"type":"/problems/unavailable","title":"The service is unavailable","status":503,)"
+            R"("code":"unavailable","detail":"f: w","field":"f","hint":"h","retry_after_ms":1001})"
+            "\n");
 }
 
 TEST_F(HandlerTest, AReplyThatCannotBeReadIsAFaultOfOurs) {
@@ -308,7 +311,7 @@ TEST_F(HandlerTest, TheIndexSaysWhereToGo) {
 
 TEST_F(HandlerTest, OpenApiHoldsEveryRouteAndResolves) {
   const Response response = Ask("GET", "/openapi.json");
-  EXPECT_EQ(response.body, OpenApiJson(shop_.registry, "1.2.3"));
+  EXPECT_EQ(response.body, OpenApiJson(shop_.registry, "1.2.3") + "\n");
   rapidjson::Document json;
   json.Parse(response.body.c_str());
   ASSERT_FALSE(json.HasParseError());

@@ -1,0 +1,20 @@
+#include "src/cli/operate.h"
+
+#include "src/cli/completion.h"
+#include "src/cli/config_command.h"
+#include "src/cli/reference.h"
+#include "src/cli/status_command.h"
+
+namespace holdfast::cli {
+
+void AddOperatingCommands(const state_machine::Registry& registry, CLI::App& root,
+                          Commands& commands) {
+  AddStatusCommand(root, commands);
+  AddTopCommand(root, commands);
+  AddLogCommand(root, commands);
+  AddConfigCommand(root, commands);
+  AddCompletionCommand(root, commands);
+  AddReferenceCommand(registry, root, commands);
+}
+
+}  // namespace holdfast::cli

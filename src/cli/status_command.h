@@ -1,0 +1,12 @@
+// `holdfast status`, `holdfast top` and `holdfast log`: what an operator asks all nodes at once.
+#pragma once
+
+#include "src/cli/commands.h"
+
+namespace holdfast::cli {
+
+void AddStatusCommand(CLI::App& root, Commands& commands);
+void AddTopCommand(CLI::App& root, Commands& commands);
+void AddLogCommand(CLI::App& root, Commands& commands);
+
+}  // namespace holdfast::cli
