@@ -52,7 +52,13 @@ Result<client::CallOptions> Context::CallOptions() const {
 }
 
 int Context::Tell(const Error& error) {
-  err() << "holdfast: " << OneLine(error) << "\n";
+  Error told = error;
+  // Whoever could not be reached last is rarely the only one.
+  if (told.message.starts_with("cannot connect to ") &&
+      flags_.endpoints.find(',') != std::string::npos) {
+    told.message += "; the nodes asked are " + flags_.endpoints;
+  }
+  err() << "holdfast: " << OneLine(told) << "\n";
   return ExitCodeOf(error);
 }
 

@@ -48,6 +48,14 @@ TEST_F(OperateTest, StatusAsksAllNodes) {
   EXPECT_TRUE(Has(half.out, dead + ": cannot connect")) << half.out;
 }
 
+TEST_F(OperateTest, NodesThatCannotBeReachedAreAllNamed) {
+  const std::string nodes = Dead() + "," + Dead();
+  const Ran ran =
+      program_.Run({"counter", "get", "--name", "x", "--nodes", nodes, "--timeout", "300ms"});
+  EXPECT_EQ(ran.code, kExitUnavailable);
+  EXPECT_TRUE(Has(ran.err, "the nodes asked are " + nodes)) << ran.err;
+}
+
 TEST_F(OperateTest, StatusEndsWith3WithoutALeader) {
   const Ran nobody = program_.Run({"status", "--nodes", Dead(), "--timeout", "300ms"});
   EXPECT_EQ(nobody.code, kExitUnavailable);

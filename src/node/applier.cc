@@ -101,6 +101,7 @@ void Applier::MaybeCheckpoint() {
     absl::MutexLock lock(&store_.mutex());
     rows = store_.delta_rows();
     metrics_.delta_rows.Set(rows);
+    metrics_.delta_bytes.Set(store_.delta_bytes());
     if (store_.WantsCheckpoint()) job = store_.BeginCheckpoint();
     overfull_.store(store_.Overfull(), std::memory_order_relaxed);
   }

@@ -13,6 +13,7 @@ struct ApplyMetrics {
   metrics::Gauge checkpoint_index;  // Log position that the last checkpoint holds.
   metrics::Gauge checkpoint_ms;     // When it was complete, monotonic; 0: none in this life.
   metrics::Gauge delta_rows;        // Changed since the last checkpoint began, or being written.
+  metrics::Gauge delta_bytes;       // About the memory that these take.
 };
 
 }  // namespace holdfast::node

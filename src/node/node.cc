@@ -77,13 +77,35 @@ void Node::HandOver(uint64_t patience_ms) {
   std::promise<bool> promise;
   std::future<bool> began = promise.get_future();
   OnLoop([this, &promise] {
-    promise.set_value(replica_ && replica_->HandOver(parts_.clock.MonotonicMs()));
+    handing_over_ = replica_ && replica_->role() == Role::kLeader && options_.members.size() > 1;
+    if (handing_over_) writes_->Pause(true);
+    promise.set_value(handing_over_);
   });
   if (!began.get()) return;
-  std::unique_lock lock(status_mutex_);
-  status_changed_.wait_for(lock, std::chrono::milliseconds(patience_ms), [this] {
-    return status_.role != Role::kLeader && status_.leader != status_.id;
+  {
+    std::unique_lock lock(status_mutex_);
+    status_changed_.wait_for(lock, std::chrono::milliseconds(patience_ms), [this] {
+      return status_.role != Role::kLeader && status_.leader != status_.id;
+    });
+  }
+  OnLoop([this] {
+    handing_over_ = false;
+    writes_->Pause(false);  // Now they are forwarded.
   });
+}
+
+// A follower that lacks entries would keep writes out for a whole election timeout (the engine
+// waits for it and gives up); so nothing is proposed any more, and the first one that has
+// everything takes over.
+void Node::HandOverWhenLevel(uint64_t now_ms) {
+  if (replica_->role() != Role::kLeader) return;
+  const LogIndex last = parts_.log.last();
+  const auto level = [&](NodeId member) {
+    return member != options_.raft.id && replica_->MatchOf(member) == last;
+  };
+  if (std::any_of(options_.members.begin(), options_.members.end(), level)) {
+    replica_->HandOver(now_ms);
+  }
 }
 
 void Node::Stop() {
@@ -136,6 +158,7 @@ void Node::Step() {
     inbox_.clear();
     inbox_bytes_ = 0;
   }
+  if (handing_over_) HandOverWhenLevel(now_ms);
   writes_->Step(now_ms, applier_.next_timer_us());
   reads_->Step(now_ms);
   HandCommitted();

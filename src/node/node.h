@@ -120,6 +120,7 @@ class Node : public Dispatcher, public PeerHandler {
   void FinishFounding();
   void BeginConsensus();
   void HandCommitted();
+  void HandOverWhenLevel(uint64_t now_ms);
   void PublishStatus();
 
   void HandleFrame(NodeId from, PeerFrame& frame);
@@ -159,6 +160,7 @@ class Node : public Dispatcher, public PeerHandler {
   LogIndex heard_commit_;
   uint64_t heard_ms_ = 0;
   wal::Ticket founding_ticket_ = 0;  // Of the log's first entry, while it becomes durable.
+  bool handing_over_ = false;        // Leadership goes to the first follower that has everything.
   bool step_posted_ = false;
   bool stopped_ = false;
 

@@ -104,7 +104,7 @@ void WriteRouter::Step(uint64_t now_ms, int64_t next_timer_us) {
   }
   if (replica_.role() == raft::Role::kLeader) {
     FollowLeader(self_, now_ms);
-    Propose(now_ms, next_timer_us);
+    if (!paused_) Propose(now_ms, next_timer_us);
   } else {
     RefuseForeign();
     const NodeId leader = replica_.leader();

@@ -53,6 +53,8 @@ class WriteRouter {
   void Step(uint64_t now_ms, int64_t next_timer_us);
   // The entry at `index` is committed: whoever waits for its requests, in order.
   std::vector<Done> TakeWaiting(LogIndex index, Term term);
+  // While paused nothing is proposed: writes wait for who leads next. For handing over.
+  void Pause(bool paused) { paused_ = paused; }
   // A leader's answer to a forwarded write.
   void ForwardAnswered(uint64_t id, Reply reply, uint64_t now_ms);
   void LinkDown(NodeId to, uint64_t now_ms);
@@ -89,6 +91,7 @@ class WriteRouter {
   std::map<std::pair<LogIndex, Term>, Batch> proposed_;
   std::map<uint64_t, Forwarded> forwarded_;
   NodeId forward_leader_;  // Whom forwarded_ was looked through for last.
+  bool paused_ = false;
   uint64_t next_forward_;
   uint64_t next_expiry_ms_ = 0;
   int64_t last_stamp_us_ = 0;

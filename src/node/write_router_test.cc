@@ -102,6 +102,20 @@ class WriteRouterTest : public testing::PlayedPeers {
   std::optional<WriteRouter> router_;
 };
 
+TEST_F(WriteRouterTest, NothingIsProposedWhileLeadershipIsHandedOver) {
+  Lead();
+  Acknowledge();
+  const LogIndex last = log_.last();
+  router_->Pause(true);
+  Add("a");
+  EXPECT_EQ(log_.last(), last);
+  EXPECT_EQ(router_->waiting(), 1U);
+  EXPECT_TRUE(answers_.empty()) << "it waits for who leads next";
+  router_->Pause(false);
+  Step();
+  EXPECT_GT(log_.last(), last);
+}
+
 TEST_F(WriteRouterTest, ProposesAndAnswersByIndexAndTerm) {
   Lead();
   Acknowledge();

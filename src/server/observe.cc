@@ -131,6 +131,18 @@ void Observer::SampleStorage(metrics::Sampler& out) const {
             Value(figures.checkpoint_age_ms) / 1'000);
   out.Gauge("holdfast_store_delta_rows", "Changed rows that no checkpoint holds yet",
             Value(figures.delta_rows));
+  out.Gauge("holdfast_store_delta_bytes", "About the memory that these rows take",
+            Value(apply.delta_bytes.value()));
+  const store::RocksDbBase::Figures base = parts_.base->figures();
+  out.Gauge("holdfast_store_runs_bytes", "RocksDB's live files", Value(base.runs_bytes));
+  out.Gauge("holdfast_store_block_cache_bytes", "RocksDB's block cache in memory",
+            Value(base.block_cache_bytes));
+  out.Gauge("holdfast_store_readers_bytes", "RocksDB's indexes and filters in memory",
+            Value(base.readers_bytes));
+  out.Gauge("holdfast_store_level0_files", "Runs that no compaction has merged yet",
+            Value(base.level0_files));
+  out.Gauge("holdfast_store_compaction_bytes", "Waiting to be compacted",
+            Value(base.compaction_bytes));
   out.Gauge("holdfast_store_disk_bytes", "Files of the store", Value(figures.store_bytes));
   out.Gauge("holdfast_disk_free_bytes", "Left on the file system of the data folder",
             Value(figures.disk_free_bytes));

@@ -10,6 +10,7 @@
 #include "src/api/metered.h"
 #include "src/node/cluster_service.h"
 #include "src/node/grpc_peer_link.h"
+#include "src/store/rocksdb/rocksdb_base.h"
 #include "src/wal/segment_log.h"
 
 namespace holdfast {
@@ -23,6 +24,7 @@ class Observer {
   struct Parts {
     const node::Node* node = nullptr;
     const wal::SegmentLog* log = nullptr;
+    const store::RocksDbBase* base = nullptr;
     const node::GrpcPeerLink* link = nullptr;  // Null: a cluster of one.
     std::vector<const api::MeteredDispatcher*> doors;
   };

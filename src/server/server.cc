@@ -60,6 +60,7 @@ struct Server::Parts {
   ThreadExecutor reads{"hf-reads"};
   ThreadExecutor background{"hf-background"};
   std::optional<node::Founding> founding;
+  const store::RocksDbBase* rocksdb = nullptr;  // The store's own.
   std::unique_ptr<store::Store> store;
   std::unique_ptr<state_machine::Registry> registry;
   std::unique_ptr<state_machine::Machine> machine;
@@ -142,6 +143,7 @@ Result<void> Server::Parts::Open() {
 
   auto base = store::RocksDbBase::Open(config.data + "/store");
   if (!base) return Fail(base.error());
+  rocksdb = base->get();
   store::Options store_options;
   store_options.checkpoint_rows = config.checkpoint_rows;
   store = std::make_unique<store::Store>(std::move(*base), store_options);
@@ -195,7 +197,7 @@ Result<void> Server::Parts::Serve() {
   }
   grpc_door = std::make_unique<api::MeteredDispatcher>(*registry, *node, "grpc");
   http_door = std::make_unique<api::MeteredDispatcher>(*registry, *node, "http");
-  observer->Watch({node.get(), log.get(), link.get(), {grpc_door.get(), http_door.get()}});
+  observer->Watch({node.get(), log.get(), rocksdb, link.get(), {grpc_door.get(), http_door.get()}});
 
   api::grpc::ServerOptions grpc_options;
   grpc_options.address = config.grpc.host;

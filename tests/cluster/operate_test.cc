@@ -98,7 +98,7 @@ TEST(OperateTest, StoppingTheLeaderUnderLoadLosesNothing) {
     std::printf("stop of the leader: %lld ms, longest time without an acknowledgement %lld ms\n",
                 static_cast<long long>(took.count()), static_cast<long long>(gap.count()));
     EXPECT_LT(took, milliseconds(5'000));
-    EXPECT_LT(gap, milliseconds(1'500)) << "handing over should spare the election timeout";
+    EXPECT_LT(gap, milliseconds(600)) << "handing over should spare the election timeout";
     cluster.Start(leader);
     ASSERT_TRUE(cluster.WaitHealthy());
   }

@@ -191,6 +191,21 @@ bool RocksDbBase::WriteRun(const ChangeReader& next, const std::string& file) co
   return true;
 }
 
+RocksDbBase::Figures RocksDbBase::figures() const {
+  const auto ask = [this](const std::string& property) {
+    uint64_t value = 0;
+    return db_->GetIntProperty(property, &value) ? value : 0;
+  };
+  const auto level0 = [this] {
+    std::string text;
+    const bool known = db_->GetProperty("rocksdb.num-files-at-level0", &text);
+    return known ? std::strtoull(text.c_str(), nullptr, 10) : 0;
+  };
+  return {ask("rocksdb.live-sst-files-size"), ask("rocksdb.block-cache-usage"),
+          ask("rocksdb.estimate-table-readers-mem"), level0(),
+          ask("rocksdb.estimate-pending-compaction-bytes")};
+}
+
 void RocksDbBase::Ingest(const ChangeReader& next) {
   const std::string file = path_ / kIncomingFolder / "run.sst";
   if (!WriteRun(next, file)) return;

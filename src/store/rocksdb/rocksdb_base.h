@@ -47,6 +47,16 @@ class RocksDbBase : public Base {
   std::unique_ptr<Cursor> NewCursor(std::string_view prefix) const override;
   void Ingest(const ChangeReader& next) override;
 
+  // What RocksDB says of itself; 0 where it does not. Any thread.
+  struct Figures {
+    uint64_t runs_bytes = 0;         // Live files.
+    uint64_t block_cache_bytes = 0;  // In memory.
+    uint64_t readers_bytes = 0;      // Indexes and filters in memory, outside the block cache.
+    uint64_t level0_files = 0;       // Runs that no compaction has merged yet.
+    uint64_t compaction_bytes = 0;   // Waiting to be compacted, an estimate.
+  };
+  Figures figures() const;
+
  private:
   RocksDbBase(std::filesystem::path path, RocksDbOptions options);
   Result<void> OpenDatabase();
