@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 
-TRANSFERS = 10_000
+TRANSFERS = 40_000
 HISTORY = 20_000
 
 # Instructions for a transfer: what was measured when the line was last changed, and what fails.

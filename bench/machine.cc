@@ -64,6 +64,13 @@ struct Settings {
   std::string folder;
 };
 
+// Of the calling thread: what an entry takes, also on a machine that has other things to do.
+double ThreadMicroseconds() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_nsec) / 1e3;
+}
+
 double MicrosecondsSince(Clock::time_point begin) {
   return std::chrono::duration<double, std::micro>(Clock::now() - begin).count();
 }
@@ -93,6 +100,7 @@ class Node {
   double Apply(const std::string& entry) {
     while (busy_.load() && Overfull()) busy_.wait(true);
     const auto begin = Clock::now();
+    const double begin_cpu_us = ThreadMicroseconds();
     if (measured_) {
       ApplyMeasured(*machine_, machine_->applied().Next(), entry, &outcomes_);
     } else {
@@ -104,6 +112,7 @@ class Node {
       if (store_.WantsCheckpoint()) job = store_.BeginCheckpoint();
     }
     const double took = MicrosecondsSince(begin);
+    cpu_max_us_ = std::max(cpu_max_us_, ThreadMicroseconds() - begin_cpu_us);
     if (job) Write(std::move(job));
     for (const Outcome& outcome : outcomes_) {
       HOLDFAST_CHECK(outcome.reply.has_value(), outcome.reply.error().message);
@@ -127,6 +136,8 @@ class Node {
   }
 
   int checkpoints() const { return checkpoints_; }
+  // The most processor time that one entry has taken since the last call.
+  double TakeCpuMax() { return std::exchange(cpu_max_us_, 0); }
   const std::vector<Outcome>& outcomes() const { return outcomes_; }
 
  private:
@@ -159,6 +170,7 @@ class Node {
   std::unique_ptr<Machine> machine_;
   std::vector<Outcome> outcomes_;
   bool measured_ = false;
+  double cpu_max_us_ = 0;
   std::atomic<bool> busy_ = false;
   int checkpoints_ = 0;
   ThreadExecutor background_;
@@ -364,8 +376,8 @@ void Soak(const Settings& settings) {
   Entries entries(node.registry());
   Prepare(settings, choice, node, entries);
   Readers readers(settings.readers, node);
-  std::printf("%9s %9s %8s %8s %9s %9s %9s %8s %8s %6s %7s %8s\n", "transfers", "us/trans",
-              "p50 ms", "max ms", "rss MB", "disk MB", "wrote MB", "wall s", "cpu s", "ckpts",
+  std::printf("%9s %9s %8s %8s %8s %9s %9s %9s %8s %8s %6s %7s %8s\n", "transfers", "us/trans",
+              "p50 ms", "max ms", "cpu ms", "rss MB", "disk MB", "wrote MB", "wall s", "cpu s", "ckpts",
               "pages", "page ms");
   constexpr uint64_t kLines = 20;
   std::vector<double> all;
@@ -380,10 +392,11 @@ void Soak(const Settings& settings) {
     }
     std::sort(times.begin(), times.end());
     all.insert(all.end(), times.begin(), times.end());
-    std::printf("%9lu %9.2f %8.2f %8.2f %9.0f %9.0f %9.0f %8.1f %8.1f %6d %7lu %8.1f\n",
+    std::printf("%9lu %9.2f %8.2f %8.2f %8.2f %9.0f %9.0f %9.0f %8.1f %8.1f %6d %7lu %8.1f\n",
                 static_cast<unsigned long>(done),
                 total / static_cast<double>(times.size() * settings.per_entry),
-                times[times.size() / 2] / 1e3, times.back() / 1e3, ResidentMegabytes(),
+                times[times.size() / 2] / 1e3, times.back() / 1e3, node.TakeCpuMax() / 1e3,
+                ResidentMegabytes(),
                 FolderMegabytes(node.folder()), WrittenMegabytes(), MicrosecondsSince(begin) / 1e6,
                 ProcessSeconds(), node.checkpoints(),
                 static_cast<unsigned long>(readers.TakePages()), readers.TakeLongest() / 1e3);

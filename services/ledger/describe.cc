@@ -53,11 +53,15 @@ void FillTime(int64_t us, google::protobuf::Timestamp* time) {
   time->set_nanos(static_cast<int32_t>(rest * 1'000));
 }
 
-void FillBalance(const AccountRow& row, Balance* balance) {
-  balance->set_balance(row.balance);
-  balance->set_available(Available(row));
-  balance->set_pending_in(row.pending_in);
-  balance->set_pending_out(row.pending_out);
+Standing StandingOf(const AccountRow& row) {
+  return {row.balance, Available(row), row.pending_in, row.pending_out};
+}
+
+void FillBalance(const Standing& standing, Balance* balance) {
+  balance->set_balance(standing.balance);
+  balance->set_available(standing.available);
+  balance->set_pending_in(standing.pending_in);
+  balance->set_pending_out(standing.pending_out);
 }
 
 void FillAccount(const std::string& id, const AccountRow& row, const ProfileRow& profile,

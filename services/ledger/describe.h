@@ -20,8 +20,17 @@ int64_t Available(const AccountRow& row);
 
 void FillTime(int64_t us, google::protobuf::Timestamp* time);
 
+// Where an account stands, as replies say it.
+struct Standing {
+  int64_t balance = 0;
+  int64_t available = 0;
+  int64_t pending_in = 0;
+  int64_t pending_out = 0;
+};
+Standing StandingOf(const AccountRow& row);
+
 // Without the account's name.
-void FillBalance(const AccountRow& row, Balance* balance);
+void FillBalance(const Standing& standing, Balance* balance);
 
 void FillAccount(const std::string& id, const AccountRow& row, const ProfileRow& profile,
                  Account* account);

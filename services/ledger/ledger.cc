@@ -32,9 +32,9 @@ void FillVerdict(const Verdict& verdict, TransferReply* reply) {
   reply->set_account(verdict.account);
 }
 
-void FillNamedBalance(const std::string& id, const AccountRow& row, Balance* balance) {
+void FillNamedBalance(const std::string& id, const Standing& standing, Balance* balance) {
   balance->set_account(id);
-  FillBalance(row, balance);
+  FillBalance(standing, balance);
 }
 
 }  // namespace
@@ -258,10 +258,10 @@ void Ledger::ReplySingle(const Order& order, WriteContext& context, TransferRepl
   FillVerdict(verdict, reply);
   const OrderLeg& leg = order.legs.front();
   if (verdict.outcome == TransferOutcome::created) {
-    // The hot path: all is at hand, nothing is looked up again.
-    const Moved& moved = verdict.moved.front();
-    FillEntry(moved.sequence, moved.row, *leg.from, *leg.to, moved.from.currency,
-              reply->mutable_transfer());
+    // The hot path: the entry is the journal's last, and both names are at hand.
+    const uint64_t sequence = verdict.moved.front().sequence;
+    FillEntry(sequence, *tables_.transfers.Find(sequence), *leg.from, *leg.to,
+              tables_.accounts.Find(*leg.from)->currency, reply->mutable_transfer());
   } else {
     ReplyTransfer(*order.id, context.now(), reply);
   }
@@ -271,10 +271,10 @@ void Ledger::ReplySingle(const Order& order, WriteContext& context, TransferRepl
     return;
   }
   if (const AccountRow* from = tables_.accounts.Find(*leg.from)) {
-    FillNamedBalance(*leg.from, *from, reply->mutable_from());
+    FillNamedBalance(*leg.from, StandingOf(*from), reply->mutable_from());
   }
   if (const AccountRow* to = tables_.accounts.Find(*leg.to)) {
-    FillNamedBalance(*leg.to, *to, reply->mutable_to());
+    FillNamedBalance(*leg.to, StandingOf(*to), reply->mutable_to());
   }
 }
 

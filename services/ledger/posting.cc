@@ -1,6 +1,5 @@
 #include "services/ledger/posting.h"
 
-#include "services/ledger/describe.h"
 #include "src/base/check.h"
 
 namespace holdfast::ledger {
@@ -36,10 +35,6 @@ bool Overflows(const AccountRow& from, const AccountRow& to, int64_t amount, boo
   if (SubtractOverflows(from.balance - from.pending_out, amount)) return true;
   if (AddOverflows(to.balance + to.pending_in, amount)) return true;
   return hold && (AddOverflows(from.pending_out, amount) || AddOverflows(to.pending_in, amount));
-}
-
-HistoryRow HistoryOf(const AccountRow& row) {
-  return {row.balance, row.pending_in, row.pending_out};
 }
 
 }  // namespace
@@ -109,8 +104,9 @@ void Posting::CarryOut(const Order& order, Verdict* verdict) {
     original.reversed_by = id_row.sequence;
     tables_.ids.Put(*order.original, original);
   }
-  const TransferRow& row = verdict->moved.front().row;
-  if (row.expires()) context_.SetTimer(LogTime{row.expires_us()}, *order.id);
+  if (order.timeout_seconds == 0) return;
+  const TransferRow& row = *tables_.transfers.Find(id_row.sequence);
+  context_.SetTimer(LogTime{row.expires_us()}, *order.id);
 }
 
 TransferOutcome::Code Posting::MoveLeg(const Order& order, uint32_t index, Verdict* verdict) {
@@ -293,39 +289,38 @@ Moved Posting::Record(TransferRow row, const std::string& from_id, AccountRow fr
                       const std::string& to_id, AccountRow to) {
   HOLDFAST_CHECK(from.pending_out >= 0 && to.pending_in >= 0,
                  "more released than held between " + from_id + " and " + to_id);
-  Moved moved{++meta_.transfers, std::move(row), std::move(from), std::move(to)};
-  moved.row.from = moved.from.number;
-  moved.row.to = moved.to.number;
-  moved.row.time_us = context_.now().us;
-  moved.from.last_sequence = moved.sequence;
-  moved.to.last_sequence = moved.sequence;
-  tables_.accounts.Put(from_id, moved.from);
-  tables_.accounts.Put(to_id, moved.to);
-  tables_.history.Put({moved.from.number, moved.row.time_us, moved.sequence},
-                      HistoryOf(moved.from));
-  tables_.history.Put({moved.to.number, moved.row.time_us, moved.sequence}, HistoryOf(moved.to));
-  tables_.transfers.Put(moved.sequence, moved.row);
+  Moved moved{++meta_.transfers, StandingOf(from), StandingOf(to)};
+  row.from = from.number;
+  row.to = to.number;
+  row.time_us = context_.now().us;
+  Update(from_id, std::move(from), moved.sequence);
+  Update(to_id, std::move(to), moved.sequence);
+  tables_.transfers.Put(moved.sequence, std::move(row));
   return moved;
+}
+
+// An account after a journal entry, and its history.
+void Posting::Update(const std::string& id, AccountRow row, uint64_t sequence) {
+  row.last_sequence = sequence;
+  tables_.history.Put({row.number, context_.now().us, sequence},
+                      {row.balance, row.pending_in, row.pending_out});
+  tables_.accounts.Put(id, std::move(row));
 }
 
 Moved Posting::Recall(uint64_t sequence) {
-  Moved moved;
-  moved.sequence = sequence;
-  moved.row = *tables_.transfers.Find(sequence);
-  moved.from = AccountAfter(moved.row.from, moved.row, sequence);
-  moved.to = AccountAfter(moved.row.to, moved.row, sequence);
-  return moved;
+  const TransferRow row = *tables_.transfers.Find(sequence);
+  return {sequence, StandingAfter(row.from, row.time_us, sequence),
+          StandingAfter(row.to, row.time_us, sequence)};
 }
 
-AccountRow Posting::AccountAfter(uint64_t number, const TransferRow& row, uint64_t sequence) {
+Standing Posting::StandingAfter(uint64_t number, int64_t time_us, uint64_t sequence) {
   AccountRow account = *tables_.accounts.Find(NameOf(number));
-  const HistoryRow* then = tables_.history.Find({number, row.time_us, sequence});
+  const HistoryRow* then = tables_.history.Find({number, time_us, sequence});
   HOLDFAST_CHECK(then != nullptr, "no history of entry " + std::to_string(sequence));
   account.balance = then->balance;
   account.pending_in = then->pending_in;
   account.pending_out = then->pending_out;
-  account.last_sequence = sequence;
-  return account;
+  return StandingOf(account);
 }
 
 const std::string& Posting::NameOf(uint64_t number) {

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "services/ledger/describe.h"
 #include "services/ledger/ledger.pb.h"
 #include "services/ledger/tables.h"
 #include "src/state_machine/service.h"
@@ -47,9 +48,8 @@ struct Order {
 // One journal entry and its accounts right after it.
 struct Moved {
   uint64_t sequence = 0;
-  TransferRow row;
-  AccountRow from;
-  AccountRow to;
+  Standing from;
+  Standing to;
 };
 
 // How an order or a resolution ended.
@@ -94,9 +94,10 @@ class Posting {
                TransferKind::Code kind, int64_t amount);
   Moved Record(TransferRow row, const std::string& from_id, AccountRow from,
                const std::string& to_id, AccountRow to);
+  void Update(const std::string& id, AccountRow row, uint64_t sequence);
   // An entry of the past with its accounts as they were right after it.
   Moved Recall(uint64_t sequence);
-  AccountRow AccountAfter(uint64_t number, const TransferRow& row, uint64_t sequence);
+  Standing StandingAfter(uint64_t number, int64_t time_us, uint64_t sequence);
   const std::string& NameOf(uint64_t number);
 
   Tables& tables_;

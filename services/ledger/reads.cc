@@ -142,7 +142,7 @@ Result<void> Ledger::ListAccountTransfers(const ListAccountTransfersRequest& req
     then.balance = after.balance;
     then.pending_in = after.pending_in;
     then.pending_out = after.pending_out;
-    FillBalance(then, transfer->mutable_after());
+    FillBalance(StandingOf(then), transfer->mutable_after());
     page.Count(*transfer);
     return true;
   });

@@ -77,7 +77,7 @@ class Table : public TableBase {
     RecordPut(key, row);
     auto [it, found] = Locate(key);
     if (found) {
-      Replace(it, Slot(std::move(row)));
+      Replace(it, std::move(row));
     } else {
       Enter(it, Key(key), Slot(std::move(row)));
     }
@@ -120,6 +120,7 @@ class Table : public TableBase {
   struct Nothing {};
   using Before = std::variant<Nothing, Slot>;
   struct Undo {
+    Undo(Place at, Before said) : place(std::move(at)), before(std::move(said)) {}
     Place place;
     Before before;
   };
@@ -185,10 +186,13 @@ class Table : public TableBase {
     }
   }
 
-  // Puts another slot under a key of the delta.
-  void Replace(typename Delta::iterator at, Slot slot) {
-    BytesChanged(HeapBytes(at->second), HeapBytes(slot));
-    undo_.push_back({PlaceOf(at), std::exchange(at->second, std::move(slot))});
+  // Puts another row, or nothing, under a key of the delta.
+  template <class RowOrNothing>
+  void Replace(typename Delta::iterator at, RowOrNothing&& slot) {
+    const size_t before = HeapBytes(at->second);
+    undo_.emplace_back(PlaceOf(at), std::move(at->second));
+    at->second = std::forward<RowOrNothing>(slot);
+    BytesChanged(before, HeapBytes(at->second));
   }
 
   // The delta gets a key it does not have; it belongs `where`.
@@ -197,8 +201,8 @@ class Table : public TableBase {
     // cache's younger generation when it is written. A sorted table's delta does not.
     if (kSorted) cache_.Drop(key);
     RowAdded(BytesOf(key, slot));
-    undo_.push_back(
-        {PlaceOf(delta_.try_emplace(where, std::move(key), std::move(slot))), Nothing()});
+    undo_.emplace_back(PlaceOf(delta_.try_emplace(where, std::move(key), std::move(slot))),
+                       Nothing());
   }
 
   static Place PlaceOf(typename Delta::iterator at) {
