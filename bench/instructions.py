@@ -11,19 +11,20 @@ PROGRAM is holdfast_machine_bench. Counted is Machine::Apply alone, over a Rocks
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 
-TRANSFERS = 40_000
+TRANSFERS = 20_000
 HISTORY = 20_000
 
-# Instructions for a transfer: what was measured when the line was last changed, and what fails.
+# Instructions for a transfer at most: 1.3 times what was measured when the line was last changed.
 # A change that makes one of them smaller lowers its line; none goes up without a reason.
 LIMITS = {
-    ('batch', 'uniform'): 100_000,
-    ('batch', 'hot'): 100_000,
-    ('single', 'uniform'): 100_000,
+    ('batch', 'uniform'): 14_500,
+    ('batch', 'hot'): 14_000,
+    ('single', 'uniform'): 25_000,
 }
 
 
@@ -45,6 +46,9 @@ def main():
     parser.add_argument('--check', action='store_true')
     parser.add_argument('--keep')
     arguments = parser.parse_args()
+    if shutil.which('valgrind') is None:
+        print('skipped: there is no valgrind; ./dev deps installs it')
+        sys.exit(77)
     too_many = False
     print(f'{"shape":8}{"accounts":10}{"instructions":>14}{"limit":>10}')
     with tempfile.TemporaryDirectory() as temporary:

@@ -377,8 +377,8 @@ void Soak(const Settings& settings) {
   Prepare(settings, choice, node, entries);
   Readers readers(settings.readers, node);
   std::printf("%9s %9s %8s %8s %8s %9s %9s %9s %8s %8s %6s %7s %8s\n", "transfers", "us/trans",
-              "p50 ms", "max ms", "cpu ms", "rss MB", "disk MB", "wrote MB", "wall s", "cpu s", "ckpts",
-              "pages", "page ms");
+              "p50 ms", "max ms", "cpu ms", "rss MB", "disk MB", "wrote MB", "wall s", "cpu s",
+              "ckpts", "pages", "page ms");
   constexpr uint64_t kLines = 20;
   std::vector<double> all;
   uint64_t done = 0;
@@ -396,9 +396,8 @@ void Soak(const Settings& settings) {
                 static_cast<unsigned long>(done),
                 total / static_cast<double>(times.size() * settings.per_entry),
                 times[times.size() / 2] / 1e3, times.back() / 1e3, node.TakeCpuMax() / 1e3,
-                ResidentMegabytes(),
-                FolderMegabytes(node.folder()), WrittenMegabytes(), MicrosecondsSince(begin) / 1e6,
-                ProcessSeconds(), node.checkpoints(),
+                ResidentMegabytes(), FolderMegabytes(node.folder()), WrittenMegabytes(),
+                MicrosecondsSince(begin) / 1e6, ProcessSeconds(), node.checkpoints(),
                 static_cast<unsigned long>(readers.TakePages()), readers.TakeLongest() / 1e3);
     std::fflush(stdout);
   }

@@ -60,6 +60,7 @@ find_package(prometheus-cpp REQUIRED COMPONENTS core)
 find_package(tomlplusplus REQUIRED)
 pkg_check_modules(GRPCPP REQUIRED IMPORTED_TARGET grpc++)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(JEMALLOC REQUIRED IMPORTED_TARGET jemalloc)
 
 # Debian 12's own libraft is 0.15, which loses acknowledged writes after a plain partition
 # (docs/decisions/0003-libraft.md). Later releases change who owns configurations: pinned.
@@ -187,12 +188,17 @@ ${calls}}
   target_link_libraries(holdfast_services PUBLIC ${libraries} holdfast_state_machine)
 endfunction()
 
-# holdfast_program(NAME SOURCE LINK ...): an executable of one source file.
+# holdfast_program(NAME SOURCE LINK ...): an executable of one source file. Programs run on jemalloc:
+# a checkpoint's thread frees what the apply thread has allocated, and glibc's allocator makes the
+# apply thread tidy that up, for 100 ms at a time (docs/performance.md). Sanitizers bring their own.
 function(holdfast_program name source)
   cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
   add_executable(${name} ${PROJECT_SOURCE_DIR}/${source})
   _holdfast_common(${name})
   target_link_libraries(${name} PRIVATE ${ARG_LINK})
+  if(NOT HOLDFAST_SANITIZE)
+    target_link_libraries(${name} PRIVATE PkgConfig::JEMALLOC)
+  endif()
 endfunction()
 
 # holdfast_service_commands(): what a service adds to the command line lies in services/NAME/cli and

@@ -201,10 +201,11 @@ class AppendTable : public TableBase {
   void Freeze() override {
     HOLDFAST_CHECK(frozen_.empty(), "table " + name() + " is frozen already");
     std::swap(delta_, frozen_);
-    // The next one will be about as large: it need not grow step by step, at a pause each.
-    delta_.reserve(frozen_.size());
+    // The next one will be about as large, at most twice (Store::Overfull): it need not grow step
+    // by step, at a pause each. Room that is not used takes addresses, no memory.
+    delta_.reserve(2 * frozen_.size());
     if constexpr (!kHasGroups) {
-      if (!frozen_.empty()) delta_[0].reserve(frozen_.begin()->second.size());
+      if (!frozen_.empty()) delta_[0].reserve(2 * frozen_.begin()->second.size());
     }
   }
 

@@ -3,8 +3,9 @@
 //
 // It begins knowing nothing and answers "maybe" to everything. Once all keys of the base have been
 // added and Complete is called it answers "no" for certain, and "maybe" wrongly for about one new
-// key in a hundred. It grows in stages up to bounds::kKeyFilterBytesMax; beyond, it errs more often,
-// which costs lookups and nothing else. Keys that are erased stay in it until the next start.
+// key in a hundred. It grows in stages up to bounds::kKeyFilterBytesMax; beyond, it errs more
+// often, which costs lookups and nothing else. Keys that are erased stay in it until the next
+// start.
 //
 // Any thread, without a lock: one may add while others ask. What is asked for must have been added
 // before, as seen by the asking thread: the store's lock sees to it when a frozen delta is dropped.

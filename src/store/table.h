@@ -252,8 +252,9 @@ class Table : public TableBase {
   void Freeze() override {
     HOLDFAST_CHECK(frozen_.empty(), "table " + name() + " is frozen already");
     std::swap(delta_, frozen_);
-    // The next one will be about as large: it need not grow step by step, at a pause each.
-    if constexpr (!kSorted) delta_.reserve(frozen_.size());
+    // The next one will be about as large, at most twice (Store::Overfull): it need not grow step
+    // by step, at a pause each.
+    if constexpr (!kSorted) delta_.reserve(2 * frozen_.size());
   }
 
   void LearnFrozen() override {
