@@ -49,8 +49,9 @@ void EntryIndex::Cut(LogIndex from) {
   }
 }
 
-void EntryIndex::Reset(LogIndex next) {
+void EntryIndex::Reset(LogIndex next, Term previous_term) {
   first_ = next;
+  previous_term_ = previous_term;
   slots_.clear();
   tail_.clear();
   tail_bytes_ = 0;
@@ -59,6 +60,7 @@ void EntryIndex::Reset(LogIndex next) {
 void EntryIndex::DropSegmentsBelow(uint32_t segment) {
   while (!slots_.empty() && slots_.front().placed() && slots_.front().segment < segment) {
     if (tail_.size() == slots_.size()) PopTailFront();
+    previous_term_ = Term(0);
     slots_.pop_front();
     first_ = first_.Next();
   }

@@ -46,7 +46,9 @@ class EntryIndex {
   void Place(LogIndex index, uint32_t segment, uint32_t offset);
   // Drops the entries from `from` on; no effect beyond the last.
   void Cut(LogIndex from);
-  void Reset(LogIndex next);
+  // The term of the entry before first(), if it is known; else 0.
+  Term previous_term() const { return previous_term_; }
+  void Reset(LogIndex next, Term previous_term = Term(0));
   // Drops the entries that lie in segments below.
   void DropSegmentsBelow(uint32_t segment);
   // Forgets the oldest payloads in memory while they are more than `bytes_max` and on disk.
@@ -57,6 +59,7 @@ class EntryIndex {
   void PopTailFront();
 
   LogIndex first_;
+  Term previous_term_;
   std::deque<Slot> slots_;
   std::deque<Payload> tail_;
   size_t tail_bytes_ = 0;

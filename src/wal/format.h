@@ -31,7 +31,7 @@ enum class RecordType : uint8_t {
   kBarrier = 2,
   kConfiguration = 3,
   kCut = 128,    // Entries from `index` on are gone. No term, no payload.
-  kReset = 129,  // All entries are gone; the log goes on at `index`. No term, no payload.
+  kReset = 129,  // All entries are gone; the log goes on at `index`, after an entry of `term`.
 };
 inline bool IsEntry(RecordType type) {
   return type >= RecordType::kCommand && type <= RecordType::kConfiguration;

@@ -49,7 +49,9 @@ class Log {
 
   virtual LogIndex first() const = 0;  // Of the oldest entry kept; last() + 1 when empty.
   virtual LogIndex last() const = 0;   // first() - 1 when empty.
-  virtual Term TermAt(LogIndex index) const = 0;       // 0 outside [first, last].
+  // 0 outside [first, last]; but from a Reset to the next TruncatePrefix that of the entry before
+  // first is known, too.
+  virtual Term TermAt(LogIndex index) const = 0;
   virtual EntryType TypeAt(LogIndex index) const = 0;  // Of an entry in [first, last].
   virtual Entry Read(LogIndex index) const = 0;  // From the tail in memory, else from the file.
 
@@ -57,6 +59,14 @@ class Log {
   // `durable` has been called with a ticket at or above the returned one. Appends become durable in
   // order.
   virtual Ticket Append(LogIndex first, std::vector<Entry> entries) = 0;
+
+  // The oldest entry from which on the rest takes at most `bytes`; last() + 1 when none does.
+  virtual LogIndex OldestWithin(uint64_t bytes) const = 0;
+
+  // Forgets all entries; the log goes on at `next`, not below first(), after an entry of
+  // `previous_term`. For a server whose state now comes from a checkpoint up to `next` - 1. Durable
+  // as an Append is.
+  virtual Ticket Reset(LogIndex next, Term previous_term) = 0;
 
   // Lets go of whole files whose entries all lie below `index`. Later first() may be lower than
   // asked for.

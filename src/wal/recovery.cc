@@ -187,7 +187,7 @@ Result<void> Scan::Apply() {
     const RecordHeader& header = record.header;
     const LogIndex index = header.index;
     if (header.type == RecordType::kReset) {
-      entries.Reset(index);
+      entries.Reset(index, header.term);
       reset_seen_ = true;
       continue;
     }

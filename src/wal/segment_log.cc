@@ -149,6 +149,7 @@ LogIndex SegmentLog::last() const {
 
 Term SegmentLog::TermAt(LogIndex index) const {
   std::lock_guard lock(mutex_);
+  if (index.Next() == entries_.first()) return entries_.previous_term();
   return entries_.Contains(index) ? entries_.at(index).term : Term(0);
 }
 
@@ -219,7 +220,19 @@ Ticket SegmentLog::Append(LogIndex first, std::vector<Entry> entries) {
   return ticket;
 }
 
-Ticket SegmentLog::Reset(LogIndex next) {
+LogIndex SegmentLog::OldestWithin(uint64_t bytes) const {
+  std::lock_guard lock(mutex_);
+  LogIndex oldest = entries_.last().Next();
+  uint64_t sum = 0;
+  while (oldest > entries_.first()) {
+    sum += RecordBytes(entries_.at(oldest.Previous()).length);
+    if (sum > bytes) break;
+    oldest = oldest.Previous();
+  }
+  return oldest;
+}
+
+Ticket SegmentLog::Reset(LogIndex next, Term previous_term) {
   HOLDFAST_CHECK(!stopped_, "the log in " + folder_ + " has stopped");
   Ticket ticket;
   {
@@ -228,10 +241,10 @@ Ticket SegmentLog::Reset(LogIndex next) {
         next >= entries_.first(),
         "reset to entry " + next.ToString() + " below the first, " + entries_.first().ToString());
     Kill(entries_.first());
-    entries_.Reset(next);
+    entries_.Reset(next, previous_term);
     ticket = ++ticket_;
     queue_.push_back(
-        {RecordType::kReset, next, Term(0), std::make_shared<const std::string>(), ticket});
+        {RecordType::kReset, next, previous_term, std::make_shared<const std::string>(), ticket});
   }
   wake_.notify_one();
   return ticket;

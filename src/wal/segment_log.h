@@ -60,11 +60,9 @@ class SegmentLog final : public Log {
   EntryType TypeAt(LogIndex index) const override;
   Entry Read(LogIndex index) const override;
   Ticket Append(LogIndex first, std::vector<Entry> entries) override;
+  LogIndex OldestWithin(uint64_t bytes) const override;
+  Ticket Reset(LogIndex next, Term previous_term) override;
   void TruncatePrefix(LogIndex index) override;
-
-  // Forgets all entries; the log goes on at `next`, which is not below first(). For a node whose
-  // state now comes from a snapshot. Durable as an Append is.
-  Ticket Reset(LogIndex next);
 
   // Returns when everything appended so far is durable.
   void Flush();

@@ -18,6 +18,7 @@ struct ModelEntry {
 // The log after one Append or Reset.
 struct ModelState {
   LogIndex start{1};  // Before any TruncatePrefix.
+  Term previous;      // Of the entry before it; 0: not known any more.
   std::vector<ModelEntry> entries;
   // Of the Append cut short by a crash at least this much is there, if anything is.
   LogIndex last_min{0};
@@ -67,10 +68,16 @@ class SegmentLogCrashTest : public testing::TestWithParam<uint64_t> {
     CheckRecovered();
   }
 
+  bool KnowsPrevious(const ModelState& state) {
+    return state.previous.value == 0 || log_->first() != state.start ||
+           log_->TermAt(state.start.Previous()) == state.previous;
+  }
+
   bool Matches(const ModelState& state, LogIndex last_min) {
     if (log_->last() < last_min || log_->last() > state.last()) return false;
     if (log_->first() < state.start) return false;
     if (log_->first() > std::max(state.start, floor_)) return false;
+    if (!KnowsPrevious(state)) return false;
     for (LogIndex index = log_->first(); index <= log_->last(); index = index.Next()) {
       const Entry entry = log_->Read(index);
       const ModelEntry& expected = state.at(index);
@@ -122,13 +129,15 @@ class SegmentLogCrashTest : public testing::TestWithParam<uint64_t> {
   void ResetLog() {
     ModelState next;
     next.start = LogIndex(std::max(now().last().value, log_->first().value) + Below(20));
+    next.previous = Term(1 + Below(5));
     next.last_min = next.start.Previous();
     history_.push_back(next);
-    tickets_.push_back(log_->Reset(next.start));
+    tickets_.push_back(log_->Reset(next.start, next.previous));
   }
 
   void ReadSomething() {
     ASSERT_EQ(log_->last(), now().last());
+    ASSERT_TRUE(KnowsPrevious(now()));
     if (log_->first() > log_->last()) return;
     const LogIndex index(log_->first().value + Below(log_->last().value + 1 - log_->first().value));
     const Entry entry = log_->Read(index);
@@ -149,6 +158,7 @@ class SegmentLogCrashTest : public testing::TestWithParam<uint64_t> {
       case 1: {
         const LogIndex index(Below(now().last().value + 5));
         floor_ = std::max(floor_, index);
+        for (ModelState& state : history_) state.previous = Term(0);
         log_->TruncatePrefix(index);
         ASSERT_LE(log_->first(), std::max(floor_, now().start));
         break;

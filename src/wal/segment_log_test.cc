@@ -207,8 +207,9 @@ TEST_F(SegmentLogTest, ResetContinuesElsewhere) {
   Append(1, {"a", "b"});
   log_->Flush();
   Append(3, {"c"});
-  const Ticket ticket = log_->Reset(LogIndex(100));
+  const Ticket ticket = log_->Reset(LogIndex(100), Term(7));
   EXPECT_EQ(log_->first(), LogIndex(100));
+  EXPECT_EQ(log_->TermAt(LogIndex(99)), Term(7));
   EXPECT_EQ(log_->last(), LogIndex(99));
   Append(100, {"x"}, 2);
   log_->Flush();
@@ -216,9 +217,20 @@ TEST_F(SegmentLogTest, ResetContinuesElsewhere) {
   Crash();
   EXPECT_EQ(log_->first(), LogIndex(100));
   EXPECT_EQ(EntriesOf(*log_), Strings{"2:x"});
-  log_->Reset(LogIndex(200));
+  EXPECT_EQ(log_->TermAt(LogIndex(99)), Term(7));
+  log_->Reset(LogIndex(200), Term(8));
   Crash();
   EXPECT_EQ(log_->last(), LogIndex(100)) << "not durable, not done";
+}
+
+TEST_F(SegmentLogTest, FindsTheOldestEntryWithinSoManyBytes) {
+  Open();
+  EXPECT_EQ(log_->OldestWithin(1'000), LogIndex(1)) << "empty";
+  Append(1, {std::string(800, 'a'), std::string(80, 'b'), std::string(80, 'c')});
+  EXPECT_EQ(log_->OldestWithin(0), LogIndex(4));
+  EXPECT_EQ(log_->OldestWithin(RecordBytes(80)), LogIndex(3));
+  EXPECT_EQ(log_->OldestWithin(2 * RecordBytes(80) + RecordBytes(800) - 1), LogIndex(2));
+  EXPECT_EQ(log_->OldestWithin(2 * RecordBytes(80) + RecordBytes(800)), LogIndex(1));
 }
 
 TEST_F(SegmentLogTest, HardStateIsDurableOnReturn) {
