@@ -30,6 +30,10 @@ inline constexpr size_t kWaitingReadsMax = 65'536;      // Reads that wait for a
 inline constexpr size_t kSegmentBytes = 64 << 20;       // One log file.
 inline constexpr uint64_t kLogGroupBytesMax = 4 << 20;  // One write; longer delays the sync.
 inline constexpr size_t kLogTailBytesMax = 64 << 20;    // Entries kept in memory for followers.
+// Behind the last checkpoint, for followers that were away: about a minute at full rate ...
+inline constexpr uint64_t kLogKeepBytes = 256 << 20;
+inline constexpr uint64_t kLogKeepEntries = 65'536;  // ... and no more than start up fast.
+inline constexpr uint64_t kLogHeldBytesMax = uint64_t{4} << 30;  // While one fetches a checkpoint.
 
 // --- State machine
 inline constexpr int64_t kIdempotencyRetentionUs = int64_t{24} * 3600 * 1'000'000;  // By log time.
@@ -64,5 +68,15 @@ inline constexpr int kGrpcThreadsMax = 64;                // That gRPC may start
 // --- Peer link
 inline constexpr size_t kPeerFrameBytesMax = 8 << 20;
 inline constexpr size_t kPeerQueueBytesMax = 64 << 20;  // Past it the link is broken and redialled.
+
+// --- Checkpoints for followers that are too far behind for the log
+inline constexpr size_t kCheckpointPieceBytes = 512 << 10;  // Delays other frames by some ms.
+inline constexpr size_t kCheckpointPiecesInFlight = 4;      // A round trip's worth, and memory.
+inline constexpr size_t kCheckpointFilesMax = 65'536;       // Of 64 MiB: 4 TiB.
+// So much that a cluster heals soon, so little that it goes on serving meanwhile.
+inline constexpr uint64_t kCheckpointBytesPerSecond = 64 << 20;
+inline constexpr uint64_t kCheckpointIdleMsMax = 60'000;  // Then nobody is fetching any more.
+// The log of so long a time is what a restart applies again, at most.
+inline constexpr uint64_t kCheckpointIntervalMsDefault = 60'000;
 
 }  // namespace holdfast::bounds

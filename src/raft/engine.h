@@ -42,8 +42,9 @@ class Engine {
  public:
   virtual ~Engine() = default;
 
-  // Once, first: what survived on disk.
-  virtual Effects Start(uint64_t now_ms, const wal::HardState& state, const wal::Log& log) = 0;
+  // Once, first: what survived on disk. The log begins at most one entry behind the snapshot.
+  virtual Effects Start(uint64_t now_ms, const wal::HardState& state, const wal::Log& log,
+                        const Snapshot& snapshot) = 0;
   virtual Effects Receive(uint64_t now_ms, NodeId from, const Message& message) = 0;
   // Entries up to `index` are durable here. Only ever above the last such index.
   virtual Effects Persisted(uint64_t now_ms, LogIndex index) = 0;
@@ -57,6 +58,10 @@ class Engine {
   virtual Effects ConfigurationCommitted(uint64_t now_ms, LogIndex index,
                                          const Membership& membership) = 0;
 
+  // A checkpoint up to `index` is durable; entries below `keep_from`, which is not above `index`,
+  // will be gone from the log. What others lack of them they need a snapshot for.
+  virtual Effects Snapshotted(uint64_t now_ms, LogIndex index, LogIndex keep_from) = 0;
+
   virtual Role role() const = 0;
   virtual Term term() const = 0;
   virtual NodeId leader() const = 0;  // As far as known; 0: none.
@@ -65,6 +70,6 @@ class Engine {
   virtual uint64_t timeout_ms() const = 0;  // When Tick is due.
 };
 
-std::unique_ptr<Engine> NewLibraftEngine(const EngineOptions& options);
+std::unique_ptr<Engine> NewLibraftEngine(const EngineOptions& options, Membership membership);
 
 }  // namespace holdfast::raft

@@ -11,11 +11,18 @@ Guard::Guard(std::unique_ptr<Engine> engine, NodeId self, Membership membership,
              const wal::Log& log)
     : engine_(std::move(engine)), self_(self), membership_(std::move(membership)), log_(log) {}
 
-Effects Guard::Start(uint64_t now_ms, const wal::HardState& state) {
+Effects Guard::Start(uint64_t now_ms, const wal::HardState& state, const Snapshot& snapshot,
+                     bool voice) {
+  HOLDFAST_CHECK(snapshot.index.Next() >= log_.first(),
+                 "the log begins at " + log_.first().ToString() + ", the checkpoint ends at " +
+                     snapshot.index.ToString());
+  voice_ = voice;
+  snapshot_ = snapshot;
+  committed_ = snapshot.index;
   hard_state_ = state;
   seen_term_ = state.term;
   durable_ = log_.last();
-  return Checked(engine_->Start(now_ms, state, log_));
+  return Checked(engine_->Start(now_ms, state, log_, snapshot));
 }
 
 Effects Guard::Receive(uint64_t now_ms, NodeId from, Message message) {
@@ -36,27 +43,63 @@ Effects Guard::Receive(uint64_t now_ms, NodeId from, Message message) {
     const LogIndex end(append->prev_index.value + append->entries.size());
     effects = engine_->Receive(now_ms, from, message);
     NoteTerm();
-    if (anchored && append->term == engine_->term()) matched_ = std::max(matched_, end);
+    if (append->term != engine_->term()) return Checked(std::move(effects));
+    if (anchored) {
+      matched_ = std::max(matched_, end);
+    } else if (committed().value > 0) {
+      // What is committed every later leader has. Said beside the rejection, it spares the leader
+      // the search for where the logs part; and after a checkpoint that is older than the leader's
+      // newest it would search for ever: libraft takes the rejection for a late one.
+      matched_ = std::max(matched_, committed());
+      effects.messages.insert(
+          effects.messages.begin(),
+          {from, AppendEntriesResult{append->term, append->term, LogIndex(0), committed()}, 0});
+    }
     return Checked(std::move(effects));
   }
+  if (const auto* install = std::get_if<InstallSnapshot>(&message)) {
+    // The host fetches the checkpoint and starts anew; there is nothing in it for the engine.
+    if (install->term < engine_->term()) AnswerOldTerm(from, install->term, &effects);
+    return effects;
+  }
+  if (!voice_ && !std::holds_alternative<AppendEntriesResult>(message)) return {};
   if (const auto* result = std::get_if<AppendEntriesResult>(&message)) {
     if (!Admit(from, *result)) return {};
   }
   return Checked(engine_->Receive(now_ms, from, message));
 }
 
+// Rule 2. last_index 0 can never be read as progress.
+void Guard::AnswerOldTerm(NodeId from, Term request, Effects* answer) const {
+  answer->messages.push_back(
+      {from, AppendEntriesResult{engine_->term(), request, LogIndex(0), LogIndex(0)}, 0});
+}
+
 bool Guard::Admit(NodeId from, AppendEntries& message, Effects* answer) {
   if (message.term < engine_->term()) {
-    // Rule 2. last_index 0 can never be read as progress.
-    answer->messages.push_back(
-        {from, AppendEntriesResult{engine_->term(), message.term, LogIndex(0), LogIndex(0)}, 0});
+    AnswerOldTerm(from, message.term, answer);
     return false;
   }
   HOLDFAST_CHECK(!(message.term == engine_->term() && role() == Role::kLeader),
                  "node " + from.ToString() + " also leads term " + message.term.ToString());
+  Lift(message);
   const LogIndex end(message.prev_index.value + message.entries.size());
   message.leader_commit = std::min(message.leader_commit, end);  // Rule 3.
   return true;
+}
+
+// Rule 4. What the snapshot covers is committed, so every leader from now on has it: a message that
+// is anchored before it says the same when it is anchored at its end.
+void Guard::Lift(AppendEntries& message) const {
+  if (message.prev_index >= snapshot_.index) return;
+  if (message.prev_index.value > 0 && log_.TermAt(message.prev_index).value != 0) return;
+  if (message.prev_index.value == 0 && log_.first() == LogIndex(1)) return;
+  const uint64_t covered =
+      std::min(message.entries.size(), snapshot_.index.value - message.prev_index.value);
+  message.entries.erase(message.entries.begin(),
+                        message.entries.begin() + static_cast<ptrdiff_t>(covered));
+  message.prev_index = snapshot_.index;
+  message.prev_term = snapshot_.term;
 }
 
 bool Guard::Admit(NodeId from, const AppendEntriesResult& message) {
@@ -99,6 +142,17 @@ bool Guard::Transfer(uint64_t now_ms, NodeId to, Effects* effects) {
 
 Effects Guard::ConfigurationCommitted(uint64_t now_ms, LogIndex index) {
   return Checked(engine_->ConfigurationCommitted(now_ms, index, membership_));
+}
+
+Effects Guard::Snapshotted(uint64_t now_ms, LogIndex index, LogIndex keep_from) {
+  HOLDFAST_CHECK(index <= committed() && index > snapshot_.index,  // Rule 9.
+                 "a checkpoint at entry " + index.ToString() + ", committed is " +
+                     committed().ToString() + ", the one before was at " +
+                     snapshot_.index.ToString());
+  HOLDFAST_CHECK(keep_from <= index && keep_from >= log_.first(),
+                 "the log would lose entry " + index.ToString());
+  snapshot_ = {index, log_.TermAt(index)};
+  return Checked(engine_->Snapshotted(now_ms, index, keep_from));
 }
 
 Effects Guard::Checked(Effects effects) {

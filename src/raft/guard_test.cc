@@ -32,7 +32,9 @@ class ScriptedEngine : public Engine {
   LogIndex commit_now;
   LogIndex stored_now;
 
-  Effects Start(uint64_t, const wal::HardState&, const wal::Log&) override { return Happen(); }
+  Effects Start(uint64_t, const wal::HardState&, const wal::Log&, const Snapshot&) override {
+    return Happen();
+  }
   Effects Receive(uint64_t, NodeId, const Message& message) override {
     received.push_back(message);
     return Happen();
@@ -53,6 +55,7 @@ class ScriptedEngine : public Engine {
   Effects ConfigurationCommitted(uint64_t, LogIndex, const Membership&) override {
     return Happen();
   }
+  Effects Snapshotted(uint64_t, LogIndex, LogIndex) override { return Happen(); }
   Role role() const override { return role_now; }
   Term term() const override { return term_now; }
   NodeId leader() const override { return NodeId(0); }
@@ -83,7 +86,7 @@ class GuardTest : public ::testing::Test {
     engine_->stored_now = log_.last();
     guard_ = std::make_unique<Guard>(std::move(engine), kSelf, Membership{{kSelf, kSecond, kThird}},
                                      log_);
-    guard_->Start(0, {Term(term), vote});
+    guard_->Start(0, {Term(term), vote}, snapshot_, voice_);
   }
   // The engine moves to `term`, with a vote, and says so.
   void Save(uint64_t term, NodeId vote) {
@@ -140,6 +143,8 @@ class GuardTest : public ::testing::Test {
   }
 
   sim::StopThrows stop_throws_;
+  Snapshot snapshot_;  // What Begin starts from.
+  bool voice_ = true;
   MemoryLog log_;
   ScriptedEngine* engine_ = nullptr;
   std::unique_ptr<Guard> guard_;
@@ -190,6 +195,103 @@ TEST_F(GuardTest, LeavesALowerLeaderCommitAlone) {
   Begin({1, 1}, 1);
   Receive(Request(1, 2, 1, 1, 2));
   EXPECT_EQ(std::get<AppendEntries>(engine_->received.at(0)).leader_commit, LogIndex(2));
+}
+
+// --- Rule 4
+
+// A server whose state comes from a checkpoint up to entry 10, with one entry behind it.
+class GuardAfterCheckpoint : public GuardTest {
+ protected:
+  GuardAfterCheckpoint() {
+    log_.Reset(LogIndex(11), Term(3));
+    log_.Append(LogIndex(11), {EntryOf(4)});
+    log_.Write(1);
+    snapshot_ = {LogIndex(10), Term(3)};
+    Begin({}, 4);
+  }
+  AppendEntries Passed() { return std::get<AppendEntries>(engine_->received.at(0)); }
+};
+
+TEST_F(GuardAfterCheckpoint, CutsOffWhatTheSnapshotCovers) {
+  Receive(Request(4, 8, 2, 5));
+  EXPECT_EQ(Passed().prev_index, LogIndex(10));
+  EXPECT_EQ(Passed().prev_term, Term(3));
+  EXPECT_EQ(Passed().entries.size(), 3u);
+}
+
+TEST_F(GuardAfterCheckpoint, AMessageThatItCoversWhollyBecomesAHeartbeat) {
+  Receive(Request(4, 0, 0, 2, 9));
+  EXPECT_EQ(Passed().prev_index, LogIndex(10));
+  EXPECT_TRUE(Passed().entries.empty());
+  EXPECT_EQ(Passed().leader_commit, LogIndex(9));
+}
+
+TEST_F(GuardAfterCheckpoint, LeavesAloneWhatIsAnchoredInTheLog) {
+  Receive(Request(4, 11, 4, 1));
+  EXPECT_EQ(Passed().prev_index, LogIndex(11));
+  EXPECT_EQ(Passed().entries.size(), 1u);
+}
+
+TEST_F(GuardAfterCheckpoint, TellsALeaderThatIsFurtherWhatIsCommitted) {
+  const Effects effects = Receive(Request(4, 20, 4, 0));
+  ASSERT_EQ(effects.messages.size(), 1u);
+  const auto& answer = std::get<AppendEntriesResult>(effects.messages[0].message);
+  EXPECT_EQ(answer.rejected, LogIndex(0));
+  EXPECT_EQ(answer.last_index, LogIndex(10)) << "entry 11 may be another at the leader";
+}
+
+TEST_F(GuardAfterCheckpoint, CommittedIsWhatTheSnapshotHolds) {
+  EXPECT_EQ(guard_->committed(), LogIndex(10));
+  EXPECT_STOPS(Append(10, {4}), "drop committed entry 10");
+}
+
+TEST_F(GuardTest, ALogThatBeginsBehindTheCheckpointStopsTheNode) {
+  log_.Reset(LogIndex(12), Term(3));
+  snapshot_ = {LogIndex(10), Term(3)};
+  EXPECT_STOPS(Begin({}, 4), "the log begins at 12");
+}
+
+TEST_F(GuardTest, TheEngineNeverSeesASnapshotArrive) {
+  Begin({1, 1}, 5);
+  EXPECT_TRUE(Receive(InstallSnapshot{Term(5), LogIndex(9), Term(4)}).messages.empty());
+  const Effects effects = Receive(InstallSnapshot{Term(4), LogIndex(9), Term(4)});
+  EXPECT_EQ(std::get<AppendEntriesResult>(effects.messages.at(0).message).term, Term(5));
+  EXPECT_TRUE(engine_->received.empty());
+}
+
+// --- Rule 9
+
+TEST_F(GuardTest, ASnapshotAboveWhatIsCommittedStopsTheNode) {
+  Begin({1, 1, 1}, 1);
+  Receive(Request(1, 2, 1, 0));
+  Commit(2);
+  guard_->Snapshotted(0, LogIndex(2), LogIndex(1));
+  EXPECT_STOPS(guard_->Snapshotted(0, LogIndex(2), LogIndex(1)), "the one before was at 2");
+  EXPECT_STOPS(guard_->Snapshotted(0, LogIndex(3), LogIndex(1)), "committed is 2");
+}
+
+TEST_F(GuardTest, TheLogKeepsTheSnapshotsLastEntry) {
+  Begin({1, 1, 1}, 1);
+  Receive(Request(1, 3, 1, 0));
+  Commit(3);
+  EXPECT_STOPS(guard_->Snapshotted(0, LogIndex(2), LogIndex(3)), "the log would lose entry 2");
+}
+
+// --- Without a voice
+
+TEST_F(GuardTest, AServerWithoutAVoiceNeitherVotesNorStands) {
+  voice_ = false;
+  Begin({1, 1}, 1);
+  Receive(RequestVote{Term(2), LogIndex(9), Term(1)});
+  Receive(RequestVote{Term(2), LogIndex(9), Term(1), false, true});
+  Receive(TimeoutNow{Term(1), LogIndex(2), Term(1)});
+  Receive(RequestVoteResult{Term(2), true, false});
+  EXPECT_TRUE(engine_->received.empty());
+  Receive(Request(1, 2, 1, 1));
+  EXPECT_EQ(engine_->received.size(), 1u) << "but it stores";
+  guard_->GiveVoice();
+  Receive(RequestVote{Term(2), LogIndex(9), Term(1)});
+  EXPECT_EQ(engine_->received.size(), 2u);
 }
 
 // --- Rule 5

@@ -86,7 +86,8 @@ class EntryArray {
 
 class LibraftEngine : public Engine {
  public:
-  explicit LibraftEngine(const EngineOptions& options) : address_(AddressOf(options.id)) {
+  LibraftEngine(const EngineOptions& options, Membership membership)
+      : address_(AddressOf(options.id)), membership_(std::move(membership)) {
     std::memset(&raft_, 0, sizeof(raft_));
     const int rv = raft_init(&raft_, nullptr, nullptr, options.id.value, address_.c_str());
     HOLDFAST_CHECK(rv == 0, std::string("raft_init: ") + raft_strerror(rv));
@@ -95,11 +96,14 @@ class LibraftEngine : public Engine {
     raft_set_election_timeout(&raft_, options.election_timeout_ms);
     raft_set_heartbeat_timeout(&raft_, options.heartbeat_ms);
     raft_set_pre_vote(&raft_, true);
+    raft_set_install_snapshot_timeout(&raft_,
+                                      5 * options.election_timeout_ms);  // Asked again then.
     raft_set_max_inflight_entries(&raft_, options.entries_in_flight_max);
   }
   ~LibraftEngine() override { raft_close(&raft_, nullptr); }
 
-  Effects Start(uint64_t now_ms, const wal::HardState& state, const wal::Log& log) override {
+  Effects Start(uint64_t now_ms, const wal::HardState& state, const wal::Log& log,
+                const Snapshot& snapshot) override {
     char token = 0;  // Never freed by the engine: start entries stay ours.
     EntryArray entries;
     for (LogIndex i = log.first(); i <= log.last(); i = i.Next()) {
@@ -109,8 +113,13 @@ class LibraftEngine : public Engine {
       if (entry.type == wal::EntryType::kConfiguration) entry.payload = log.Read(i).payload;
       entries.Add(entry, &token);
     }
+    raft_snapshot_metadata metadata{};
     raft_event event{};
     event.type = RAFT_START;
+    if (snapshot.index.value > 0) {
+      metadata = Metadata(snapshot);  // Its configuration becomes the engine's.
+      event.start.metadata = &metadata;
+    }
     event.start.term = state.term.value;
     event.start.voted_for = state.vote.value;
     event.start.start_index = log.first().value;
@@ -213,6 +222,14 @@ class LibraftEngine : public Engine {
     return Step(now_ms, event, nullptr);
   }
 
+  Effects Snapshotted(uint64_t now_ms, LogIndex index, LogIndex keep_from) override {
+    raft_event event{};
+    event.type = RAFT_SNAPSHOT;
+    event.snapshot.metadata = Metadata({index, Term(0)});  // The engine looks up the term itself.
+    event.snapshot.trailing = static_cast<unsigned>(index.value + 1 - keep_from.value);
+    return Step(now_ms, event, nullptr);
+  }
+
   Role role() const override {
     switch (raft_state(const_cast<::raft*>(&raft_))) {
       case RAFT_LEADER: return Role::kLeader;
@@ -256,6 +273,7 @@ class LibraftEngine : public Engine {
       effects.hard_state = {term(), NodeId(raft_voted_for(&raft_))};
     }
     if (update.flags & RAFT_UPDATE_ENTRIES) CollectEntries(event, update, in, &effects);
+    // Servers start anew from a snapshot; the engine never sees one arrive.
     HOLDFAST_CHECK(!(update.flags & RAFT_UPDATE_SNAPSHOT),
                    "the engine wants to install a snapshot that nobody sent");
     if (update.flags & RAFT_UPDATE_MESSAGES) {
@@ -342,22 +360,35 @@ class LibraftEngine : public Engine {
             TimeoutNow{Term(t.term), LogIndex(t.last_log_index), Term(t.last_log_term)};
         break;
       }
-      default:
-        // The log is never cut below what a member lacks, so no snapshot can be called for.
-        HOLDFAST_CHECK(false, "unexpected message type " + std::to_string(out.type));
+      case RAFT_INSTALL_SNAPSHOT: {
+        const auto& s = out.install_snapshot;
+        outgoing.message = InstallSnapshot{Term(s.term), LogIndex(s.last_index), Term(s.last_term)};
+        break;
+      }
+      default: HOLDFAST_CHECK(false, "unexpected message type " + std::to_string(out.type));
     }
     effects->messages.push_back(std::move(outgoing));
   }
 
+  raft_snapshot_metadata Metadata(const Snapshot& snapshot) const {
+    raft_snapshot_metadata metadata{};
+    metadata.index = snapshot.index.value;
+    metadata.term = snapshot.term.value;
+    metadata.configuration_index = 1;  // The founding entry.
+    metadata.configuration = ToConfiguration(membership_);
+    return metadata;
+  }
+
   std::string address_;
+  const Membership membership_;
   ::raft raft_;
   std::vector<wal::Entry> submitted_;  // During a Submit only.
 };
 
 }  // namespace
 
-std::unique_ptr<Engine> NewLibraftEngine(const EngineOptions& options) {
-  return std::make_unique<LibraftEngine>(options);
+std::unique_ptr<Engine> NewLibraftEngine(const EngineOptions& options, Membership membership) {
+  return std::make_unique<LibraftEngine>(options, std::move(membership));
 }
 
 }  // namespace holdfast::raft

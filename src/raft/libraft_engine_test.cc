@@ -23,8 +23,9 @@ struct Server {
   uint64_t now_ms = 0;
   std::vector<Outgoing> sent;
 
+  Membership membership;
+
   Server(NodeId node, size_t members) : id(node) {
-    Membership membership;
     for (uint64_t i = 1; i <= members; ++i) membership.voters.push_back(NodeId(i));
     log.SaveHardState({Term(1), NodeId(0)});
     log.Append(LogIndex(1), {{Term(1), wal::EntryType::kConfiguration,
@@ -35,8 +36,8 @@ struct Server {
   void Start() {
     EngineOptions options;
     options.id = id;
-    engine = NewLibraftEngine(options);
-    Do(engine->Start(now_ms, log.hard_state(), log));
+    engine = NewLibraftEngine(options, membership);
+    Do(engine->Start(now_ms, log.hard_state(), log, {}));
   }
   Effects Do(Effects effects) {
     if (effects.hard_state_changed) log.SaveHardState(effects.hard_state);

@@ -49,8 +49,27 @@ struct TimeoutNow {
   Term last_term;
 };
 
-using Message =
-    std::variant<AppendEntries, AppendEntriesResult, RequestVote, RequestVoteResult, TimeoutNow>;
+// A leader's word that what the receiver lacks is no longer in its log, but in its checkpoint. The
+// checkpoint itself does not travel in messages: the receiver fetches its files and starts anew
+// from them (Raft, figure 13, with the data taken out).
+struct InstallSnapshot {
+  Term term;  // The leader's.
+  LogIndex last_index;
+  Term last_term;
+};
+
+// A server whose disk was lost asks what it may have forgotten; see rejoin.h.
+struct RejoinRequest {
+  bool knows_terms = false;  // It has heard of every other server's term, and takes part again.
+};
+struct RejoinAnswer {
+  Term term;           // The highest that the sender knows.
+  bool leads = false;  // That term.
+  LogIndex last_index;
+};
+
+using Message = std::variant<AppendEntries, AppendEntriesResult, RequestVote, RequestVoteResult,
+                             TimeoutNow, InstallSnapshot, RejoinRequest, RejoinAnswer>;
 
 enum class Role { kFollower, kCandidate, kLeader };
 
@@ -62,6 +81,12 @@ struct Membership {
   std::string Encode() const;
   // Stops the node on bytes that are no membership: the log's checksum has vouched for them.
   static Membership Decode(std::string_view bytes);
+};
+
+// What a checkpoint of the state stands for: everything up to `index`, an entry of `term`.
+struct Snapshot {
+  LogIndex index;  // 0: there is none, the log is complete.
+  Term term;
 };
 
 }  // namespace holdfast::raft

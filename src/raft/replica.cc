@@ -11,22 +11,21 @@ namespace {
 
 // A long batch of entries goes out in several messages, so that none outgrows a frame.
 constexpr size_t kAppendBytesMax = 2 << 20;
+// A peer that has not asked to rejoin for so long has its voice back.
+constexpr uint64_t kRejoinSilenceMs = 2'000;
 
-Membership FoundingMembership(const wal::Log& log) {
-  HOLDFAST_CHECK(log.first() == LogIndex(1) && log.last() >= LogIndex(1) &&
-                     log.TypeAt(LogIndex(1)) == wal::EntryType::kConfiguration,
-                 "the log does not begin with the founding membership");
-  return Membership::Decode(*log.Read(LogIndex(1)).payload);
-}
+// The founding entry; there is no other.
+constexpr LogIndex kConfiguration(1);
 
 }  // namespace
 
-Replica::Replica(const EngineOptions& options, wal::Log& log, Send send)
+Replica::Replica(const EngineOptions& options, const Membership& membership, wal::Log& log,
+                 Send send, const Retention& retention)
     : options_(options),
+      retention_(retention),
       log_(log),
       send_(std::move(send)),
-      guard_(NewLibraftEngine(options), options.id, FoundingMembership(log), log),
-      configuration_(LogIndex(1)) {}
+      guard_(NewLibraftEngine(options, membership), options.id, membership, log) {}
 
 wal::Ticket Replica::FoundLog(wal::Log& log, const Membership& membership) {
   HOLDFAST_CHECK(log.last() == LogIndex(0), "founding a cluster on a log that has entries");
@@ -36,13 +35,51 @@ wal::Ticket Replica::FoundLog(wal::Log& log, const Membership& membership) {
                                 std::make_shared<const std::string>(membership.Encode())}});
 }
 
-void Replica::Start(uint64_t now_ms) { Execute(now_ms, guard_.Start(now_ms, log_.hard_state())); }
+void Replica::Start(uint64_t now_ms, LogIndex checkpoint, bool rejoining) {
+  HOLDFAST_CHECK(log_.first() > kConfiguration ||
+                     (log_.last() >= kConfiguration &&
+                      log_.TypeAt(kConfiguration) == wal::EntryType::kConfiguration),
+                 "the log does not begin with the founding membership");
+  checkpoint_ = checkpoint;
+  if (!rejoining) {
+    StartEngine(now_ms);
+    return;
+  }
+  spdlog::info("raft: node {} has lost its disk and asks the others what it may have promised",
+               options_.id.value);
+  rejoin_.emplace(options_.id, membership());
+  AskToRejoin(now_ms);
+}
+
+void Replica::StartEngine(uint64_t now_ms) {
+  started_ = true;
+  Snapshot snapshot{checkpoint_, log_.TermAt(checkpoint_)};
+  HOLDFAST_CHECK(checkpoint_.value == 0 || snapshot.term.value != 0,
+                 "the log does not hold the checkpoint's last entry, " + checkpoint_.ToString());
+  configuration_noted_ = checkpoint_ >= kConfiguration;
+  Execute(now_ms, guard_.Start(now_ms, log_.hard_state(), snapshot, !rejoin_));
+}
 
 void Replica::Receive(uint64_t now_ms, NodeId from, Message message) {
+  if (const auto* request = std::get_if<RejoinRequest>(&message)) {
+    ReceiveRejoin(now_ms, from, *request);
+    return;
+  }
+  if (const auto* answer = std::get_if<RejoinAnswer>(&message)) {
+    ReceiveRejoin(now_ms, from, *answer);
+    return;
+  }
+  if (!started_) return;
+  if (const auto* install = std::get_if<InstallSnapshot>(&message)) {
+    if (install->term == term() && install->last_index > committed()) {
+      behind_ = Behind{from, install->last_index};
+    }
+  }
   if (const auto* append = std::get_if<AppendEntries>(&message)) {
     if (append->term >= term()) {
       contact_ms_ = now_ms;
       known_commit_ = std::max(known_commit_, append->leader_commit);
+      if (!append->entries.empty()) behind_.reset();
     }
   } else if (const auto* result = std::get_if<AppendEntriesResult>(&message)) {
     if (result->term == term()) result_ms_[from] = now_ms;
@@ -61,6 +98,10 @@ void Replica::Durable(uint64_t now_ms, wal::Ticket ticket) {
 }
 
 void Replica::Tick(uint64_t now_ms) {
+  if (rejoin_) {
+    AskToRejoin(now_ms);
+    return;
+  }
   Execute(now_ms, guard_.Tick(now_ms));
   // A leader whose disk stalls can commit through its peers but never answer: let another lead.
   if (role() == Role::kLeader && !outstanding_.empty() &&
@@ -93,6 +134,9 @@ bool Replica::HandOver(uint64_t now_ms) {
   NodeId best;
   for (NodeId voter : membership().voters) {
     if (voter == options_.id) continue;
+    // Not to one without a voice.
+    auto asked = rejoining_ms_.find(voter);
+    if (asked != rejoining_ms_.end() && now_ms - asked->second < kRejoinSilenceMs) continue;
     // Not to one that is silent: it would not take over, and each attempt keeps writes out for an
     // election timeout.
     auto answered = result_ms_.find(voter);
@@ -132,11 +176,14 @@ void Replica::Execute(uint64_t now_ms, Effects effects) {
   if (leads && (!led_ || led_term_ != term())) {
     last_at_election_ = log_.last();
     announced_ = LogIndex(0);
+    overcounted_.clear();
     result_ms_.clear();
     logging::Info(
         Component::kRaft, "leads",
         {{"node", options_.id.value}, {"term", term().value}, {"entry", log_.last().value}});
   }
+  if (!leads) overcounted_.clear();
+  if (behind_ && behind_->leader != leader()) behind_.reset();
   if (led_ && !leads) contact_ms_ = std::max(contact_ms_, MajorityContactMs());
   led_ = leads;
   led_term_ = term();
@@ -150,7 +197,7 @@ void Replica::AnnounceCommit() {
   announced_ = agreed();
   for (NodeId voter : membership().voters) {
     const LogIndex match = MatchOf(voter);
-    if (voter == options_.id || match.value == 0) continue;
+    if (voter == options_.id || log_.TermAt(match).value == 0) continue;
     send_(voter, AppendEntries{term(), match, log_.TermAt(match), announced_, {}});
   }
 }
@@ -192,9 +239,92 @@ void Replica::SendOut(Outgoing out) {
 }
 
 void Replica::NoteCommitted(uint64_t now_ms) {
-  if (configuration_noted_ || guard_.committed() < configuration_) return;
+  if (configuration_noted_ || guard_.committed() < kConfiguration) return;
   configuration_noted_ = true;
-  Execute(now_ms, guard_.ConfigurationCommitted(now_ms, configuration_));
+  Execute(now_ms, guard_.ConfigurationCommitted(now_ms, kConfiguration));
+}
+
+// --- Checkpoints
+
+void Replica::Checkpointed(uint64_t now_ms, LogIndex index) {
+  if (index <= checkpoint_) return;
+  checkpoint_ = index;
+  std::erase_if(holds_, [this](const auto& hold) { return MatchOf(hold.first) >= hold.second; });
+  const LogIndex keep_from = KeepFrom(index);
+  Execute(now_ms, guard_.Snapshotted(now_ms, index, keep_from));
+  log_.TruncatePrefix(keep_from);
+}
+
+LogIndex Replica::KeepFrom(LogIndex checkpoint) const {
+  const uint64_t last = log_.last().value;
+  LogIndex keep(last > retention_.entries ? last - retention_.entries : 0);
+  keep = std::max(keep, log_.OldestWithin(retention_.bytes));
+  for (const auto& [peer, index] : holds_) keep = std::min(keep, index.Next());
+  if (!holds_.empty()) keep = std::max(keep, log_.OldestWithin(retention_.held_bytes));
+  // A window of entries on their way to followers, at the least (LIBRAFT, bug C).
+  const uint64_t window = 2 * uint64_t{options_.entries_in_flight_max};
+  keep = std::min(keep, LogIndex(checkpoint.value > window ? checkpoint.value - window : 1));
+  return std::max(keep, log_.first());
+}
+
+void Replica::HoldFor(NodeId peer, LogIndex index) {
+  if (index.value == 0) {
+    holds_.erase(peer);
+  } else {
+    holds_[peer] = index;
+  }
+}
+
+// --- A server without its disk
+
+void Replica::AskToRejoin(uint64_t now_ms) {
+  ask_ms_ = now_ms + options_.heartbeat_ms;
+  if (!started_) {
+    for (NodeId voter : membership().voters) {
+      if (voter != options_.id) send_(voter, RejoinRequest{false});
+    }
+  } else if (leader().value != 0) {
+    send_(leader(), RejoinRequest{true});  // Again and again: it must not hand over to us.
+  }
+}
+
+void Replica::ReceiveRejoin(uint64_t now_ms, NodeId from, const RejoinRequest& request) {
+  rejoining_ms_[from] = now_ms;
+  const bool leads = role() == Role::kLeader;
+  send_(from, RejoinAnswer{term(), leads, log_.last()});
+  // What the peer held before its loss the engine counts for ever, and sends it nothing below. A
+  // leader that has counted nothing yet does.
+  if (leads && !request.knows_terms && MatchOf(from).value > 0) overcounted_.insert(from);
+  if (overcounted_.contains(from)) HandOver(now_ms);
+}
+
+void Replica::ReceiveRejoin(uint64_t now_ms, NodeId from, const RejoinAnswer& answer) {
+  if (!rejoin_) return;
+  if (started_) {
+    if (answer.leads && answer.term == term() && from == leader() && !rejoin_->HasAim(term())) {
+      rejoin_->AimAt(answer.term, answer.last_index);
+    }
+    return;
+  }
+  rejoin_->Answered(from, answer);
+  const std::optional<Term> floor = rejoin_->floor();
+  if (!floor) return;
+  wal::HardState state = log_.hard_state();
+  if (state.term <= *floor) log_.SaveHardState({*floor, options_.id});  // The vote is spent.
+  spdlog::info("raft: node {} takes part again, without a voice until it has caught up",
+               options_.id.value);
+  StartEngine(now_ms);
+}
+
+bool Replica::caught_up() const {
+  return rejoin_ && started_ && rejoin_->Reached(term(), guard_.matched(), guard_.durable());
+}
+
+void Replica::Rejoined() {
+  HOLDFAST_CHECK(caught_up(), "a voice for a server that has not caught up");
+  spdlog::info("raft: node {} has caught up and votes again", options_.id.value);
+  rejoin_.reset();
+  guard_.GiveVoice();
 }
 
 }  // namespace holdfast::raft

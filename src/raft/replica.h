@@ -11,23 +11,39 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 
+#include "src/base/bounds.h"
 #include "src/raft/guard.h"
+#include "src/raft/rejoin.h"
 
 namespace holdfast::raft {
+
+// How much of the log is kept behind a checkpoint, for followers that were away for a while: what
+// lies further back they get as the checkpoint itself.
+struct Retention {
+  uint64_t bytes = bounds::kLogKeepBytes;
+  uint64_t entries = bounds::kLogKeepEntries;
+  // Kept for a follower that is fetching a checkpoint and needs what comes after it.
+  uint64_t held_bytes = bounds::kLogHeldBytesMax;
+};
 
 class Replica {
  public:
   // A message for another member; may be dropped, must not be reordered on one link.
   using Send = std::function<void(NodeId to, Message message)>;
 
-  // `log` must hold at least the founding configuration entry (FoundLog) and outlive the replica.
-  Replica(const EngineOptions& options, wal::Log& log, Send send);
+  // `log` must hold at least the founding configuration entry (FoundLog), or what follows a
+  // checkpoint, and outlive the replica.
+  Replica(const EngineOptions& options, const Membership& membership, wal::Log& log, Send send,
+          const Retention& retention = {});
 
   // Writes what every member of a new cluster starts from: entry 1, the membership, in term 1.
   static wal::Ticket FoundLog(wal::Log& log, const Membership& membership);
 
-  void Start(uint64_t now_ms);
+  // `checkpoint`: up to where the state is durable outside the log; 0: not at all. `rejoining`: the
+  // disk was lost and what was promised forgotten (rejoin.h).
+  void Start(uint64_t now_ms, LogIndex checkpoint, bool rejoining = false);
   void Receive(uint64_t now_ms, NodeId from, Message message);
   // The log's appends up to `ticket` are durable.
   void Durable(uint64_t now_ms, wal::Ticket ticket);
@@ -45,12 +61,35 @@ class Replica {
   // Asks the follower that is furthest, of those that answer, to take over; for a planned stop.
   bool HandOver(uint64_t now_ms);
 
+  // The state up to `index`, which is committed here, is durable outside the log: lets go of
+  // entries that nobody is likely to need.
+  void Checkpointed(uint64_t now_ms, LogIndex index);
+  LogIndex checkpoint() const { return checkpoint_; }
+  // Keeps the entries after `index` for `peer` until it has them, within the bound; 0: no longer.
+  void HoldFor(NodeId peer, LogIndex index);
+
+  // As a follower: the leader no longer has what this server lacks. It must fetch the leader's
+  // checkpoint and start anew from it. Forgotten when entries arrive again.
+  struct Behind {
+    NodeId leader;
+    LogIndex checkpoint;  // The leader's, at least.
+  };
+  const std::optional<Behind>& behind() const { return behind_; }
+
+  // Without a voice (rejoin.h) ...
+  bool rejoining() const { return rejoin_.has_value(); }
+  // ... until it has caught up. Make that durable, then call Rejoined.
+  bool caught_up() const;
+  void Rejoined();
+  // False: it takes no part at all, and must not confirm anybody's leadership.
+  bool takes_part() const { return started_; }
+
   Role role() const { return guard_.role(); }
   Term term() const { return guard_.term(); }
   NodeId leader() const { return guard_.leader(); }
   LogIndex committed() const { return guard_.committed(); }
   LogIndex agreed() const { return guard_.agreed(); }  // Not below committed(); see the guard.
-  uint64_t timeout_ms() const { return guard_.timeout_ms(); }
+  uint64_t timeout_ms() const { return rejoin_ ? ask_ms_ : guard_.timeout_ms(); }
   const Membership& membership() const { return guard_.membership(); }
   LogIndex MatchOf(NodeId peer) const { return guard_.MatchOf(peer); }
   // Whether a leader knows all that was ever committed: everything in its log at its election is
@@ -72,6 +111,11 @@ class Replica {
     uint64_t since_ms;
   };
 
+  void StartEngine(uint64_t now_ms);
+  void ReceiveRejoin(uint64_t now_ms, NodeId from, const RejoinRequest& request);
+  void ReceiveRejoin(uint64_t now_ms, NodeId from, const RejoinAnswer& answer);
+  void AskToRejoin(uint64_t now_ms);
+  LogIndex KeepFrom(LogIndex checkpoint) const;
   void Execute(uint64_t now_ms, Effects effects);
   void Append(uint64_t now_ms, Effects& effects);
   void SendOut(Outgoing out);
@@ -83,6 +127,7 @@ class Replica {
   uint64_t MajorityContactMs() const;  // As leader: when a majority was last heard of.
 
   const EngineOptions options_;
+  const Retention retention_;
   wal::Log& log_;
   Send send_;
   Guard guard_;
@@ -90,11 +135,18 @@ class Replica {
   bool led_ = false;
   Term led_term_;
   LogIndex last_at_election_;
-  LogIndex known_commit_;   // By leaders' messages.
-  LogIndex announced_;      // As leader: the commit index told without waiting for a heartbeat.
-  LogIndex configuration_;  // Index of the founding configuration entry ...
-  bool configuration_noted_ = false;  // ... and whether the engine knows it committed.
-  uint64_t contact_ms_ = 0;           // Last known: as a follower now, or in an earlier leadership.
+  LogIndex known_commit_;  // By leaders' messages.
+  LogIndex announced_;     // As leader: the commit index told without waiting for a heartbeat.
+  bool configuration_noted_ = false;  // The engine knows the founding entry to be committed.
+  bool started_ = false;
+  LogIndex checkpoint_;
+  std::map<NodeId, LogIndex> holds_;
+  std::optional<Behind> behind_;
+  std::optional<Rejoin> rejoin_;
+  uint64_t ask_ms_ = 0;                      // When to ask (again), rejoining.
+  std::set<NodeId> overcounted_;             // As leader: has lost what it acknowledged to us.
+  std::map<NodeId, uint64_t> rejoining_ms_;  // When each peer last asked to rejoin.
+  uint64_t contact_ms_ = 0;  // Last known: as a follower now, or in an earlier leadership.
   std::map<NodeId, uint64_t> result_ms_;  // As leader: when each peer last answered.
 };
 

@@ -17,23 +17,20 @@ class Chaos {
     const uint64_t faults_ms = draw_.Between(5'000, 30'000);
     ClientLater();
     FaultLater();
+    CheckpointLater();
     group_.RunFor(faults_ms);
     const uint64_t converged_ms = HealAndConverge();
     group_.history().CheckNothingLost();
-    return {group_.history().acknowledged(),
-            group_.reads_served(),
-            group_.reads_refused(),
-            group_.history().terms_led(),
-            group_.events().steps(),
-            group_.events().now_ms(),
-            converged_ms};
+    return {group_.history().acknowledged(), group_.reads_served(),    group_.reads_refused(),
+            group_.history().terms_led(),    group_.installs(),        group_.rejoins(),
+            group_.events().steps(),         group_.events().now_ms(), converged_ms};
   }
 
  private:
   GroupOptions MakeOptions(uint64_t seed, bool trace) {
     GroupOptions options;
     const uint64_t kind = draw_.Between(0, 9);
-    options.nodes = kind == 0 ? 1 : kind <= 5 ? 3 : 5;
+    options.nodes = kind == 0 ? 1 : kind <= 5 ? 3 : kind <= 8 ? 5 : 7;
     options.seed = seed * 7919 + 1;
     static constexpr uint32_t kInFlight[] = {4, 64, 64, 1000};
     options.engine.entries_in_flight_max = kInFlight[draw_.Between(0, 3)];
@@ -41,6 +38,10 @@ class Chaos {
       options.engine.election_timeout_ms = 150;
       options.engine.heartbeat_ms = 30;
     }
+    // Often so little that whoever was away needs a checkpoint.
+    options.retention.entries = draw_.OneIn(3) ? 1'000'000 : draw_.Between(1, 200);
+    if (draw_.OneIn(3)) options.retention.held_bytes = draw_.Between(1, 2'000);
+    checkpoint_ms_max_ = draw_.OneIn(4) ? 3'000 : 200;
     options.trace = trace;
     in_flight_ = options.engine.entries_in_flight_max;
     election_ms_ = options.engine.election_timeout_ms;
@@ -72,6 +73,14 @@ class Chaos {
     });
   }
 
+  void CheckpointLater() {
+    group_.events().After(draw_.Between(10, checkpoint_ms_max_) * 1000, [this] {
+      const NodeId node = AnyNode();
+      group_.Checkpoint(node);
+      CheckpointLater();
+    });
+  }
+
   NodeId AnyNode() { return NodeId(draw_.Between(1, group_.size())); }
   NodeId LeaderOrAny() {
     const NodeId leader = group_.Leader();
@@ -88,7 +97,7 @@ class Chaos {
   }
 
   void Fault() {
-    switch (draw_.Between(0, 9)) {
+    switch (draw_.Between(0, 10)) {
       case 0:
         group_.Trace("the network heals");
         group_.network().RestoreAll();
@@ -101,6 +110,7 @@ class Chaos {
       case 6: CrashSome(); break;
       case 7: DieInTheMiddle(); break;
       case 8: SlowDisks(); break;
+      case 10: LoseADisk(); break;
       case 9:
         if (const NodeId leader = group_.Leader(); leader.value != 0) {
           group_.Trace("node " + leader.ToString() + " is asked to hand over");
@@ -165,6 +175,14 @@ class Chaos {
     const NodeId node = LeaderOrAny();
     if (!group_.IsUp(node)) return;
     group_.DieSoon(node, draw_.Between(1, 20));
+    RestartLater(node);
+  }
+
+  // No more than a minority at once: what a majority has lost is lost.
+  void LoseADisk() {
+    const NodeId node = LeaderOrAny();
+    if (!group_.IsRejoining(node) && 2 * (group_.rejoining() + 1) >= group_.size()) return;
+    group_.Wipe(node);
     RestartLater(node);
   }
 
@@ -237,6 +255,7 @@ class Chaos {
   uint64_t client_us_max_ = 0;
   uint64_t burst_max_ = 0;
   uint64_t fault_ms_max_ = 0;
+  uint64_t checkpoint_ms_max_ = 0;
   Group group_;
   uint64_t payload_ = 0;
   bool healing_ = false;

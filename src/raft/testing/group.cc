@@ -30,10 +30,9 @@ Group::Group(const GroupOptions& options)
                [this](NodeId from, NodeId to, const Frame& frame) { Deliver(from, to, frame); }),
       servers_(MakeServers<Server>(options.nodes)),
       history_(DisksOf(servers_)) {
-  Membership membership;
-  for (auto& server : servers_) membership.voters.push_back(server->id);
+  for (auto& server : servers_) membership_.voters.push_back(server->id);
   for (auto& server : servers_) {
-    Replica::FoundLog(server->log, membership);
+    Replica::FoundLog(server->log, membership_);
     server->log.Write(1);
     server->log.set_before_effect([this, raw = server.get()] { CountEffect(*raw); });
     Restart(server->id);
@@ -57,6 +56,7 @@ void Group::Run(Server& server, Event event) {
   try {
     event();
     Observe(server);
+    if (!server.replica) return;
     server.reads->Step(events_.now_ms());
     StartWrite(server);
     SetTimer(server);
@@ -69,7 +69,7 @@ void Group::CountEffect(Server& server) {
   if (server.effects_to_live > 0 && --server.effects_to_live == 0) throw Dies{};
 }
 
-void Group::Crash(NodeId node) {
+void Group::Crash(NodeId node, bool links) {
   Server& server = At(node);
   if (!server.replica) return;
   Trace("node " + node.ToString() + " crashes");
@@ -84,7 +84,72 @@ void Group::Crash(NodeId node) {
   const size_t part = random_.Between(0, 3);  // arguments is the compiler's to choose.
   server.log.Crash(whole, part);
   server.writing = 0;
-  network_.BreakAllOf(node);
+  server.fetching = false;
+  if (links) {
+    network_.BreakAllOf(node);
+  } else {
+    network_.BreakAllTo(node);
+  }
+}
+
+void Group::Wipe(NodeId node) {
+  Server& server = At(node);
+  Crash(node, false);
+  Trace("node " + node.ToString() + " loses its disk");
+  server.log.Lose();
+  Replica::FoundLog(server.log, membership_);
+  server.log.Write(1);
+  server.checkpoint = LogIndex(0);
+  server.rejoining = true;
+  history_.NoteLost(&server.log);
+}
+
+size_t Group::rejoining() const {
+  size_t count = 0;
+  for (const auto& server : servers_) count += server->rejoining ? 1 : 0;
+  return count;
+}
+
+void Group::Checkpoint(NodeId node) {
+  Server& server = At(node);
+  Run(server, [&] {
+    if (server.committed <= server.checkpoint) return;
+    server.checkpoint = server.committed;
+    server.replica->Checkpointed(events_.now_ms(), server.checkpoint);
+  });
+}
+
+// The files travel while the server goes on as it is.
+void Group::FetchCheckpoint(Server& server) {
+  if (server.fetching || !server.replica->behind()) return;
+  server.fetching = true;
+  const NodeId leader = server.replica->behind()->leader;
+  if (IsUp(leader)) At(leader).replica->HoldFor(server.id, At(leader).checkpoint);
+  const uint64_t incarnation = server.incarnation;
+  events_.After(random_.Between(1'000, 400'000), [this, &server, leader, incarnation] {
+    if (server.incarnation != incarnation) return;
+    server.fetching = false;
+    if (!server.replica || !IsUp(leader) || !IsLeader(leader)) return;
+    Install(server, At(leader));
+  });
+}
+
+// The server ends, its state is replaced, and it starts anew.
+void Group::Install(Server& server, const Server& source) {
+  const LogIndex index = source.checkpoint;
+  const Term term = source.log.TermAt(index);
+  const Term source_term = source.replica->term();
+  if (index <= server.committed || server.log.TermAt(index) == term) return;
+  Trace("node " + server.id.ToString() + " installs the checkpoint of node " +
+        source.id.ToString() + " at entry " + index.ToString());
+  Crash(server.id);
+  server.checkpoint = index;
+  wal::HardState state = server.log.hard_state();
+  if (state.term < source_term) state = {source_term, NodeId(0)};
+  server.log.SaveHardState(state);
+  server.log.Reset(index.Next(), term);
+  ++installs_;
+  Restart(server.id);
 }
 
 void Group::Restart(NodeId node) {
@@ -94,14 +159,16 @@ void Group::Restart(NodeId node) {
   EngineOptions options = options_.engine;
   options.id = node;
   options.seed = static_cast<uint32_t>(random_.Next());
-  server.committed = LogIndex(0);
+  server.committed = server.checkpoint;
   server.led = Term(0);
   server.timer_us = 0;
-  server.replica =
-      std::make_unique<Replica>(options, server.log, [this, &server](NodeId to, Message message) {
+  server.replica = std::make_unique<Replica>(
+      options, membership_, server.log,
+      [this, &server](NodeId to, Message message) {
         CountEffect(server);
         network_.Send(server.id, to, std::move(message));
-      });
+      },
+      options_.retention);
   server.reads = std::make_unique<ReadIndex>(*server.replica, node,
                                              [this, &server](const ReadIndex::Probe& probe) {
                                                for (const auto& other : servers_) {
@@ -109,7 +176,8 @@ void Group::Restart(NodeId node) {
                                                    network_.Send(server.id, other->id, probe);
                                                }
                                              });
-  Run(server, [&] { server.replica->Start(events_.now_ms()); });
+  Run(server,
+      [&] { server.replica->Start(events_.now_ms(), server.checkpoint, server.rejoining); });
 }
 
 void Group::SetDisk(NodeId node, uint64_t min_us, uint64_t max_us) {
@@ -178,6 +246,7 @@ void Group::Deliver(NodeId from, NodeId to, const Frame& frame) {
     if (const auto* message = std::get_if<Message>(&frame)) {
       server.replica->Receive(events_.now_ms(), from, *message);
     } else if (const auto* probe = std::get_if<ReadIndex::Probe>(&frame)) {
+      if (!server.replica->takes_part()) return;
       network_.Send(to, from, ProbeResult{server.replica->term(), probe->sequence});
     } else if (const auto* result = std::get_if<ProbeResult>(&frame)) {
       server.reads->Answer(from, result->term, result->sequence);
@@ -188,7 +257,16 @@ void Group::Deliver(NodeId from, NodeId to, const Frame& frame) {
 void Group::Observe(Server& server) {
   const Replica& replica = *server.replica;
   const std::string name = "node " + server.id.ToString();
+  if (!replica.takes_part()) return;
   Require(server.log.hard_state().term == replica.term(), name + " has not saved its term");
+  if (replica.caught_up()) {
+    server.rejoining = false;
+    history_.NoteRejoined(&server.log);
+    ++rejoins_;
+    server.replica->Rejoined();
+    Trace(name + " has rejoined");
+  }
+  FetchCheckpoint(server);
   if (replica.role() == Role::kLeader && server.led != replica.term()) {
     server.led = replica.term();
     Trace(name + " leads term " + server.led.ToString() + " from " + server.log.last().ToString());
@@ -239,7 +317,7 @@ bool Group::Converged() const {
   if (leader.value == 0) return false;
   for (const auto& server : servers_) {
     if (!server->replica || server->replica->term() != replica(leader).term()) return false;
-    if (server->committed != log(leader).last()) return false;
+    if (server->committed != log(leader).last() || server->rejoining) return false;
   }
   return true;
 }

@@ -20,7 +20,8 @@ struct GroupOptions {
   size_t nodes = 3;
   uint64_t seed = 1;
   EngineOptions engine;  // `id` and `seed` are the group's to fill in.
-  bool trace = false;    // Says on stdout what happens.
+  Retention retention;
+  bool trace = false;  // Says on stdout what happens.
 };
 
 class Group {
@@ -41,13 +42,20 @@ class Group {
   // Of the highest term, among those that run and take themselves for a leader; 0: none.
   NodeId Leader() const;
 
-  void Crash(NodeId node);
+  // `links`: whether what it has sent is lost, too.
+  void Crash(NodeId node, bool links = true);
   void Restart(NodeId node);
   // The server dies at its `effects`-th effect from now: a save, an append or a message.
   void DieSoon(NodeId node, uint64_t effects) { At(node).effects_to_live = effects; }
   // How long each write takes, the one under way included.
   void SetDisk(NodeId node, uint64_t min_us, uint64_t max_us);
   void HandOver(NodeId node);
+  // The state up to where the server is is made durable outside its log.
+  void Checkpoint(NodeId node);
+  // The server dies, its disk is lost. What it has sent still arrives.
+  void Wipe(NodeId node);
+  bool IsRejoining(NodeId node) const { return At(node).rejoining; }
+  size_t rejoining() const;
   std::optional<Replica::Position> Propose(NodeId node, std::string payload);
   // A linearizable read. `done` may be null; what must hold of its index is checked here.
   void RequestRead(NodeId node, ReadIndex::Done done = nullptr);
@@ -59,6 +67,8 @@ class Group {
   bool Converged() const;
 
   uint64_t reads_served() const { return reads_served_; }
+  uint64_t installs() const { return installs_; }
+  uint64_t rejoins() const { return rejoins_; }
   uint64_t reads_refused() const { return reads_refused_; }
   uint64_t acknowledged_by(NodeId node) const { return At(node).acknowledged; }
   std::string Describe() const;
@@ -68,6 +78,9 @@ class Group {
   struct Server {
     NodeId id;
     MemoryLog log;
+    LogIndex checkpoint;     // Durable beside the log ...
+    bool rejoining = false;  // ... as is this.
+    bool fetching = false;   // Another's checkpoint.
     std::unique_ptr<Replica> replica;
     std::unique_ptr<ReadIndex> reads;
     uint64_t incarnation = 0;
@@ -85,6 +98,8 @@ class Group {
   };
   struct Dies {};
 
+  Membership membership_;
+
   Server& At(NodeId node) { return *servers_[node.value - 1]; }
   const Server& At(NodeId node) const { return *servers_[node.value - 1]; }
   // Runs one event of a server, with all that follows from it.
@@ -92,6 +107,8 @@ class Group {
   void Run(Server& server, Event event);
   void CountEffect(Server& server);
   void Observe(Server& server);
+  void FetchCheckpoint(Server& server);
+  void Install(Server& server, const Server& source);
   void SetTimer(Server& server);
   void StartWrite(Server& server);
   void ScheduleWrite(Server& server);
@@ -105,6 +122,8 @@ class Group {
   History history_;
   uint64_t reads_served_ = 0;
   uint64_t reads_refused_ = 0;
+  uint64_t installs_ = 0;
+  uint64_t rejoins_ = 0;
 };
 
 }  // namespace holdfast::raft::sim

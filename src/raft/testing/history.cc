@@ -19,7 +19,8 @@ void History::NoteLeader(NodeId node, Term term, const wal::Log& log) {
   Require(leader->second == node, "election safety: " + Name(leader->second) + " and " +
                                       Name(node) + " lead term " + term.ToString());
   if (!inserted) return;
-  for (uint64_t i = 1; i <= entries_.size(); ++i) {
+  // What lies before its log is in a checkpoint, of what was committed.
+  for (uint64_t i = log.first().value; i <= entries_.size(); ++i) {
     const Committed& committed = entries_[i - 1];
     if (committed.in_term >= term) break;  // Committed under a later leader, which is not this one.
     Require(log.TermAt(LogIndex(i)) == committed.entry.term,
@@ -69,7 +70,9 @@ void History::CheckNothingLost() const {
 
 size_t History::DurableCopies(LogIndex index, Term term) const {
   size_t copies = 0;
-  for (const MemoryLog* disk : disks_) copies += disk->HoldsDurably(index, term) ? 1 : 0;
+  for (const MemoryLog* disk : disks_) {
+    copies += lost_.contains(disk) || disk->HoldsDurably(index, term) ? 1 : 0;
+  }
   return copies;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <stdexcept>
 #include <vector>
 
@@ -20,6 +21,11 @@ class History {
  public:
   // The disks of all servers, which must outlive this.
   explicit History(std::vector<const MemoryLog*> disks) : disks_(std::move(disks)) {}
+
+  // A disk that was lost counts as holding what it held: what it acknowledged before is counted
+  // elsewhere for a while, and rightly so (rejoin.h).
+  void NoteLost(const MemoryLog* disk) { lost_.insert(disk); }
+  void NoteRejoined(const MemoryLog* disk) { lost_.erase(disk); }
 
   // Election safety and leader completeness.
   void NoteLeader(NodeId node, Term term, const wal::Log& log);
@@ -43,6 +49,7 @@ class History {
   size_t DurableCopies(LogIndex index, Term term) const;
 
   const std::vector<const MemoryLog*> disks_;
+  std::set<const MemoryLog*> lost_;
   std::map<Term, NodeId> leaders_;
   std::vector<Committed> entries_;
   uint64_t acknowledged_ = 0;

@@ -72,10 +72,12 @@ void Network::RestoreAll() {
 }
 
 void Network::BreakAllOf(NodeId node) {
-  for (uint64_t other = 1; other <= nodes_; ++other) {
-    Break(At(node, NodeId(other)));
-    Break(At(NodeId(other), node));
-  }
+  for (uint64_t other = 1; other <= nodes_; ++other) Break(At(node, NodeId(other)));
+  BreakAllTo(node);
+}
+
+void Network::BreakAllTo(NodeId node) {
+  for (uint64_t other = 1; other <= nodes_; ++other) Break(At(NodeId(other), node));
 }
 
 void Network::SetDelay(NodeId from, NodeId to, uint64_t min_us, uint64_t max_us) {

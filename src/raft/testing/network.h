@@ -35,6 +35,7 @@ class Network {
   void RestoreAll();  // Also takes loss and slowness away.
   // Every connection of a server that crashes.
   void BreakAllOf(NodeId node);
+  void BreakAllTo(NodeId node);
 
   void SetDelay(NodeId from, NodeId to, uint64_t min_us, uint64_t max_us);
   // Frames that a full queue at the sender drops.
