@@ -22,12 +22,15 @@ int64_t NextTimerUs(const state_machine::Machine& machine) {
 }  // namespace
 
 Applier::Applier(state_machine::Machine& machine, store::Store& store, Executor& apply,
-                 Executor& background, std::function<void(LogIndex)> applied)
+                 Executor& background, std::function<void(LogIndex)> applied,
+                 std::function<void(LogIndex)> checkpointed)
     : machine_(machine),
       store_(store),
       apply_(apply),
       background_(background),
       applied_(std::move(applied)),
+      checkpointed_(std::move(checkpointed)),
+      checkpoint_(machine.applied().value),
       next_timer_us_(NextTimerUs(machine)) {
   metrics_.checkpoint_index.Set(machine.applied().value);  // What the store was opened with.
 }
@@ -53,7 +56,7 @@ void Applier::ApplyNow(CommittedEntry& entry) {
   WakeReaders(entry.index);
   metrics_.entry_us.Observe(MicrosSince(began));
   if (!outcomes_.empty()) metrics_.entry_requests.Observe(outcomes_.size());
-  MaybeCheckpoint();
+  MaybeCheckpoint(false);
   applied_(entry.index);
 }
 
@@ -94,7 +97,12 @@ void Applier::DropReaders() {
   dropped.swap(readers_);
 }
 
-void Applier::MaybeCheckpoint() {
+void Applier::CheckpointSoon() {
+  apply_.Post([this] { MaybeCheckpoint(true); });
+}
+
+void Applier::MaybeCheckpoint(bool wanted) {
+  const LogIndex index = machine_.applied();
   std::function<void()> job;
   size_t rows = 0;
   {
@@ -102,11 +110,11 @@ void Applier::MaybeCheckpoint() {
     rows = store_.delta_rows();
     metrics_.delta_rows.Set(rows);
     metrics_.delta_bytes.Set(store_.delta_bytes());
-    if (store_.WantsCheckpoint()) job = store_.BeginCheckpoint();
+    if (wanted || store_.WantsCheckpoint()) job = store_.BeginCheckpoint();
     overfull_.store(store_.Overfull(), std::memory_order_relaxed);
   }
   if (!job) return;
-  background_.Post([this, rows, index = machine_.applied(), job = std::move(job)] {
+  background_.Post([this, rows, index, job = std::move(job)] {
     const auto began = SteadyClock::now();
     job();
     metrics_.checkpoint_us.Observe(MicrosSince(began));
@@ -114,6 +122,8 @@ void Applier::MaybeCheckpoint() {
     metrics_.checkpoint_index.Set(index.value);
     metrics_.checkpoint_ms.Set(SystemClock().MonotonicMs());
     overfull_.store(false, std::memory_order_relaxed);
+    checkpoint_.store(index.value, std::memory_order_release);
+    checkpointed_(index);
   });
 }
 

@@ -29,9 +29,12 @@ struct CommittedEntry {
 class Applier {
  public:
   // Applies on `apply` and writes checkpoints on `background`. `applied` is called on the apply
-  // executor after each entry. All must outlive the applier; stop both executors before it goes.
+  // executor after each entry, `checkpointed` on the background executor when everything up to an
+  // entry is durable in the store. All must outlive the applier; stop both executors before it
+  // goes.
   Applier(state_machine::Machine& machine, store::Store& store, Executor& apply,
-          Executor& background, std::function<void(LogIndex)> applied);
+          Executor& background, std::function<void(LogIndex)> applied,
+          std::function<void(LogIndex)> checkpointed);
 
   // Entries must come in order of index. Thread-safe.
   void Apply(CommittedEntry entry);
@@ -42,6 +45,11 @@ class Applier {
   // Time is up: destroys `ready` unless it has been called. Entries that never come must not keep
   // what waits for them. Thread-safe.
   void Forget(LogIndex index, uint64_t ticket);
+
+  // Begins a checkpoint of whatever has changed, though no bound calls for one. Thread-safe.
+  void CheckpointSoon();
+  // Everything up to here is durable in the store. Any thread.
+  LogIndex checkpoint() const { return LogIndex(checkpoint_.load(std::memory_order_acquire)); }
 
   // Whether entries should be held back until a checkpoint is written. Any thread.
   bool overfull() const { return overfull_.load(std::memory_order_relaxed); }
@@ -57,13 +65,15 @@ class Applier {
  private:
   void ApplyNow(CommittedEntry& entry);
   void WakeReaders(LogIndex applied);
-  void MaybeCheckpoint();
+  void MaybeCheckpoint(bool wanted);
 
   state_machine::Machine& machine_;
   store::Store& store_;
   Executor& apply_;
   Executor& background_;
   std::function<void(LogIndex)> applied_;
+  std::function<void(LogIndex)> checkpointed_;
+  std::atomic<uint64_t> checkpoint_;
   std::atomic<int64_t> next_timer_us_;
   std::atomic<bool> overfull_{false};
   ApplyMetrics metrics_;

@@ -9,6 +9,7 @@
 #include <grpcpp/server_builder.h>
 #include <grpcpp/support/client_callback.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -223,17 +224,32 @@ class GrpcPeerLink::Incoming : public grpc::ServerGenericBidiReactor {
              "node " + std::to_string(hello.node()) + " is not a member here: check --members"});
       return false;
     }
+    if (AnotherLives(hello)) {
+      Close({grpc::StatusCode::FAILED_PRECONDITION,
+             "node " + std::to_string(hello.node()) +
+                 " is connected here with another data folder: is its id used twice?"});
+      return false;
+    }
     if (const std::string refusal = impl_.handler.OnHello(hello); !refusal.empty()) {
       Close({grpc::StatusCode::FAILED_PRECONDITION, refusal});
       return false;
     }
-    from_ = NodeId(hello.node());
     {
       std::lock_guard lock(impl_.mutex);
+      from_ = NodeId(hello.node());
+      incarnation_ = hello.incarnation();
       epoch_ = ++impl_.epoch;
     }
     batch.mutable_frames()->DeleteSubrange(0, 1);
     return true;
+  }
+
+  // A new folder may take the place of a lost one, not of one in use.
+  bool AnotherLives(const Identity& hello) {
+    std::lock_guard lock(impl_.mutex);
+    return std::any_of(impl_.incoming.begin(), impl_.incoming.end(), [&](const Incoming* other) {
+      return other->from_.value == hello.node() && other->incarnation_ != hello.incarnation();
+    });
   }
 
   void Close(const grpc::Status& status) {
@@ -242,7 +258,8 @@ class GrpcPeerLink::Incoming : public grpc::ServerGenericBidiReactor {
 
   Impl& impl_;
   grpc::ByteBuffer buffer_;
-  NodeId from_;  // 0 before the hello.
+  NodeId from_;  // 0 before the hello. Changed under the link's mutex, as the next.
+  uint64_t incarnation_ = 0;
   uint64_t epoch_ = 0;
   std::atomic<bool> closed_{false};
 };

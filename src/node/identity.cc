@@ -1,5 +1,7 @@
 #include "src/node/identity.h"
 
+#include <xxhash.h>
+
 #include <algorithm>
 
 #include "src/base/check.h"
@@ -27,6 +29,13 @@ std::map<NodeId, uint64_t> FoundersOf(const Identity& identity) {
 bool AreThose(const std::map<NodeId, uint64_t>& founders, const std::vector<NodeId>& members) {
   return std::equal(founders.begin(), founders.end(), members.begin(), members.end(),
                     [](const auto& founder, NodeId member) { return founder.first == member; });
+}
+
+// The same on every founder, and as good as unique: a hash over random numbers.
+uint64_t NameOf(const std::vector<Member>& founders) {
+  std::string bytes;
+  for (const Member& founder : founders) bytes += founder.SerializeAsString();
+  return std::max<uint64_t>(XXH3_64bits(bytes.data(), bytes.size()), 1);
 }
 
 bool Exists(FileSystem& files, const std::string& folder, const std::string& name) {
@@ -87,16 +96,32 @@ Result<void> Founding::Meet(const Identity& peer) {
     met_[id] = peer.incarnation();
     return {};
   }
-  if (met_[id] != peer.incarnation()) {
-    return Fail(Refused("node " + id.ToString() +
-                            " has another data folder than the one the "
-                            "cluster was founded with",
-                        ""));
-  }
-  if (peer.founders_size() > 0 && FoundersOf(peer) != met_) {
+  if (peer.cluster() != 0 && identity_.cluster() != 0 && peer.cluster() != identity_.cluster()) {
     return Fail(Refused("node " + id.ToString() + " belongs to another cluster", ""));
   }
+  if (met_[id] != peer.incarnation()) {
+    if (peer.rejoining() && founded()) return MeetReplacement(peer);
+    return Fail(Refused(
+        "node " + id.ToString() + " has another data folder than the one that the cluster knows",
+        ""));
+  }
+  if (peer.founders_size() == 0 || rejoining()) return {};
+  std::map<NodeId, uint64_t> theirs = FoundersOf(peer);
+  const NodeId self(identity_.node());
+  if (theirs.contains(self) && theirs[self] != identity_.incarnation()) {
+    outcast_ = "Another data folder has taken the place of " + folder_ + " as node " +
+               self.ToString() + " and has made promises that this one knows nothing of.";
+    return Fail(Refused(outcast_, ""));
+  }
   return {};
+}
+
+Result<void> Founding::MeetReplacement(const Identity& peer) {
+  for (Member& member : *identity_.mutable_founders()) {
+    if (member.node() == peer.node()) member.set_incarnation(peer.incarnation());
+  }
+  met_[NodeId(peer.node())] = peer.incarnation();
+  return Save();
 }
 
 Result<void> Founding::Join(const Identity& peer) {
@@ -107,13 +132,10 @@ Result<void> Founding::Join(const Identity& peer) {
                         "Check --members."));
   }
   // Either we were there when it was founded, or our folder is new.
-  if (founders[NodeId(identity_.node())] != identity_.incarnation()) {
-    outcast_ = "The data folder " + folder_ +
-               " is new, but the cluster was founded with another "
-               "one for node " +
-               std::to_string(identity_.node()) + ".";
-    return Fail(Refused(outcast_, ""));
-  }
+  uint64_t& own = founders[NodeId(identity_.node())];
+  identity_.set_rejoining(own != identity_.incarnation());
+  own = identity_.incarnation();
+  identity_.set_cluster(peer.cluster());
   met_ = std::move(founders);
   known_ = true;
   return {};
@@ -136,7 +158,17 @@ Result<void> Founding::Found() {
   const auto founders = Founders();
   HOLDFAST_CHECK(founders.has_value() && !founded(), "founding without all members, or twice");
   for (const Member& founder : *founders) *identity_.add_founders() = founder;
+  if (identity_.cluster() == 0) identity_.set_cluster(NameOf(*founders));
   known_ = true;
+  return Save();
+}
+
+Result<void> Founding::Rejoined() {
+  identity_.set_rejoining(false);
+  return Save();
+}
+
+Result<void> Founding::Save() {
   return ReplaceFile(*files_, PathIn(folder_), identity_.SerializeAsString());
 }
 

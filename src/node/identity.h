@@ -2,9 +2,10 @@
 //
 // A data folder gets a random *incarnation* when it is created. A new cluster is founded once its
 // members have all seen one another's: the list of founders is its identity. Afterwards a majority
-// is enough for everything; but a folder that was wiped has another incarnation, is recognised, and
-// does not vote: it would have forgotten votes and entries that it had promised to keep
-// (docs/decisions/0005-founding.md).
+// is enough for everything. A folder that was lost and begun anew has another incarnation: it is
+// recognised, takes the lost one's place, and has no voice until it has caught up, for it has
+// forgotten votes and entries that it had promised to keep (docs/decisions/0005, 0010). The lost
+// one, should it turn up again, is refused.
 #pragma once
 
 #include <map>
@@ -30,14 +31,19 @@ class Founding {
   const Identity& identity() const { return identity_; }
   bool founded() const { return identity_.founders_size() > 0; }
 
-  // A peer says who it is. An Error refuses it, in words for the peer's log.
+  // A peer says who it is. An Error refuses it, in words for the peer's log. That a peer's folder
+  // takes the place of a lost one is durable on return.
   Result<void> Meet(const Identity& peer);
   // The founders, once all are known (each has been met, or a founded peer told of them); empty
   // while some are missing.
   std::optional<std::vector<Member>> Founders() const;
-  // Makes the founding durable. The log must hold its first entry before.
+  // Makes the founding, or that this folder takes the place of a lost one, durable. The log must
+  // hold its first entry before.
   Result<void> Found();
-  // Set when a founded peer does not count this folder among the founders: this node must not go
+  bool rejoining() const { return identity_.rejoining(); }
+  // Makes it durable that this node has caught up.
+  Result<void> Rejoined();
+  // Set when a peer knows of a folder that has taken the place of this one: this node must not go
   // on, for the operator to read.
   const std::string& outcast() const { return outcast_; }
 
@@ -47,6 +53,8 @@ class Founding {
 
   // The cluster exists already: joins it as one of its founders, or says why that cannot be.
   Result<void> Join(const Identity& peer);
+  Result<void> MeetReplacement(const Identity& peer);
+  Result<void> Save();
 
   FileSystem* files_;
   std::string folder_;

@@ -25,6 +25,12 @@ Identity IdentityOf(NodeId node, uint64_t incarnation,
   return identity;
 }
 
+constexpr uint64_t kCluster = 7;
+Identity InCluster(Identity identity) {
+  identity.set_cluster(kCluster);
+  return identity;
+}
+
 // Node n has incarnation 10 n, unless its folder was wiped.
 const std::map<uint64_t, uint64_t> kFounders{{1, 10}, {2, 20}, {3, 30}};
 
@@ -108,12 +114,17 @@ TEST_F(FoundingTest, AFolderKeepsItsIncarnation) {
 // The bytes of docs/formats/identity.md, and nothing else, for ever.
 TEST_F(FoundingTest, TheFileIsAsDocumented) {
   LeaveFounded();
-  EXPECT_EQ(files_.Contents(Folder(kOne) + "/" + kFile),
-            std::string("\x08\x01\x10\x01\x19\x0a\0\0\0\0\0\0\0"
-                        "\x22\x0b\x08\x01\x11\x0a\0\0\0\0\0\0\0"
-                        "\x22\x0b\x08\x02\x11\x14\0\0\0\0\0\0\0"
-                        "\x22\x0b\x08\x03\x11\x1e\0\0\0\0\0\0\0",
-                        13 * 4));
+  const uint64_t cluster = Open(kOne, 10).identity().cluster();
+  EXPECT_NE(cluster, 0u);
+  std::string expected(
+      "\x08\x01\x10\x01\x19\x0a\0\0\0\0\0\0\0"
+      "\x22\x0b\x08\x01\x11\x0a\0\0\0\0\0\0\0"
+      "\x22\x0b\x08\x02\x11\x14\0\0\0\0\0\0\0"
+      "\x22\x0b\x08\x03\x11\x1e\0\0\0\0\0\0\0",
+      13 * 4);
+  expected += '\x31';
+  expected.append(reinterpret_cast<const char*>(&cluster), sizeof(cluster));
+  EXPECT_EQ(files_.Contents(Folder(kOne) + "/" + kFile), expected);
 }
 
 TEST_F(FoundingTest, BeforeTheFoundingTheLatestIncarnationCounts) {
@@ -140,20 +151,62 @@ TEST_F(FoundingTest, WhatItAdoptsStands) {
   Founding founding = Open(kOne, 10);
   EXPECT_TRUE(founding.Meet(IdentityOf(kTwo, 20, kFounders)));
   EXPECT_TRUE(Says(WhyNot(founding.Meet(IdentityOf(kThree, 31))), "another data folder"));
-  EXPECT_TRUE(Says(WhyNot(founding.Meet(IdentityOf(kThree, 30, {{1, 10}, {2, 21}, {3, 30}}))),
-                   "another cluster"));
   EXPECT_TRUE(founding.Meet(IdentityOf(kThree, 30)));
   ASSERT_TRUE(founding.Found());
   EXPECT_EQ(FoundersIn(founding.identity()), kFounders);
 }
 
-TEST_F(FoundingTest, AWipedFolderIsAnOutcast) {
-  Founding founding = Open(kOne, 11);
-  const std::string refusal = WhyNot(founding.Meet(IdentityOf(kTwo, 20, kFounders)));
-  EXPECT_TRUE(Says(refusal, "/data/1 is new")) << refusal;
-  EXPECT_EQ(founding.outcast(), refusal);
-  EXPECT_FALSE(founding.Founders());
-  EXPECT_FALSE(founding.founded());
+// --- A folder that was lost
+
+TEST_F(FoundingTest, ANewFolderTakesThePlaceOfALostOne) {
+  Founding lost = Open(kOne, 11);
+  ASSERT_TRUE(lost.Meet(InCluster(IdentityOf(kTwo, 20, kFounders))));
+  EXPECT_TRUE(lost.rejoining());
+  EXPECT_FALSE(lost.founded());
+  ASSERT_TRUE(lost.Found());
+  EXPECT_EQ(FoundersIn(lost.identity()), (std::map<uint64_t, uint64_t>{{1, 11}, {2, 20}, {3, 30}}));
+  EXPECT_TRUE(Open(kOne, 99).rejoining()) << "it is durable";
+  EXPECT_EQ(lost.identity().cluster(), kCluster);
+
+  Founding other = Open(kTwo, 20);
+  ASSERT_TRUE(other.Meet(InCluster(IdentityOf(kThree, 30, kFounders))));
+  ASSERT_TRUE(other.Found());
+  EXPECT_FALSE(other.rejoining());
+  EXPECT_TRUE(other.Meet(lost.identity()));
+  EXPECT_EQ(FoundersIn(Open(kTwo, 99).identity()), FoundersIn(lost.identity())) << "durable";
+
+  ASSERT_TRUE(lost.Rejoined());
+  EXPECT_FALSE(Open(kOne, 99).rejoining());
+  EXPECT_TRUE(other.Meet(lost.identity()));
+  EXPECT_TRUE(lost.Meet(other.identity()));
+}
+
+// Not even when it was the only thing lost: it says that it is a founder in good standing.
+TEST_F(FoundingTest, TheLostFolderIsRefusedWhenItTurnsUpAgain) {
+  LeaveFounded();
+  Founding found_again = Open(kOne, 99);
+  Founding other = Open(kTwo, 20);
+  ASSERT_TRUE(other.Meet(found_again.identity()));
+  ASSERT_TRUE(other.Found());
+  Identity replacement = IdentityOf(kOne, 11, kFounders);
+  replacement.set_cluster(other.identity().cluster());
+  EXPECT_TRUE(Says(WhyNot(other.Meet(replacement)), "another data folder")) << "not rejoining";
+  replacement.set_rejoining(true);
+  ASSERT_TRUE(other.Meet(replacement));
+
+  EXPECT_TRUE(Says(WhyNot(other.Meet(found_again.identity())), "another data folder"));
+  EXPECT_TRUE(Says(WhyNot(found_again.Meet(other.identity())), "has taken the place of /data/1"));
+  EXPECT_NE(found_again.outcast(), "");
+}
+
+TEST_F(FoundingTest, AnotherClusterIsAnotherCluster) {
+  LeaveFounded();
+  Founding founding = Open(kOne, 99);
+  Identity stranger = IdentityOf(kTwo, 21, kFounders);
+  stranger.set_cluster(founding.identity().cluster() + 1);
+  stranger.set_rejoining(true);
+  EXPECT_TRUE(Says(WhyNot(founding.Meet(stranger)), "node 2 belongs to another cluster"));
+  EXPECT_EQ(FoundersIn(founding.identity()), kFounders);
 }
 
 // What went wrong: nodes that this one was never told of counted as met.
@@ -175,10 +228,6 @@ TEST_F(FoundingTest, OnceFoundedOnlyTheFoundersAreLetIn) {
   EXPECT_TRUE(founding.Meet(IdentityOf(kTwo, 20, kFounders)));
   EXPECT_TRUE(founding.Meet(IdentityOf(kTwo, 20))) << "it died before its own founding";
   EXPECT_TRUE(Says(WhyNot(founding.Meet(IdentityOf(kTwo, 21))), "node 2 has another data folder"));
-  EXPECT_TRUE(Says(WhyNot(founding.Meet(IdentityOf(kTwo, 20, {{1, 10}, {2, 20}, {3, 31}}))),
-                   "node 2 belongs to another cluster"));
-  EXPECT_TRUE(Says(WhyNot(founding.Meet(IdentityOf(kTwo, 20, {{1, 10}, {2, 20}}))),
-                   "node 2 belongs to another cluster"));
   EXPECT_TRUE(Says(WhyNot(founding.Meet(IdentityOf(NodeId(4), 40))), "node 4 is not a member"));
   EXPECT_EQ(founding.outcast(), "") << "others being wrong does not make us so";
   EXPECT_EQ(FoundersIn(founding.identity()), kFounders);

@@ -9,6 +9,7 @@
 #include "src/base/bounds.h"
 #include "src/base/check.h"
 #include "src/base/logging.h"
+#include "src/node/checkpoint_install.h"
 #include "src/node/wire.h"
 
 namespace holdfast::node {
@@ -42,13 +43,29 @@ struct Node::PendingRead {
   bool Take() { return !taken.exchange(true); }
 };
 
-Node::Node(NodeOptions options, Parts parts, std::function<void(std::string)> fatal)
+Node::Node(NodeOptions options, Parts parts, Endings endings)
     : options_(std::move(options)),
-      parts_(parts),
-      fatal_(std::move(fatal)),
-      applier_(parts.machine, parts.store, parts.apply, parts.background,
-               [this](LogIndex) { OnLoop([this] { --applying_; }); }) {
+      parts_(std::move(parts)),
+      endings_(std::move(endings)),
+      applier_(
+          parts_.machine, parts_.store, parts_.apply, parts_.background,
+          [this](LogIndex) { OnLoop([this] { --applying_; }); },
+          [this](LogIndex index) {
+            OnLoop([this, index] {
+              if (replica_) replica_->Checkpointed(parts_.clock.MonotonicMs(), index);
+            });
+          }),
+      exports_(parts_.files, parts_.folder + "/exports", parts_.export_store),
+      fetch_({parts_.files, parts_.folder + "/incoming", parts_.folder + "/" + kCheckpointFolder,
+              parts_.background, [this](Task task) { OnLoop(std::move(task)); },
+              [this](NodeId leader, CheckpointRequest request) {
+                PeerFrame frame;
+                *frame.mutable_checkpoint_request() = std::move(request);
+                link_->Send(leader, std::move(frame));
+              },
+              [this](const CheckpointManifest& manifest) { CheckpointFetched(manifest); }}) {
   status_.id = options_.raft.id;
+  status_.restarts = options_.restarts;
 }
 
 Node::~Node() = default;
@@ -148,7 +165,7 @@ void Node::Sweep() {
 }
 
 void Node::Step() {
-  if (stopped_ || !replica_) return;
+  if (stopped_ || installing_ || !replica_) return;
   const uint64_t now_ms = parts_.clock.MonotonicMs();
   if (now_ms >= replica_->timeout_ms()) replica_->Tick(now_ms);
   read_index_->Step(now_ms);
@@ -158,6 +175,8 @@ void Node::Step() {
     inbox_.clear();
     inbox_bytes_ = 0;
   }
+  if (replica_->caught_up()) FinishRejoin();
+  StepCheckpoints(now_ms);
   if (handing_over_) HandOverWhenLevel(now_ms);
   writes_->Step(now_ms, applier_.next_timer_us());
   reads_->Step(now_ms);
@@ -190,11 +209,23 @@ void Node::FinishFounding() {
   {
     std::lock_guard lock(founding_mutex_);
     if (auto founded = parts_.founding.Found(); !founded) {
-      fatal_("cannot write the identity of this node: " + founded.error().message);
+      endings_.fatal("cannot write the identity of this node: " + founded.error().message);
       return;
     }
   }
   BeginConsensus();
+}
+
+// It votes again, and must never forget anything any more: so this is durable first.
+void Node::FinishRejoin() {
+  {
+    std::lock_guard lock(founding_mutex_);
+    if (auto saved = parts_.founding.Rejoined(); !saved) {
+      endings_.fatal("cannot write the identity of this node: " + saved.error().message);
+      return;
+    }
+  }
+  replica_->Rejoined();
 }
 
 void Node::BeginConsensus() {
@@ -205,8 +236,9 @@ void Node::BeginConsensus() {
                      ", the log ends at " + parts_.log.last().ToString());
   const NodeId self = options_.raft.id;
   replica_ = std::make_unique<raft::Replica>(
-      options_.raft, parts_.log,
-      [this](NodeId to, raft::Message message) { SendRaft(to, std::move(message)); });
+      options_.raft, raft::Membership{options_.members}, parts_.log,
+      [this](NodeId to, raft::Message message) { SendRaft(to, std::move(message)); },
+      options_.retention);
   read_index_ = std::make_unique<raft::ReadIndex>(
       *replica_, self, [this](const raft::ReadIndex::Probe& probe) {
         for (NodeId member : options_.members) {
@@ -232,7 +264,13 @@ void Node::BeginConsensus() {
       },
       options_.lifetime);
   handed_ = parts_.machine.applied();
-  replica_->Start(parts_.clock.MonotonicMs());
+  bool rejoining = false;
+  {
+    std::lock_guard lock(founding_mutex_);
+    rejoining = parts_.founding.rejoining();
+  }
+  checkpoint_ms_ = parts_.clock.MonotonicMs();
+  replica_->Start(checkpoint_ms_, parts_.machine.applied(), rejoining);
   PublishStatus();
   founded_.store(true, std::memory_order_release);
   running_.set_value();
@@ -267,6 +305,7 @@ void Node::PublishStatus() {
   status_.last = parts_.log.last();
   status_.waiting_writes = writes_->waiting();
   status_.apply_backlog = applying_;
+  status_.rejoining = replica_->rejoining();
   status_.committed = replica_->committed();
   status_.peers.clear();
   for (NodeId member : options_.members) {
@@ -301,10 +340,8 @@ std::string Node::OnHello(const Identity& peer) {
   std::lock_guard lock(founding_mutex_);
   const Result<void> met = parts_.founding.Meet(peer);
   if (!parts_.founding.outcast().empty()) {
-    fatal_(parts_.founding.outcast() +
-           "\nA node that forgot what it promised must not vote. If the folder was moved, put it "
-           "back; "
-           "if it is lost, leave this node off: the others go on without it.");
+    endings_.fatal(parts_.founding.outcast() +
+                   "\nLeave this folder off; or remove it, and the node rejoins with a new one.");
   }
   if (!met) return met.error().message;
   OnLoop([this] { FoundIfComplete(); });
@@ -314,7 +351,7 @@ std::string Node::OnHello(const Identity& peer) {
 void Node::OnFrames(NodeId from, uint64_t epoch, PeerBatch batch) {
   OnLoop([this, from, epoch, batch = std::move(batch)]() mutable {
     uint64_t& newest = epochs_[from];
-    if (epoch < newest || !replica_) return;
+    if (epoch < newest || !replica_ || installing_) return;
     // A stream in place of another: answers that the old one carried are lost.
     if (newest != 0 && epoch > newest) writes_->LinkDown(from, parts_.clock.MonotonicMs());
     newest = epoch;
@@ -324,6 +361,7 @@ void Node::OnFrames(NodeId from, uint64_t epoch, PeerBatch batch) {
 
 void Node::OnLinkDown(NodeId to) {
   OnLoop([this, to] {
+    fetch_.LinkDown(parts_.clock.MonotonicMs(), to);
     if (writes_) writes_->LinkDown(to, parts_.clock.MonotonicMs());
   });
 }
@@ -366,6 +404,7 @@ void Node::HandleFrame(NodeId from, PeerFrame& frame) {
       reads_->Answered(frame.read_index_result().id(), LogIndex(frame.read_index_result().index()));
       break;
     case PeerFrame::kProbe: {
+      if (!replica_->takes_part()) break;
       PeerFrame answer;
       answer.mutable_probe_result()->set_term(replica_->term().value);
       answer.mutable_probe_result()->set_sequence(frame.probe().sequence());
@@ -374,6 +413,12 @@ void Node::HandleFrame(NodeId from, PeerFrame& frame) {
     }
     case PeerFrame::kProbeResult:
       read_index_->Answer(from, Term(frame.probe_result().term()), frame.probe_result().sequence());
+      break;
+    case PeerFrame::kCheckpointRequest:
+      HandleCheckpointRequest(from, frame.checkpoint_request());
+      break;
+    case PeerFrame::kCheckpointReply:
+      fetch_.Receive(now_ms, from, std::move(*frame.mutable_checkpoint_reply()));
       break;
     case PeerFrame::kHello:
     case PeerFrame::BODY_NOT_SET: break;

@@ -23,6 +23,8 @@
 #include "src/base/executor.h"
 #include "src/clock/clock.h"
 #include "src/node/applier.h"
+#include "src/node/checkpoint_exports.h"
+#include "src/node/checkpoint_fetch.h"
 #include "src/node/dispatcher.h"
 #include "src/node/identity.h"
 #include "src/node/peer_link.h"
@@ -39,6 +41,9 @@ struct NodeOptions {
   raft::EngineOptions raft;     // raft.id is the node's.
   std::vector<NodeId> members;  // Ascending, self included.
   uint64_t lifetime = 0;        // Another one in every life of the process.
+  uint32_t restarts = 0;        // How often the process has begun anew, for the status.
+  uint64_t checkpoint_interval_ms = bounds::kCheckpointIntervalMsDefault;  // At least so often.
+  raft::Retention retention;  // Of the log behind a checkpoint.
 };
 
 // What an operator wants to know; a copy at one moment.
@@ -51,12 +56,14 @@ struct NodeStatus {
   LogIndex last;
   LogIndex committed;
   LogIndex applied;
-  uint64_t digest = 0;    // Of the state after `applied`; equal on all nodes at equal positions.
-  LogTime now;            // Log time of `applied`.
-  bool founded = false;   // False: waiting for all members of a new cluster.
-  bool ready = false;     // Can serve: knows a leader, and has heard of it lately.
-  bool live = false;      // The loop runs; if it does not for long, only a restart helps.
-  bool stopping = false;  // Takes no new work; set by whoever stops the node.
+  uint64_t digest = 0;     // Of the state after `applied`; equal on all nodes at equal positions.
+  LogTime now;             // Log time of `applied`.
+  uint32_t restarts = 0;   // Of this node in its process; see Server.
+  bool rejoining = false;  // Has lost its disk, and no voice yet.
+  bool founded = false;    // False: waiting for all members of a new cluster.
+  bool ready = false;      // Can serve: knows a leader, and has heard of it lately.
+  bool live = false;       // The loop runs; if it does not for long, only a restart helps.
+  bool stopping = false;   // Takes no new work; set by whoever stops the node.
   uint64_t leader_changes = 0;  // How often another leader became known, in this life.
   uint64_t silent_ms = 0;       // Since this node last knew itself in touch with the log's end.
   size_t waiting_writes = 0;    // Neither proposed nor forwarded yet.
@@ -81,10 +88,18 @@ class Node : public Dispatcher, public PeerHandler {
     Executor& apply;
     Executor& reads;
     Executor& background;
+    FileSystem& files;
+    std::string folder;  // The node's own; see checkpoint_install.h.
+    CheckpointExports::Export export_store;
+  };
+  struct Endings {
+    // Told, once, why this node cannot go on; must end the process.
+    std::function<void(std::string)> fatal;
+    // A checkpoint is to be installed: the node must be stopped and started anew. Any thread.
+    std::function<void()> restart;
   };
 
-  // `fatal` is told, once, why this node cannot go on (a wiped folder); it must end the process.
-  Node(NodeOptions options, Parts parts, std::function<void(std::string)> fatal);
+  Node(NodeOptions options, Parts parts, Endings endings);
   ~Node() override;
 
   // Begins; returns once consensus runs, or at once while a new cluster waits for its members.
@@ -118,6 +133,7 @@ class Node : public Dispatcher, public PeerHandler {
   void Sweep();
   void FoundIfComplete();
   void FinishFounding();
+  void FinishRejoin();
   void BeginConsensus();
   void HandCommitted();
   void HandOverWhenLevel(uint64_t now_ms);
@@ -125,6 +141,10 @@ class Node : public Dispatcher, public PeerHandler {
 
   void HandleFrame(NodeId from, PeerFrame& frame);
   void HandleForward(NodeId from, ForwardWrite& forward);
+  void HandleCheckpointRequest(NodeId from, const CheckpointRequest& request);
+  void SendCheckpoint(NodeId to, CheckpointReply reply);
+  void StepCheckpoints(uint64_t now_ms);
+  void CheckpointFetched(const CheckpointManifest& manifest);
   void SendRaft(NodeId to, raft::Message message);
   bool SendForward(NodeId leader, uint64_t id, const Write& write, uint64_t now_ms);
 
@@ -143,9 +163,10 @@ class Node : public Dispatcher, public PeerHandler {
 
   const NodeOptions options_;
   Parts parts_;
-  std::function<void(std::string)> fatal_;
+  Endings endings_;
   PeerLink* link_ = nullptr;
   Applier applier_;
+  CheckpointExports exports_;
 
   // --- The loop's
   std::unique_ptr<raft::Replica> replica_;  // Once founded.
@@ -161,6 +182,9 @@ class Node : public Dispatcher, public PeerHandler {
   uint64_t heard_ms_ = 0;
   wal::Ticket founding_ticket_ = 0;  // Of the log's first entry, while it becomes durable.
   bool handing_over_ = false;        // Leadership goes to the first follower that has everything.
+  CheckpointFetch fetch_;
+  uint64_t checkpoint_ms_ = 0;  // When the last was asked for by time.
+  bool installing_ = false;     // A checkpoint lies ready: nothing more is done but to stop.
   bool step_posted_ = false;
   bool stopped_ = false;
 

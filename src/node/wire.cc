@@ -47,6 +47,21 @@ struct Encoder {
     a.set_last_index(m.last_index.value);
     a.set_last_term(m.last_term.value);
   }
+  void operator()(const raft::InstallSnapshot& m) const {
+    auto& a = *out.mutable_install_snapshot();
+    a.set_term(m.term.value);
+    a.set_last_index(m.last_index.value);
+    a.set_last_term(m.last_term.value);
+  }
+  void operator()(const raft::RejoinRequest& m) const {
+    out.mutable_rejoin_request()->set_knows_terms(m.knows_terms);
+  }
+  void operator()(const raft::RejoinAnswer& m) const {
+    auto& a = *out.mutable_rejoin_answer();
+    a.set_term(m.term.value);
+    a.set_leads(m.leads);
+    a.set_last_index(m.last_index.value);
+  }
 };
 
 bool KnownType(uint32_t type) {
@@ -97,6 +112,16 @@ std::optional<raft::Message> FromWire(RaftMessage& message) {
     case RaftMessage::kTimeoutNow: {
       const auto& a = message.timeout_now();
       return raft::TimeoutNow{Term(a.term()), LogIndex(a.last_index()), Term(a.last_term())};
+    }
+    case RaftMessage::kInstallSnapshot: {
+      const auto& a = message.install_snapshot();
+      return raft::InstallSnapshot{Term(a.term()), LogIndex(a.last_index()), Term(a.last_term())};
+    }
+    case RaftMessage::kRejoinRequest:
+      return raft::RejoinRequest{message.rejoin_request().knows_terms()};
+    case RaftMessage::kRejoinAnswer: {
+      const auto& a = message.rejoin_answer();
+      return raft::RejoinAnswer{Term(a.term()), a.leads(), LogIndex(a.last_index())};
     }
     case RaftMessage::BODY_NOT_SET: break;
   }

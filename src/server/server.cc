@@ -11,11 +11,13 @@
 #include "src/base/file_system.h"
 #include "src/base/version.h"
 #include "src/clock/clock.h"
+#include "src/node/checkpoint_install.h"
 #include "src/node/cluster_service.h"
 #include "src/node/grpc_peer_link.h"
 #include "src/server/observe.h"
 #include "src/server/preflight.h"
 #include "src/state_machine/registry.h"
+#include "src/store/rocksdb/folder.h"
 #include "src/store/rocksdb/rocksdb_base.h"
 #include "src/wal/segment_log.h"
 
@@ -78,6 +80,8 @@ struct Server::Parts {
   std::unique_ptr<api::http::Server> http;
   std::unique_ptr<api::grpc::Server> grpc;
   std::atomic<bool> stopped{false};
+  uint32_t restarts = 0;
+  std::function<void()> restart;
 
   Result<void> Check() const;
   Result<void> Open();
@@ -86,16 +90,6 @@ struct Server::Parts {
   void WatchHealth();
   void Stop(std::chrono::milliseconds grace);
 };
-
-Result<std::unique_ptr<Server>> Server::Start(ServerConfig config) {
-  auto parts = std::make_unique<Parts>();
-  parts->config = std::move(config);
-  std::unique_ptr<Server> server(new Server(std::move(parts)));
-  if (auto checked = server->parts_->Check(); !checked) return Fail(checked.error());
-  if (auto opened = server->parts_->Open(); !opened) return Fail(opened.error());
-  if (auto serving = server->parts_->Serve(); !serving) return Fail(serving.error());
-  return server;
-}
 
 // Before anything is created: a start that cannot succeed leaves nothing behind.
 Result<void> Server::Parts::Check() const {
@@ -122,11 +116,14 @@ Result<void> Server::Parts::Open() {
   if (!opened) return Fail(opened.error());
   founding.emplace(std::move(*opened));
 
-  auto segment_log = wal::SegmentLog::Open(files, config.data + "/log", {}, [this](wal::Ticket t) {
-    if (node::Node* listener = log_listener.load(std::memory_order_acquire)) {
-      listener->LogDurable(t);
-    }
-  });
+  wal::SegmentLogOptions log_options;
+  log_options.segment_bytes = config.log_segment_bytes;
+  auto segment_log =
+      wal::SegmentLog::Open(files, config.data + "/log", log_options, [this](wal::Ticket t) {
+        if (node::Node* listener = log_listener.load(std::memory_order_acquire)) {
+          listener->LogDurable(t);
+        }
+      });
   if (!segment_log) return Fail(segment_log.error());
   log = std::move(*segment_log);
   if (founding->founded() && log->last().value == 0) {
@@ -141,10 +138,23 @@ Result<void> Server::Parts::Open() {
               0});
   }
 
+  const std::string checkpoint = config.data + "/" + node::kCheckpointFolder;
+  auto pending = node::PendingCheckpoint(files, checkpoint, *log);
+  if (!pending) return Fail(pending.error());
+  if (*pending) {
+    const std::string database = config.data + "/store/" + store::kDatabaseFolder;
+    if (auto done = node::InstallStore(files, checkpoint, database); !done) {
+      return Fail(done.error());
+    }
+    node::InstallLog(*log, **pending);
+    if (auto done = node::FinishInstall(files, checkpoint); !done) return Fail(done.error());
+  }
+
   auto base = store::RocksDbBase::Open(config.data + "/store");
   if (!base) return Fail(base.error());
   rocksdb = base->get();
   store::Options store_options;
+  store_options.checkpoint_bytes = config.checkpoint_bytes;
   store_options.checkpoint_rows = config.checkpoint_rows;
   store = std::make_unique<store::Store>(std::move(*base), store_options);
   registry = std::make_unique<state_machine::Registry>(*store);
@@ -157,8 +167,23 @@ Result<void> Server::Parts::Open() {
   machine = std::make_unique<state_machine::Machine>(*store, *registry);
   LearnKeys();
 
+  if (machine->applied().Next() < log->first()) {
+    return Fail(Error{ErrorCode::kInternal,
+                      "the store in " + config.data + " ends at entry " +
+                          machine->applied().ToString() + ", its log begins at " +
+                          log->first().ToString(),
+                      "",
+                      "Put back what was removed. If it is lost, remove the whole folder: the node "
+                      "rejoins and fetches what it lacks.",
+                      0});
+  }
+
   node::NodeOptions options;
+  options.checkpoint_interval_ms = config.checkpoint_interval_ms;
+  options.retention.bytes = config.log_keep_bytes;
+  options.retention.entries = config.log_keep_entries;
   options.members = members;
+  options.restarts = restarts;
   options.lifetime = RandomNumber();
   options.raft.id = config.id;
   options.raft.election_timeout_ms = config.election_timeout_ms;
@@ -166,8 +191,11 @@ Result<void> Server::Parts::Open() {
   options.raft.seed = static_cast<uint32_t>(RandomNumber());
   node = std::make_unique<node::Node>(
       options,
-      node::Node::Parts{clock, *machine, *store, *log, *founding, loop, apply, reads, background},
-      [this](const std::string& why) { config.fatal(why); });
+      node::Node::Parts{clock, *machine, *store, *log, *founding, loop, apply, reads, background,
+                        files, config.data,
+                        [this](const std::string& folder) { return rocksdb->Export(folder); }},
+      node::Node::Endings{[this](const std::string& why) { config.fatal(why); },
+                          [this] { restart(); }});
   log_listener.store(node.get(), std::memory_order_release);
   return {};
 }
@@ -242,12 +270,87 @@ void Server::Parts::Stop(std::chrono::milliseconds grace) {
   background.Stop();
 }
 
-Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
-Server::~Server() { parts_->Stop(std::chrono::milliseconds(0)); }
+// --- The server: its parts, and another set of them when a checkpoint is to be installed
 
-uint16_t Server::http_port() const { return parts_->http->port(); }
-uint16_t Server::grpc_port() const { return parts_->grpc->port(); }
-node::NodeStatus Server::status() const { return parts_->node->status(); }
-void Server::Stop(std::chrono::milliseconds grace) { parts_->Stop(grace); }
+Server::Server(ServerConfig config) : config_(std::move(config)) {}
+
+Result<std::unique_ptr<Server>> Server::Start(ServerConfig config) {
+  std::unique_ptr<Server> server(new Server(std::move(config)));
+  if (auto begun = server->Begin(); !begun) return Fail(begun.error());
+  // From now on these very ports.
+  server->config_.http.port = server->http_port();
+  server->config_.grpc.port = server->grpc_port();
+  server->supervisor_ = std::thread([raw = server.get()] { raw->Supervise(); });
+  return server;
+}
+
+Result<void> Server::Begin() {
+  auto parts = std::make_unique<Parts>();
+  parts->config = config_;
+  parts->restarts = restarts_;
+  parts->restart = [this] {
+    std::lock_guard lock(mutex_);
+    restart_wanted_ = true;
+    wake_.notify_all();
+  };
+  auto begun = parts->Check();
+  if (begun) begun = parts->Open();
+  if (begun) begun = parts->Serve();
+  if (!begun) {
+    parts->Stop(std::chrono::milliseconds(0));
+    return begun;
+  }
+  std::lock_guard lock(mutex_);
+  parts_ = std::move(parts);
+  return {};
+}
+
+void Server::Supervise() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    wake_.wait(lock, [this] { return stopping_ || restart_wanted_; });
+    if (stopping_) return;
+    restart_wanted_ = false;
+    ++restarts_;
+    spdlog::info("starting anew with the checkpoint");
+    std::unique_ptr<Parts> old = std::move(parts_);
+    lock.unlock();
+    old->Stop(std::chrono::milliseconds(0));
+    old.reset();
+    if (auto begun = Begin(); !begun) {
+      config_.fatal("cannot start anew with the checkpoint: " + begun.error().message);
+      return;
+    }
+    lock.lock();
+  }
+}
+
+void Server::Stop(std::chrono::milliseconds grace) {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+    wake_.notify_all();
+  }
+  if (supervisor_.joinable()) supervisor_.join();
+  if (parts_) parts_->Stop(grace);
+}
+
+Server::~Server() { Stop(std::chrono::milliseconds(0)); }
+
+uint16_t Server::http_port() const {
+  std::lock_guard lock(mutex_);
+  return parts_ ? parts_->http->port() : config_.http.port;
+}
+uint16_t Server::grpc_port() const {
+  std::lock_guard lock(mutex_);
+  return parts_ ? parts_->grpc->port() : config_.grpc.port;
+}
+node::NodeStatus Server::status() const {
+  std::lock_guard lock(mutex_);
+  if (parts_) return parts_->node->status();
+  node::NodeStatus status;  // Between two lives.
+  status.id = config_.id;
+  return status;
+}
 
 }  // namespace holdfast

@@ -1,13 +1,19 @@
 // A whole node in one object: log, store, services, consensus, peer link, gRPC and HTTP. What
 // `holdfast serve` runs, and what a program or a test embeds.
+//
+// A node that has fetched a leader's checkpoint is stopped and started anew, within the process and
+// at the same ports, to install it.
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <thread>
 
 #include "src/base/error.h"
 #include "src/base/ids.h"
@@ -33,6 +39,11 @@ struct ServerConfig {
   uint32_t election_timeout_ms = 400;
   uint32_t heartbeat_ms = 80;
   size_t checkpoint_rows = bounds::kCheckpointRowsDefault;
+  size_t checkpoint_bytes = bounds::kCheckpointBytesDefault;
+  uint64_t checkpoint_interval_ms = bounds::kCheckpointIntervalMsDefault;
+  uint64_t log_segment_bytes = bounds::kSegmentBytes;   // One file of the log.
+  uint64_t log_keep_bytes = bounds::kLogKeepBytes;      // Behind a checkpoint ...
+  uint64_t log_keep_entries = bounds::kLogKeepEntries;  // ... whichever is less.
   // Told why the node cannot go on. Must end the process.
   std::function<void(const std::string&)> fatal;
 };
@@ -44,6 +55,7 @@ class Server {
   static Result<std::unique_ptr<Server>> Start(ServerConfig config);
   // As Stop with no grace.
   ~Server();
+  Server(const Server&) = delete;
 
   uint16_t http_port() const;
   uint16_t grpc_port() const;
@@ -54,8 +66,19 @@ class Server {
 
  private:
   struct Parts;
-  explicit Server(std::unique_ptr<Parts> parts);
+  explicit Server(ServerConfig config);
+  Result<void> Begin();
+  void Supervise();
+
+  ServerConfig config_;
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  // Below: mutex_ held.
   std::unique_ptr<Parts> parts_;
+  bool restart_wanted_ = false;
+  bool stopping_ = false;
+  uint32_t restarts_ = 0;
+  std::thread supervisor_;
 };
 
 }  // namespace holdfast

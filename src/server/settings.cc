@@ -170,6 +170,18 @@ std::vector<Setting> MakeSettings() {
       Number("store", "checkpoint_rows", "rows", {1, 100'000'000}, &C::checkpoint_rows,
              "Changed rows after which a checkpoint is written. More means fewer checkpoints and "
              "more memory"),
+      Number("store", "checkpoint_bytes", "bytes", {1 << 20, int64_t{1} << 40},
+             &C::checkpoint_bytes, "The same, in bytes of memory that the changed rows take"),
+      Number("store", "checkpoint_interval_ms", "ms", {100, 3'600'000}, &C::checkpoint_interval_ms,
+             "Time after which a checkpoint is written in any case. The log of so long is what a "
+             "restart applies again"),
+      Number("store", "log_segment_bytes", "bytes", {2 << 20, 1 << 30}, &C::log_segment_bytes,
+             "One file of the log; a multiple of 4096"),
+      Number("store", "log_keep_bytes", "bytes", {1 << 20, int64_t{1} << 40}, &C::log_keep_bytes,
+             "How much of the log is kept behind a checkpoint. A node that was away for longer "
+             "fetches a checkpoint from the leader"),
+      Number("store", "log_keep_entries", "entries", {1, 100'000'000}, &C::log_keep_entries,
+             "The same, in entries; whichever is less"),
       Text("log", "format", "WORD", "text, logfmt, json", &S::log_format, IsFormat,
            "How lines of the node's log (the one for people) look"),
       Text("log", "level", "LEVELS", "trace, debug, info, warn, error, off", &S::log_level, IsLevel,

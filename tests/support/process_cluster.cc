@@ -118,6 +118,8 @@ void ProcessCluster::Kill(int node) {
   n.pid = 0;
 }
 
+void ProcessCluster::Wipe(int node) { std::filesystem::remove_all(data(node)); }
+
 int ProcessCluster::Terminate(int node) {
   Node& n = nodes_[Index(node)];
   kill(n.pid, SIGTERM);
@@ -133,6 +135,18 @@ int ProcessCluster::Wait(int node) {
   waitpid(n.pid, &status, 0);
   n.pid = 0;
   return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+int ProcessCluster::WaitEnd(int node, std::chrono::seconds patience) {
+  Node& n = nodes_[Index(node)];
+  const auto deadline = Clock::now() + patience;
+  int status = 0;
+  while (waitpid(n.pid, &status, WNOHANG) == 0) {
+    if (Clock::now() > deadline) return -1;
+    LookAgainSoon();
+  }
+  n.pid = 0;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 void ProcessCluster::Freeze(int node) {

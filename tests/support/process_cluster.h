@@ -36,10 +36,15 @@ class ProcessCluster {
   void Kill(int node);      // SIGKILL, and waits for the process to be gone.
   int Terminate(int node);  // SIGTERM, and waits; the exit status.
   int Wait(int node);       // For its end, after a Signal; the exit status, or -signal.
+  // Waits for a process that ends by itself: its exit status; -1 when it was killed or does not
+  // end.
+  int WaitEnd(int node, std::chrono::seconds patience);
   // The process stands still and keeps its connections: from outside, a partition. Returns once it
   // stands.
   void Freeze(int node);
   void Thaw(int node);
+  // Deletes the data folder of a node that does not run.
+  void Wipe(int node);
   bool Running(int node) const { return nodes_[Index(node)].pid > 0; }
 
   // Waits until every running node is healthy, or only `node`. False when it takes too long.

@@ -24,10 +24,11 @@ class PlayedPeers : public ::testing::Test {
     spdlog::set_level(spdlog::level::off);
     raft::Replica::FoundLog(log_, raft::Membership{{kSelf, kPeer, kOther}});
     log_.Write(log_.queued());
-    replica_.emplace(raft::EngineOptions{kSelf}, log_, [this](NodeId to, raft::Message message) {
-      if (to == kPeer) sent_.push_back(std::move(message));
-    });
-    replica_->Start(now_ms_);
+    replica_.emplace(raft::EngineOptions{kSelf}, raft::Membership{{kSelf, kPeer, kOther}}, log_,
+                     [this](NodeId to, raft::Message message) {
+                       if (to == kPeer) sent_.push_back(std::move(message));
+                     });
+    replica_->Start(now_ms_, LogIndex(0));
   }
   ~PlayedPeers() override { spdlog::set_level(spdlog::level::info); }
 

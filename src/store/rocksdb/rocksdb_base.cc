@@ -9,6 +9,7 @@
 #include <rocksdb/sst_file_writer.h>
 #include <rocksdb/sst_partitioner.h>
 #include <rocksdb/table.h>
+#include <rocksdb/utilities/checkpoint.h>
 
 #include <optional>
 #include <utility>
@@ -215,6 +216,15 @@ void RocksDbBase::Ingest(const ChangeReader& next) {
   options.write_global_seqno = false;  // The file stays as it was synced.
   options.verify_checksums_before_ingest = true;
   CheckOk(db_->IngestExternalFile({file}, options), "ingesting a run");
+}
+
+Result<void> RocksDbBase::Export(const std::string& folder) const {
+  rocksdb::Checkpoint* raw = nullptr;
+  rocksdb::Status status = rocksdb::Checkpoint::Create(db_.get(), &raw);
+  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(raw);
+  if (status.ok()) status = checkpoint->CreateCheckpoint(folder);
+  if (!status.ok()) return Fail(FolderError(folder, "cannot be written: " + status.ToString()));
+  return {};
 }
 
 }  // namespace holdfast::store

@@ -46,6 +46,10 @@ class RocksDbBase : public Base {
   bool Get(std::string_view key, std::string* value) const override;
   std::unique_ptr<Cursor> NewCursor(std::string_view prefix) const override;
   void Ingest(const ChangeReader& next) override;
+  // Links all that has been ingested into the new folder `folder`, on the same file system: the
+  // files of a database that Open finds when they lie in `<path>/db`. Not while an Ingest is under
+  // way. Fails when the disk does.
+  Result<void> Export(const std::string& folder) const;
 
   // What RocksDB says of itself; 0 where it does not. Any thread.
   struct Figures {

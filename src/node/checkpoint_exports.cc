@@ -1,0 +1,115 @@
+#include "src/node/checkpoint_exports.h"
+
+#include <spdlog/spdlog.h>
+#include <xxhash.h>
+
+#include <filesystem>
+
+#include "src/base/bounds.h"
+
+namespace holdfast::node {
+namespace {
+
+void RemoveFolder(const std::string& folder) {
+  std::error_code error;
+  std::filesystem::remove_all(folder, error);
+  if (error) spdlog::warn("cannot remove {}: {}", folder, error.message());
+}
+
+}  // namespace
+
+CheckpointExports::CheckpointExports(FileSystem& files, std::string folder, Export export_store)
+    : files_(files), folder_(std::move(folder)), export_(std::move(export_store)) {
+  RemoveFolder(folder_);
+}
+
+CheckpointExports::~CheckpointExports() { RemoveFolder(folder_); }
+
+Result<CheckpointManifest> CheckpointExports::Open(NodeId peer, uint64_t now_ms) {
+  Session session;
+  {
+    std::lock_guard lock(mutex_);
+    auto before = sessions_.extract(peer);
+    if (before) RemoveFolder(before.mapped().folder);
+    session.number = ++last_session_;
+  }
+  if (auto made = files_.CreateFolders(folder_); !made) return Fail(made.error());
+  session.folder = folder_ + "/" + std::to_string(session.number);
+  if (auto done = export_(session.folder); !done) return Fail(done.error());
+  session.manifest.set_session(session.number);
+  auto names = files_.List(session.folder);
+  if (!names) return Fail(names.error());
+  for (const std::string& name : *names) {
+    auto file = files_.Open(session.folder + "/" + name, OpenMode::kRead);
+    if (!file) return Fail(file.error());
+    auto bytes = (*file)->Size();
+    if (!bytes) return Fail(bytes.error());
+    CheckpointFile* entry = session.manifest.add_files();
+    entry->set_name(name);
+    entry->set_bytes(*bytes);
+  }
+  session.used_ms = now_ms;
+  CheckpointManifest manifest = session.manifest;
+  std::lock_guard lock(mutex_);
+  sessions_[peer] = std::move(session);
+  return manifest;
+}
+
+Result<CheckpointPiece> CheckpointExports::Read(NodeId peer, const CheckpointRequest& request,
+                                                uint64_t now_ms) {
+  std::shared_ptr<File> file;
+  {
+    std::lock_guard lock(mutex_);
+    auto found = sessions_.find(peer);
+    if (found == sessions_.end() || found->second.number != request.session()) {
+      return Fail(Error{ErrorCode::kNotFound, "this checkpoint is no longer offered", "", "", 0});
+    }
+    Session& session = found->second;
+    session.used_ms = now_ms;
+    const auto count = static_cast<uint32_t>(session.manifest.files_size());
+    if (request.file() >= count || request.bytes() > bounds::kCheckpointPieceBytes ||
+        request.offset() > session.manifest.files(static_cast<int>(request.file())).bytes()) {
+      return Fail(InvalidArgument("", "there is no such piece of a checkpoint"));
+    }
+    if (session.file == nullptr || session.open_file != request.file()) {
+      const std::string& name = session.manifest.files(static_cast<int>(request.file())).name();
+      auto opened = files_.Open(session.folder + "/" + name, OpenMode::kRead);
+      if (!opened) return Fail(opened.error());
+      session.file = std::move(*opened);
+      session.open_file = request.file();
+    }
+    file = session.file;
+  }
+  CheckpointPiece piece;
+  std::string& data = *piece.mutable_data();
+  data.resize(request.bytes());
+  auto read = file->Read(request.offset(), data.size(), data.data());
+  if (!read) return Fail(read.error());
+  data.resize(*read);
+  piece.set_session(request.session());
+  piece.set_file(request.file());
+  piece.set_offset(request.offset());
+  piece.set_checksum(XXH3_64bits(data.data(), data.size()));
+  return piece;
+}
+
+std::vector<NodeId> CheckpointExports::CloseIdle(uint64_t now_ms, uint64_t idle_ms) {
+  std::vector<NodeId> closed;
+  std::vector<std::string> folders;
+  {
+    std::lock_guard lock(mutex_);
+    for (auto it = sessions_.begin(); it != sessions_.end();) {
+      if (now_ms < it->second.used_ms + idle_ms) {
+        ++it;
+        continue;
+      }
+      closed.push_back(it->first);
+      folders.push_back(it->second.folder);
+      it = sessions_.erase(it);
+    }
+  }
+  for (const std::string& folder : folders) RemoveFolder(folder);
+  return closed;
+}
+
+}  // namespace holdfast::node

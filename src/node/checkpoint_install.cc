@@ -1,0 +1,117 @@
+#include "src/node/checkpoint_install.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "src/base/bounds.h"
+
+namespace holdfast::node {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kManifest[] = "manifest";
+// A disk that is full to the brim helps nobody.
+constexpr uint64_t kSpareBytes = 256 << 20;
+constexpr size_t kManifestBytesMax = bounds::kCheckpointFilesMax * 128;
+
+std::string Parent(const std::string& path) { return fs::path(path).parent_path(); }
+
+Result<void> RemoveFolder(const std::string& folder) {
+  std::error_code error;
+  fs::remove_all(folder, error);
+  if (error) return Fail(FileError(folder, "remove", error.value()));
+  return {};
+}
+
+Result<void> RenameFolder(const std::string& from, const std::string& to) {
+  std::error_code error;
+  fs::rename(from, to, error);
+  if (error) return Fail(FileError(from, "rename", error.value()));
+  return {};
+}
+
+}  // namespace
+
+Result<void> PrepareIncoming(FileSystem& files, const std::string& incoming, uint64_t bytes) {
+  if (auto removed = RemoveFolder(incoming); !removed) return removed;
+  std::error_code error;
+  const fs::space_info space = fs::space(Parent(incoming), error);
+  if (!error && space.available < bytes + kSpareBytes) {
+    return Fail(Error{ErrorCode::kResourceExhausted,
+                      "the checkpoint takes " + std::to_string(bytes >> 20) +
+                          " MiB, the disk has " + std::to_string(space.available >> 20) +
+                          " MiB left",
+                      "", "Make room on the disk; the node goes on by itself.", 0});
+  }
+  return files.CreateFolders(incoming + "/" + kCheckpointStoreFolder);
+}
+
+Result<void> CompleteIncoming(FileSystem& files, const std::string& incoming,
+                              const std::string& complete, const CheckpointManifest& manifest) {
+  if (auto synced = files.SyncFolder(incoming + "/" + kCheckpointStoreFolder); !synced) {
+    return synced;
+  }
+  if (auto written = ReplaceFile(files, incoming + "/" + kManifest, manifest.SerializeAsString());
+      !written) {
+    return written;
+  }
+  if (auto removed = RemoveFolder(complete); !removed) return removed;
+  if (auto renamed = RenameFolder(incoming, complete); !renamed) return renamed;
+  return files.SyncFolder(Parent(complete));
+}
+
+Result<std::optional<CheckpointManifest>> PendingCheckpoint(FileSystem& files,
+                                                            const std::string& complete,
+                                                            const wal::Log& log) {
+  std::error_code error;
+  if (!fs::exists(complete, error)) return std::nullopt;
+  auto bytes = ReadFile(files, complete + "/" + kManifest, kManifestBytesMax);
+  if (!bytes) return Fail(bytes.error());
+  CheckpointManifest manifest;
+  if (!manifest.ParseFromString(*bytes) || manifest.index() == 0 || manifest.index_term() == 0) {
+    return Fail(Error{ErrorCode::kInternal, complete + "/" + kManifest + " is damaged", "",
+                      "Remove the whole data folder: the node rejoins by itself.", 0});
+  }
+  const LogIndex index(manifest.index());
+  const bool begun = !fs::exists(complete + "/" + kCheckpointStoreFolder, error);
+  const bool held = index < log.first() || log.TermAt(index) == Term(manifest.index_term());
+  if (begun || !held) return manifest;
+  if (auto finished = FinishInstall(files, complete); !finished) return Fail(finished.error());
+  return std::nullopt;
+}
+
+Result<void> InstallStore(FileSystem& files, const std::string& complete,
+                          const std::string& database) {
+  const std::string fetched = complete + "/" + kCheckpointStoreFolder;
+  std::error_code error;
+  if (!fs::exists(fetched, error)) return {};  // Done by a start that was cut short.
+  if (auto removed = RemoveFolder(database); !removed) return removed;
+  if (auto made = files.CreateFolders(Parent(database)); !made) return made;
+  if (auto renamed = RenameFolder(fetched, database); !renamed) return renamed;
+  if (auto synced = files.SyncFolder(Parent(database)); !synced) return synced;
+  return files.SyncFolder(complete);
+}
+
+void InstallLog(wal::SegmentLog& log, const CheckpointManifest& manifest) {
+  const LogIndex index(manifest.index());
+  const Term term(manifest.index_term());
+  wal::HardState state = log.hard_state();
+  // Leaders of older terms may lack what the checkpoint holds: none of them is to be believed.
+  if (state.term.value < manifest.leader_term()) {
+    log.SaveHardState({Term(manifest.leader_term()), NodeId(0)});
+  }
+  if (log.TermAt(index) == term) return;
+  log.Reset(index.Next(), term);
+  log.Flush();
+  spdlog::info("checkpoint: installed; the log goes on at entry {}", index.Next().value);
+}
+
+Result<void> FinishInstall(FileSystem& files, const std::string& complete) {
+  if (auto removed = RemoveFolder(complete); !removed) return removed;
+  return files.SyncFolder(Parent(complete));
+}
+
+}  // namespace holdfast::node

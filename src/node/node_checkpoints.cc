@@ -1,0 +1,95 @@
+// A node's part in checkpoints: when one is due, giving them to others, fetching one.
+#include <spdlog/spdlog.h>
+
+#include "src/base/bounds.h"
+#include "src/node/checkpoint_install.h"
+#include "src/node/node.h"
+#include "src/node/wire.h"
+
+namespace holdfast::node {
+
+void Node::StepCheckpoints(uint64_t now_ms) {
+  if (now_ms >= checkpoint_ms_ + options_.checkpoint_interval_ms) {
+    checkpoint_ms_ = now_ms;
+    applier_.CheckpointSoon();
+  }
+  for (NodeId peer : exports_.CloseIdle(now_ms, bounds::kCheckpointIdleMsMax)) {
+    replica_->HoldFor(peer, LogIndex(0));
+  }
+  if (const auto& behind = replica_->behind();
+      behind && !fetch_.active() && now_ms >= fetch_.earliest_ms()) {
+    fetch_.Begin(now_ms, behind->leader);
+  }
+  fetch_.Step(now_ms);
+}
+
+void Node::SendCheckpoint(NodeId to, CheckpointReply reply) {
+  PeerFrame frame;
+  *frame.mutable_checkpoint_reply() = std::move(reply);
+  link_->Send(to, std::move(frame));
+}
+
+void Node::HandleCheckpointRequest(NodeId from, const CheckpointRequest& request) {
+  const uint64_t now_ms = parts_.clock.MonotonicMs();
+  CheckpointReply refusal;
+  if (request.session() != 0) {
+    parts_.reads.Post([this, from, request, now_ms] {
+      auto piece = exports_.Read(from, request, now_ms);
+      CheckpointReply reply;
+      if (piece) {
+        *reply.mutable_piece() = std::move(*piece);
+      } else {
+        *reply.mutable_error() = ToWire(piece.error());
+      }
+      SendCheckpoint(from, std::move(reply));
+    });
+    return;
+  }
+  if (replica_->role() != raft::Role::kLeader) {
+    *refusal.mutable_error() =
+        ToWire(Error{ErrorCode::kUnavailable, "this node does not lead", "", "", 0});
+    SendCheckpoint(from, std::move(refusal));
+    return;
+  }
+  // From now on the log keeps what comes after the checkpoint that is about to be given out.
+  replica_->HoldFor(from, replica_->checkpoint());
+  // On the executor that writes checkpoints: so none is being written, and the position is that of
+  // the last one.
+  parts_.background.Post([this, from, now_ms, term = replica_->term()] {
+    auto manifest = exports_.Open(from, now_ms);
+    const LogIndex index = applier_.checkpoint();
+    OnLoop([this, from, term, index, manifest = std::move(manifest)]() mutable {
+      CheckpointReply reply;
+      if (!manifest) {
+        *reply.mutable_error() = ToWire(manifest.error());
+      } else if (replica_->role() != raft::Role::kLeader || replica_->term() != term) {
+        *reply.mutable_error() =
+            ToWire(Error{ErrorCode::kUnavailable, "this node no longer leads", "", "", 0});
+      } else {
+        manifest->set_index(index.value);
+        manifest->set_index_term(parts_.log.TermAt(index).value);
+        manifest->set_leader_term(term.value);
+        *reply.mutable_manifest() = std::move(*manifest);
+      }
+      SendCheckpoint(from, std::move(reply));
+    });
+  });
+}
+
+// The checkpoint is complete and durable: nothing from now on is acknowledged or voted that a start
+// with it would not know.
+void Node::CheckpointFetched(const CheckpointManifest& manifest) {
+  const LogIndex index(manifest.index());
+  if (index <= replica_->committed() || parts_.log.TermAt(index) == Term(manifest.index_term())) {
+    spdlog::info("checkpoint: no longer needed, the log has caught up");
+    parts_.background.Post([this] {
+      auto removed = FinishInstall(parts_.files, parts_.folder + "/" + kCheckpointFolder);
+      if (!removed) spdlog::warn("{}", removed.error().message);
+    });
+    return;
+  }
+  installing_ = true;
+  endings_.restart();
+}
+
+}  // namespace holdfast::node
