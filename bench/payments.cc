@@ -1,5 +1,5 @@
 // Measures payments on a cluster of three real processes on loopback, every acknowledgement fsynced
-// by a majority: single transfers with 1, 16 and 64 clients over gRPC and HTTP, and batches.
+// by a majority: single transfers over the pipe, gRPC and HTTP, and batches.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
@@ -17,6 +17,7 @@
 
 #include "services/ledger/ledger.pb.h"
 #include "src/client/client.h"
+#include "tests/support/grpc_client.h"
 #include "tests/support/http_client.h"
 #include "tests/support/process_cluster.h"
 
@@ -124,8 +125,8 @@ Row Measure(const Settings& settings, const std::string& what, int clients,
   return row;
 }
 
-// A connection of its own to one node.
-std::shared_ptr<client::Client> GrpcClient(uint16_t port) {
+// A pipe of its own to one node.
+std::shared_ptr<client::Client> PipeClient(uint16_t port) {
   client::Options options;
   options.auto_key = false;  // Transfers have ids of their own.
   return std::make_shared<client::Client>(
@@ -133,7 +134,7 @@ std::shared_ptr<client::Client> GrpcClient(uint16_t port) {
 }
 
 void OpenAccounts(const Settings& settings, uint16_t port) {
-  const auto client = GrpcClient(port);
+  const auto client = PipeClient(port);
   for (int first = 0; first < settings.accounts;) {
     CreateAccountsRequest request;
     for (; first < settings.accounts && request.accounts_size() < 5'000; ++first) {
@@ -151,9 +152,10 @@ void OpenAccounts(const Settings& settings, uint16_t port) {
   }
 }
 
-MakeClient OverGrpc(const Settings& settings, const std::string& run, uint16_t port) {
+// All clients share one pipe, as the threads of a program do.
+MakeClient OverPipe(const Settings& settings, const std::string& run, uint16_t port) {
+  const auto client = PipeClient(port);
   return [=](int number) -> Call {
-    auto client = GrpcClient(port);
     auto payments = std::make_shared<Payments>(settings, run, number);
     return [=] {
       CreateTransferRequest request;
@@ -161,6 +163,22 @@ MakeClient OverGrpc(const Settings& settings, const std::string& run, uint16_t p
       const auto reply =
           client->Call<TransferReply>("/holdfast.ledger.Ledger/CreateTransfer", request);
       return reply && reply->message.outcome() == TransferOutcome::created ? 1 : 0;
+    };
+  };
+}
+
+MakeClient OverGrpc(const Settings& settings, const std::string& run, uint16_t port) {
+  return [=](int number) -> Call {
+    auto client = std::make_shared<testing::GrpcClient>(port);
+    auto payments = std::make_shared<Payments>(settings, run, number);
+    return [=] {
+      CreateTransferRequest request;
+      payments->Next(&request);
+      const auto reply =
+          client->Call("/holdfast.ledger.Ledger/CreateTransfer", request.SerializeAsString());
+      TransferReply message;
+      const bool read = reply.ok && message.ParseFromString(reply.body);
+      return read && message.outcome() == TransferOutcome::created ? 1 : 0;
     };
   };
 }
@@ -182,7 +200,7 @@ MakeClient OverHttp(const Settings& settings, const std::string& run, uint16_t p
 
 MakeClient Batches(const Settings& settings, const std::string& run, uint16_t port) {
   return [=](int number) -> Call {
-    auto client = GrpcClient(port);
+    auto client = PipeClient(port);
     auto payments = std::make_shared<Payments>(settings, run, number);
     return [=] {
       CreateTransfersRequest request;
@@ -229,6 +247,9 @@ int RunPayments(const Settings& settings) {
     const std::string name = "r" + std::to_string(++run);
     rows.push_back(Measure(settings, what, clients, workload(settings, name, port)));
   };
+  for (int clients : {1, 16, 64, 256}) {
+    measure("single, pipe, leader", clients, OverPipe, cluster.grpc(leader));
+  }
   for (int clients : {1, 16, 64}) {
     measure("single, gRPC, leader", clients, OverGrpc, cluster.grpc(leader));
   }
@@ -237,7 +258,7 @@ int RunPayments(const Settings& settings) {
   }
   measure("single, gRPC, follower", 64, OverGrpc, cluster.grpc(follower));
   measure("single, HTTP, follower", 64, OverHttp, cluster.http(follower));
-  const std::string batch = "batches of " + std::to_string(settings.batch) + ", gRPC, leader";
+  const std::string batch = "batches of " + std::to_string(settings.batch) + ", pipe, leader";
   for (int clients : {1, 4}) measure(batch, clients, Batches, cluster.grpc(leader));
   if (!settings.csv.empty()) WriteCsv(settings.csv, rows);
   return EXIT_SUCCESS;
@@ -253,7 +274,8 @@ int main(int argc, char** argv) {
   app.add_option("--holdfast", program,
                  "The program to measure; default: the one built beside this");
   holdfast::bench::Settings settings;
-  CLI::App* payments = app.add_subcommand("payments", "Transfers over gRPC and HTTP, and batches");
+  CLI::App* payments =
+      app.add_subcommand("payments", "Transfers over the pipe, gRPC and HTTP, and batches");
   payments->add_option("--seconds", settings.seconds, "Of each line, after 1 s of warming up")
       ->check(CLI::Range(1, 600))
       ->capture_default_str();

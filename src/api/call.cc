@@ -1,5 +1,7 @@
 #include "src/api/call.h"
 
+#include <google/protobuf/arena.h>
+
 #include <charconv>
 
 #include "src/api/json.h"
@@ -8,6 +10,8 @@
 
 namespace holdfast::api {
 namespace {
+
+constexpr std::chrono::milliseconds kAnswerTimeMax{100};
 
 // A plain decimal number from `low` to `high`.
 std::optional<uint64_t> ParseNumber(std::string_view text, uint64_t low, uint64_t high) {
@@ -20,6 +24,13 @@ std::optional<uint64_t> ParseNumber(std::string_view text, uint64_t low, uint64_
 
 tl::unexpected<Error> Refuse(std::string_view name, std::string message) {
   return Fail(InvalidArgument(std::string(name), std::move(message)));
+}
+
+Error TooLarge(size_t bytes) {
+  return Error{ErrorCode::kTooLarge,
+               Cat("the request takes ", bytes, " bytes; at most ", bounds::kRequestBytesMax,
+                   " are allowed"),
+               "", "", 0};
 }
 
 }  // namespace
@@ -69,16 +80,27 @@ Result<node::CallOptions> ParseCallWords(const state_machine::Method& method,
   return options;
 }
 
+std::chrono::nanoseconds TimeToAnswerIn(std::chrono::nanoseconds left) {
+  const std::chrono::nanoseconds most = std::chrono::milliseconds(bounds::kDeadlineMsMax);
+  return std::min(left - std::min<std::chrono::nanoseconds>(left / 10, kAnswerTimeMax), most);
+}
+
+Result<std::string> EncodeRequest(const state_machine::Method& method, std::string_view sent) {
+  if (sent.size() > bounds::kRequestBytesMax) return Fail(TooLarge(sent.size()));
+  google::protobuf::Arena arena;
+  auto* message = method.request->New(&arena);
+  if (!message->ParseFromArray(sent.data(), static_cast<int>(sent.size()))) {
+    return Fail(InvalidArgument(
+        "", Cat("the bytes are not a valid ", method.request->GetDescriptor()->full_name())));
+  }
+  return EncodeRequest(method, *message);
+}
+
 Result<std::string> EncodeRequest(const state_machine::Method& method,
                                   const google::protobuf::Message& request) {
   if (Result<void> valid = method.validate(request); !valid) return Fail(valid.error());
   std::string bytes = SerializeDeterministic(request);
-  if (bytes.size() > bounds::kRequestBytesMax) {
-    return Fail(Error{ErrorCode::kTooLarge,
-                      Cat("the request takes ", bytes.size(), " bytes; at most ",
-                          bounds::kRequestBytesMax, " are allowed"),
-                      "", "", 0});
-  }
+  if (bytes.size() > bounds::kRequestBytesMax) return Fail(TooLarge(bytes.size()));
   return bytes;
 }
 

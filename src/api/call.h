@@ -35,8 +35,14 @@ Result<node::CallOptions> ParseCallWords(const state_machine::Method& method,
                                          const CallWords& words,
                                          std::chrono::steady_clock::time_point now);
 
+// How much of a caller's time the node may take: an answer that says what happened is worth a
+// little of it. Without it the caller's own clock ends the call first, and tells nothing.
+std::chrono::nanoseconds TimeToAnswerIn(std::chrono::nanoseconds left);
+
 // Validates the request and returns the bytes that go to the dispatcher, and into the log.
 Result<std::string> EncodeRequest(const state_machine::Method& method,
                                   const google::protobuf::Message& request);
+// The same for a request as it came over the wire.
+Result<std::string> EncodeRequest(const state_machine::Method& method, std::string_view sent);
 
 }  // namespace holdfast::api

@@ -24,6 +24,7 @@ class MeteredDispatcher : public node::Dispatcher {
   void Call(const state_machine::Method& method, std::string request, node::CallOptions options,
             node::Done done) override;
   void NoteRefused(ErrorCode code) override;
+  node::Leadership Leadership() const override { return next_.Leadership(); }
 
   // holdfast_requests_total, holdfast_request_seconds and holdfast_requests_refused_total. What
   // never happened is left out: most pairs of method and outcome never do.

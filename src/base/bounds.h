@@ -65,6 +65,25 @@ inline constexpr int kGrpcStreamsPerConnectionMax = 1'024;
 inline constexpr size_t kGrpcMemoryBytesMax = 512 << 20;  // Buffers of all connections.
 inline constexpr int kGrpcThreadsMax = 64;                // That gRPC may start for itself.
 
+// --- Pipe (docs/pipe.md)
+inline constexpr size_t kPipesMax = 1'024;  // Of a node: one serves a whole program of callers.
+// Requests of one pipe that are not answered, by count and by bytes; past it they are refused.
+inline constexpr size_t kPipeRequestsMax = 16'384;
+inline constexpr size_t kPipeRequestBytesMax = 32 << 20;
+// Replies that the client has not taken. Past it no more is read from the pipe, and the reply of a
+// read that is under way is dropped and refused; replies of writes are small, and are kept.
+inline constexpr size_t kPipeReplyBytesMax = 16 << 20;
+inline constexpr size_t kPipesBytesMax = 256 << 20;  // Both of the above, of all pipes of a node.
+inline constexpr size_t kPipeMessageRequestsMax = 8'192;      // As an entry's.
+inline constexpr size_t kPipeMessageBytesTarget = 256 << 10;  // Longer ones delay what is in them.
+inline constexpr size_t kPipeMessageBytesMax =
+    kReplyBytesMax + (64 << 10);                    // A full one + envelope.
+inline constexpr int64_t kPipeWriteMsMax = 30'000;  // A client that takes nothing is cut off.
+
+// --- Client library; as much as a node takes from one pipe
+inline constexpr size_t kClientRequestsMax = kPipeRequestsMax;
+inline constexpr size_t kClientBytesMax = kPipeRequestBytesMax;
+
 // --- Peer link
 inline constexpr size_t kPeerFrameBytesMax = 8 << 20;
 inline constexpr size_t kPeerQueueBytesMax = 64 << 20;  // Past it the link is broken and redialled.

@@ -4,6 +4,10 @@
 //   auto reply = bank.Call<ledger::TransferReply>("/holdfast.ledger.Ledger/Pay", request);
 //
 // What it does for the caller:
+//   * Keeps a pipe to each node that it talks to (docs/pipe.md). Calls that are made at the same
+//     time, by threads or by CallAsync, travel together.
+//   * Sends writes and linearizable reads to the leader, as far as it is known. Other reads go to
+//     the first endpoint, and on to another only when that one fails: list the nearest first.
 //   * Tries the next node when one does not answer, with a growing pause after each full round,
 //     until the call's time is up.
 //   * Never does a write twice. What certainly was not done is tried again; what may have been done
@@ -11,14 +15,17 @@
 //     Without a key the answer is outcome_unknown.
 //   * Keeps the session: the highest log position it has seen goes out with every session read, so
 //     that a read at any node sees this client's writes and never goes back in time.
+//   * Is bounded: past kClientRequestsMax calls or kClientBytesMax bytes under way a call fails at
+//     once with resource_exhausted, and nothing of it is done.
 //
-// Thread-safe: share one client among threads; they then share one session. Calls block.
+// Thread-safe: share one client among all threads; they then share one session. It has one thread
+// of its own, beside gRPC's.
 // Failure: every operating error comes back as an Error; a domain outcome is part of the reply.
 #pragma once
 
+#include <absl/functional/any_invocable.h>
 #include <google/protobuf/message.h>
 
-#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -26,13 +33,13 @@
 #include <vector>
 
 #include "src/base/bounds.h"
+#include "src/base/consistency.h"
 #include "src/base/error.h"
 #include "src/base/ids.h"
-#include "src/node/dispatcher.h"
 
 namespace holdfast::client {
 
-using node::Consistency;
+using holdfast::Consistency;
 
 // More addresses than nodes are fine (two names of one node), but a longer list is a mistake.
 inline constexpr size_t kEndpointsMax = 64;
@@ -70,20 +77,42 @@ struct TypedReply {
   std::chrono::milliseconds age{0};
 };
 
+using Done = absl::AnyInvocable<void(Result<Reply>)>;
+
 // "host:port,host:port" as a list.
 Result<std::vector<std::string>> ParseEndpoints(std::string_view text);
+
+class Core;
+
+// A call that CallAsync has begun. Letting go of it changes nothing.
+class Pending {
+ public:
+  // Ends the call as if its time were up now, unless it has ended: its function runs before Cancel
+  // returns, with deadline_exceeded if certainly nothing was done, or outcome_unknown for a write
+  // that was sent. Not after the client is gone.
+  void Cancel();
+
+ private:
+  friend class Client;
+  Pending(Core& core, uint64_t number) : core_(&core), number_(number) {}
+
+  Core* core_;
+  uint64_t number_;
+};
 
 class Client {
  public:
   // `endpoints` is not empty. Connects with the first call.
   explicit Client(std::vector<std::string> endpoints, Options options = {});
+  // Ends what is under way as Cancel does. Not from within a call's function.
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  // `method` as gRPC writes it: "/holdfast.ledger.Ledger/CreateTransfer". A method whose .proto is
-  // not part of this program counts as a write.
-  Result<Reply> Call(const std::string& method, const std::string& request,
+  // Blocks until the call has ended. `method` as gRPC writes it:
+  // "/holdfast.ledger.Ledger/CreateTransfer". A method whose .proto is not part of this program
+  // counts as a write.
+  Result<Reply> Call(const std::string& method, std::string request,
                      const CallOptions& options = {});
 
   template <class ReplyMessage>
@@ -91,33 +120,28 @@ class Client {
                                         const google::protobuf::Message& request,
                                         const CallOptions& options = {});
 
+  // Does not block. `done` is called exactly once, on any thread, perhaps before this returns; it
+  // must not block, and may make calls. Those that it makes travel together with those of others
+  // that are answered at the same time.
+  Pending CallAsync(const std::string& method, std::string request, const CallOptions& options,
+                    Done done);
+
+  template <class ReplyMessage>
+  Pending CallAsync(const std::string& method, const google::protobuf::Message& request,
+                    const CallOptions& options,
+                    absl::AnyInvocable<void(Result<TypedReply<ReplyMessage>>)> done);
+
   // The highest position that a reply to this client has carried.
-  LogIndex position() const { return LogIndex(position_.load(std::memory_order_relaxed)); }
+  LogIndex position() const;
 
  private:
-  class Endpoint;
-  struct Prepared;  // A call as every attempt at it needs it.
-  struct Attempt;   // How one attempt ended.
-
-  Attempt TryOnce(Endpoint& endpoint, const Prepared& call) const;
-  void NotePosition(LogIndex position);
-  std::string MakeKey();
-
-  const Options options_;
-  std::vector<std::unique_ptr<Endpoint>> endpoints_;
-  std::atomic<size_t> preferred_{0};  // The endpoint that answered last.
-  std::atomic<uint64_t> position_{0};
-  const std::string key_prefix_;  // 128 random bits; with the counter, unique for ever.
-  std::atomic<uint64_t> keys_made_{0};
+  const std::unique_ptr<Core> core_;
 };
 
 // --- Templates
 
 template <class ReplyMessage>
-Result<TypedReply<ReplyMessage>> Client::Call(const std::string& method,
-                                              const google::protobuf::Message& request,
-                                              const CallOptions& options) {
-  Result<Reply> reply = Call(method, request.SerializeAsString(), options);
+Result<TypedReply<ReplyMessage>> ToTyped(const std::string& method, Result<Reply> reply) {
   if (!reply) return Fail(std::move(reply.error()));
   TypedReply<ReplyMessage> typed;
   if (!typed.message.ParseFromString(reply->body)) {
@@ -128,6 +152,23 @@ Result<TypedReply<ReplyMessage>> Client::Call(const std::string& method,
   typed.replayed = reply->replayed;
   typed.age = reply->age;
   return typed;
+}
+
+template <class ReplyMessage>
+Result<TypedReply<ReplyMessage>> Client::Call(const std::string& method,
+                                              const google::protobuf::Message& request,
+                                              const CallOptions& options) {
+  return ToTyped<ReplyMessage>(method, Call(method, request.SerializeAsString(), options));
+}
+
+template <class ReplyMessage>
+Pending Client::CallAsync(const std::string& method, const google::protobuf::Message& request,
+                          const CallOptions& options,
+                          absl::AnyInvocable<void(Result<TypedReply<ReplyMessage>>)> done) {
+  return CallAsync(method, request.SerializeAsString(), options,
+                   [method, done = std::move(done)](Result<Reply> reply) mutable {
+                     done(ToTyped<ReplyMessage>(method, std::move(reply)));
+                   });
 }
 
 }  // namespace holdfast::client

@@ -1,170 +1,14 @@
 #include "src/client/client.h"
 
-#include <grpcpp/generic/async_generic_service.h>
-#include <grpcpp/server.h>
-#include <grpcpp/server_builder.h>
 #include <gtest/gtest.h>
 
 #include "src/api/testing/shop.pb.h"
+#include "src/client/testing/fake_node.h"
 
 namespace holdfast::client {
 namespace {
 
-using std::chrono::milliseconds;
-
-constexpr char kRead[] = "/holdfast.api.testing.Shop/Get";
-constexpr char kWrite[] = "/holdfast.api.testing.Shop/Create";
-
-// A call as a node saw it.
-struct Seen {
-  std::string method;
-  std::string body;
-  std::map<std::string, std::string> metadata;
-};
-
-// What a node answers.
-struct Answer {
-  grpc::Status status;
-  std::string body;
-  std::map<std::string, std::string> trailing;
-  bool never = false;  // Keeps the caller waiting until the node stops or the caller gives up.
-};
-
-Answer Fails(grpc::StatusCode status, ErrorCode code, const std::string& message = "no") {
-  return {grpc::Status(status, message), "", {{"holdfast-code", ToString(code)}}};
-}
-Answer Unavailable() { return Fails(grpc::UNAVAILABLE, ErrorCode::kUnavailable); }
-Answer Unknown() { return Fails(grpc::DEADLINE_EXCEEDED, ErrorCode::kOutcomeUnknown); }
-
-// A node that answers by a script: one function for all calls, which runs one at a time.
-class FakeNode : public grpc::CallbackGenericService {
- public:
-  using Script = std::function<Answer(const Seen&)>;
-
-  explicit FakeNode(Script script) : script_(std::move(script)) {
-    grpc::ServerBuilder builder;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
-    builder.RegisterCallbackGenericService(this);
-    server_ = builder.BuildAndStart();
-  }
-  ~FakeNode() override { Stop(); }
-
-  void Stop() {
-    if (server_ == nullptr) return;
-    server_->Shutdown(std::chrono::system_clock::now());
-    server_->Wait();
-    server_.reset();
-  }
-  std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
-  std::vector<Seen> seen() const {
-    std::lock_guard lock(mutex_);
-    return seen_;
-  }
-  size_t calls() const { return seen().size(); }
-  void WaitForCall() {
-    std::unique_lock lock(mutex_);
-    called_.wait(lock, [this] { return !seen_.empty(); });
-  }
-
- private:
-  class Reactor : public grpc::ServerGenericBidiReactor {
-   public:
-    Reactor(FakeNode& node, grpc::GenericCallbackServerContext* context)
-        : node_(node), context_(context) {
-      StartRead(&buffer_);
-    }
-    void OnReadDone(bool /*ok*/) override {
-      Seen seen;
-      seen.method = context_->method();
-      std::vector<grpc::Slice> slices;
-      if (!buffer_.Dump(&slices).ok()) return Finish(grpc::Status::CANCELLED);
-      for (const auto& slice : slices) {
-        seen.body.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
-      }
-      for (const auto& [name, value] : context_->client_metadata()) {
-        seen.metadata[{name.data(), name.size()}] = {value.data(), value.size()};
-      }
-      const Answer answer = node_.Take(seen);
-      if (answer.never) return;
-      for (const auto& [name, value] : answer.trailing) context_->AddTrailingMetadata(name, value);
-      if (!answer.status.ok()) return End(answer.status);
-      const grpc::Slice slice(answer.body);
-      reply_ = grpc::ByteBuffer(&slice, 1);
-      if (!ended_.exchange(true)) {
-        StartWriteAndFinish(&reply_, grpc::WriteOptions(), grpc::Status::OK);
-      }
-    }
-    void OnCancel() override { End(grpc::Status::CANCELLED); }
-    void OnDone() override { delete this; }
-
-   private:
-    void End(const grpc::Status& status) {
-      if (!ended_.exchange(true)) Finish(status);
-    }
-    FakeNode& node_;
-    grpc::GenericCallbackServerContext* context_;
-    grpc::ByteBuffer buffer_;
-    grpc::ByteBuffer reply_;
-    std::atomic<bool> ended_{false};
-  };
-
-  grpc::ServerGenericBidiReactor* CreateReactor(
-      grpc::GenericCallbackServerContext* context) override {
-    return new Reactor(*this, context);
-  }
-  Answer Take(const Seen& seen) {
-    std::lock_guard lock(mutex_);
-    seen_.push_back(seen);
-    called_.notify_all();
-    return script_(seen);
-  }
-
-  const Script script_;
-  mutable std::mutex mutex_;
-  std::condition_variable called_;
-  std::vector<Seen> seen_;
-  int port_ = 0;
-  std::unique_ptr<grpc::Server> server_;
-};
-
-// Answers with the request's own bytes.
-Answer Echo(const Seen& seen) { return {grpc::Status::OK, seen.body, {}}; }
-
-// The answers in turn, then echoes.
-FakeNode::Script InTurn(std::vector<Answer> answers) {
-  auto next = std::make_shared<size_t>(0);
-  return [answers = std::move(answers), next](const Seen& seen) {
-    return *next < answers.size() ? answers[(*next)++] : Echo(seen);
-  };
-}
-
-Options Quick() {
-  Options options;
-  options.timeout = milliseconds(5'000);
-  options.attempt_timeout = milliseconds(150);
-  options.pause_min = milliseconds(1);
-  options.pause_max = milliseconds(5);
-  return options;
-}
-Options WithoutKeys() {
-  Options options = Quick();
-  options.auto_key = false;
-  return options;
-}
-
-CallOptions Within(int64_t ms) {
-  CallOptions options;
-  options.timeout = milliseconds(ms);
-  return options;
-}
-
-// The address of a node that is not there: its port was free a moment ago.
-std::string DeadAddress() {
-  FakeNode node(Echo);
-  const std::string address = node.address();
-  node.Stop();
-  return address;
-}
+using namespace holdfast::client::testing;  // NOLINT: the fixture of these tests.
 
 class ClientTest : public ::testing::Test {
  protected:
@@ -173,11 +17,8 @@ class ClientTest : public ::testing::Test {
 };
 
 TEST_F(ClientTest, CarriesBytesAndMetadataBothWays) {
-  FakeNode node([](const Seen& seen) {
-    return Answer{
-        grpc::Status::OK,
-        "re:" + seen.body,
-        {{"holdfast-position", "42"}, {"idempotency-replayed", "true"}, {"holdfast-age-ms", "17"}}};
+  FakeNode node([](const PipeRequest& request) {
+    return Answer{.body = "re:" + request.body(), .position = 42, .replayed = true, .age_ms = 17};
   });
   Client client({node.address()}, Quick());
   CallOptions options;
@@ -190,8 +31,13 @@ TEST_F(ClientTest, CarriesBytesAndMetadataBothWays) {
   EXPECT_EQ(reply->age, milliseconds(17));
   EXPECT_EQ(client.position(), LogIndex(42));
   ASSERT_EQ(node.calls(), 1u);
-  EXPECT_EQ(node.seen()[0].method, kWrite);
-  EXPECT_EQ(node.seen()[0].metadata.at("idempotency-key"), "mine");
+  const PipeRequest seen = node.seen()[0];
+  EXPECT_EQ(seen.idempotency_key(), "mine");
+  EXPECT_EQ(seen.name(), "") << "what is known goes by its numbers";
+  EXPECT_NE(seen.service(), 0u);
+  EXPECT_NE(seen.method(), 0u);
+  EXPECT_GT(seen.timeout_ms(), 4'000u);
+  EXPECT_LE(seen.timeout_ms(), 5'000u);
 }
 
 TEST_F(ClientTest, TypedCallParsesTheReply) {
@@ -203,7 +49,7 @@ TEST_F(ClientTest, TypedCallParsesTheReply) {
   ASSERT_TRUE(reply);
   EXPECT_EQ(reply->message.id(), "x");
 
-  FakeNode broken([](const Seen&) { return Answer{grpc::Status::OK, "\xff\xff", {}}; });
+  FakeNode broken([](const PipeRequest&) { return Answer{.body = "\xff\xff"}; });
   Client other({broken.address()}, Quick());
   const auto bad = other.Call<api::testing::GetRequest>(kRead, request);
   ASSERT_FALSE(bad);
@@ -211,8 +57,7 @@ TEST_F(ClientTest, TypedCallParsesTheReply) {
 }
 
 TEST_F(ClientTest, SessionReadsCarryTheHighestPositionSeen) {
-  FakeNode node(InTurn({{grpc::Status::OK, "", {{"holdfast-position", "7"}}},
-                        {grpc::Status::OK, "", {{"holdfast-position", "5"}}}}));
+  FakeNode node(InTurn({{.position = 7}, {.position = 5}}));
   Client client({node.address()}, Quick());
   ASSERT_TRUE(client.Call(kWrite, ""));
   ASSERT_TRUE(client.Call(kRead, ""));  // An older position does not take the session back.
@@ -223,20 +68,19 @@ TEST_F(ClientTest, SessionReadsCarryTheHighestPositionSeen) {
   options.consistency = Consistency::kStale;
   ASSERT_TRUE(client.Call(kRead, "", options));
   const auto seen = node.seen();
-  EXPECT_FALSE(seen[0].metadata.contains("holdfast-after"));
-  EXPECT_EQ(seen[1].metadata.at("holdfast-after"), "7");
-  EXPECT_EQ(seen[2].metadata.at("holdfast-after"), "7");
-  EXPECT_EQ(seen[2].metadata.at("holdfast-consistency"), "session");
-  EXPECT_EQ(seen[3].metadata.at("holdfast-after"), "9");
-  EXPECT_EQ(seen[4].metadata.at("holdfast-consistency"), "stale");
-  EXPECT_FALSE(seen[4].metadata.contains("holdfast-after"));
+  EXPECT_EQ(seen[0].after(), 0u);
+  EXPECT_EQ(seen[1].after(), 7u);
+  EXPECT_EQ(seen[2].after(), 7u);
+  EXPECT_EQ(seen[2].consistency(), PipeRequest::session);
+  EXPECT_EQ(seen[3].after(), 9u);
+  EXPECT_EQ(seen[4].consistency(), PipeRequest::stale);
+  EXPECT_EQ(seen[4].after(), 0u);
 }
 
 TEST_F(ClientTest, AnErrorOfTheNodeComesBackAsItWas) {
-  FakeNode node([](const Seen&) {
-    return Answer{grpc::Status(grpc::INVALID_ARGUMENT, "legs[1].amount: must be at least 1"),
-                  "",
-                  {{"holdfast-code", "invalid_argument"}, {"holdfast-field", "legs[1].amount"}}};
+  FakeNode node([](const PipeRequest&) {
+    return Answer{Error{ErrorCode::kInvalidArgument, "must be at least 1", "legs[1].amount",
+                        "look it up", 0}};
   });
   Client client({node.address()}, Quick());
   const auto reply = client.Call(kWrite, "");
@@ -244,6 +88,7 @@ TEST_F(ClientTest, AnErrorOfTheNodeComesBackAsItWas) {
   EXPECT_EQ(reply.error().code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(reply.error().field, "legs[1].amount");
   EXPECT_EQ(reply.error().message, "must be at least 1");
+  EXPECT_EQ(reply.error().hint, "look it up");
   EXPECT_EQ(node.calls(), 1u) << "a refusal is final";
 }
 
@@ -258,18 +103,18 @@ TEST_F(ClientTest, TriesTheNextNodeAndStaysWithIt) {
 }
 
 TEST_F(ClientTest, WhatWasCertainlyNotDoneIsTriedAgainWithoutAKey) {
-  FakeNode first([](const Seen&) { return Unavailable(); });
+  FakeNode first([](const PipeRequest&) { return Unavailable(); });
   FakeNode second(InTurn({Unavailable(), Unavailable()}));
   Client client({first.address(), second.address()}, WithoutKeys());
   const auto reply = client.Call(kWrite, "x");
   ASSERT_TRUE(reply) << reply.error().message;
   EXPECT_EQ(first.calls(), 3u);
   EXPECT_EQ(second.calls(), 3u);
-  EXPECT_FALSE(second.seen()[0].metadata.contains("idempotency-key"));
+  EXPECT_EQ(second.seen()[0].idempotency_key(), "");
 }
 
 TEST_F(ClientTest, AWriteOfUnknownOutcomeIsNotRepeatedWithoutAKey) {
-  FakeNode first([](const Seen&) { return Unknown(); });
+  FakeNode first([](const PipeRequest&) { return Unknown(); });
   FakeNode second(Echo);
   Client client({first.address(), second.address()}, WithoutKeys());
   const auto reply = client.Call(kWrite, "x");
@@ -279,21 +124,21 @@ TEST_F(ClientTest, AWriteOfUnknownOutcomeIsNotRepeatedWithoutAKey) {
 }
 
 TEST_F(ClientTest, AWriteOfUnknownOutcomeIsRepeatedUnderOneKey) {
-  FakeNode first([](const Seen&) { return Unknown(); });
+  FakeNode first([](const PipeRequest&) { return Unknown(); });
   FakeNode second(Echo);
   Client client({first.address(), second.address()}, Quick());
   ASSERT_TRUE(client.Call(kWrite, "x"));
   ASSERT_EQ(first.calls(), 1u);
   ASSERT_EQ(second.calls(), 1u);
-  const std::string key = first.seen()[0].metadata.at("idempotency-key");
+  const std::string key = first.seen()[0].idempotency_key();
   EXPECT_GE(key.size(), 32u);
-  EXPECT_EQ(second.seen()[0].metadata.at("idempotency-key"), key);
+  EXPECT_EQ(second.seen()[0].idempotency_key(), key);
   ASSERT_TRUE(client.Call(kWrite, "x"));
-  EXPECT_NE(second.seen()[1].metadata.at("idempotency-key"), key) << "another call, another key";
+  EXPECT_NE(second.seen()[1].idempotency_key(), key) << "another call, another key";
 }
 
 TEST_F(ClientTest, AMethodThatIsNotKnownCountsAsAWrite) {
-  FakeNode node([](const Seen&) { return Unknown(); });
+  FakeNode node([](const PipeRequest&) { return Unknown(); });
   Client client({node.address()}, WithoutKeys());
   const auto reply = client.Call("/some.other.Service/Get", "");
   ASSERT_FALSE(reply);
@@ -302,7 +147,7 @@ TEST_F(ClientTest, AMethodThatIsNotKnownCountsAsAWrite) {
 }
 
 TEST_F(ClientTest, AConnectionLostInTheMiddleLeavesAWriteUnknown) {
-  FakeNode node([](const Seen&) { return Answer{{}, "", {}, true}; });
+  FakeNode node([](const PipeRequest&) { return Never(); });
   FakeNode other(Echo);
   Client client({node.address(), other.address()}, WithoutKeys());
   std::thread killer([&node] {
@@ -317,7 +162,7 @@ TEST_F(ClientTest, AConnectionLostInTheMiddleLeavesAWriteUnknown) {
 }
 
 TEST_F(ClientTest, AConnectionLostInTheMiddleIsRepeatedUnderAKey) {
-  FakeNode node([](const Seen&) { return Answer{{}, "", {}, true}; });
+  FakeNode node([](const PipeRequest&) { return Never(); });
   FakeNode other(Echo);
   Options options = Quick();
   options.attempt_timeout = milliseconds(4'000);  // The loss must be noticed, not timed out.
@@ -329,12 +174,11 @@ TEST_F(ClientTest, AConnectionLostInTheMiddleIsRepeatedUnderAKey) {
   const auto reply = client.Call(kWrite, "x");
   killer.join();
   ASSERT_TRUE(reply) << reply.error().message;
-  EXPECT_EQ(other.seen().at(0).metadata.at("idempotency-key"),
-            node.seen().at(0).metadata.at("idempotency-key"));
+  EXPECT_EQ(other.seen().at(0).idempotency_key(), node.seen().at(0).idempotency_key());
 }
 
 TEST_F(ClientTest, ANodeThatHangsCostsOneAttempt) {
-  FakeNode hanging([](const Seen&) { return Answer{{}, "", {}, true}; });
+  FakeNode hanging([](const PipeRequest&) { return Never(); });
   FakeNode node(Echo);
   Client client({hanging.address(), node.address()}, Quick());
   ASSERT_TRUE(client.Call(kRead, "x"));
@@ -351,21 +195,20 @@ TEST_F(ClientTest, WithoutAnyNodeTheAnswerIsUnavailable) {
 }
 
 TEST_F(ClientTest, UnavailableAfterAnUnknownOutcomeStaysUnknown) {
-  FakeNode node([first = true](const Seen&) mutable {
+  FakeNode node([first = true](const PipeRequest&) mutable {
     return std::exchange(first, false) ? Unknown() : Unavailable();
   });
   Client client({node.address()}, Quick());
   const auto write = client.Call(kWrite, "x", Within(100));
   ASSERT_FALSE(write);
   EXPECT_EQ(write.error().code, ErrorCode::kOutcomeUnknown);
-  EXPECT_NE(write.error().hint.find(node.seen()[0].metadata.at("idempotency-key")),
-            std::string::npos)
+  EXPECT_NE(write.error().hint.find(node.seen()[0].idempotency_key()), std::string::npos)
       << "the caller needs the key to go on: " << write.error().hint;
   EXPECT_GT(node.calls(), 1u);
 }
 
 TEST_F(ClientTest, AReadIsNeverOfUnknownOutcome) {
-  FakeNode node([](const Seen&) { return Answer{{}, "", {}, true}; });
+  FakeNode node([](const PipeRequest&) { return Never(); });
   Client client({node.address()}, Quick());
   const auto read = client.Call(kRead, "x", Within(100));
   ASSERT_FALSE(read);
@@ -373,8 +216,8 @@ TEST_F(ClientTest, AReadIsNeverOfUnknownOutcome) {
 }
 
 TEST_F(ClientTest, AFullQueueIsGivenTheTimeItAsksFor) {
-  Answer full = Fails(grpc::RESOURCE_EXHAUSTED, ErrorCode::kResourceExhausted);
-  full.trailing["retry-after-ms"] = "60";
+  Answer full = Fails(ErrorCode::kResourceExhausted);
+  full.error->retry_after_ms = 60;
   FakeNode node(InTurn({full}));
   Client client({node.address()}, WithoutKeys());
   const auto start = std::chrono::steady_clock::now();
@@ -397,9 +240,9 @@ TEST_F(ClientTest, RefusesAKeyThatMetadataCannotCarry) {
 
 TEST_F(ClientTest, ThreadsShareOneClient) {
   std::set<std::string> keys;  // Under the node's own lock.
-  FakeNode node([&keys, position = 0](const Seen& seen) mutable {
-    keys.insert(seen.metadata.at("idempotency-key"));
-    return Answer{grpc::Status::OK, "", {{"holdfast-position", std::to_string(++position)}}};
+  FakeNode node([&keys, position = uint64_t{0}](const PipeRequest& seen) mutable {
+    keys.insert(seen.idempotency_key());
+    return Answer{.position = ++position};
   });
   Client client({node.address()}, Quick());
   std::atomic<int> good{0};

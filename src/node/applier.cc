@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "src/base/batch.h"
 #include "src/base/check.h"
 #include "src/clock/clock.h"
 
@@ -45,13 +46,16 @@ void Applier::ApplyNow(CommittedEntry& entry) {
   next_timer_us_.store(NextTimerUs(machine_), std::memory_order_relaxed);
   HOLDFAST_CHECK(entry.waiting.empty() || entry.waiting.size() == outcomes_.size(),
                  "entry " + entry.index.ToString() + " has other requests than were proposed");
-  for (size_t i = 0; i < entry.waiting.size(); ++i) {
-    if (!entry.waiting[i]) continue;
-    Reply reply;
-    reply.body = std::move(outcomes_[i].reply);
-    reply.position = entry.index;
-    reply.replayed = outcomes_[i].replayed;
-    entry.waiting[i](std::move(reply));
+  {
+    Batch replies;
+    for (size_t i = 0; i < entry.waiting.size(); ++i) {
+      if (!entry.waiting[i]) continue;
+      Reply reply;
+      reply.body = std::move(outcomes_[i].reply);
+      reply.position = entry.index;
+      reply.replayed = outcomes_[i].replayed;
+      entry.waiting[i](std::move(reply));
+    }
   }
   WakeReaders(entry.index);
   metrics_.entry_us.Observe(MicrosSince(began));

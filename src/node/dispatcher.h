@@ -7,17 +7,14 @@
 #include <chrono>
 #include <string>
 
+#include "src/base/consistency.h"
 #include "src/base/error.h"
 #include "src/base/ids.h"
 #include "src/state_machine/registry.h"
 
 namespace holdfast::node {
 
-enum class Consistency {
-  kSession,       // At least as new as `after`; without a token, linearizable.
-  kLinearizable,  // At least as new as anything acknowledged anywhere before the call.
-  kStale,         // Whatever this node has, at once, also without a quorum.
-};
+using holdfast::Consistency;
 
 // What a caller says beside the request itself: HTTP headers, gRPC metadata.
 struct CallOptions {
@@ -38,6 +35,13 @@ struct Reply {
 
 using Done = absl::AnyInvocable<void(Reply)>;
 
+// Who answers, and who leads as far as it knows.
+struct Leadership {
+  NodeId self;    // 0: a node without a number, in tests.
+  NodeId leader;  // 0: none known.
+  Term term;
+};
+
 // Thread-safe. `done` is called exactly once, on any thread, perhaps before Call returns; it must
 // not block. `request` is a validated message of the method's type.
 class Dispatcher {
@@ -47,6 +51,8 @@ class Dispatcher {
                     Done done) = 0;
   // A request that was refused before it could become a call; for whoever counts.
   virtual void NoteRefused(ErrorCode /*code*/) {}
+  // For clients that look for the leader. Cheap: asked with every message of replies.
+  virtual node::Leadership Leadership() const { return {}; }
 };
 
 }  // namespace holdfast::node

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <future>
 
+#include "src/base/batch.h"
 #include "src/base/bounds.h"
 #include "src/base/check.h"
 #include "src/base/logging.h"
@@ -355,6 +356,7 @@ void Node::OnFrames(NodeId from, uint64_t epoch, PeerBatch batch) {
     // A stream in place of another: answers that the old one carried are lost.
     if (newest != 0 && epoch > newest) writes_->LinkDown(from, parts_.clock.MonotonicMs());
     newest = epoch;
+    Batch replies;
     for (PeerFrame& frame : *batch.mutable_frames()) HandleFrame(from, frame);
   });
 }
@@ -552,11 +554,14 @@ void Node::CallWrite(const Method& method, std::string request, CallOptions opti
         Failed(Error{ErrorCode::kResourceExhausted, "too many requests are waiting on this node",
                      "", "Nothing was done. Slow down and try again.", 100}));
   } else if (wake) {
-    OnLoop([] {});
+    Batch::AtEnd([this] { OnLoop([] {}); });  // What comes together goes into one entry.
   }
 }
 
 void Node::CallRead(const Method& method, std::string request, CallOptions options, Done done) {
+  if (method.options.linearizable() && options.consistency == Consistency::kSession) {
+    options.consistency = Consistency::kLinearizable;
+  }
   if (options.consistency == Consistency::kStale) {
     ReadNow(method, request, std::move(done));
     return;
@@ -637,6 +642,11 @@ void Node::ReadNow(const Method& method, const std::string& request, Done done) 
         std::chrono::milliseconds(now_ms > last_contact_ms_ ? now_ms - last_contact_ms_ : 0);
   }
   done(std::move(reply));
+}
+
+Leadership Node::Leadership() const {
+  std::lock_guard lock(status_mutex_);
+  return {status_.id, status_.leader, status_.term};
 }
 
 NodeStatus Node::status() const {

@@ -114,6 +114,7 @@ class Node : public Dispatcher, public PeerHandler {
   // --- Dispatcher; any thread
   void Call(const state_machine::Method& method, std::string request, CallOptions options,
             Done done) override;
+  node::Leadership Leadership() const override;
   NodeStatus status() const;
   const ApplyMetrics& apply_metrics() const { return applier_.metrics(); }
 

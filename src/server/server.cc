@@ -72,6 +72,7 @@ struct Server::Parts {
   // Outlive every call under way.
   std::unique_ptr<Observer> observer;
   std::unique_ptr<api::MeteredDispatcher> grpc_door;
+  std::unique_ptr<api::MeteredDispatcher> pipe_door;
   std::unique_ptr<api::MeteredDispatcher> http_door;
   std::unique_ptr<node::Node> node;
   NoPeers no_peers;
@@ -224,12 +225,18 @@ Result<void> Server::Parts::Serve() {
     node->Start(no_peers);
   }
   grpc_door = std::make_unique<api::MeteredDispatcher>(*registry, *node, "grpc");
+  pipe_door = std::make_unique<api::MeteredDispatcher>(*registry, *node, "pipe");
   http_door = std::make_unique<api::MeteredDispatcher>(*registry, *node, "http");
-  observer->Watch({node.get(), log.get(), rocksdb, link.get(), {grpc_door.get(), http_door.get()}});
+  observer->Watch({node.get(),
+                   log.get(),
+                   rocksdb,
+                   link.get(),
+                   {grpc_door.get(), pipe_door.get(), http_door.get()}});
 
   api::grpc::ServerOptions grpc_options;
   grpc_options.address = config.grpc.host;
   grpc_options.port = config.grpc.port;
+  grpc_options.pipe = pipe_door.get();
   auto grpc_server = api::grpc::Server::Start(grpc_options, *registry, *grpc_door);
   if (!grpc_server) return Fail(grpc_server.error());
   grpc = std::move(*grpc_server);

@@ -8,6 +8,7 @@
 #include "holdfast/peer.pb.h"
 #include "src/base/bounds.h"
 #include "tests/cluster/transfer_caller.h"
+#include "tests/support/grpc_client.h"
 #include "tests/support/raw_connection.h"
 
 namespace holdfast {
@@ -417,14 +418,30 @@ TEST_F(BadInputTest, GarbageOnTheGrpcAndPeerPortsIsClosed) {
   }
 }
 
-// One attempt at one port.
-Error CallRefused(uint16_t port, const std::string& method, const std::string& bytes,
-                  client::CallOptions options = {}) {
-  client::Options client_options;
-  client_options.auto_key = false;
-  client_options.timeout = kPatience;
-  client::Client client({"127.0.0.1:" + std::to_string(port)}, client_options);
-  const Result<client::Reply> reply = client.Call(method, bytes, options);
+// The error of a unary call, as its trailer tells it.
+Error ErrorOf(const testing::GrpcReply& reply) {
+  Error error;
+  error.message = reply.message;
+  error.field = reply.Trailer("holdfast-field");
+  for (int number = 1; number <= static_cast<int>(ErrorCode::kInternal); ++number) {
+    const auto code = static_cast<ErrorCode>(number);
+    if (reply.Trailer("holdfast-code") == ToString(code)) error.code = code;
+  }
+  return error;
+}
+
+Error RefusedByGrpc(uint16_t port, const std::string& method, const std::string& bytes) {
+  const testing::GrpcReply reply = testing::GrpcClient(port).Call(method, bytes);
+  EXPECT_FALSE(reply.ok) << "taken: " << method;
+  return ErrorOf(reply);
+}
+
+Error RefusedByPipe(uint16_t port, const std::string& method, const std::string& bytes) {
+  client::Options options;
+  options.auto_key = false;
+  options.timeout = kPatience;
+  client::Client client({"127.0.0.1:" + std::to_string(port)}, options);
+  const Result<client::Reply> reply = client.Call(method, bytes);
   EXPECT_FALSE(reply) << "taken: " << method;
   return reply ? Error{} : reply.error();
 }
@@ -437,7 +454,7 @@ struct GrpcCase {
   std::string field;
 };
 
-TEST_F(BadInputTest, EveryBadRequestGetsItsErrorByGrpc) {
+TEST_F(BadInputTest, EveryBadRequestGetsItsErrorByGrpcAndByThePipe) {
   const auto transfer = [](const std::string& id, int64_t amount) {
     return testing::MakeTransfer(id, "a", "b", amount).SerializeAsString();
   };
@@ -471,10 +488,12 @@ TEST_F(BadInputTest, EveryBadRequestGetsItsErrorByGrpc) {
   };
   for (const GrpcCase& one : cases) {
     SCOPED_TRACE(one.name);
-    const Error error = CallRefused(cluster_->grpc(kNode), one.method, one.bytes);
-    EXPECT_EQ(error.code, one.code) << ToString(error.code) << ": " << error.message;
-    EXPECT_EQ(error.field, one.field) << error.message;
-    EXPECT_FALSE(error.message.empty());
+    for (const auto& refused : {RefusedByGrpc, RefusedByPipe}) {
+      const Error error = refused(cluster_->grpc(kNode), one.method, one.bytes);
+      EXPECT_EQ(error.code, one.code) << ToString(error.code) << ": " << error.message;
+      EXPECT_EQ(error.field, one.field) << error.message;
+      EXPECT_FALSE(error.message.empty());
+    }
     ExpectServing();
   }
 }
@@ -510,8 +529,10 @@ TEST_F(BadInputTest, StrangersAreNoPeers) {
                                PeerBytes(elsewhere)};
   for (size_t i = 0; i < std::size(cases); ++i) {
     SCOPED_TRACE("case " + std::to_string(i));
-    const Error error = CallRefused(cluster_->peer(kNode), "/holdfast.Peer/Link", cases[i]);
-    EXPECT_FALSE(error.message.empty());
+    const testing::GrpcReply refused =
+        testing::GrpcClient(cluster_->peer(kNode)).Call("/holdfast.Peer/Link", cases[i]);
+    EXPECT_FALSE(refused.ok);
+    EXPECT_FALSE(refused.message.empty());
     ExpectServing();
   }
 }
@@ -533,13 +554,11 @@ TEST_F(BadInputTest, AWriteThatTheLeaderDoesNotKnowIsNotTakenFromAPeer) {
     forward.set_method(method);
     forward.set_timeout_ms(10'000);
   }
-  client::Options options;
-  options.auto_key = false;
-  options.timeout = milliseconds(500);  // A stream that is welcome stays open.
-  client::Client client({"127.0.0.1:" + std::to_string(cluster_->peer(leader))}, options);
-  const auto ended = client.Call("/holdfast.Peer/Link", batch.SerializeAsString());
-  ASSERT_FALSE(ended);
-  EXPECT_EQ(ended.error().message.find("folder"), std::string::npos) << ended.error().message;
+  const auto ended = testing::GrpcClient(cluster_->peer(leader))
+                         .Call("/holdfast.Peer/Link", batch.SerializeAsString(), {},
+                               milliseconds(500));  // A stream that is welcome stays open.
+  EXPECT_EQ(ended.body, "");
+  EXPECT_EQ(ended.message.find("folder"), std::string::npos) << ended.message;
   cluster_->Start(peer);
   ASSERT_TRUE(cluster_->WaitHealthy()) << cluster_->LogOf(leader);
   std::string report;

@@ -1,6 +1,5 @@
 #include "src/api/grpc/server.h"
 
-#include <google/protobuf/arena.h>
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
@@ -9,15 +8,14 @@
 
 #include "src/api/call.h"
 #include "src/api/errors.h"
+#include "src/api/grpc/pipe.h"
+#include "src/api/grpc/pipe_frames.h"
 #include "src/api/grpc/reflection.h"
 #include "src/api/text.h"
 #include "src/base/bounds.h"
 
 namespace holdfast::api::grpc {
 namespace {
-
-// What is kept of a call's time for its answer to travel.
-constexpr std::chrono::milliseconds kAnswerTime{100};
 
 using ::grpc::ByteBuffer;
 using ::grpc::GenericCallbackServerContext;
@@ -120,13 +118,7 @@ class UnaryCall : public ServerGenericBidiReactor {
       return Fail(Error{ErrorCode::kInternal, "the request could not be unpacked", "", "", 0});
     }
     request_.Clear();
-    google::protobuf::Arena arena;
-    auto* message = method_.request->New(&arena);
-    if (!message->ParseFromString(sent)) {
-      return Fail(InvalidArgument(
-          "", Cat("the bytes are not a valid ", method_.request->GetDescriptor()->full_name())));
-    }
-    return EncodeRequest(method_, *message);
+    return EncodeRequest(method_, sent);
   }
 
   Result<node::CallOptions> Options() const {
@@ -149,12 +141,7 @@ class UnaryCall : public ServerGenericBidiReactor {
     // gRPC counts a deadline on the wall clock; none is the end of time.
     const auto deadline = context_->deadline();
     if (options && deadline != std::chrono::system_clock::time_point::max()) {
-      // An answer that says what happened is worth a little of the caller's time: without it the
-      // caller's own clock ends the call first, and tells nothing.
-      const std::chrono::nanoseconds all = deadline - std::chrono::system_clock::now();
-      const auto left = all - std::min<std::chrono::nanoseconds>(all / 10, kAnswerTime);
-      options->deadline = now + std::min<std::chrono::nanoseconds>(
-                                    left, std::chrono::milliseconds(bounds::kDeadlineMsMax));
+      options->deadline = now + TimeToAnswerIn(deadline - std::chrono::system_clock::now());
     }
     return options;
   }
@@ -221,10 +208,15 @@ class ReflectionStream : public ServerGenericBidiReactor {
 }  // namespace
 
 struct Server::Core : ::grpc::CallbackGenericService {
-  Core(const state_machine::Registry& r, node::Dispatcher& d)
-      : registry(r), dispatcher(d), reflection(r) {}
+  Core(const state_machine::Registry& r, node::Dispatcher& d, const ServerOptions& options)
+      : registry(r),
+        dispatcher(d),
+        reflection(r),
+        pipes(Pipes::Make(r, options.pipe == nullptr ? d : *options.pipe,
+                          options.pipe_write_time_max)) {}
 
   ServerGenericBidiReactor* CreateReactor(Context* context) override {
+    if (context->method() == kPipeMethod) return OpenPipe(context);
     if (const Method* method = registry.Find(context->method())) {
       return new UnaryCall(*method, dispatcher, context);
     }
@@ -234,9 +226,17 @@ struct Server::Core : ::grpc::CallbackGenericService {
     return new Refusal(ToStatus(error, context));
   }
 
+  ServerGenericBidiReactor* OpenPipe(Context* context) const {
+    if (ServerGenericBidiReactor* pipe = pipes->Open(context)) return pipe;
+    Error error{ErrorCode::kResourceExhausted, "this node has as many pipes as it may have", "",
+                "share one client among the threads of a program, or ask another node", 0};
+    return new Refusal(ToStatus(error, context));
+  }
+
   const state_machine::Registry& registry;
   node::Dispatcher& dispatcher;
   const Reflection reflection;
+  const std::shared_ptr<Pipes> pipes;
   int port = 0;
   std::unique_ptr<::grpc::Server> server;  // Last: destroyed before what it calls.
 };
@@ -250,15 +250,18 @@ uint16_t Server::port() const { return static_cast<uint16_t>(core_->port); }
 Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
                                               const state_machine::Registry& registry,
                                               node::Dispatcher& dispatcher) {
-  auto core = std::make_unique<Core>(registry, dispatcher);
+  auto core = std::make_unique<Core>(registry, dispatcher, options);
   ::grpc::EnableDefaultHealthCheckService(true);
   ::grpc::ResourceQuota quota("holdfast-api");
   quota.Resize(bounds::kGrpcMemoryBytesMax);
   quota.SetMaxThreads(bounds::kGrpcThreadsMax);
   ::grpc::ServerBuilder builder;
   builder.SetResourceQuota(quota);
-  builder.SetMaxReceiveMessageSize(static_cast<int>(bounds::kRequestBytesMax));
-  builder.SetMaxSendMessageSize(static_cast<int>(bounds::kReplyBytesMax));
+  // Of the pipe; that a unary request is smaller is seen to by EncodeRequest.
+  builder.SetMaxReceiveMessageSize(static_cast<int>(bounds::kPipeMessageBytesMax));
+  builder.SetMaxSendMessageSize(static_cast<int>(bounds::kPipeMessageBytesMax));
+  // Idle pipes are asked for a sign of life by their clients.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1'000);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, bounds::kGrpcStreamsPerConnectionMax);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE,
                              static_cast<int>(bounds::kHttpHeaderBytesMax));
@@ -288,6 +291,7 @@ void Server::SetServing(bool serving) {
 }
 
 void Server::Stop(std::chrono::milliseconds grace) {
+  core_->pipes->Drain();
   core_->server->Shutdown(std::chrono::system_clock::now() + grace);
   core_->server->Wait();
 }

@@ -1,5 +1,6 @@
-// gRPC: one generic handler serves every method of the table as a unary call; beside it reflection
-// and gRPC's own health service. There are no generated stubs, so a new method needs no code here.
+// gRPC: one generic handler serves every method of the table as a unary call, and the pipe, which
+// carries calls of any method (pipe.h); beside it reflection and gRPC's own health service. There
+// are no generated stubs, so a new method needs no code here.
 //
 // Metadata in: idempotency-key, holdfast-after, holdfast-consistency, and the call's deadline,
 // which is bounded by kDeadlineMsMax. Metadata out (trailing): holdfast-position,
@@ -12,6 +13,7 @@
 #include <memory>
 #include <string>
 
+#include "src/base/bounds.h"
 #include "src/base/error.h"
 #include "src/node/dispatcher.h"
 #include "src/state_machine/registry.h"
@@ -20,7 +22,9 @@ namespace holdfast::api::grpc {
 
 struct ServerOptions {
   std::string address = "127.0.0.1";
-  uint16_t port = 0;  // 0: any free one.
+  uint16_t port = 0;                 // 0: any free one.
+  node::Dispatcher* pipe = nullptr;  // What the pipes' requests go to; null: where all others go.
+  std::chrono::milliseconds pipe_write_time_max{bounds::kPipeWriteMsMax};
 };
 
 class Server {

@@ -9,6 +9,7 @@
 #include "holdfast/health.pb.h"
 #include "holdfast/reflection.pb.h"
 #include "src/api/testing/fixture.h"
+#include "src/api/testing/grpc_stream.h"
 #include "src/base/bounds.h"
 
 namespace holdfast::api::grpc {
@@ -23,26 +24,14 @@ using ::grpc::reflection::v1alpha::ServerReflectionResponse;
 using std::chrono::milliseconds;
 using testing::Everything;
 using testing::FakeNode;
+using testing::Pack;
+using testing::Stream;
+using testing::Unpack;
 
 constexpr char kCreate[] = "/holdfast.api.testing.Shop/Create";
 constexpr char kGet[] = "/holdfast.api.testing.Shop/Get";
 constexpr char kReflect[] = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
 constexpr char kHealthCheck[] = "/grpc.health.v1.Health/Check";
-
-ByteBuffer Pack(const std::string& bytes) {
-  const ::grpc::Slice slice(bytes);
-  return ByteBuffer(&slice, 1);
-}
-
-std::string Unpack(const ByteBuffer& buffer) {
-  std::vector<::grpc::Slice> slices;
-  std::string bytes;
-  if (!buffer.Dump(&slices).ok()) return bytes;
-  for (const auto& slice : slices) {
-    bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
-  }
-  return bytes;
-}
 
 // A unary call of any method.
 struct Call {
@@ -58,60 +47,6 @@ struct Call {
     const auto it = metadata.find(name);
     return it == metadata.end() ? "" : std::string(it->second.data(), it->second.size());
   }
-};
-
-// A two-way stream of any method, one step at a time.
-class Stream {
- public:
-  Stream(::grpc::GenericStub& stub, const std::string& method) {
-    stream_ = stub.PrepareCall(&context_, method, &queue_);
-    stream_->StartCall(this);
-    Next();
-  }
-  ~Stream() {
-    context_.TryCancel();
-    Finish();
-    queue_.Shutdown();
-    void* tag;
-    bool ok;
-    while (queue_.Next(&tag, &ok)) {
-    }
-  }
-
-  bool Write(const std::string& bytes) {
-    stream_->Write(Pack(bytes), this);
-    return Next();
-  }
-  bool Read(google::protobuf::Message* message) {
-    ByteBuffer buffer;
-    stream_->Read(&buffer, this);
-    return Next() && message->ParseFromString(Unpack(buffer));
-  }
-  Status Finish() {
-    if (!finished_) {
-      finished_ = true;
-      stream_->Finish(&status_, this);
-      Next();
-    }
-    return status_;
-  }
-  void WritesDone() {
-    stream_->WritesDone(this);
-    Next();
-  }
-
- private:
-  bool Next() {
-    void* tag;
-    bool ok = false;
-    return queue_.Next(&tag, &ok) && ok;
-  }
-
-  ClientContext context_;
-  ::grpc::CompletionQueue queue_;
-  std::unique_ptr<::grpc::GenericClientAsyncReaderWriter> stream_;
-  Status status_;
-  bool finished_ = false;
 };
 
 class GrpcServerTest : public ::testing::Test {

@@ -1,0 +1,32 @@
+#include "src/base/batch.h"
+
+namespace holdfast {
+namespace {
+
+struct Open {  // What this thread's batches have gathered.
+  int depth = 0;
+  std::vector<Task> work;
+};
+thread_local Open gathered;
+
+}  // namespace
+
+Batch::Batch() { ++gathered.depth; }
+
+Batch::~Batch() {
+  if (--gathered.depth > 0) return;
+  // What the work itself asks for runs at once: the batch is over.
+  std::vector<Task> work = std::move(gathered.work);
+  gathered.work.clear();
+  for (Task& task : work) task();
+}
+
+void Batch::AtEnd(Task work) {
+  if (gathered.depth == 0) {
+    work();
+  } else {
+    gathered.work.push_back(std::move(work));
+  }
+}
+
+}  // namespace holdfast

@@ -1,0 +1,64 @@
+// The client's end of one pipe to one node: sends what is queued, one write at a time, and hands on
+// what comes. Internal to the client.
+//
+//   Open -> OnMessage (the first one: the pipe is up) ... -> OnDown, after which nothing comes
+#pragma once
+
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/support/client_callback.h>
+
+#include <memory>
+#include <mutex>
+
+#include "holdfast/pipe.pb.h"
+#include "src/api/grpc/pipe_frames.h"
+
+namespace holdfast::client {
+
+// Thread-safe. Owned by itself from Open until OnDown has returned, beside whoever holds it.
+class Pipe : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
+             public std::enable_shared_from_this<Pipe> {
+ public:
+  class Events {  // Called on gRPC's threads, one at a time for each pipe.
+   public:
+    virtual ~Events() = default;
+    // False: the message makes no sense; the pipe is closed.
+    virtual bool OnMessage(Pipe& pipe, const grpc::ByteBuffer& message) = 0;
+    virtual void OnDown(Pipe& pipe, const grpc::Status& status) = 0;
+  };
+
+  // `endpoint` is for the owner. `events` outlives OnDown.
+  Pipe(Events& events, size_t endpoint) : endpoint(endpoint), events_(events) {}
+
+  void Open(grpc::GenericStub& stub);
+  // Queues until Flush, or until the write under way has ended. Nothing once the pipe is broken:
+  // OnDown comes.
+  void Send(const PipeRequest& request);
+  void SendCancel(uint64_t id);
+  void Flush();
+  // Ends it: OnDown comes.
+  void Close() { context_.TryCancel(); }
+
+  const size_t endpoint;
+
+  // --- gRPC's
+  void OnReadDone(bool ok) override;
+  void OnWriteDone(bool ok) override;
+  void OnDone(const grpc::Status& status) override;
+
+ private:
+  void Release();  // Under mutex_.
+
+  Events& events_;
+  std::shared_ptr<Pipe> self_;  // From Open until OnDone.
+  grpc::ClientContext context_;
+  grpc::ByteBuffer incoming_;
+  grpc::ByteBuffer outgoing_;
+  std::mutex mutex_;
+  api::grpc::PipeQueue queue_;
+  bool writing_ = false;
+  bool broken_ = false;
+  bool read_ended_ = false;
+};
+
+}  // namespace holdfast::client
