@@ -9,6 +9,21 @@ namespace holdfast::cli {
 
 using std::chrono::milliseconds;
 
+namespace {
+
+constexpr char kOutcomeUsage[] = "name one request: see holdfast outcome --help";
+
+constexpr char kOutcomeFooter[] = R"(Examples:
+  holdfast outcome --key order-4711
+  holdfast outcome --transfer t1
+
+The state is committed, rejected (by the state, for good) or never_seen, and below it is the reply
+that the request got. The answer is linearizable, unless --consistency says otherwise. A request that
+was never seen may still be on its way: send it again under the same key or id, it is done once only.
+Exit code 0: committed or rejected, 1: never seen.)";
+
+}  // namespace
+
 Result<milliseconds> ParseTimeout(std::string_view text) {
   int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -72,6 +87,32 @@ CLI::App* Commands::Add(const std::string& service, const std::string& name,
 void Commands::OnRun(CLI::App* command, std::function<int(Context&)> run) {
   command->callback(
       [run = std::move(run), &context = context_, &code = exit_code_] { code = run(context); });
+}
+
+CLI::App* Commands::AddOutcome(const std::string& names, const std::string& type,
+                               const std::string& help,
+                               std::function<int(Context&, const std::string& value)> ask) {
+  if (outcome_ == nullptr) {
+    outcome_ = root_.add_subcommand("outcome", "What became of a request: by its key, or its id");
+    outcome_->footer(kOutcomeFooter);
+    OnRun(outcome_, [asks = asks_](Context& context) {
+      const OutcomeAsk* given = nullptr;
+      for (const OutcomeAsk& one : *asks) {
+        if (one.option->count() == 0) continue;
+        if (given != nullptr) return context.Tell(InvalidArgument("", kOutcomeUsage));
+        given = &one;
+      }
+      if (given == nullptr) return context.Tell(InvalidArgument("", kOutcomeUsage));
+      return given->ask(context, given->option->results().back());
+    });
+  }
+  CLI::Option* option = outcome_
+                            ->add_option(
+                                names, [](const CLI::results_t&) { return true; }, help)
+                            ->type_name(type)
+                            ->expected(1);
+  asks_->push_back({option, std::move(ask)});
+  return outcome_;
 }
 
 void Commands::AddExample(const std::string& service, const std::string& line) {

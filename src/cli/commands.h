@@ -81,13 +81,24 @@ class Commands {
   CLI::App* Add(const std::string& service, const std::string& name, const std::string& help);
   // What `command` does: returns the exit code.
   void OnRun(CLI::App* command, std::function<int(Context&)> run);
+  // `holdfast outcome <names> VALUE`: how a service tells what became of one of its ids. Returns
+  // the command, for options beside it. `ask` returns the exit code.
+  CLI::App* AddOutcome(const std::string& names, const std::string& type, const std::string& help,
+                       std::function<int(Context&, const std::string& value)> ask);
   // Shown in the help of the service.
   void AddExample(const std::string& service, const std::string& line);
 
  private:
+  struct OutcomeAsk {
+    CLI::Option* option;
+    std::function<int(Context&, const std::string& value)> ask;
+  };
+
   CLI::App& root_;
   Context& context_;
   int& exit_code_;
+  CLI::App* outcome_ = nullptr;
+  std::shared_ptr<std::vector<OutcomeAsk>> asks_ = std::make_shared<std::vector<OutcomeAsk>>();
 };
 
 }  // namespace holdfast::cli

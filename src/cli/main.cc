@@ -7,6 +7,7 @@
 #include "src/cli/program.h"
 #include "src/cli/serve.h"
 #include "src/node/cluster_service.h"
+#include "src/state_machine/requests_service.h"
 #include "src/store/memory/memory_base.h"
 #include "src/store/store.h"
 
@@ -17,6 +18,7 @@ int main(int argc, char** argv) {
   state_machine::Registry registry(store);
   RegisterServices(registry);
   node::RegisterClusterService(registry, {});
+  state_machine::RegisterRequestsService(registry, {});
   registry.Finish();
   const auto extend = [&registry](CLI::App& root, cli::Commands& commands, int* exit_code) {
     cli::AddServeCommand(root, exit_code);

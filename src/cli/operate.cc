@@ -2,6 +2,7 @@
 
 #include "src/cli/completion.h"
 #include "src/cli/config_command.h"
+#include "src/cli/outcome.h"
 #include "src/cli/reference.h"
 #include "src/cli/status_command.h"
 
@@ -12,6 +13,7 @@ void AddOperatingCommands(const state_machine::Registry& registry, CLI::App& roo
   AddStatusCommand(root, commands);
   AddTopCommand(root, commands);
   AddLogCommand(root, commands);
+  AddOutcomeByKey(registry, commands);
   AddConfigCommand(root, commands);
   AddCompletionCommand(root, commands);
   AddReferenceCommand(registry, root, commands);

@@ -1,4 +1,4 @@
-// The commands of an operator, beside those of the method table: status, top, log, config,
+// The commands of an operator, beside those of the method table: status, top, log, outcome, config,
 // completion, reference.
 #pragma once
 

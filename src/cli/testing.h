@@ -11,6 +11,7 @@
 #include "src/cli/program.h"
 #include "src/node/cluster_service.h"
 #include "src/server/server.h"
+#include "src/state_machine/requests_service.h"
 #include "src/store/memory/memory_base.h"
 #include "src/store/store.h"
 #include "tests/support/temp_folder.h"
@@ -31,6 +32,7 @@ class TestProgram {
       : store_(std::make_unique<store::MemoryBase>()), registry_(store_), extend_(extend) {
     RegisterServices(registry_);
     node::RegisterClusterService(registry_, {});
+    state_machine::RegisterRequestsService(registry_, {});
     registry_.Finish();
   }
 

@@ -17,6 +17,7 @@
 #include "src/server/observe.h"
 #include "src/server/preflight.h"
 #include "src/state_machine/registry.h"
+#include "src/state_machine/requests_service.h"
 #include "src/store/rocksdb/folder.h"
 #include "src/store/rocksdb/rocksdb_base.h"
 #include "src/wal/segment_log.h"
@@ -164,6 +165,11 @@ Result<void> Server::Parts::Open() {
   node::RegisterClusterService(
       *registry, {[this] { return observer->Status(); }, [this] { return observer->Figures(); },
                   [this] { return observer->Load(); }});
+  // No principal is known yet: all callers share one space of keys.
+  state_machine::RegisterRequestsService(
+      *registry, [this](const state_machine::Method& method, const std::string& key) {
+        return machine->StoredReply(method, "", key);
+      });
   registry->Finish();
   machine = std::make_unique<state_machine::Machine>(*store, *registry);
   LearnKeys();

@@ -29,13 +29,14 @@ std::string Canonical(const Message& message) {
 }
 
 // (method, principal, key) in one string; lengths first, so that no two triples share one.
-std::string IdempotencyRowKey(const LogRequest& request) {
+std::string IdempotencyRowKey(uint8_t service, uint8_t method, const std::string& principal,
+                              const std::string& idempotency_key) {
   std::string key;
-  key.push_back(static_cast<char>(request.service()));
-  key.push_back(static_cast<char>(request.method()));
-  key.push_back(static_cast<char>(request.principal().size()));
-  key += request.principal();
-  key += request.idempotency_key();
+  key.push_back(static_cast<char>(service));
+  key.push_back(static_cast<char>(method));
+  key.push_back(static_cast<char>(principal.size()));
+  key += principal;
+  key += idempotency_key;
   return key;
 }
 
@@ -154,7 +155,8 @@ Outcome Machine::ApplyRequest(const LogRequest& request, LogIndex index) {
   Tables::IdempotencyRow row;
   std::string row_key;
   if (!request.idempotency_key().empty()) {
-    row_key = IdempotencyRowKey(request);
+    row_key = IdempotencyRowKey(method->service_id, method->method_id, request.principal(),
+                                request.idempotency_key());
     const std::string canonical = Canonical(*body);
     const XXH128_hash_t hash = XXH3_128bits(canonical.data(), canonical.size());
     row.fingerprint_high = hash.high64;
@@ -215,6 +217,14 @@ Result<std::string> Machine::Read(const Method& method, const Message& request,
     }
   }
   return Canonical(*reply);
+}
+
+std::optional<std::string> Machine::StoredReply(const Method& method, const std::string& principal,
+                                                const std::string& key) const {
+  const auto row = tables_->idempotency.Get(
+      IdempotencyRowKey(method.service_id, method.method_id, principal, key));
+  if (!row) return std::nullopt;
+  return row->reply;
 }
 
 Position Machine::position() const {

@@ -59,6 +59,9 @@ class Machine {
   // --- Any thread
   // Runs a READ on the state between two entries and says which (takes the shared lock).
   Result<std::string> Read(const Method& method, const Message& request, Position* at) const;
+  // The reply that is kept under an idempotency key, if any. Within a Read only: the lock is held.
+  std::optional<std::string> StoredReply(const Method& method, const std::string& principal,
+                                         const std::string& key) const;
   Position position() const;  // Takes the shared lock.
   // Without a lock; may be behind position() by the entry being applied, never ahead.
   LogIndex applied() const { return LogIndex(applied_.load(std::memory_order_acquire)); }

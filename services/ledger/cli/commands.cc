@@ -1,6 +1,7 @@
 #include "services/ledger/cli/commands.h"
 
 #include "services/ledger/cli/import.h"
+#include "services/ledger/cli/outcome.h"
 #include "services/ledger/cli/verify.h"
 
 namespace holdfast::ledger {
@@ -51,6 +52,9 @@ void RegisterCommands(cli::Commands& commands) {
       commands.Add("ledger", "verify", "Recomputes every balance from the journal, and compares");
   verify->footer(kVerifyFooter);
   commands.OnRun(verify, Verify);
+
+  commands.AddOutcome("--transfer", "ID", "The id of a transfer, hold, transaction or reversal",
+                      TransferOutcomeById);
 
   for (const char* line :
        {"holdfast ledger pay --transaction-id p1 --from-account alice --to-account bob --amount 5",
