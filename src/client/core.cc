@@ -129,7 +129,7 @@ Core::~Core() {
   }
   if (timer_.joinable()) timer_.join();
   std::unique_lock lock(mutex_);
-  all_down_.wait(lock, [this] { return pipes_ == 0; });
+  all_gone_.wait(lock, [this] { return pipes_ == 0; });
 }
 
 void Core::NotePosition(uint64_t position) {
@@ -432,8 +432,12 @@ void Core::OnDown(Pipe& pipe, const grpc::Status& status) {
   for (const auto& [id, operation] : sent) {
     AttemptEnded(turn, *operation, End::kMaybeDone, error);
   }
+}
+
+void Core::OnGone() {
+  std::lock_guard lock(mutex_);
   --pipes_;
-  all_down_.notify_all();
+  all_gone_.notify_all();
 }
 
 // --- Time

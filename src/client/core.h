@@ -40,6 +40,7 @@ class Core : public Pipe::Events {
 
   bool OnMessage(Pipe& pipe, const grpc::ByteBuffer& message) override;
   void OnDown(Pipe& pipe, const grpc::Status& status) override;
+  void OnGone() override;
 
  private:
   using TimePoint = std::chrono::steady_clock::time_point;
@@ -125,8 +126,8 @@ class Core : public Pipe::Events {
   size_t near_ = 0;  // The endpoint that answered last of those that were not asked as leader.
   NodeId leader_;    // As the message with the highest term said; 0: nobody.
   Term leader_term_;
-  size_t pipes_ = 0;  // Not down yet.
-  std::condition_variable all_down_;
+  size_t pipes_ = 0;  // Not gone yet.
+  std::condition_variable all_gone_;
   std::minstd_rand random_;
 
   absl::btree_set<std::pair<TimePoint, Operation*>> timers_;

@@ -62,8 +62,11 @@ void Pipe::Release() {
 }
 
 void Pipe::OnDone(const grpc::Status& status) {
-  const std::shared_ptr<Pipe> self = std::move(self_);
-  events_.OnDown(*this, status);
+  Events& events = events_;
+  std::shared_ptr<Pipe> self = std::move(self_);
+  events.OnDown(*this, status);
+  self.reset();
+  events.OnGone();
 }
 
 }  // namespace holdfast::client

@@ -1,7 +1,7 @@
 // The client's end of one pipe to one node: sends what is queued, one write at a time, and hands on
 // what comes. Internal to the client.
 //
-//   Open -> OnMessage (the first one: the pipe is up) ... -> OnDown, after which nothing comes
+//   Open -> OnMessage (the first one: the pipe is up) ... -> OnDown -> OnGone
 #pragma once
 
 #include <grpcpp/generic/generic_stub.h>
@@ -15,7 +15,7 @@
 
 namespace holdfast::client {
 
-// Thread-safe. Owned by itself from Open until OnDown has returned, beside whoever holds it.
+// Thread-safe. Owned by itself from Open until OnGone, beside whoever holds it.
 class Pipe : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
              public std::enable_shared_from_this<Pipe> {
  public:
@@ -25,9 +25,12 @@ class Pipe : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
     // False: the message makes no sense; the pipe is closed.
     virtual bool OnMessage(Pipe& pipe, const grpc::ByteBuffer& message) = 0;
     virtual void OnDown(Pipe& pipe, const grpc::Status& status) = 0;
+    // After OnDown, once a pipe holds its channel no more. Whoever lets go of a channel last must
+    // not be one of gRPC's threads: it would wait for itself.
+    virtual void OnGone() = 0;
   };
 
-  // `endpoint` is for the owner. `events` outlives OnDown.
+  // `endpoint` is for the owner. `events` outlives OnGone.
   Pipe(Events& events, size_t endpoint) : endpoint(endpoint), events_(events) {}
 
   void Open(grpc::GenericStub& stub);
