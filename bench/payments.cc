@@ -1,5 +1,7 @@
 // Measures payments on a cluster of three real processes on loopback, every acknowledgement fsynced
 // by a majority: single transfers over the pipe, gRPC and HTTP, and batches.
+#include <absl/synchronization/blocking_counter.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
@@ -78,51 +80,70 @@ class Payments {
   uint64_t number_ = 0;
 };
 
-Row Measure(const Settings& settings, const std::string& what, int clients,
-            const MakeClient& make) {
-  std::vector<Call> calls;
-  for (int client = 0; client < clients; ++client) calls.push_back(make(client));
-  std::vector<std::vector<float>> latencies(calls.size());
+// The latencies of one client, of the calls that count.
+struct Tally {
   std::atomic<int64_t> done{0};
   std::atomic<int64_t> failed{0};
   std::atomic<bool> counting{false};
   std::atomic<bool> stop{false};
-  std::vector<std::thread> threads;
-  for (size_t i = 0; i < calls.size(); ++i) {
-    threads.emplace_back([&, i] {
-      while (!stop.load(std::memory_order_relaxed)) {
-        const auto begin = Clock::now();
-        const int transfers = calls[i]();
-        const std::chrono::duration<float, std::micro> took = Clock::now() - begin;
-        if (transfers == 0) ++failed;
-        if (!counting.load(std::memory_order_relaxed)) continue;
-        done += transfers;
-        latencies[i].push_back(took.count());
-      }
-    });
+
+  void Count(Clock::time_point begin, int transfers, std::vector<float>* latencies) {
+    const std::chrono::duration<float, std::micro> took = Clock::now() - begin;
+    if (transfers == 0) ++failed;
+    if (!counting.load(std::memory_order_relaxed)) return;
+    done += transfers;
+    latencies->push_back(took.count());
   }
+};
+
+// Lets the clients run for a second, counts for the time that is set, and stops them.
+Row Watch(const Settings& settings, const std::string& what, int clients, Tally& tally,
+          const std::function<void()>& join, std::vector<std::vector<float>>& latencies) {
   std::this_thread::sleep_for(std::chrono::seconds(1));  // Warm.
-  counting = true;
+  tally.counting = true;
   const auto begin = Clock::now();
   std::this_thread::sleep_for(std::chrono::seconds(settings.seconds));
-  counting = false;
+  tally.counting = false;
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-  stop = true;
-  for (std::thread& thread : threads) thread.join();
+  tally.stop = true;
+  join();
   std::vector<float> all;
   for (const auto& part : latencies) all.insert(all.end(), part.begin(), part.end());
   std::sort(all.begin(), all.end());
-  if (all.empty() || failed > 0) {
+  if (all.empty() || tally.failed > 0) {
     std::fprintf(stderr, "%s, %d clients: %ld calls failed\n", what.c_str(), clients,
-                 static_cast<long>(failed));
+                 static_cast<long>(tally.failed));
     if (all.empty()) std::exit(EXIT_FAILURE);
   }
-  Row row{what, clients, static_cast<double>(done) / seconds, all[all.size() / 2],
+  Row row{what, clients, static_cast<double>(tally.done) / seconds, all[all.size() / 2],
           all[all.size() * 99 / 100]};
   std::printf("%-34s %7d %14.0f %10.0f %10.0f\n", row.what.c_str(), row.clients, row.per_second,
               row.p50_us, row.p99_us);
   std::fflush(stdout);
   return row;
+}
+
+// Each client is a thread that blocks.
+Row Measure(const Settings& settings, const std::string& what, int clients,
+            const MakeClient& make) {
+  std::vector<Call> calls;
+  for (int client = 0; client < clients; ++client) calls.push_back(make(client));
+  std::vector<std::vector<float>> latencies(calls.size());
+  Tally tally;
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < calls.size(); ++i) {
+    threads.emplace_back([&, i] {
+      while (!tally.stop.load(std::memory_order_relaxed)) {
+        const auto begin = Clock::now();
+        const int transfers = calls[i]();
+        tally.Count(begin, transfers, &latencies[i]);
+      }
+    });
+  }
+  const auto join = [&] {
+    for (std::thread& thread : threads) thread.join();
+  };
+  return Watch(settings, what, clients, tally, join, latencies);
 }
 
 // A pipe of its own to one node.
@@ -152,7 +173,38 @@ void OpenAccounts(const Settings& settings, uint16_t port) {
   }
 }
 
-// All clients share one pipe, as the threads of a program do.
+// Each client is a chain of asynchronous calls; all share one pipe.
+Row MeasurePipe(const Settings& settings, const std::string& what, int clients,
+                const std::string& run, uint16_t port) {
+  const auto client = PipeClient(port);
+  std::vector<std::vector<float>> latencies(static_cast<size_t>(clients));
+  std::vector<std::unique_ptr<Payments>> payments;
+  for (int i = 0; i < clients; ++i) {
+    payments.push_back(std::make_unique<Payments>(settings, run, i));
+  }
+  Tally tally;
+  absl::BlockingCounter running(clients);
+  std::function<void(size_t)> next = [&](size_t number) {
+    if (tally.stop.load(std::memory_order_relaxed)) {
+      running.DecrementCount();
+      return;
+    }
+    CreateTransferRequest request;
+    payments[number]->Next(&request);
+    client->CallAsync<TransferReply>(
+        "/holdfast.ledger.Ledger/CreateTransfer", request, {},
+        [&, number, begin = Clock::now()](Result<client::TypedReply<TransferReply>> reply) {
+          const bool created = reply && reply->message.outcome() == TransferOutcome::created;
+          tally.Count(begin, created ? 1 : 0, &latencies[number]);
+          next(number);
+        });
+  };
+  for (size_t i = 0; i < latencies.size(); ++i) next(i);
+  return Watch(
+      settings, what, clients, tally, [&] { running.Wait(); }, latencies);
+}
+
+// Threads that share a pipe.
 MakeClient OverPipe(const Settings& settings, const std::string& run, uint16_t port) {
   const auto client = PipeClient(port);
   return [=](int number) -> Call {
@@ -248,8 +300,10 @@ int RunPayments(const Settings& settings) {
     rows.push_back(Measure(settings, what, clients, workload(settings, name, port)));
   };
   for (int clients : {1, 16, 64, 256}) {
-    measure("single, pipe, leader", clients, OverPipe, cluster.grpc(leader));
+    rows.push_back(MeasurePipe(settings, "single, pipe, leader", clients,
+                               "r" + std::to_string(++run), cluster.grpc(leader)));
   }
+  measure("single, pipe, leader, threads", 64, OverPipe, cluster.grpc(leader));
   for (int clients : {1, 16, 64}) {
     measure("single, gRPC, leader", clients, OverGrpc, cluster.grpc(leader));
   }

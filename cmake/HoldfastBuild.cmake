@@ -91,7 +91,7 @@ add_compile_definitions(GTEST_HAS_PTHREAD=1)  # As GTest::gtest sets it; the sam
 function(_holdfast_common target)
   target_precompile_headers(${target} REUSE_FROM holdfast_pch)
   target_compile_options(${target} PRIVATE ${HOLDFAST_WARNINGS})
-  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
   target_link_libraries(${target} PUBLIC Threads::Threads protobuf::libprotobuf absl::base
     absl::synchronization absl::flat_hash_map absl::btree absl::strings absl::any_invocable
     spdlog::spdlog)
@@ -119,7 +119,7 @@ function(holdfast_protos target)
     endforeach()
   endforeach()
   add_library(${target} STATIC ${sources})
-  target_include_directories(${target} SYSTEM PUBLIC ${out})
+  target_include_directories(${target} SYSTEM PUBLIC $<BUILD_INTERFACE:${out}>)
   target_link_libraries(${target} PUBLIC protobuf::libprotobuf)
   if(NOT target STREQUAL "holdfast_proto" AND TARGET holdfast_proto)
     target_link_libraries(${target} PUBLIC holdfast_proto)

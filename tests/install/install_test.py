@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+"""Installs into an empty folder, builds examples/checkout against that alone, and runs it on a node.
+
+    install_test.py SOURCE BUILD CMAKE
+"""
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+source, build, cmake = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+
+
+def run(*command):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True,
+                          timeout=240)
+    if done.returncode != 0:
+        sys.exit(f'{" ".join(str(part) for part in command)}: {done.returncode}\n'
+                 f'{done.stdout}{done.stderr}')
+    return done.stdout
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(('127.0.0.1', 0))
+        return listener.getsockname()[1]
+
+
+def wait_until_ready(port, node):
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and node.poll() is None:
+        try:
+            with urllib.request.urlopen(f'http://127.0.0.1:{port}/health', timeout=1):
+                return
+        except OSError:
+            time.sleep(0.05)
+    sys.exit('the installed node did not become healthy')
+
+
+def expect(what, wanted, got):
+    if wanted != got:
+        sys.exit(f'{what}: expected {wanted!r}, got {got!r}')
+
+
+with tempfile.TemporaryDirectory(prefix='holdfast-install-') as folder:
+    root = pathlib.Path(folder)
+    prefix = root / 'prefix'
+    run(cmake, '--install', build, '--prefix', prefix)
+    expect('holdfast version', 0, subprocess.run([prefix / 'bin/holdfast', 'version'],
+                                                 capture_output=True).returncode)
+    run(cmake, '-S', source / 'examples/checkout', '-B', root / 'build', '-G', 'Ninja',
+        f'-DCMAKE_PREFIX_PATH={prefix}')
+    run(cmake, '--build', root / 'build')
+
+    http, grpc = free_port(), free_port()
+    node = subprocess.Popen([prefix / 'bin/holdfast', 'serve', '--data', root / 'data',
+                             '--http', f'127.0.0.1:{http}', '--grpc', f'127.0.0.1:{grpc}'],
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until_ready(http, node)
+        checkout = [root / 'build/checkout', f'127.0.0.1:{grpc}']
+        expect('the first time', 'order 1: created\nann has 8750\n',
+               run(*checkout, '1', 'ann', '1250'))
+        expect('the same again', 'order 1: created, as before\nann has 8750\n',
+               run(*checkout, '1', 'ann', '1250'))
+        too_much = subprocess.run([str(part) for part in [*checkout, '2', 'ann', '99999']],
+                                  capture_output=True, text=True)
+        expect('more than there is', (1, 'order 2: insufficient_funds\nann has 8750\n'),
+               (too_much.returncode, too_much.stdout))
+        outcome = run(prefix / 'bin/holdfast', 'outcome', '--key', 'order-1', '--endpoints',
+                      f'127.0.0.1:{grpc}')
+        expect('the outcome', 'committed', outcome.split('\n')[0])
+    finally:
+        node.terminate()
+        node.wait(timeout=20)
+print('installed, built, paid once')
