@@ -188,12 +188,17 @@ ${calls}}
   target_link_libraries(holdfast_services PUBLIC ${libraries} holdfast_state_machine)
 endfunction()
 
-# holdfast_program(NAME SOURCE LINK ...): an executable of one source file. Programs run on jemalloc:
+# holdfast_program(NAME SOURCE LINK ...): an executable of one source file, or of a folder. Programs run on jemalloc:
 # a checkpoint's thread frees what the apply thread has allocated, and glibc's allocator makes the
 # apply thread tidy that up, for 100 ms at a time (docs/performance.md). Sanitizers bring their own.
 function(holdfast_program name source)
   cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
-  add_executable(${name} ${PROJECT_SOURCE_DIR}/${source})
+  if(IS_DIRECTORY ${PROJECT_SOURCE_DIR}/${source})
+    file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${source}/*.cc)
+  else()
+    set(sources ${PROJECT_SOURCE_DIR}/${source})
+  endif()
+  add_executable(${name} ${sources})
   _holdfast_common(${name})
   target_link_libraries(${name} PRIVATE ${ARG_LINK})
   if(NOT HOLDFAST_SANITIZE)

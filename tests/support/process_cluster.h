@@ -45,6 +45,7 @@ class ProcessCluster {
   void Thaw(int node);
   // Deletes the data folder of a node that does not run.
   void Wipe(int node);
+  pid_t pid(int node) const { return nodes_[Index(node)].pid; }  // 0: it does not run.
   bool Running(int node) const { return nodes_[Index(node)].pid > 0; }
 
   // Waits until every running node is healthy, or only `node`. False when it takes too long.

@@ -1,0 +1,163 @@
+#include "bench/payments/load.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <mutex>
+#include <sstream>
+#include <thread>
+
+namespace holdfast::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+class Loop {
+ public:
+  explicit Loop(Callers callers)
+      : callers_(std::move(callers)), clients_(callers_.clients.size()) {}
+
+  void Start() {
+    for (size_t i = 0; i < clients_.size(); ++i) Next(i);
+  }
+  void Count(bool counting) { counting_.store(counting); }
+  void Stop() {
+    std::unique_lock lock(mutex_);
+    stop_ = true;
+    ended_.wait(lock, [this] { return running_ == 0; });
+  }
+  int64_t done() const { return done_.load(); }
+  int64_t failed() const { return failed_.load(); }
+  std::vector<float> Latencies() const {
+    std::vector<float> all;
+    for (const Client& client : clients_) {
+      all.insert(all.end(), client.latencies.begin(), client.latencies.end());
+    }
+    std::sort(all.begin(), all.end());
+    return all;
+  }
+
+ private:
+  struct Client {
+    Clock::time_point begun;
+    std::vector<float> latencies;  // Touched by the call under way only.
+    bool started = false;
+  };
+
+  void Next(size_t i) {
+    Client& client = clients_[i];
+    {
+      std::lock_guard lock(mutex_);
+      if (!client.started) ++running_;
+      client.started = true;
+      if (stop_) {
+        if (--running_ == 0) ended_.notify_all();
+        return;
+      }
+    }
+    client.begun = Clock::now();
+    callers_.clients[i]->Begin([this, i](int count) {
+      Client& caller = clients_[i];
+      const std::chrono::duration<float, std::micro> took = Clock::now() - caller.begun;
+      if (counting_.load(std::memory_order_relaxed)) {
+        done_.fetch_add(count, std::memory_order_relaxed);
+        caller.latencies.push_back(took.count());
+        if (count == 0) failed_.fetch_add(1, std::memory_order_relaxed);
+      }
+      Next(i);
+    });
+  }
+
+  Callers callers_;
+  std::vector<Client> clients_;
+  std::atomic<bool> counting_{false};
+  std::atomic<int64_t> done_{0};
+  std::atomic<int64_t> failed_{0};
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  bool stop_ = false;
+  size_t running_ = 0;
+};
+
+std::string ReadText(const std::string& path) {
+  std::ifstream in(path);
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+}  // namespace
+
+Row Measure(const std::string& workload, const std::string& door, Callers callers, int seconds,
+            const testing::ProcessCluster& cluster) {
+  Row row{"holdfast", workload, door, static_cast<int>(callers.clients.size())};
+  Loop loop(std::move(callers));
+  loop.Start();
+  std::this_thread::sleep_for(std::chrono::seconds(1));  // tidy: allow sleep, warming up
+  const double cpu_before = CpuSeconds(cluster);
+  const auto begun = Clock::now();
+  loop.Count(true);
+  std::this_thread::sleep_for(std::chrono::seconds(seconds));  // tidy: allow sleep, the load
+  loop.Count(false);
+  const double took = std::chrono::duration<double>(Clock::now() - begun).count();
+  const double cpu = CpuSeconds(cluster) - cpu_before;
+  loop.Stop();
+  const std::vector<float> latencies = loop.Latencies();
+  if (loop.failed() > 0) {
+    std::fprintf(stderr, "%s over %s, %d clients: %ld calls failed\n", workload.c_str(),
+                 door.c_str(), row.clients, static_cast<long>(loop.failed()));
+  }
+  if (latencies.empty()) std::exit(EXIT_FAILURE);
+  row.per_second = static_cast<double>(loop.done()) / took;
+  row.p50_us = latencies[latencies.size() / 2];
+  row.p99_us = latencies[latencies.size() * 99 / 100];
+  row.cpu_us = cpu * 1e6 / std::max<double>(1, static_cast<double>(loop.done()));
+  return row;
+}
+
+double CpuSeconds(const testing::ProcessCluster& cluster) {
+  double ticks = 0;
+  for (int node = 1; node <= cluster.size(); ++node) {
+    const std::string stat = ReadText("/proc/" + std::to_string(cluster.pid(node)) + "/stat");
+    std::istringstream fields(stat.substr(std::min(stat.rfind(')') + 2, stat.size())));
+    std::string field;
+    for (int i = 3; i <= 15 && fields >> field; ++i) {
+      if (i >= 14) ticks += std::strtod(field.c_str(), nullptr);  // utime, stime: proc(5).
+    }
+  }
+  return ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
+
+uint64_t MemoryBytesMax(const testing::ProcessCluster& cluster) {
+  uint64_t largest = 0;
+  for (int node = 1; node <= cluster.size(); ++node) {
+    const std::string text = ReadText("/proc/" + std::to_string(cluster.pid(node)) + "/status");
+    const size_t at = text.find("VmRSS:");
+    if (at == std::string::npos) continue;
+    largest = std::max<uint64_t>(largest, std::strtoull(text.c_str() + at + 6, nullptr, 10) << 10);
+  }
+  return largest;
+}
+
+uint64_t DiskBytes(const testing::ProcessCluster& cluster, const std::string& part) {
+  uint64_t bytes = 0;
+  std::error_code error;
+  const std::filesystem::recursive_directory_iterator all(cluster.data(1) + "/" + part, error);
+  for (const auto& entry : all) {
+    struct stat info {};
+    if (stat(entry.path().c_str(), &info) == 0 && S_ISREG(info.st_mode)) {
+      bytes += static_cast<uint64_t>(info.st_blocks) * 512;
+    }
+  }
+  return bytes;
+}
+
+}  // namespace holdfast::bench

@@ -1,0 +1,23 @@
+// What was measured, as a table, as CSV and as a plot.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bench/payments/load.h"
+
+namespace holdfast::bench {
+
+void PrintHead();
+// `peer` is the row of the peer to compare with, or null.
+void PrintRow(const Row& row, const Row* peer);
+
+// The peer's row for the same workload and number of clients: singles for every door, batches.
+const Row* PeerOf(const Row& row, const std::vector<Row>& peers);
+
+void WriteCsv(const std::string& path, const std::vector<Row>& rows, const std::vector<Row>& peers);
+// Bars of transfers a second: one picture for singles by door and clients, one for batches.
+void WriteSvg(const std::string& folder, const std::vector<Row>& rows,
+              const std::vector<Row>& peers);
+
+}  // namespace holdfast::bench
