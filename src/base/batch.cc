@@ -3,11 +3,11 @@
 namespace holdfast {
 namespace {
 
-struct Open {  // What this thread's batches have gathered.
+struct Gathered {
   int depth = 0;
   std::vector<Task> work;
 };
-thread_local Open gathered;
+thread_local Gathered gathered;
 
 }  // namespace
 
@@ -20,6 +20,8 @@ Batch::~Batch() {
   gathered.work.clear();
   for (Task& task : work) task();
 }
+
+bool Batch::IsOpen() { return gathered.depth > 0; }
 
 void Batch::AtEnd(Task work) {
   if (gathered.depth == 0) {

@@ -22,6 +22,10 @@ class Batch {
 
   // Runs `work` when this thread's outermost batch ends; without one, at once.
   static void AtEnd(Task work);
+  // Whether this thread has a batch open.
+  static bool IsOpen();
+  // Whether this thread has a batch open.
+  static bool Open();
 };
 
 }  // namespace holdfast

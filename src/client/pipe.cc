@@ -25,11 +25,16 @@ void Pipe::SendCancel(uint64_t id) {
 void Pipe::Flush() {
   {
     std::lock_guard lock(mutex_);
-    if (writing_ || broken_ || queue_.empty()) return;
+    if (writing_ || gathering_ || broken_ || queue_.empty()) return;
     writing_ = true;
     outgoing_ = api::grpc::ToPipeBuffer(queue_.Take());
   }
   StartWrite(&outgoing_);
+}
+
+void Pipe::Gather(bool gathering) {
+  std::lock_guard lock(mutex_);
+  gathering_ = gathering;
 }
 
 void Pipe::OnWriteDone(bool ok) {
@@ -46,11 +51,16 @@ void Pipe::OnWriteDone(bool ok) {
 }
 
 void Pipe::OnReadDone(bool ok) {
-  if (ok && !events_.OnMessage(*this, incoming_)) {
-    Close();
-    ok = false;
+  if (ok) {
+    Gather(true);
+    ok = events_.OnMessage(*this, incoming_);
+    Gather(false);
+    if (!ok) Close();
   }
-  if (ok) return StartRead(&incoming_);
+  if (ok) {
+    Flush();
+    return StartRead(&incoming_);
+  }
   std::lock_guard lock(mutex_);
   broken_ = read_ended_ = true;
   Release();

@@ -51,6 +51,7 @@ class Pipe : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
 
  private:
   void Release();  // Under mutex_.
+  void Gather(bool gathering);
 
   Events& events_;
   std::shared_ptr<Pipe> self_;  // From Open until OnDone.
@@ -60,6 +61,8 @@ class Pipe : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
   std::mutex mutex_;
   api::grpc::PipeQueue queue_;
   bool writing_ = false;
+  // A message is being handed on: what the callers that it wakes ask next leaves together.
+  bool gathering_ = false;
   bool broken_ = false;
   bool read_ended_ = false;
 };

@@ -538,23 +538,46 @@ void Node::CallWrite(const Method& method, std::string request, CallOptions opti
   write->request.set_principal(std::move(options.principal));
   write->request.set_body(std::move(request));
   write->done = std::move(done);
+  // What comes together goes into the log together: the loop would take the first ones alone.
+  thread_local std::vector<std::unique_ptr<Write>> together;
+  thread_local const Node* node = nullptr;
+  if (Batch::IsOpen() && (node == nullptr || node == this)) {
+    together.push_back(std::move(write));
+    if (std::exchange(node, this) == nullptr) {
+      Batch::AtEnd([this] {
+        node = nullptr;
+        PutIntoInbox(std::exchange(together, {}));
+      });
+    }
+    return;
+  }
+  std::vector<std::unique_ptr<Write>> alone;
+  alone.push_back(std::move(write));
+  PutIntoInbox(std::move(alone));
+}
+
+void Node::PutIntoInbox(std::vector<std::unique_ptr<Write>> writes) {
   bool wake = false;
   {
     std::lock_guard lock(inbox_mutex_);
-    const size_t bytes = write->request.body().size();
-    if (inbox_.size() < bounds::kWaitingRequestsMax &&
-        inbox_bytes_ + bytes <= bounds::kWaitingBytesMax) {
-      wake = inbox_.empty();
+    for (auto& write : writes) {
+      const size_t bytes = write->request.body().size();
+      if (inbox_.size() >= bounds::kWaitingRequestsMax ||
+          inbox_bytes_ + bytes > bounds::kWaitingBytesMax) {
+        continue;
+      }
+      wake |= inbox_.empty();
       inbox_bytes_ += bytes;
       inbox_.push_back(std::move(write));
     }
   }
-  if (write) {
+  if (wake) OnLoop([] {});
+  Batch refusals;
+  for (auto& write : writes) {
+    if (!write) continue;
     write->done(
         Failed(Error{ErrorCode::kResourceExhausted, "too many requests are waiting on this node",
                      "", "Nothing was done. Slow down and try again.", 100}));
-  } else if (wake) {
-    Batch::AtEnd([this] { OnLoop([] {}); });  // What comes together goes into one entry.
   }
 }
 

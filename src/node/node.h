@@ -153,6 +153,8 @@ class Node : public Dispatcher, public PeerHandler {
                  Done done);
   void CallRead(const state_machine::Method& method, std::string request, CallOptions options,
                 Done done);
+  // Wakes the loop; refuses what does not fit.
+  void PutIntoInbox(std::vector<std::unique_ptr<Write>> writes);
   uint64_t DeadlineMs(const CallOptions& options) const;
   Error NotFounded() const;
   void ReadNow(const state_machine::Method& method, const std::string& request, Done done);
