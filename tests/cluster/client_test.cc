@@ -162,6 +162,28 @@ TEST_F(ClientClusterTest, AClientReadsItsOwnWritesAtAnyNodeWhileNodesDie) {
   chaos.join();
 }
 
+TEST_F(ClientClusterTest, EveryNodeTellsWhatBecameOfARequest) {
+  const auto client = MakeClient({});
+  client::CallOptions options;
+  options.idempotency_key = "a/b c?";  // Nothing that a path or a query could not carry.
+  ASSERT_TRUE(client->Call<ledger::TransferReply>(
+      kCreateTransfer, testing::MakeTransfer("t", "a", "b", 1), options));
+  cluster_->Kill(cluster_->WaitLeader());
+  ASSERT_NE(cluster_->WaitLeader(), 0);
+  for (int node = 1; node <= 3; ++node) {
+    if (!cluster_->Running(node)) continue;
+    testing::HttpClient http(cluster_->http(node));
+    const auto seen = http.Get("/v1/outcome?key=a%2Fb%20c%3F");
+    EXPECT_EQ(seen.status, 200) << seen.body;
+    EXPECT_EQ(testing::JsonField(seen.body, "state"), "committed");
+    EXPECT_EQ(testing::JsonField(seen.body, "outcome"), "created");
+    EXPECT_EQ(testing::JsonField(seen.body, "method"), kCreateTransfer);
+    const auto never = http.Get("/v1/outcome?key=other");
+    EXPECT_EQ(never.status, 404) << never.body;
+    EXPECT_EQ(testing::JsonField(never.body, "state"), "never_seen");
+  }
+}
+
 TEST_F(ClientClusterTest, ANodeThatIsToldToStopEndsItsPipesInPeace) {
   client::Options options;
   options.auto_key = false;  // What is cut off would be of unknown outcome.
