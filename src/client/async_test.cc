@@ -89,7 +89,8 @@ TEST_F(AsyncTest, WhatTheAnsweredOnesAskNextTravelsTogether) {
     callers.back()->Next();
   }
   left.Wait();
-  EXPECT_LT(node.messages() - before, static_cast<size_t>(kCallers * kRounds) / 4);
+  // One each if they travelled alone; how many share one is a matter of the threads' timing.
+  EXPECT_LT(node.messages() - before, static_cast<size_t>(kCallers * kRounds) / 2);
 }
 
 TEST_F(AsyncTest, TypedCallParsesTheReply) {
