@@ -38,6 +38,9 @@ inline constexpr uint64_t kLogHeldBytesMax = uint64_t{4} << 30;  // While one fe
 // --- State machine
 inline constexpr int64_t kIdempotencyRetentionUs = int64_t{24} * 3600 * 1'000'000;  // By log time.
 inline constexpr size_t kTimersPerEntryMax = 1'024;  // The rest fires with the next tick.
+// What a kept message may hold on to, whatever requests it was used for.
+inline constexpr size_t kReusedMessageBytes = 8 << 20;
+inline constexpr size_t kApplyArenaBytes = 64 << 10;  // Most replies fit; larger ones allocate.
 
 // --- Store
 inline constexpr size_t kCheckpointRowsDefault = 400'000;    // Bounds how long one is written.

@@ -18,14 +18,25 @@ constexpr uint64_t kOnlyRow = 0;
 
 // Maps have no order of their own; whatever becomes state or is compared must have one.
 std::string Canonical(const Message& message) {
+  constexpr size_t kStreamSlackBytes = 32;  // With so much to spare it never asks for more.
   std::string bytes;
+  bytes.reserve(message.ByteSizeLong() + kStreamSlackBytes);
   {
     google::protobuf::io::StringOutputStream stream(&bytes);
     google::protobuf::io::CodedOutputStream coded(&stream);
     coded.SetSerializationDeterministic(true);
-    message.SerializeToCodedStream(&coded);
+    message.SerializeWithCachedSizes(&coded);
   }  // Leaving the scope trims `bytes` to what was written.
   return bytes;
+}
+
+google::protobuf::ArenaOptions ArenaIn(char* block) {
+  google::protobuf::ArenaOptions options;
+  options.initial_block = block;
+  options.initial_block_size = bounds::kApplyArenaBytes;
+  options.start_block_size = bounds::kApplyArenaBytes;
+  options.max_block_size = bounds::kApplyArenaBytes;
+  return options;
 }
 
 // (method, principal, key) in one string; lengths first, so that no two triples share one.
@@ -76,7 +87,8 @@ struct Machine::Tables {
 };
 
 Machine::Machine(store::Store& store, Registry& registry)
-    : store_(store), registry_(registry), tables_(std::make_unique<Tables>(store)) {
+    : store_(store), registry_(registry), tables_(std::make_unique<Tables>(store)),
+      arena_block_(new char[bounds::kApplyArenaBytes]), arena_(ArenaIn(arena_block_.get())) {
   absl::MutexLock lock(&store_.mutex());
   if (const auto* row = tables_->position.Find(kOnlyRow)) {
     position_ = Position{LogIndex(row->applied), LogTime{row->now_us}, row->digest};
@@ -89,10 +101,9 @@ Machine::~Machine() = default;
 
 void Machine::Apply(LogIndex index, std::string_view entry, std::vector<Outcome>* outcomes) {
   outcomes->clear();
-  google::protobuf::Arena arena;
-  auto* parsed = google::protobuf::Arena::CreateMessage<LogEntry>(&arena);
-  HOLDFAST_CHECK(parsed->ParseFromArray(entry.data(), static_cast<int>(entry.size())),
-                 "log entry " + index.ToString() + " does not parse");
+  const auto* parsed =
+      static_cast<const LogEntry*>(entry_.Parse(LogEntry::default_instance(), entry));
+  HOLDFAST_CHECK(parsed != nullptr, "log entry " + index.ToString() + " does not parse");
   absl::MutexLock lock(&store_.mutex());
   HOLDFAST_CHECK(index == position_.applied.Next(),
                  "entry " + index.ToString() + " after " + position_.applied.ToString());
@@ -143,9 +154,8 @@ Outcome Machine::ApplyRequest(const LogRequest& request, LogIndex index) {
                      std::to_string(request.service()) + ", method " +
                      std::to_string(request.method()) +
                      ", which this build does not have: was the node downgraded?");
-  google::protobuf::Arena arena;
-  Message* body = method->request->New(&arena);
-  if (!body->ParseFromString(request.body())) {
+  const Message* body = bodies_[method].Parse(*method->request, request.body());
+  if (body == nullptr) {
     return {Fail(InvalidArgument(
                 "", "the request does not parse as " + method->request->GetTypeName())),
             false};
@@ -174,7 +184,8 @@ Outcome Machine::ApplyRequest(const LogRequest& request, LogIndex index) {
 
   const store::Savepoint mark = store_.Mark();
   WriteContext context(store_, tables_->timers, method->service_id, index, position_.now);
-  Message* reply = method->reply->New(&arena);
+  arena_.Reset();
+  Message* reply = method->reply->New(&arena_);
   if (Result<void> done = method->write(*body, context, reply); !done) {
     store_.RollbackTo(mark);
     return {Fail(done.error()), false};

@@ -10,6 +10,9 @@
 // replies and an equal digest on every node.
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
+#include <google/protobuf/arena.h>
+
 #include <atomic>
 #include <optional>
 #include <string>
@@ -17,6 +20,7 @@
 #include <vector>
 
 #include "src/state_machine/registry.h"
+#include "src/state_machine/reused_message.h"
 #include "src/state_machine/service.h"
 
 namespace holdfast {
@@ -76,6 +80,11 @@ class Machine {
   Registry& registry_;
   std::unique_ptr<Tables> tables_;
   Position position_;
+  // Of the apply thread, kept from one entry to the next: most requests then allocate nothing.
+  ReusedMessage entry_;
+  absl::flat_hash_map<const Method*, ReusedMessage> bodies_;
+  std::unique_ptr<char[]> arena_block_;
+  google::protobuf::Arena arena_;  // Of the reply being made.
   std::atomic<uint64_t> applied_{0};
 };
 
