@@ -29,7 +29,7 @@ void FillVerdict(const Verdict& verdict, TransferReply* reply) {
   reply->set_outcome(verdict.outcome);
   reply->set_duplicate(verdict.outcome == TransferOutcome::already_exists);
   reply->set_failed_as(verdict.failed_as);
-  reply->set_account(verdict.account);
+  if (!verdict.account.empty()) reply->set_account(verdict.account);  // Setting it allocates.
 }
 
 void FillNamedBalance(const std::string& id, const Standing& standing, Balance* balance) {
@@ -149,7 +149,7 @@ Result<void> Ledger::CreateTransfers(const CreateTransfersRequest& request, Writ
     TransferResult* result = reply->add_results();
     result->set_outcome(verdict.outcome);
     result->set_failed_as(verdict.failed_as);
-    result->set_account(verdict.account);
+    if (!verdict.account.empty()) result->set_account(verdict.account);
     for (const Moved& moved : verdict.moved) {
       result->set_sequence(moved.sequence);
       FillBalance(moved.from, result->mutable_from());

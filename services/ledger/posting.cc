@@ -117,12 +117,12 @@ TransferOutcome::Code Posting::MoveLeg(const Order& order, uint32_t index, Verdi
     verdict->account = account;
     return outcome;
   };
-  const AccountRow* found = tables_.accounts.Find(*leg.from);
-  if (found == nullptr) return refuse(TransferOutcome::account_not_found, *leg.from);
-  AccountRow from = *found;
-  found = tables_.accounts.Find(*leg.to);
-  if (found == nullptr) return refuse(TransferOutcome::account_not_found, *leg.to);
-  AccountRow to = *found;
+  Side from_side;
+  Side to_side;
+  if (!Take(*leg.from, &from_side)) return refuse(TransferOutcome::account_not_found, *leg.from);
+  if (!Take(*leg.to, &to_side)) return refuse(TransferOutcome::account_not_found, *leg.to);
+  AccountRow& from = from_side.row;
+  AccountRow& to = to_side.row;
 
   if (from.closed) return refuse(TransferOutcome::account_closed, *leg.from);
   if (to.closed) return refuse(TransferOutcome::account_closed, *leg.to);
@@ -153,8 +153,7 @@ TransferOutcome::Code Posting::MoveLeg(const Order& order, uint32_t index, Verdi
   if (index == 0 && order.metadata != nullptr) {
     row.metadata = Metadata(order.metadata->begin(), order.metadata->end());
   }
-  verdict->moved.push_back(
-      Record(std::move(row), *leg.from, std::move(from), *leg.to, std::move(to)));
+  verdict->moved.push_back(Record(std::move(row), std::move(from_side), std::move(to_side)));
   return TransferOutcome::created;
 }
 
@@ -267,8 +266,12 @@ Moved Posting::Settle(const std::string& id, IdRow id_row, const TransferRow& ho
                       TransferKind::Code kind, int64_t amount) {
   const std::string from_id = NameOf(hold.from);
   const std::string to_id = NameOf(hold.to);
-  AccountRow from = *tables_.accounts.Find(from_id);
-  AccountRow to = *tables_.accounts.Find(to_id);
+  Side from_side;
+  Side to_side;
+  HOLDFAST_CHECK(Take(from_id, &from_side) && Take(to_id, &to_side),
+                 "hold " + id + " is between accounts of which one does not exist");
+  AccountRow& from = from_side.row;
+  AccountRow& to = to_side.row;
   from.pending_out -= hold.amount;
   to.pending_in -= hold.amount;
   from.balance -= amount;
@@ -279,32 +282,40 @@ Moved Posting::Settle(const std::string& id, IdRow id_row, const TransferRow& ho
   row.amount = amount;
   row.released = hold.amount - amount;
   row.related = id_row.sequence;
-  Moved moved = Record(std::move(row), from_id, std::move(from), to_id, std::move(to));
+  Moved moved = Record(std::move(row), std::move(from_side), std::move(to_side));
   id_row.resolved_by = moved.sequence;
   tables_.ids.Put(id, id_row);
   return moved;
 }
 
-Moved Posting::Record(TransferRow row, const std::string& from_id, AccountRow from,
-                      const std::string& to_id, AccountRow to) {
-  HOLDFAST_CHECK(from.pending_out >= 0 && to.pending_in >= 0,
-                 "more released than held between " + from_id + " and " + to_id);
-  Moved moved{++meta_.transfers, StandingOf(from), StandingOf(to)};
-  row.from = from.number;
-  row.to = to.number;
+bool Posting::Take(const std::string& id, Side* side) {
+  side->id = &id;
+  side->handle = tables_.accounts.Lookup(id);
+  if (side->handle.row() == nullptr) return false;
+  side->row = *side->handle.row();
+  return true;
+}
+
+Moved Posting::Record(TransferRow&& row, Side&& from, Side&& to) {
+  HOLDFAST_CHECK(from.row.pending_out >= 0 && to.row.pending_in >= 0,
+                 "more released than held between " + *from.id + " and " + *to.id);
+  Moved moved{++meta_.transfers, StandingOf(from.row), StandingOf(to.row)};
+  row.from = from.row.number;
+  row.to = to.row.number;
   row.time_us = context_.now().us;
-  Update(from_id, std::move(from), moved.sequence);
-  Update(to_id, std::move(to), moved.sequence);
+  Update(std::move(from), moved.sequence);
+  Update(std::move(to), moved.sequence);
   tables_.transfers.Put(moved.sequence, std::move(row));
   return moved;
 }
 
 // An account after a journal entry, and its history.
-void Posting::Update(const std::string& id, AccountRow row, uint64_t sequence) {
+void Posting::Update(Side&& side, uint64_t sequence) {
+  AccountRow& row = side.row;
   row.last_sequence = sequence;
   tables_.history.Put({row.number, context_.now().us, sequence},
                       {row.balance, row.pending_in, row.pending_out});
-  tables_.accounts.Put(id, std::move(row));
+  tables_.accounts.Put(side.handle, *side.id, std::move(row));
 }
 
 Moved Posting::Recall(uint64_t sequence) {

@@ -92,9 +92,16 @@ class Posting {
   void OpenMissing(const OrderLeg& leg);
   Moved Settle(const std::string& id, IdRow id_row, const TransferRow& hold,
                TransferKind::Code kind, int64_t amount);
-  Moved Record(TransferRow row, const std::string& from_id, AccountRow from,
-               const std::string& to_id, AccountRow to);
-  void Update(const std::string& id, AccountRow row, uint64_t sequence);
+  // One account of a journal entry: its row is read, changed and put back.
+  struct Side {
+    const std::string* id = nullptr;
+    AccountTable::Handle handle;
+    AccountRow row;
+  };
+  // False when there is no such account.
+  bool Take(const std::string& id, Side* side);
+  Moved Record(TransferRow&& row, Side&& from, Side&& to);
+  void Update(Side&& side, uint64_t sequence);
   // An entry of the past with its accounts as they were right after it.
   Moved Recall(uint64_t sequence);
   Standing StandingAfter(uint64_t number, int64_t time_us, uint64_t sequence);

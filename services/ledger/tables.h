@@ -124,6 +124,8 @@ struct MetaRow {
 // (account, time, sequence): time first, so that a balance at a past time is one step back.
 using HistoryKey = std::tuple<uint64_t, int64_t, uint64_t>;
 
+using AccountTable = store::HashTable<std::string, AccountRow>;
+
 struct Tables {
   explicit Tables(store::Store& store)
       : accounts(store, {2, 1}, "ledger accounts"),
@@ -133,7 +135,7 @@ struct Tables {
         history(store, {2, 5}, "ledger history"),
         meta(store, {2, 6}, "ledger meta") {}
 
-  store::HashTable<std::string, AccountRow> accounts;
+  AccountTable accounts;
   store::SortedTable<uint64_t, ProfileRow> profiles;
   store::AppendTable<uint64_t, TransferRow> transfers;  // By sequence: the journal.
   store::HashTable<std::string, IdRow> ids;

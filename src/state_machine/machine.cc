@@ -87,8 +87,11 @@ struct Machine::Tables {
 };
 
 Machine::Machine(store::Store& store, Registry& registry)
-    : store_(store), registry_(registry), tables_(std::make_unique<Tables>(store)),
-      arena_block_(new char[bounds::kApplyArenaBytes]), arena_(ArenaIn(arena_block_.get())) {
+    : store_(store),
+      registry_(registry),
+      tables_(std::make_unique<Tables>(store)),
+      arena_block_(new char[bounds::kApplyArenaBytes]),
+      arena_(ArenaIn(arena_block_.get())) {
   absl::MutexLock lock(&store_.mutex());
   if (const auto* row = tables_->position.Find(kOnlyRow)) {
     position_ = Position{LogIndex(row->applied), LogTime{row->now_us}, row->digest};
@@ -160,7 +163,9 @@ Outcome Machine::ApplyRequest(const LogRequest& request, LogIndex index) {
                 "", "the request does not parse as " + method->request->GetTypeName())),
             false};
   }
-  if (Result<void> valid = method->validate(*body); !valid) return {Fail(valid.error()), false};
+  // Once more, though the API has done so: what this entry does must follow from the entry alone.
+  if (Result<void> valid = method->validate_parsed(*body, request.body()); !valid)
+    return {Fail(valid.error()), false};
 
   Tables::IdempotencyRow row;
   std::string row_key;

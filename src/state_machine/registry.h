@@ -21,6 +21,7 @@
 #include "holdfast/options.pb.h"
 #include "src/base/check.h"
 #include "src/base/error.h"
+#include "src/state_machine/quick_check.h"
 #include "src/state_machine/service.h"
 
 namespace holdfast::state_machine {
@@ -41,6 +42,8 @@ struct Method {
   // Refuses what no state could make acceptable, naming the field: the options of the fields
   // (required, max_size, positive), then the service's own rule. Stateless; any thread.
   std::function<Result<void>(const Message& request)> validate;
+  // The same verdict, quicker, of a request that was parsed from `bytes`.
+  std::function<Result<void>(const Message& request, std::string_view bytes)> validate_parsed;
 
   Kind kind() const { return options.kind(); }
 
@@ -138,12 +141,21 @@ Method& Binder<S>::Bind(std::string_view name, Kind kind,
   Method& method = registry_.AddMethod(service_, name, kind, Request::default_instance(),
                                        Reply::default_instance());
   auto options = CompileValidator(*Request::descriptor());
-  method.validate = [options = std::move(options), validate](const Message& request) {
+  method.validate = [options, validate](const Message& request) {
     Result<void> checked = options(request);
     if (checked && validate != nullptr) {
       checked = validate(static_cast<const Request&>(request));
     }
     return checked;
+  };
+  method.validate_parsed = [options = std::move(options), validate,
+                            quick = std::make_shared<QuickCheck>(*Request::descriptor())](
+                               const Message& request, std::string_view bytes) -> Result<void> {
+    if (!quick->SurelyMeets(bytes)) {
+      if (Result<void> checked = options(request); !checked) return checked;
+    }
+    if (validate == nullptr) return {};
+    return validate(static_cast<const Request&>(request));
   };
   return method;
 }

@@ -145,6 +145,7 @@ class AppendTable : public TableBase {
     for (const Delta* delta : {&delta_, &frozen_}) {
       const Rows* rows = RowsOf(*delta, key);
       if (rows == nullptr || key < rows->front().first) continue;
+      if (rows->back().first == key) return &rows->back().second;  // What was just put.
       auto it = AtLeast(*rows, key);
       return it != rows->end() && it->first == key ? &it->second : nullptr;
     }

@@ -3,6 +3,8 @@
 // multiplications. It tells bugs and broken memory, not an adversary.
 #pragma once
 
+// Inline: most strings are short, and a call into the library costs as much as hashing them.
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include <concepts>

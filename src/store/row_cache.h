@@ -9,19 +9,39 @@
 #pragma once
 
 #include <absl/container/node_hash_map.h>
+#include <absl/hash/hash.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
+#include <string>
 #include <utility>
 
+#include "src/store/digest.h"  // For xxhash, inline.
+
 namespace holdfast::store {
+
+// Strings, which are most keys, by an inline hash; the rest as absl does. Callers choose keys, so
+// the seed is one that they cannot know, as absl's is: an address, drawn anew for each process. No
+// state and no reply follows the order of a hash table.
+template <class Key>
+struct KeyHash {
+  size_t operator()(const Key& key) const {
+    if constexpr (std::same_as<Key, std::string>) {
+      return XXH3_64bits_withSeed(key.data(), key.size(), reinterpret_cast<uintptr_t>(&kSeed));
+    } else {
+      return absl::Hash<Key>()(key);
+    }
+  }
+  static inline const char kSeed = 0;
+};
 
 template <class Key, class Row>
 class RowCache {
  public:
   using Slot = std::optional<Row>;  // Without a row: known to be absent.
   // Rows stay where they are while the map grows.
-  using Map = absl::node_hash_map<Key, Slot>;
+  using Map = absl::node_hash_map<Key, Slot, KeyHash<Key>>;
 
   explicit RowCache(size_t rows_max) : rows_max_(rows_max) {}
 

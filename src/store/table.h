@@ -75,12 +75,60 @@ class Table : public TableBase {
   // Apply thread. Here and elsewhere, `key` may be part of a row that Find returned.
   void Put(const Key& key, Row row) {
     RecordPut(key, row);
-    auto [it, found] = Locate(key);
-    if (found) {
-      Replace(it, std::move(row));
+    if constexpr (kSorted) {
+      auto [it, found] = Locate(key);
+      if (found) {
+        Replace(*it, std::move(row));
+      } else {
+        Enter(it, Key(key), Slot(std::move(row)));
+      }
     } else {
-      Enter(it, Key(key), Slot(std::move(row)));
+      auto [it, is_new] = delta_.try_emplace(key, std::move(row));
+      if (is_new) {
+        Entered(*it);
+      } else {
+        Replace(*it, std::move(row));
+      }
     }
+  }
+
+  // A row that was looked up once, to be put again: Lookup gives it, Put takes it. Of a hash table.
+  class Handle {
+   public:
+    // As Find returned it: nullptr when absent; valid until the next call on the table.
+    const Row* row() const { return row_; }
+
+   private:
+    friend class Table;
+    const Row* row_ = nullptr;
+    typename Delta::value_type* in_delta_ = nullptr;
+  };
+
+  // Apply thread. The handle is good for one Put of the same key, as long as that key is not
+  // changed otherwise and nothing is rolled back; changes of other keys do not matter.
+  Handle Lookup(const Key& key) {
+    static_assert(!kSorted, "rows of a B-tree move");
+    const size_t hash = Hash(key);
+    Handle handle;
+    if (auto it = delta_.find(key, hash); it != delta_.end()) {
+      handle.in_delta_ = &*it;
+      handle.row_ = Pointer(it->second);
+    } else if (const Slot* slot = FindFrozen(key, hash)) {
+      handle.row_ = Pointer(*slot);
+    } else {
+      handle.row_ = FindClean(key, hash);
+    }
+    return handle;
+  }
+
+  // Apply thread. As Put, without looking again.
+  void Put(const Handle& handle, const Key& key, Row&& row) {
+    if (handle.in_delta_ == nullptr) {
+      Put(key, std::move(row));
+      return;
+    }
+    RecordPut(key, row);
+    Replace(*handle.in_delta_, std::move(row));
   }
 
   // Apply thread. No-op when absent: nothing is recorded.
@@ -93,7 +141,7 @@ class Table : public TableBase {
       Enter(Locate(own_key).first, std::move(own_key), std::nullopt);
     } else if (it->second.has_value()) {
       RecordErase(key);
-      Replace(it, std::nullopt);
+      Replace(*it, std::nullopt);
       // A sorted table is scanned, and a scan walks over every row erased: keep only those that
       // hide something below.
       if (kSorted && !ExistsBelow(it->first)) {
@@ -120,7 +168,8 @@ class Table : public TableBase {
   struct Nothing {};
   using Before = std::variant<Nothing, Slot>;
   struct Undo {
-    Undo(Place at, Before said) : place(std::move(at)), before(std::move(said)) {}
+    template <class Said>
+    Undo(Place at, Said&& said) : place(std::move(at)), before(std::forward<Said>(said)) {}
     Place place;
     Before before;
   };
@@ -188,11 +237,11 @@ class Table : public TableBase {
 
   // Puts another row, or nothing, under a key of the delta.
   template <class RowOrNothing>
-  void Replace(typename Delta::iterator at, RowOrNothing&& slot) {
-    const size_t before = HeapBytes(at->second);
-    undo_.emplace_back(PlaceOf(at), std::move(at->second));
-    at->second = std::forward<RowOrNothing>(slot);
-    BytesChanged(before, HeapBytes(at->second));
+  void Replace(typename Delta::value_type& at, RowOrNothing&& slot) {
+    const size_t before = HeapBytes(at.second);
+    undo_.emplace_back(PlaceOf(at), std::move(at.second));
+    at.second = std::forward<RowOrNothing>(slot);
+    BytesChanged(before, HeapBytes(at.second));
   }
 
   // The delta gets a key it does not have; it belongs `where`.
@@ -200,16 +249,18 @@ class Table : public TableBase {
     // What a hash table's cache has of the key may stay: the delta hides it, and becomes the
     // cache's younger generation when it is written. A sorted table's delta does not.
     if (kSorted) cache_.Drop(key);
-    RowAdded(BytesOf(key, slot));
-    undo_.emplace_back(PlaceOf(delta_.try_emplace(where, std::move(key), std::move(slot))),
-                       Nothing());
+    Entered(*delta_.try_emplace(where, std::move(key), std::move(slot)));
+  }
+  void Entered(typename Delta::value_type& at) {
+    RowAdded(BytesOf(at.first, at.second));
+    undo_.emplace_back(PlaceOf(at), Nothing());
   }
 
-  static Place PlaceOf(typename Delta::iterator at) {
+  static Place PlaceOf(typename Delta::value_type& at) {
     if constexpr (kSorted) {
-      return at->first;
+      return at.first;
     } else {
-      return &*at;
+      return &at;
     }
   }
 

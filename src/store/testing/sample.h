@@ -186,15 +186,31 @@ inline int64_t LastNote(const ModelTable<NoteKey, Event>& notes, uint64_t group)
   return std::get<1>(it->first);
 }
 
+// Looks up two rows, then puts both, as a transfer does.
+template <class Table>
+void PutByHandle(Random& random, Table& accounts) {
+  const AccountKey a = random.RandomAccountKey();
+  const AccountKey b = random.RandomAccountKey();
+  if constexpr (requires { accounts.Lookup(a); }) {
+    const auto at_a = accounts.Lookup(a);
+    const auto at_b = accounts.Lookup(b);
+    accounts.Put(at_a, a, random.RandomAccount());
+    if (a != b) accounts.Put(at_b, b, random.RandomAccount());
+  } else {
+    accounts.Put(a, random.RandomAccount());
+    if (a != b) accounts.Put(b, random.RandomAccount());
+  }
+}
+
 // One random change, alike for tables and model.
 template <class Tables>
 void ChangeSomething(Random random, Tables& tables) {
   switch (random.Below(7)) {
-    case 0:
-    case 1: {
+    case 0: {
       const AccountKey key = random.RandomAccountKey();
       return tables.accounts.Put(key, random.RandomAccount());
     }
+    case 1: return PutByHandle(random, tables.accounts);
     case 2: {
       const EventKey key = random.RandomEventKey();
       return tables.events.Put(key, random.RandomEvent());
