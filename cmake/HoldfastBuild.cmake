@@ -27,6 +27,11 @@ if(HOLDFAST_SANITIZE)
   endif()
 endif()
 
+option(HOLDFAST_FUZZ "Build the programs of fuzz/ for libFuzzer; needs clang" OFF)
+if(HOLDFAST_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 find_program(HOLDFAST_CCACHE ccache)
 if(HOLDFAST_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
@@ -41,8 +46,13 @@ if(HOLDFAST_MOLD)
   add_link_options(-fuse-ld=mold)
 endif()
 
-set(HOLDFAST_WARNINGS -Wall -Wextra -Wpedantic -Wshadow=local -Wnon-virtual-dtor -Woverloaded-virtual
-    -Wno-missing-field-initializers -Werror)
+set(HOLDFAST_WARNINGS -Wall -Wextra -Wpedantic -Wnon-virtual-dtor -Woverloaded-virtual
+    -Wno-missing-field-initializers)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  list(APPEND HOLDFAST_WARNINGS -Wshadow=local -Werror)
+else()
+  list(APPEND HOLDFAST_WARNINGS -Wno-unused-lambda-capture)  # `this`, in branches of templates.
+endif()
 
 # --- Dependencies
 set(THREADS_PREFER_PTHREAD_FLAG ON)
@@ -87,6 +97,23 @@ target_link_libraries(holdfast_pch PUBLIC Threads::Threads protobuf::libprotobuf
   absl::synchronization absl::flat_hash_map absl::btree absl::strings absl::any_invocable
   spdlog::spdlog)
 add_compile_definitions(GTEST_HAS_PTHREAD=1)  # As GTest::gtest sets it; the same flags for all.
+
+# What the thread sanitizer is not to report, and what it has to be told of absl's locks.
+set(HOLDFAST_TEST_ENVIRONMENT "")
+if(HOLDFAST_SANITIZE MATCHES "thread")
+  set(HOLDFAST_TEST_ENVIRONMENT "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/tsan.supp")
+  add_library(holdfast_tsan OBJECT ${PROJECT_SOURCE_DIR}/cmake/tsan_absl.cc)
+  target_compile_options(holdfast_tsan PRIVATE ${HOLDFAST_WARNINGS})
+endif()
+
+# What every executable of ours has.
+function(_holdfast_executable target)
+  _holdfast_common(${target})
+  if(TARGET holdfast_tsan)
+    target_sources(${target} PRIVATE $<TARGET_OBJECTS:holdfast_tsan>)
+    target_link_libraries(${target} PRIVATE ${CMAKE_DL_LIBS})
+  endif()
+endfunction()
 
 function(_holdfast_common target)
   target_precompile_headers(${target} REUSE_FROM holdfast_pch)
@@ -147,10 +174,10 @@ function(holdfast_component name folder)
   endif()
   if(tests)
     add_executable(${name}_test ${tests})
-    _holdfast_common(${name}_test)
+    _holdfast_executable(${name}_test)
     target_link_libraries(${name}_test PRIVATE holdfast_${name} GTest::gtest GTest::gtest_main)
     add_test(NAME ${name} COMMAND ${name}_test --gtest_brief=1)
-    set_tests_properties(${name} PROPERTIES TIMEOUT 600)
+    set_tests_properties(${name} PROPERTIES TIMEOUT 600 ENVIRONMENT "${HOLDFAST_TEST_ENVIRONMENT}")
   endif()
 endfunction()
 
@@ -199,7 +226,7 @@ function(holdfast_program name source)
     set(sources ${PROJECT_SOURCE_DIR}/${source})
   endif()
   add_executable(${name} ${sources})
-  _holdfast_common(${name})
+  _holdfast_executable(${name})
   target_link_libraries(${name} PRIVATE ${ARG_LINK})
   if(NOT HOLDFAST_SANITIZE)
     target_link_libraries(${name} PRIVATE PkgConfig::JEMALLOC)
@@ -234,4 +261,20 @@ ${calls}}
   add_library(holdfast_service_commands STATIC ${PROJECT_BINARY_DIR}/gen/service_commands.cc)
   _holdfast_common(holdfast_service_commands)
   target_link_libraries(holdfast_service_commands PUBLIC ${libraries} holdfast_cli)
+endfunction()
+
+# holdfast_fuzz(NAME LINK ...): program fuzz_NAME of fuzz/NAME_fuzz.cc. With HOLDFAST_FUZZ libFuzzer
+# drives it; else it runs on the files of fuzz/corpus/NAME, as a test.
+function(holdfast_fuzz name)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  add_executable(fuzz_${name} ${PROJECT_SOURCE_DIR}/fuzz/${name}_fuzz.cc)
+  _holdfast_executable(fuzz_${name})
+  target_link_libraries(fuzz_${name} PRIVATE ${ARG_LINK})
+  if(HOLDFAST_FUZZ)
+    target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  else()
+    target_sources(fuzz_${name} PRIVATE ${PROJECT_SOURCE_DIR}/fuzz/replay.cc)
+    add_test(NAME fuzz_${name} COMMAND fuzz_${name} ${PROJECT_SOURCE_DIR}/fuzz/corpus/${name})
+    set_tests_properties(fuzz_${name} PROPERTIES TIMEOUT 120 ENVIRONMENT "${HOLDFAST_TEST_ENVIRONMENT}")
+  endif()
 endfunction()

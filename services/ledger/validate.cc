@@ -11,10 +11,6 @@
 namespace holdfast::ledger {
 namespace {
 
-constexpr size_t kCurrencyBytesMin = 3;
-constexpr size_t kCurrencyBytesMax = 12;
-constexpr size_t kMetadataKeyBytesMax = 64;
-constexpr size_t kMetadataValueBytesMax = 256;
 // What RFC 3339 can write: years 1 to 9999.
 constexpr int64_t kSecondsMin = -62'135'596'800;
 constexpr int64_t kSecondsMax = 253'402'300'799;
@@ -55,7 +51,8 @@ Reason BadId(const std::string& id) {
 }
 
 Reason BadCurrency(const std::string& currency) {
-  bool good = currency.size() >= kCurrencyBytesMin && currency.size() <= kCurrencyBytesMax;
+  bool good =
+      currency.size() >= bounds::kCurrencyBytesMin && currency.size() <= bounds::kCurrencyBytesMax;
   for (const char c : currency) good = good && ((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'));
   if (good) return std::nullopt;
   return "must be 3 to 12 uppercase letters or digits";
@@ -66,11 +63,11 @@ Reason BadMetadata(const google::protobuf::Map<std::string, std::string>& metada
   std::optional<std::pair<std::string, std::string>> worst;
   for (const auto& [key, value] : metadata) {
     std::string what;
-    if (key.empty() || key.size() > kMetadataKeyBytesMax) {
+    if (key.empty() || key.size() > bounds::kMetadataKeyBytesMax) {
       what = "keys must be 1 to 64 bytes";
     } else if (HasControlCharacter(key)) {
       what = "keys must not have control characters";
-    } else if (value.size() > kMetadataValueBytesMax) {
+    } else if (value.size() > bounds::kMetadataValueBytesMax) {
       what = "the value of '" + key + "' is " + std::to_string(value.size()) +
              " bytes, at most 256 are allowed";
     }

@@ -53,11 +53,15 @@ struct MeteredDispatcher::MethodMeter {
     us.Observe(
         static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(took).count()));
     if (!reply.body) {
-      errors[std::min<size_t>(static_cast<size_t>(reply.body.error().code), kErrorCodes - 1)].Add();
+      Failed(reply.body.error().code);
       return;
     }
     const int value = outcome == nullptr ? 0 : PeekEnum(*reply.body, outcome->number());
     outcomes[std::min<size_t>(static_cast<size_t>(std::max(value, 0)), kOutcomes - 1)].Add();
+  }
+
+  void Failed(ErrorCode code) {
+    errors[std::min<size_t>(static_cast<size_t>(code), kErrorCodes - 1)].Add();
   }
 
   const Method& method;
@@ -86,6 +90,12 @@ void MeteredDispatcher::Call(const Method& method, std::string request, node::Ca
                meter.Ended(reply, began);
                done(std::move(reply));
              });
+}
+
+std::optional<Error> MeteredDispatcher::Refusal(const Method& method) {
+  std::optional<Error> error = next_.Refusal(method);
+  if (error) meters_.at(&method)->Failed(error->code);
+  return error;
 }
 
 void MeteredDispatcher::NoteRefused(ErrorCode code) {

@@ -23,6 +23,7 @@ class MeteredDispatcher : public node::Dispatcher {
 
   void Call(const state_machine::Method& method, std::string request, node::CallOptions options,
             node::Done done) override;
+  std::optional<Error> Refusal(const state_machine::Method& method) override;
   void NoteRefused(ErrorCode code) override;
   node::Leadership Leadership() const override { return next_.Leadership(); }
 

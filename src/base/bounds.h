@@ -1,5 +1,6 @@
 // Every limit of Holdfast, in one place, with its reason. A limit that is reached answers the
 // caller with resource_exhausted, too_large or invalid_argument; nothing accepted is lost.
+// docs/bounds.md says of each what happens past it; `./dev lint` compares the two.
 #pragma once
 
 #include <cstddef>
@@ -9,6 +10,13 @@ namespace holdfast::bounds {
 
 // --- Cluster
 inline constexpr uint32_t kNodesMax = 7;  // A majority of 7 survives 3 losses; more only adds cost.
+
+// --- Process
+// File descriptors that HTTP connections leave to RocksDB, the log and gRPC.
+inline constexpr size_t kFilesReserved = 1'024;
+inline constexpr int kStoreOpenFilesMax = 512;           // RocksDB closes and opens files beyond.
+inline constexpr size_t kConfigFileBytesMax = 64 << 10;  // The default one has 2 KiB.
+inline constexpr size_t kIdentityBytesMax = 4'096;       // A dozen lines.
 
 // --- Requests
 inline constexpr size_t kRequestBytesMax = 1 << 20;     // One request always fits in one entry.
@@ -22,12 +30,25 @@ inline constexpr int64_t kRetryAfterMsDefault = 500;  // About one failover.
 // --- Log
 inline constexpr size_t kEntryRequestsMax = 8'192;  // Bounds the pause of one apply.
 inline constexpr size_t kEntryBytesMax =
-    kRequestBytesMax + (64 << 10);                      // A full request + envelope.
-inline constexpr size_t kEntriesInFlightMax = 512;      // last - commit; LIBRAFT guard 7.
-inline constexpr size_t kWaitingRequestsMax = 65'536;   // Queue in front of the log, by count ...
-inline constexpr size_t kWaitingBytesMax = 64 << 20;    // ... and by bytes.
+    kRequestBytesMax + (64 << 10);                  // A full request + envelope.
+inline constexpr size_t kEntriesInFlightMax = 512;  // last - commit; LIBRAFT guard 7.
+inline constexpr size_t kBatchesInFlightMax =
+    4;  // Few, so that batches grow; the disks never wait.
+inline constexpr size_t kWaitingRequestsMax = 65'536;  // Queue in front of the log, by count ...
+inline constexpr size_t kWaitingBytesMax = 64 << 20;   // ... and by bytes ...
+// ... and by time: what would wait longer, at the rate at which this node answers, is refused at
+// once. Much longer than a group commit, much shorter than a caller's patience. Reads likewise.
+inline constexpr uint64_t kWaitMsMax = 500;
+// Beside so few, nothing is refused by time: a queue this short says little about the rate.
+inline constexpr size_t kUnhurriedRequests = 16;
+inline constexpr uint64_t kRetryAfterMsMin = 100;       // Sooner would find the same queue.
+inline constexpr uint64_t kRetryAfterMsMax = 5'000;     // Later would leave the node idle.
+inline constexpr size_t kForwardedBytesMax = 32 << 20;  // To the leader; half of the link's queue.
+inline constexpr size_t kApplyBacklogMax = 64;          // Entries committed and not applied.
 inline constexpr size_t kWaitingReadsMax = 65'536;      // Reads that wait for a position.
 inline constexpr size_t kSegmentBytes = 64 << 20;       // One log file.
+inline constexpr uint64_t kSegmentBytesMax = uint64_t{1}
+                                             << 30;     // A header that says more is damage.
 inline constexpr uint64_t kLogGroupBytesMax = 4 << 20;  // One write; longer delays the sync.
 inline constexpr size_t kLogTailBytesMax = 64 << 20;    // Entries kept in memory for followers.
 // Behind the last checkpoint, for followers that were away: about a minute at full rate ...
@@ -56,9 +77,21 @@ inline constexpr size_t kPageRowsMax = 1'000;  // A read holds the store's share
 inline constexpr size_t kHttpHeaderBytesMax = 16 << 10;
 inline constexpr size_t kHttpBodyBytesMax = 2 << 20;  // JSON is longer than its request bytes.
 inline constexpr size_t kHttpConnectionsMax = 16'384;
+inline constexpr size_t kHttpRefusalsMax = 64;           // Above that: told so. Others are closed.
+inline constexpr size_t kHttpBufferBytesMax = 64 << 10;  // Read ahead of what is parsed.
+// Bodies on their way in, of all connections: 64 of the greatest. Two thirds of a node's memory is
+// the store's.
+inline constexpr size_t kHttpBodiesBytesMax = 128 << 20;
+// Responses on their way out, of all connections. Past it a read is refused instead of answered;
+// answers to writes are small, and are kept.
+inline constexpr size_t kHttpRepliesBytesMax = 128 << 20;
 inline constexpr int64_t kHttpIdleMsMax = 75'000;   // As nginx.
-inline constexpr int64_t kHttpReadMsMax = 30'000;   // One request from first to last byte.
-inline constexpr int64_t kHttpWriteMsMax = 30'000;  // One response; for who never reads.
+inline constexpr int64_t kHttpReadMsMax = 20'000;   // One request from first to last byte.
+inline constexpr int64_t kHttpWriteMsMax = 20'000;  // One response; for who never reads.
+// After a response that ends the connection, what the client still sends is read and dropped for so
+// long: closing at once would reset the connection and could take the response with it.
+inline constexpr int64_t kHttpLingerMsMax = 2'000;
+inline constexpr size_t kHttpLingerBytesMax = 16 << 20;
 inline constexpr size_t kJsonDepthMax = 32;
 // Elements of all arrays and maps in one text. A body of kHttpBodyBytesMax could otherwise hold
 // 700,000 empty objects, each of which costs a message.
@@ -67,6 +100,23 @@ inline constexpr size_t kJsonElementsMax = 65'536;
 inline constexpr int kGrpcStreamsPerConnectionMax = 1'024;
 inline constexpr size_t kGrpcMemoryBytesMax = 512 << 20;  // Buffers of all connections.
 inline constexpr int kGrpcThreadsMax = 64;                // That gRPC may start for itself.
+// A status message travels in an HTTP/2 header, which clients bound at 8 KiB by default.
+inline constexpr size_t kGrpcStatusBytesMax = 2'048;
+// A connection whose other end vanished without a word is found out and closed after both.
+inline constexpr int kGrpcKeepaliveMs = 20'000;
+inline constexpr int kGrpcKeepaliveTimeoutMs = 5'000;
+inline constexpr int kGrpcHandshakeMsMax = 10'000;  // For connections that never say anything.
+
+// --- Ledger; as its API says, so these never change
+inline constexpr size_t kCurrencyBytesMin = 3;
+inline constexpr size_t kCurrencyBytesMax = 12;
+inline constexpr size_t kMetadataKeyBytesMax = 64;
+inline constexpr size_t kMetadataValueBytesMax = 256;
+
+// --- Command line and client
+inline constexpr size_t kEndpointsMax = 64;           // More is a mistake in the list.
+inline constexpr size_t kImportLineBytesMax = 4'096;  // The real lines have less than 120.
+inline constexpr int kImportBatchRows = 1'000;  // A hundred bytes each: well within one request.
 
 // --- Pipe (docs/pipe.md)
 inline constexpr size_t kPipesMax = 1'024;  // Of a node: one serves a whole program of callers.
@@ -88,6 +138,7 @@ inline constexpr size_t kClientRequestsMax = kPipeRequestsMax;
 inline constexpr size_t kClientBytesMax = kPipeRequestBytesMax;
 
 // --- Peer link
+inline constexpr size_t kPeerBatchBytes = 4 << 20;  // Frames gathered in one message.
 inline constexpr size_t kPeerFrameBytesMax = 8 << 20;
 inline constexpr size_t kPeerQueueBytesMax = 64 << 20;  // Past it the link is broken and redialled.
 

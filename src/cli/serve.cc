@@ -9,10 +9,12 @@
 #include <iostream>
 #include <memory>
 
+#include "src/base/bounds.h"
 #include "src/base/logging.h"
 #include "src/base/version.h"
 #include "src/cli/exit_codes.h"
 #include "src/cli/settings_flags.h"
+#include "src/server/preflight.h"
 #include "src/server/server.h"
 
 namespace holdfast::cli {
@@ -67,6 +69,13 @@ int Serve(const SettingsFlags& flags) {
   // Otherwise protobuf writes a line for every request that holds bad UTF-8.
   google::protobuf::SetLogHandler(nullptr);
 
+  const size_t files = OpenFilesMax(/*raise=*/true);
+  if (HttpConnectionsFor(files) < bounds::kHttpConnectionsMax) {
+    logging::Warn(Component::kServer,
+                  "few files may be open, so fewer connections are taken: raise ulimit -Hn, or "
+                  "LimitNOFILE of the service",
+                  {{"files", files}, {"http_connections", HttpConnectionsFor(files)}});
+  }
   const uint64_t id = config.id.value;
   auto server = Server::Start(std::move(config));
   if (!server) {

@@ -42,7 +42,7 @@ namespace holdfast::client {
 using holdfast::Consistency;
 
 // More addresses than nodes are fine (two names of one node), but a longer list is a mistake.
-inline constexpr size_t kEndpointsMax = 64;
+using bounds::kEndpointsMax;
 
 struct Options {
   std::chrono::milliseconds timeout{bounds::kDeadlineMsDefault};  // Of a call that names none.

@@ -26,7 +26,7 @@ bool IsPlainName(const std::string& name) {
 }
 
 std::string WhyBad(const CheckpointManifest& manifest) {
-  if (manifest.index() == 0 || manifest.index_term() == 0) return "it names no position";
+  if (!NamesPosition(manifest)) return "it names no position";
   if (manifest.files_size() == 0) return "it has no files";
   if (static_cast<size_t>(manifest.files_size()) > bounds::kCheckpointFilesMax) {
     return "it has too many files";

@@ -194,6 +194,7 @@ TEST_F(CheckpointFetchTest, ABadPieceEndsIt) {
 TEST_F(CheckpointFetchTest, ABadManifestEndsIt) {
   const std::function<void(CheckpointManifest&)> spoilers[] = {
       [](CheckpointManifest& m) { m.set_index(0); },
+      [](CheckpointManifest& m) { m.set_index(UINT64_MAX); },
       [](CheckpointManifest& m) { m.set_index_term(0); },
       [](CheckpointManifest& m) { m.clear_files(); },
       [](CheckpointManifest& m) { *m.add_files() = m.files(0); },

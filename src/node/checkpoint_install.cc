@@ -35,6 +35,10 @@ Result<void> RenameFolder(const std::string& from, const std::string& to) {
 
 }  // namespace
 
+bool NamesPosition(const CheckpointManifest& manifest) {
+  return manifest.index() != 0 && manifest.index() < wal::kNumberMax && manifest.index_term() != 0;
+}
+
 Result<void> PrepareIncoming(FileSystem& files, const std::string& incoming, uint64_t bytes) {
   if (auto removed = RemoveFolder(incoming); !removed) return removed;
   std::error_code error;
@@ -71,7 +75,7 @@ Result<std::optional<CheckpointManifest>> PendingCheckpoint(FileSystem& files,
   auto bytes = ReadFile(files, complete + "/" + kManifest, kManifestBytesMax);
   if (!bytes) return Fail(bytes.error());
   CheckpointManifest manifest;
-  if (!manifest.ParseFromString(*bytes) || manifest.index() == 0 || manifest.index_term() == 0) {
+  if (!manifest.ParseFromString(*bytes) || !NamesPosition(manifest)) {
     return Fail(Error{ErrorCode::kInternal, complete + "/" + kManifest + " is damaged", "",
                       "Remove the whole data folder: the node rejoins by itself.", 0});
   }

@@ -22,6 +22,9 @@ namespace holdfast::node {
 inline constexpr char kCheckpointFolder[] = "checkpoint";
 inline constexpr char kCheckpointStoreFolder[] = "db";
 
+// Whether the manifest says where in a log its checkpoint stands. It may come from anywhere.
+bool NamesPosition(const CheckpointManifest& manifest);
+
 // --- Fetching
 // Empties `incoming` and makes sure that `bytes` fit on the disk.
 Result<void> PrepareIncoming(FileSystem& files, const std::string& incoming, uint64_t bytes);

@@ -5,6 +5,7 @@
 #include <google/protobuf/message.h>
 
 #include <chrono>
+#include <optional>
 #include <string>
 
 #include "src/base/consistency.h"
@@ -49,6 +50,11 @@ class Dispatcher {
   virtual ~Dispatcher() = default;
   virtual void Call(const state_machine::Method& method, std::string request, CallOptions options,
                     Done done) = 0;
+  // Whether a call of `method` would be refused now, because this node has more than it can do in
+  // time: asked before a request is read and parsed, so that refusing it costs little.
+  virtual std::optional<Error> Refusal(const state_machine::Method& /*method*/) {
+    return std::nullopt;
+  }
   // A request that was refused before it could become a call; for whoever counts.
   virtual void NoteRefused(ErrorCode /*code*/) {}
   // For clients that look for the leader. Cheap: asked with every message of replies.

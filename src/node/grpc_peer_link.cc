@@ -22,7 +22,6 @@ namespace holdfast::node {
 namespace {
 
 constexpr char kMethod[] = "/holdfast.Peer/Link";
-constexpr size_t kBatchBytes = 4 << 20;  // Frames are gathered up to here in one message.
 
 grpc::ByteBuffer ToBuffer(const PeerBatch& batch) {
   grpc::Slice slice(batch.ByteSizeLong());
@@ -148,7 +147,7 @@ class GrpcPeerLink::Outgoing : public grpc::ClientBidiReactor<grpc::ByteBuffer, 
   void WriteNext() {  // Under mutex_.
     PeerBatch batch;
     size_t bytes = 0;
-    while (!queue_.empty() && (bytes == 0 || bytes + sizes_.front() <= kBatchBytes)) {
+    while (!queue_.empty() && (bytes == 0 || bytes + sizes_.front() <= bounds::kPeerBatchBytes)) {
       bytes += sizes_.front();
       *batch.add_frames() = std::move(queue_.front());
       queue_.pop_front();

@@ -4,13 +4,13 @@
 
 #include <algorithm>
 
+#include "src/base/bounds.h"
 #include "src/base/check.h"
 
 namespace holdfast::node {
 namespace {
 
 constexpr uint32_t kFormat = 1;
-constexpr size_t kIdentityBytesMax = 4096;
 
 std::string PathIn(const std::string& folder) { return folder + "/identity"; }
 
@@ -51,7 +51,7 @@ Result<Founding> Founding::Open(FileSystem& files, const std::string& folder, No
   Founding founding(files, folder, std::move(members));
   Identity& identity = founding.identity_;
   if (Exists(files, folder, "identity")) {
-    auto bytes = ReadFile(files, PathIn(folder), kIdentityBytesMax);
+    auto bytes = ReadFile(files, PathIn(folder), bounds::kIdentityBytesMax);
     if (!bytes) return Fail(bytes.error());
     if (!identity.ParseFromString(*bytes) || identity.format() == 0) {
       return Fail(Refused(PathIn(folder) + " is damaged",

@@ -18,7 +18,6 @@ namespace {
 
 constexpr uint64_t kSweepMs = 20;  // Deadlines, retries, ticks and heartbeats are this late.
 constexpr uint64_t kLoopSilentMsMax = 10'000;  // A disk may stall for seconds; past this it hangs.
-constexpr size_t kApplyBacklogMax = 64;        // Entries handed to the applier and not yet applied.
 
 using google::protobuf::Message;
 using raft::Role;
@@ -158,7 +157,10 @@ void Node::OnLoop(Task event) {
 }
 
 void Node::Sweep() {
-  swept_ms_.store(parts_.clock.MonotonicMs(), std::memory_order_relaxed);
+  const uint64_t now_ms = parts_.clock.MonotonicMs();
+  swept_ms_.store(now_ms, std::memory_order_relaxed);
+  write_admission_.Step(now_ms);
+  read_admission_.Step(now_ms);
   Step();
   parts_.loop.PostAfter(kSweepMs, [this] {
     if (!stopped_) Sweep();
@@ -278,7 +280,8 @@ void Node::BeginConsensus() {
 }
 
 void Node::HandCommitted() {
-  while (handed_ < replica_->committed() && applying_ < kApplyBacklogMax && !applier_.overfull()) {
+  while (handed_ < replica_->committed() && applying_ < bounds::kApplyBacklogMax &&
+         !applier_.overfull()) {
     handed_ = handed_.Next();
     wal::Entry entry = parts_.log.Read(handed_);
     CommittedEntry committed;
@@ -451,7 +454,7 @@ void Node::HandleForward(NodeId from, ForwardWrite& forward) {
   write->request.set_idempotency_key(std::move(*forward.mutable_idempotency_key()));
   write->request.set_principal(std::move(*forward.mutable_principal()));
   write->request.set_body(std::move(*forward.mutable_body()));
-  write->done = [this, from, id = forward.id()](Reply reply) {
+  Done answer = [this, from, id = forward.id()](Reply reply) {
     PeerFrame frame;
     ForwardResult& result = *frame.mutable_forward_result();
     result.set_id(id);
@@ -464,6 +467,11 @@ void Node::HandleForward(NodeId from, ForwardWrite& forward) {
     result.set_replayed(reply.replayed);
     link_->Send(from, std::move(frame));
   };
+  if (auto refusal = write_admission_.Refusal(forward.timeout_ms())) {
+    answer(Failed(*std::move(refusal)));
+    return;
+  }
+  write->done = Admitted(write->request.body().size(), std::move(answer));
   writes_->Add(std::move(write));
 }
 
@@ -511,6 +519,11 @@ void Node::Call(const Method& method, std::string request, CallOptions options, 
   done(Failed(Error{ErrorCode::kUnimplemented, method.full_name + " cannot be called", "", "", 0}));
 }
 
+std::optional<Error> Node::Refusal(const Method& method) {
+  if (method.kind() == WRITE) return write_admission_.Refusal(bounds::kWaitMsMax);
+  return std::nullopt;  // A read may ask for what this node has at once.
+}
+
 uint64_t Node::DeadlineMs(const CallOptions& options) const {
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
       options.deadline - std::chrono::steady_clock::now());
@@ -525,19 +538,34 @@ Error Node::NotFounded() const {
                static_cast<uint32_t>(bounds::kRetryAfterMsDefault)};
 }
 
+Done Node::Admitted(size_t bytes, Done done) {
+  write_admission_.Enter(bytes);
+  return [this, bytes, done = std::move(done)](Reply reply) mutable {
+    write_admission_.Leave(bytes, reply.body.has_value());
+    done(std::move(reply));
+  };
+}
+
 void Node::CallWrite(const Method& method, std::string request, CallOptions options, Done done) {
   if (!founded_.load(std::memory_order_acquire)) {
     done(Failed(NotFounded()));
     return;
   }
+  const uint64_t now_ms = parts_.clock.MonotonicMs();
+  const uint64_t deadline_ms = DeadlineMs(options);
+  const uint64_t patience_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0;
+  if (auto refusal = write_admission_.Refusal(patience_ms)) {
+    done(Failed(*std::move(refusal)));
+    return;
+  }
   auto write = std::make_unique<Write>();
-  write->deadline_ms = DeadlineMs(options);
+  write->deadline_ms = deadline_ms;
   write->request.set_service(method.service_id);
   write->request.set_method(method.method_id);
   write->request.set_idempotency_key(std::move(options.idempotency_key));
   write->request.set_principal(std::move(options.principal));
+  write->done = Admitted(request.size(), std::move(done));
   write->request.set_body(std::move(request));
-  write->done = std::move(done);
   // What comes together goes into the log together: the loop would take the first ones alone.
   thread_local std::vector<std::unique_ptr<Write>> together;
   thread_local const Node* node = nullptr;
@@ -599,14 +627,21 @@ void Node::CallRead(const Method& method, std::string request, CallOptions optio
     ReadNow(method, request, std::move(done));
     return;
   }
+  const uint64_t now_ms = parts_.clock.MonotonicMs();
+  if (auto refusal = read_admission_.Refusal(deadline_ms > now_ms ? deadline_ms - now_ms : 0)) {
+    done(Failed(*std::move(refusal)));
+    return;
+  }
   if (waiting_reads_.fetch_add(1) >= bounds::kWaitingReadsMax) {
     --waiting_reads_;
     done(Failed(Error{ErrorCode::kResourceExhausted, "too many reads are waiting on this node", "",
                       "Slow down and try again, or ask another node.", 100}));
     return;
   }
+  read_admission_.Enter(0);
   done = [this, done = std::move(done)](Reply reply) mutable {
     --waiting_reads_;
+    read_admission_.Leave(0, reply.body.has_value());
     done(std::move(reply));
   };
   if (has_token) {

@@ -22,6 +22,7 @@
 
 #include "src/base/executor.h"
 #include "src/clock/clock.h"
+#include "src/node/admission.h"
 #include "src/node/applier.h"
 #include "src/node/checkpoint_exports.h"
 #include "src/node/checkpoint_fetch.h"
@@ -115,6 +116,7 @@ class Node : public Dispatcher, public PeerHandler {
   void Call(const state_machine::Method& method, std::string request, CallOptions options,
             Done done) override;
   node::Leadership Leadership() const override;
+  std::optional<Error> Refusal(const state_machine::Method& method) override;
   NodeStatus status() const;
   const ApplyMetrics& apply_metrics() const { return applier_.metrics(); }
 
@@ -149,6 +151,8 @@ class Node : public Dispatcher, public PeerHandler {
   void SendRaft(NodeId to, raft::Message message);
   bool SendForward(NodeId leader, uint64_t id, const Write& write, uint64_t now_ms);
 
+  // Counts a write among those that are accepted and not answered yet.
+  Done Admitted(size_t bytes, Done done);
   void CallWrite(const state_machine::Method& method, std::string request, CallOptions options,
                  Done done);
   void CallRead(const state_machine::Method& method, std::string request, CallOptions options,
@@ -190,6 +194,9 @@ class Node : public Dispatcher, public PeerHandler {
   bool installing_ = false;     // A checkpoint lies ready: nothing more is done but to stop.
   bool step_posted_ = false;
   bool stopped_ = false;
+
+  Admission write_admission_{"writes"};  // Of this node's callers and of peers that forward.
+  Admission read_admission_{"reads"};
 
   std::atomic<bool> founded_{false};  // Consensus is running.
   std::promise<void> running_;

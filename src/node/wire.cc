@@ -89,6 +89,9 @@ std::optional<raft::Message> FromWire(RaftMessage& message) {
       m.entries.reserve(static_cast<size_t>(a.entries_size()));
       for (RaftEntry& entry : *a.mutable_entries()) {
         if (!KnownType(entry.type())) return std::nullopt;
+        const bool membership =
+            entry.type() == static_cast<uint32_t>(wal::EntryType::kConfiguration);
+        if (membership && !raft::Membership::IsEncoded(entry.payload())) return std::nullopt;
         m.entries.push_back(
             {Term(entry.term()), static_cast<wal::EntryType>(entry.type()),
              std::make_shared<const std::string>(std::move(*entry.mutable_payload()))});

@@ -33,7 +33,8 @@ TEST(WireTest, AppendEntries) {
                                  LogIndex(39),
                                  {EntryOf(6, wal::EntryType::kCommand, std::string("a\0\xff", 3)),
                                   EntryOf(7, wal::EntryType::kBarrier, ""),
-                                  EntryOf(7, wal::EntryType::kConfiguration, "members")}};
+                                  EntryOf(7, wal::EntryType::kConfiguration,
+                                          raft::Membership{{NodeId(1), NodeId(2)}}.Encode())}};
   const auto arrived = SentAs(sent);
   EXPECT_EQ(arrived.term, sent.term);
   EXPECT_EQ(arrived.prev_index, sent.prev_index);
@@ -88,6 +89,21 @@ TEST(WireTest, WhatIsNoMessageIsRefused) {
     message.mutable_append_entries()->mutable_entries(0)->set_type(type);
     EXPECT_FALSE(FromWire(message)) << "entry type " << type;
   }
+}
+
+// The engine reads the membership of such an entry, and stops the node when there is none in it.
+TEST(WireTest, AConfigurationEntryWithoutAMembershipIsRefused) {
+  const auto arrives = [](const std::string& payload) {
+    return Sent(raft::AppendEntries{
+                    Term(7), {}, {}, {}, {EntryOf(7, wal::EntryType::kConfiguration, payload)}})
+        .has_value();
+  };
+  EXPECT_TRUE(arrives(raft::Membership{{NodeId(1), NodeId(2)}}.Encode()));
+  EXPECT_FALSE(arrives("members"));
+  EXPECT_FALSE(arrives(""));
+  EXPECT_FALSE(arrives(raft::Membership{{NodeId(2), NodeId(1)}}.Encode()));
+  EXPECT_FALSE(arrives(raft::Membership{{NodeId(1), NodeId(1)}}.Encode()));
+  EXPECT_FALSE(arrives(raft::Membership{{NodeId(0)}}.Encode()));
 }
 
 // Bytes of chance, and messages with a byte changed: refused or read, never more.

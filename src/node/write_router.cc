@@ -7,9 +7,6 @@
 namespace holdfast::node {
 namespace {
 
-// Entries of writes in flight at once. Few, so that a batch grows while the one before is on its
-// way to disk; more than one, so that the disks never wait for the network.
-constexpr size_t kBatchesInFlight = 4;
 // What a request costs in an entry beside its own bytes: a tag and a length.
 constexpr size_t kRequestFrameBytes = 8;
 constexpr size_t kEntryFrameBytes = 16;  // The time.
@@ -76,7 +73,7 @@ void WriteRouter::Add(std::unique_ptr<Write> write) {
     return;
   }
   if (waiting_.size() + forwarded_.size() >= bounds::kWaitingRequestsMax ||
-      waiting_bytes_ + bytes > bounds::kWaitingBytesMax) {
+      waiting_bytes_ + forwarded_bytes_ + bytes > bounds::kWaitingBytesMax) {
     Answer(*write, Failed(Overloaded()));
     return;
   }
@@ -116,7 +113,8 @@ void WriteRouter::Step(uint64_t now_ms, int64_t next_timer_us) {
 }
 
 void WriteRouter::Propose(uint64_t now_ms, int64_t next_timer_us) {
-  while (!waiting_.empty() && proposed_.size() < kBatchesInFlight && ProposeOne(now_ms)) {
+  while (!waiting_.empty() && proposed_.size() < bounds::kBatchesInFlightMax &&
+         ProposeOne(now_ms)) {
   }
   if (proposed_.empty() && next_timer_us <= clock_.WallUs()) {
     // Nobody writes, but a hold, a lease or a key has run out: an empty entry tells the time.
@@ -161,14 +159,19 @@ void WriteRouter::FollowLeader(NodeId leader, uint64_t now_ms) {
   for (auto it = forwarded_.begin(); it != forwarded_.end();) {
     const bool again =
         it->second.to != leader && !it->second.write->request.idempotency_key().empty();
-    if (again) Repeat(std::move(it->second.write), now_ms);
-    it = again ? forwarded_.erase(it) : std::next(it);
+    if (!again) {
+      ++it;
+      continue;
+    }
+    std::unique_ptr<Write> write = Extract(it++);
+    Repeat(std::move(write), now_ms);
   }
 }
 
 void WriteRouter::ForwardAll(uint64_t now_ms) {
   std::deque<std::unique_ptr<Write>> later;
-  while (!waiting_.empty()) {
+  // What the leader has not answered is bounded, so that the link to it has room for Raft.
+  while (!waiting_.empty() && forwarded_bytes_ < bounds::kForwardedBytesMax) {
     std::unique_ptr<Write> write = std::move(waiting_.front());
     waiting_.pop_front();
     if (write->not_before_ms > now_ms) {
@@ -182,9 +185,17 @@ void WriteRouter::ForwardAll(uint64_t now_ms) {
       continue;
     }
     waiting_bytes_ -= write->request.body().size();
+    forwarded_bytes_ += write->request.body().size();
     forwarded_.emplace(id, Forwarded{replica_.leader(), std::move(write)});
   }
-  waiting_.swap(later);
+  for (; !later.empty(); later.pop_back()) waiting_.push_front(std::move(later.back()));
+}
+
+std::unique_ptr<Write> WriteRouter::Extract(std::map<uint64_t, Forwarded>::iterator it) {
+  std::unique_ptr<Write> write = std::move(it->second.write);
+  forwarded_bytes_ -= write->request.body().size();
+  forwarded_.erase(it);
+  return write;
 }
 
 void WriteRouter::RefuseForeign() {
@@ -219,9 +230,9 @@ std::vector<Done> WriteRouter::TakeWaiting(LogIndex index, Term term) {
 }
 
 void WriteRouter::ForwardAnswered(uint64_t id, Reply reply, uint64_t now_ms) {
-  auto node = forwarded_.extract(id);
-  if (node.empty()) return;  // Given up, or sent again elsewhere.
-  std::unique_ptr<Write> write = std::move(node.mapped().write);
+  const auto found = forwarded_.find(id);
+  if (found == forwarded_.end()) return;  // Given up, or sent again elsewhere.
+  std::unique_ptr<Write> write = Extract(found);
   if (!reply.body && reply.body.error().code == ErrorCode::kUnavailable) {
     WaitAgain(std::move(write), now_ms + kRetryMs);
     return;
@@ -243,8 +254,7 @@ void WriteRouter::LinkDown(NodeId to, uint64_t now_ms) {
       ++it;
       continue;
     }
-    std::unique_ptr<Write> write = std::move(it->second.write);
-    it = forwarded_.erase(it);
+    std::unique_ptr<Write> write = Extract(it++);
     if (write->request.idempotency_key().empty()) {
       Answer(*write, Failed(Unknown()));
     } else {
@@ -267,6 +277,7 @@ void WriteRouter::Expire(uint64_t now_ms) {
   }
   std::erase_if(forwarded_, [&](auto& item) {
     if (item.second.write->deadline_ms > now_ms) return false;
+    forwarded_bytes_ -= item.second.write->request.body().size();
     Answer(*item.second.write, Failed(Unknown()));
     return true;
   });

@@ -74,6 +74,7 @@ class WriteRouter {
   bool ProposeOne(uint64_t now_ms);
   void ForwardAll(uint64_t now_ms);
   void FollowLeader(NodeId leader, uint64_t now_ms);
+  std::unique_ptr<Write> Extract(std::map<uint64_t, Forwarded>::iterator it);
   void RefuseForeign();
   void Expire(uint64_t now_ms);
   void WaitAgain(std::unique_ptr<Write> write, uint64_t not_before_ms);
@@ -85,7 +86,8 @@ class WriteRouter {
   const Clock& clock_;
   Forward forward_;
   std::deque<std::unique_ptr<Write>> waiting_;
-  size_t waiting_bytes_ = 0;
+  size_t waiting_bytes_ = 0;    // Of waiting_ ...
+  size_t forwarded_bytes_ = 0;  // ... and of forwarded_.
   // A server that lost its leadership and found it again may propose at an index whose earlier
   // proposal is not decided yet.
   std::map<std::pair<LogIndex, Term>, Batch> proposed_;

@@ -4,6 +4,20 @@
 #include "src/base/check.h"
 
 namespace holdfast::raft {
+namespace {
+
+// Voters are numbers from 1 on, ascending; false when the bytes say anything else.
+bool Parse(std::string_view bytes, MembershipEntry* entry) {
+  if (!entry->ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return false;
+  uint64_t before = 0;
+  for (uint64_t voter : entry->voters()) {
+    if (voter <= before) return false;
+    before = voter;
+  }
+  return entry->voters_size() > 0;
+}
+
+}  // namespace
 
 std::string Membership::Encode() const {
   MembershipEntry entry;
@@ -13,12 +27,15 @@ std::string Membership::Encode() const {
 
 Membership Membership::Decode(std::string_view bytes) {
   MembershipEntry entry;
-  HOLDFAST_CHECK(
-      entry.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) && entry.voters_size() > 0,
-      "a membership entry that does not parse");
+  HOLDFAST_CHECK(Parse(bytes, &entry), "a membership entry that does not parse");
   Membership membership;
   for (uint64_t voter : entry.voters()) membership.voters.push_back(NodeId(voter));
   return membership;
+}
+
+bool Membership::IsEncoded(std::string_view bytes) {
+  MembershipEntry entry;
+  return Parse(bytes, &entry);
 }
 
 }  // namespace holdfast::raft

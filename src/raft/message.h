@@ -81,6 +81,8 @@ struct Membership {
   std::string Encode() const;
   // Stops the node on bytes that are no membership: the log's checksum has vouched for them.
   static Membership Decode(std::string_view bytes);
+  // Whether Decode would take the bytes; for those from a peer.
+  static bool IsEncoded(std::string_view bytes);
 };
 
 // What a checkpoint of the state stands for: everything up to `index`, an entry of `term`.

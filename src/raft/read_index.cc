@@ -19,7 +19,7 @@ void ReadIndex::Request(Done done) {
 
 void ReadIndex::Begin() {
   if (next_.empty() || !replica_.KnowsCommitted()) return;
-  round_.emplace();
+  round_.emplace(Round());
   round_->probe = {replica_.term(), ++sequence_};
   // Not committed(): a follower whose disk is faster than ours may have served reads above it.
   round_->index = replica_.agreed();

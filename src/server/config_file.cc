@@ -6,6 +6,7 @@
 
 #include <fstream>
 
+#include "src/base/bounds.h"
 #include "src/base/nearest.h"
 
 namespace holdfast {
@@ -122,14 +123,14 @@ void ReadConfig(const std::string& text, Settings* settings, Problems* problems)
 
 void ReadConfigFile(const std::string& path, Settings* settings, Problems* problems) {
   std::ifstream file(path, std::ios::binary);
-  std::string text(kConfigFileBytesMax + 1, '\0');
+  std::string text(bounds::kConfigFileBytesMax + 1, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<size_t>(file.gcount()));
-  if (!file.eof() && text.size() <= kConfigFileBytesMax) {
+  if (!file.eof() && text.size() <= bounds::kConfigFileBytesMax) {
     problems->push_back({"", path + " cannot be read"});
-  } else if (text.size() > kConfigFileBytesMax) {
+  } else if (text.size() > bounds::kConfigFileBytesMax) {
     problems->push_back(
-        {"", path + " is longer than " + std::to_string(kConfigFileBytesMax) + " bytes"});
+        {"", path + " is longer than " + std::to_string(bounds::kConfigFileBytesMax) + " bytes"});
   } else {
     ReadConfig(text, settings, problems);
   }

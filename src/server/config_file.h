@@ -7,8 +7,6 @@
 
 namespace holdfast {
 
-inline constexpr size_t kConfigFileBytesMax = 64 << 10;  // The default one has 2 KiB.
-
 // Sets what the text names. What is wrong goes to `problems`, with its line: no TOML, unknown
 // sections and keys (with the one that was probably meant), values out of range.
 void ReadConfig(const std::string& text, Settings* settings, Problems* problems);

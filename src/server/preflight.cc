@@ -1,13 +1,16 @@
 #include "src/server/preflight.h"
 
 #include <netdb.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 
+#include "src/base/bounds.h"
 #include "src/base/file_system.h"
 #include "src/base/logging.h"
 
@@ -72,6 +75,22 @@ Result<void> CheckPorts(const std::vector<Address>& addresses) {
   return Fail(Error{ErrorCode::kUnavailable, "cannot listen on " + wrong, "",
                     "Is another node running there? Choose other addresses. Nothing was created.",
                     0});
+}
+
+size_t OpenFilesMax(bool raise) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  if (raise && limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) getrlimit(RLIMIT_NOFILE, &limit);
+  }
+  return limit.rlim_cur;
+}
+
+size_t HttpConnectionsFor(size_t files) {
+  // Of a very low limit a quarter: then something is served, and the store's files have room.
+  const size_t reserved = std::min(bounds::kFilesReserved, files / 4 * 3);
+  return std::min(bounds::kHttpConnectionsMax, files - reserved);
 }
 
 Result<void> CheckDataFolder(const std::string& folder) {

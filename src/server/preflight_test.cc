@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "src/base/bounds.h"
 #include "tests/support/http_client.h"
 #include "tests/support/temp_folder.h"
 
@@ -96,6 +97,13 @@ TEST(PreflightTest, AFileIsNoFolder) {
   std::ofstream(folder.path() + "/file") << "x";
   EXPECT_FALSE(CheckDataFolder(folder.path() + "/file"));
   EXPECT_TRUE(CheckDataFolder(folder.path() + "/not/yet/there"));
+}
+
+TEST(PreflightTest, ConnectionsLeaveFilesToTheStore) {
+  EXPECT_EQ(HttpConnectionsFor(1 << 20), bounds::kHttpConnectionsMax);
+  EXPECT_EQ(HttpConnectionsFor(10'000), 10'000 - bounds::kFilesReserved);
+  EXPECT_EQ(HttpConnectionsFor(1'024), 256u);
+  EXPECT_GE(OpenFilesMax(/*raise=*/true), OpenFilesMax());
 }
 
 }  // namespace

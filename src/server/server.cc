@@ -253,6 +253,7 @@ Result<void> Server::Parts::Serve() {
   api::http::ServerOptions http_options;
   http_options.address = config.http.host;
   http_options.port = config.http.port;
+  http_options.connections_max = HttpConnectionsFor(OpenFilesMax());
   auto http_server = api::http::Server::Start(http_options, *http_handler);
   if (!http_server) return Fail(http_server.error());
   http = std::move(*http_server);

@@ -204,6 +204,10 @@ std::optional<StateSlot> DecodeStateSlot(std::string_view bytes, uint64_t salt) 
   slot.state.lowest_group = reader.Take<uint64_t>();
   slot.state.first = LogIndex(reader.Take<uint64_t>());
   slot.state.durable_group = reader.Take<uint64_t>();
+  const LogState& state = slot.state;
+  for (uint64_t from_one : {state.lowest_segment, state.lowest_group, state.first.value}) {
+    if (from_one == 0 || from_one > kNumberMax) return std::nullopt;
+  }
   return slot;
 }
 

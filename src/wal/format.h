@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "src/base/bounds.h"
 #include "src/base/error.h"
 #include "src/base/ids.h"
 #include "src/wal/log.h"
@@ -22,8 +23,10 @@ inline constexpr size_t kPageBytes = 4096;
 inline constexpr size_t kSegmentHeaderBytes = kPageBytes;
 inline constexpr size_t kRecordHeaderBytes = 56;
 // A segment is read as a whole at restart, and offsets in it are 32-bit numbers.
-inline constexpr uint64_t kSegmentBytesMax = uint64_t{1} << 30;
+inline constexpr uint64_t kSegmentBytesMax = bounds::kSegmentBytesMax;
 inline constexpr uint64_t kSegmentBytesMin = 4 * kPageBytes;
+// Of indices and groups: never reached, and far from where adding to them would wrap.
+inline constexpr uint64_t kNumberMax = uint64_t{1} << 62;
 
 // The first three are EntryType. Numbers are stored: never reuse one.
 enum class RecordType : uint8_t {
@@ -54,7 +57,8 @@ inline uint64_t RecordBytes(uint64_t payload_bytes) {
 }
 // Fills in length and checksum.
 void AppendRecord(RecordHeader header, std::string_view payload, uint64_t salt, std::string* out);
-// nullopt when the bytes are not a header that was written with this salt.
+// nullopt when the bytes are not a header that was written with this salt. What a header says is not
+// judged: one that passes its checksum and makes no sense is damage, not a torn write.
 std::optional<RecordHeader> DecodeRecordHeader(std::string_view bytes, uint64_t salt);
 // `padded`: the payload with its zeros.
 bool PayloadMatches(const RecordHeader& header, std::string_view padded, uint64_t salt);
@@ -89,6 +93,7 @@ struct StateSlot {
   uint64_t sequence = 0;
   LogState state;
 };
+// nullopt when the bytes are no slot that was written with this salt, or say what no log does.
 std::optional<StateSlot> DecodeStateSlot(std::string_view bytes, uint64_t salt);
 
 }  // namespace holdfast::wal

@@ -48,6 +48,17 @@ TEST(FormatTest, GoldenStateSlot) {
             "0300000000000000 2800000000000000 f401000000000000 4d00000000000000");
 }
 
+TEST(FormatTest, AStateThatNoLogIsInIsNoSlot) {
+  const auto decodes = [](const LogState& state) {
+    return DecodeStateSlot(EncodeStateSlot(9, state, kSalt), kSalt).has_value();
+  };
+  EXPECT_TRUE(decodes({}));
+  EXPECT_FALSE(decodes({.lowest_segment = 0}));
+  EXPECT_FALSE(decodes({.lowest_group = 0}));
+  EXPECT_FALSE(decodes({.first = LogIndex(0)}));
+  EXPECT_FALSE(decodes({.first = LogIndex(UINT64_MAX)}));
+}
+
 TEST(FormatTest, GoldenHeaders) {
   const std::string segment = EncodeSegmentHeader({kSalt, 2, 64 << 20});
   EXPECT_EQ(Hex(segment.substr(0, 48)),

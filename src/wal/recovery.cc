@@ -186,6 +186,9 @@ Result<void> Scan::Apply() {
   for (const Pending& record : group_records_) {
     const RecordHeader& header = record.header;
     const LogIndex index = header.index;
+    if (index.value == 0 || index.value > kNumberMax) {
+      return Fail(DamagedAt(record.offset, "no log has an entry " + index.ToString()));
+    }
     if (header.type == RecordType::kReset) {
       entries.Reset(index, header.term);
       reset_seen_ = true;

@@ -229,6 +229,9 @@ TEST_F(RecoveryTest, WholeRecordsThatMakeNoSenseAreNamed) {
       {{.type = static_cast<RecordType>(9), .index = LogIndex(2)}, "", "record type 9 is unknown"},
       {{.index = LogIndex(3)}, "", "index 3 in a log of entries 1 to 1"},
       {{.type = RecordType::kCut, .index = LogIndex(9)}, "", "index 9 in a log of entries 1 to 1"},
+      {{.index = LogIndex(0)}, "", "no log has an entry 0"},
+      {{.index = LogIndex(UINT64_MAX)}, "", "no log has an entry 18446744073709551615"},
+      {{.type = RecordType::kReset, .index = LogIndex(0)}, "", "no log has an entry 0"},
       {{.index = LogIndex(2)}, std::string(bounds::kEntryBytesMax + 1, 'x'), "above this build's"},
       {{.index = LogIndex(2)}, std::string(20'000, 'x'), "does not fit into its segment"},
   };

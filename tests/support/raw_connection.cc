@@ -10,6 +10,7 @@
 #include <cctype>
 #include <cstdlib>
 #include <stdexcept>
+#include <utility>
 
 namespace holdfast::testing {
 namespace {
@@ -59,7 +60,9 @@ RawConnection::RawConnection(uint16_t port) : socket_(socket(AF_INET, SOCK_STREA
   }
 }
 
-RawConnection::~RawConnection() { close(socket_); }
+RawConnection::~RawConnection() {
+  if (socket_ >= 0) close(socket_);
+}
 
 bool RawConnection::Send(std::string_view bytes) {
   while (!bytes.empty()) {
@@ -68,6 +71,12 @@ bool RawConnection::Send(std::string_view bytes) {
     bytes.remove_prefix(static_cast<size_t>(sent));
   }
   return true;
+}
+
+void RawConnection::Reset() {
+  const linger now{1, 0};
+  setsockopt(socket_, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+  close(std::exchange(socket_, -1));
 }
 
 void RawConnection::FinishSending() { shutdown(socket_, SHUT_WR); }

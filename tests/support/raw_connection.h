@@ -20,6 +20,7 @@ class RawConnection {
 
   // Returns once the kernel has it all; false when the other side is gone.
   bool Send(std::string_view bytes);
+  void Reset();          // The other side is told by RST, as when a program dies.
   void FinishSending();  // The other side reads an end, and may still answer.
   // What comes until the other side closes; `*closed` says whether it did so in time.
   std::string ReadToEnd(std::chrono::milliseconds patience, bool* closed);

@@ -4,10 +4,11 @@
 #include <istream>
 #include <limits>
 
+#include "src/base/bounds.h"
+
 namespace holdfast::ledger {
 namespace {
 
-constexpr size_t kLineBytesMax = 4'096;  // The real lines have less than 120.
 constexpr size_t kColumns = 10;
 constexpr size_t kIdDigitsMax = 18;
 
@@ -164,7 +165,7 @@ Result<std::optional<BerkaRow>> BerkaReader::Next() {
     int c = std::istream::traits_type::eof();
     bool too_long = false;
     while ((c = in_.get()) != std::istream::traits_type::eof() && c != '\n') {
-      too_long = too_long || line.size() >= kLineBytesMax;
+      too_long = too_long || line.size() >= bounds::kImportLineBytesMax;
       if (!too_long) line += static_cast<char>(c);
     }
     const bool end = c == std::istream::traits_type::eof();
@@ -180,8 +181,8 @@ Result<std::optional<BerkaRow>> BerkaReader::Next() {
       return Fail(std::move(error));
     };
     if (too_long) {
-      return name_line(
-          InvalidArgument("", "is longer than " + std::to_string(kLineBytesMax) + " bytes"));
+      return name_line(InvalidArgument(
+          "", "is longer than " + std::to_string(bounds::kImportLineBytesMax) + " bytes"));
     }
     auto row = ParseBerkaRow(line);
     if (!row) return name_line(std::move(row.error()));

@@ -19,7 +19,6 @@ using cli::GroupedHundredths;
 
 // After which a person wonders what the command waits for.
 constexpr std::chrono::milliseconds kFirstAnswerTime{2'000};
-constexpr int kBatchRows = 1'000;  // A hundred bytes each: well within one request.
 constexpr size_t kLinesShownMax = 10;
 
 // What a first reading of the file finds out.
@@ -78,7 +77,8 @@ class Import {
       account->set_id(id);
       account->set_currency(kBerkaCurrency);
       account->set_overdraft(kUnlimited);
-      return batch.accounts_size() < kBatchRows ? Result<void>() : SendAccounts(&batch);
+      return batch.accounts_size() < bounds::kImportBatchRows ? Result<void>()
+                                                              : SendAccounts(&batch);
     };
     for (const char* other : kBerkaOtherSides) {
       if (auto added = add(other); !added) return added;
@@ -100,7 +100,7 @@ class Import {
         ++rows;
         if ((*row)->amount > 0) *batch.add_transfers() = (*row)->ToTransfer();
       }
-      if (!*row || batch.transfers_size() == kBatchRows) {
+      if (!*row || batch.transfers_size() == bounds::kImportBatchRows) {
         if (auto sent = SendTransfers(&batch); !sent) return sent;
         progress.Update(rows);
       }

@@ -26,9 +26,6 @@ using ::grpc::StatusCode;
 using state_machine::Method;
 using Context = GenericCallbackServerContext;
 
-// A status message travels in an HTTP/2 header, which clients bound at 8 KiB by default.
-constexpr size_t kStatusMessageBytesMax = 2'048;
-
 bool Flatten(const ByteBuffer& buffer, std::string* out) {
   std::vector<Slice> slices;
   if (!buffer.Dump(&slices).ok()) return false;
@@ -51,7 +48,7 @@ Status ToStatus(const Error& error, Context* context) {
   // Metadata is printable ASCII; a path may hold a key of the caller's.
   const bool printable = std::all_of(error.field.begin(), error.field.end(),
                                      [](char c) { return c >= 0x20 && c <= 0x7E; });
-  if (!error.field.empty() && printable && error.field.size() <= kStatusMessageBytesMax) {
+  if (!error.field.empty() && printable && error.field.size() <= bounds::kGrpcStatusBytesMax) {
     context->AddTrailingMetadata("holdfast-field", error.field);
   }
   if (const uint32_t ms = RetryAfterMs(error); ms > 0) {
@@ -59,7 +56,7 @@ Status ToStatus(const Error& error, Context* context) {
   }
   std::string message = DetailOf(error);
   if (const std::string hint = HintOf(error); !hint.empty()) Append(&message, " (", hint, ")");
-  if (message.size() > kStatusMessageBytesMax) message.resize(kStatusMessageBytesMax);
+  if (message.size() > bounds::kGrpcStatusBytesMax) message.resize(bounds::kGrpcStatusBytesMax);
   return {static_cast<StatusCode>(InfoOf(error.code).grpc_status), message};
 }
 
@@ -218,6 +215,9 @@ struct Server::Core : ::grpc::CallbackGenericService {
   ServerGenericBidiReactor* CreateReactor(Context* context) override {
     if (context->method() == kPipeMethod) return OpenPipe(context);
     if (const Method* method = registry.Find(context->method())) {
+      if (const std::optional<Error> refusal = dispatcher.Refusal(*method)) {
+        return new Refusal(ToStatus(*refusal, context));
+      }
       return new UnaryCall(*method, dispatcher, context);
     }
     if (Reflection::Serves(context->method())) return new ReflectionStream(reflection);
@@ -265,6 +265,12 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, bounds::kGrpcStreamsPerConnectionMax);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE,
                              static_cast<int>(bounds::kHttpHeaderBytesMax));
+  // Whoever vanished, or never begins, is not kept.
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, bounds::kGrpcKeepaliveMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, bounds::kGrpcKeepaliveTimeoutMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, bounds::kGrpcHandshakeMsMax);
   // Two processes on one port would each get some of the calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   const std::string address = Cat(options.address, ":", options.port);

@@ -232,6 +232,7 @@ Response RenderReply(const Method& method, node::Consistency consistency,
   if (method.kind() == READ && consistency == node::Consistency::kStale) {
     response.headers.emplace_back(kAgeMsName, std::to_string(reply.age.count()));
   }
+  response.droppable = method.kind() == READ;
   return response;
 }
 
@@ -279,6 +280,13 @@ Handler::Handler(const state_machine::Registry& registry, node::Dispatcher& disp
   }
 }
 
+std::optional<Response> Handler::Refuse(const Request& request, const Error& error) const {
+  Result<RouteMatch> match = router_.Match(request.verb, SplitTarget(request.target).path);
+  if (!match || match->method->kind() == STATELESS) return std::nullopt;
+  dispatcher_.NoteRefused(error.code);
+  return ProblemResponse(error);
+}
+
 void Handler::Handle(const Request& request, Respond respond) const {
   const auto answer = [&respond](Response response) {
     respond([response = std::move(response)]() mutable { return std::move(response); });
@@ -295,6 +303,10 @@ void Handler::Handle(const Request& request, Respond respond) const {
       dispatcher_.NoteRefused(match.error().code);
       answer(ProblemResponse(match.error()));
     }
+    return;
+  }
+  if (std::optional<Error> refusal = dispatcher_.Refusal(*match->method)) {
+    answer(ProblemResponse(*refusal));
     return;
   }
   Result<Call> call = BuildCall(routed, *match, target.query);

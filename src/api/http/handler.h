@@ -7,6 +7,7 @@
 #include <absl/functional/any_invocable.h>
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -30,6 +31,7 @@ struct Response {
   std::string content_type;
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
+  bool droppable = false;  // Of a read: may be refused instead where memory is short.
 };
 
 // The same error, as a response.
@@ -47,6 +49,11 @@ class Handler {
   // makes the page /metrics, which is not there without it.
   Handler(const state_machine::Registry& registry, node::Dispatcher& dispatcher,
           std::string version, std::function<std::string()> metrics = nullptr);
+
+  // The answer to a request that this node has no time for, or nothing for one that is never
+  // refused like this: pages, and methods that need neither log nor store, such as /health.
+  // Thread-safe.
+  std::optional<Response> Refuse(const Request& request, const Error& error) const;
 
   // Thread-safe. `respond` is called exactly once, on any thread, perhaps before Handle returns.
   void Handle(const Request& request, Respond respond) const;

@@ -9,15 +9,17 @@
 #include <boost/asio/strand.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/error.hpp>
 #include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/read.hpp>
 #include <boost/beast/http/rfc7230.hpp>
 #include <boost/beast/http/status.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <ctime>
+#include <deque>
 
 #include "src/api/text.h"
 #include "src/base/check.h"
+#include "src/node/admission.h"
 
 namespace holdfast::api::http {
 namespace {
@@ -28,14 +30,12 @@ using asio::ip::tcp;
 using boost::system::error_code;
 using Clock = std::chrono::steady_clock;
 
-constexpr size_t kBufferBytesMax = 64 << 10;  // Read ahead of what is parsed, per connection.
-constexpr size_t kReadBytes = 4 << 10;        // An ordinary request fits.
-// After a response that ends the connection, what the client still sends is read and dropped for
-// this long: closing at once would reset the connection and could take the response with it.
-constexpr std::chrono::seconds kLingerMax{2};
-constexpr size_t kLingerBytesMax = 16 << 20;
-// Connections above the bound that are still told so; further ones are closed without a word.
-constexpr size_t kRefusalsMax = 64;
+constexpr size_t kReadBytes = 16 << 10;         // An ordinary request fits.
+constexpr size_t kIdleBufferBytes = 4 << 10;    // Kept for the next request.
+constexpr size_t kReadBytesAtOnce = 256 << 10;  // Then other connections get their turn.
+// How long requests are handled before sockets are looked at again. Longer than it takes to look at
+// all that one look brings (128 of them), so that those who ask too much do not take it all.
+constexpr std::chrono::milliseconds kTurnsTime{4};
 constexpr std::chrono::milliseconds kAcceptPause{100};  // After an error such as too many files.
 
 std::string_view View(beast::string_view text) { return {text.data(), text.size()}; }
@@ -99,13 +99,25 @@ struct Server::Core : std::enable_shared_from_this<Core> {
     if (!stopped) asio::post(executor, std::move(task));
   }
 
+  // Requests that are read wait here for their turn, so that reading goes on meanwhile, and what is
+  // too much is refused soon instead of waiting unseen in the sockets.
+  void AwaitTurn(std::shared_ptr<Connection> connection);
+  void TakeTurns();
+
   const ServerOptions options;
   const Handler& handler;
+  std::atomic<size_t> bodies_bytes{0};   // Of all connections, on their way in ...
+  std::atomic<size_t> replies_bytes{0};  // ... and out.
   asio::io_context io;
   asio::executor_work_guard<asio::io_context::executor_type> work;
   std::vector<std::thread> threads;
   std::shared_ptr<Acceptor> acceptor;
   uint16_t port = 0;
+
+  node::Admission admission{"requests"};
+  absl::Mutex turns_mutex;
+  std::deque<std::shared_ptr<Connection>> turns ABSL_GUARDED_BY(turns_mutex);
+  bool taking_turns ABSL_GUARDED_BY(turns_mutex) = false;
 
   absl::Mutex mutex;
   bool draining ABSL_GUARDED_BY(mutex) = false;
@@ -122,9 +134,12 @@ class Server::Connection : public std::enable_shared_from_this<Connection> {
       : core_(std::move(core)),
         socket_(std::move(socket)),
         timer_(socket_.get_executor()),
-        buffer_(kBufferBytesMax) {}
+        buffer_(bounds::kHttpBufferBytesMax) {}
 
   ~Connection() {
+    DropBody();
+    DropReply();
+    Leave(false);
     absl::MutexLock lock(&core_->mutex);
     core_->connections.erase(this);
   }
@@ -132,6 +147,7 @@ class Server::Connection : public std::enable_shared_from_this<Connection> {
   void Start(Role role) {
     error_code ignored;
     socket_.set_option(tcp::no_delay(true), ignored);
+    socket_.non_blocking(true, ignored);
     asio::dispatch(socket_.get_executor(), [self = shared_from_this(), role] {
       if (role == Role::kServe) return self->Wait();
       Error error{ErrorCode::kUnavailable, "this node has all the connections it can hold", "", "",
@@ -150,6 +166,11 @@ class Server::Connection : public std::enable_shared_from_this<Connection> {
   }
   void Abort() {
     core_->Dispatch(socket_.get_executor(), [self = shared_from_this()] { self->Close(); });
+  }
+
+  // It is this connection's turn.
+  void TakeTurn() {
+    asio::dispatch(socket_.get_executor(), [self = shared_from_this()] { self->Handle(); });
   }
 
  private:
@@ -195,59 +216,106 @@ class Server::Connection : public std::enable_shared_from_this<Connection> {
   void Wait() {
     if (state_ == State::kClosed) return;
     if (draining_) return Close();
-    parser_.reset();
     if (buffer_.size() > 0) return ReadHeader();  // Pipelined.
+    // Idle connections are many.
+    if (buffer_.capacity() > kIdleBufferBytes) buffer_.shrink_to_fit();
     state_ = State::kWaiting;
     SetDeadline(core_->options.idle_max);
-    socket_.async_read_some(buffer_.prepare(kReadBytes),
-                            [self = shared_from_this()](error_code error, size_t bytes) {
-                              if (self->state_ == State::kClosed) return;
-                              if (error) return self->Close();
-                              self->buffer_.commit(bytes);
-                              self->ReadHeader();
-                            });
+    AwaitBytes(
+        [](Connection& self, error_code error) { error ? self.Close() : self.ReadHeader(); });
+  }
+
+  // Without a buffer while nothing comes: connections that only wait cost next to nothing.
+  void AwaitBytes(void (*then)(Connection&, error_code)) {
+    socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this(), then](error_code error) {
+      if (self->state_ != State::kClosed) then(*self, error);
+    });
   }
 
   void ReadHeader() {
     state_ = State::kReading;
     SetDeadline(core_->options.read_max);
     parser_.emplace();
+    continued_ = false;
+    parser_->eager(true);
     parser_->header_limit(bounds::kHttpHeaderBytesMax);
     parser_->body_limit(bounds::kHttpBodyBytesMax);
-    beast::http::async_read_header(socket_, buffer_, *parser_,
-                                   [self = shared_from_this()](error_code error, size_t) {
-                                     if (self->state_ == State::kClosed) return;
-                                     if (error || self->timed_out_) return self->ReadFailed(error);
-                                     self->HeaderRead();
-                                   });
+    if (buffer_.size() > 0) {
+      if (const error_code error = Parse()) return ReadFailed(error);
+    }
+    Read();
   }
 
-  void HeaderRead() {
-    const auto& request = parser_->get();
-    const bool waits = beast::iequals(request[beast::http::field::expect], "100-continue");
-    if (!waits || parser_->is_done()) return ReadBody();
+  // Takes what has come, as far as it belongs to this request, without going back to the queue of
+  // handlers for each piece: whatever is to be refused is so soon.
+  void Read() {
+    for (size_t taken = 0; taken < kReadBytesAtOnce && !parser_->is_done();) {
+      if (ExpectsContinue()) return SendContinue();
+      const auto room = buffer_.prepare(std::min(kReadBytes, buffer_.max_size() - buffer_.size()));
+      error_code error;
+      const size_t bytes = socket_.read_some(room, error);
+      if (error == asio::error::would_block) break;
+      if (error) return Close();  // Half a request has no answer.
+      buffer_.commit(bytes);
+      taken += bytes;
+      if (error = Parse(); error) return ReadFailed(error);
+      const size_t all = CountBody();
+      if (!parser_->is_done() && all > core_->options.bodies_bytes_max) {
+        keep_alive_ = false;
+        DropBody();
+        return Write(ProblemResponse(Error{ErrorCode::kResourceExhausted,
+                                           "this node is receiving all the bytes that it can hold",
+                                           "", "Nothing was done. Try again.", 1'000}));
+      }
+    }
+    if (parser_->is_done()) return Queue();
+    AwaitBytes([](Connection& self, error_code error) {
+      error || self.timed_out_ ? self.ReadFailed(error) : self.Read();
+    });
+  }
+
+  error_code Parse() {
+    error_code error;
+    buffer_.consume(parser_->put(buffer_.data(), error));
+    if (error != beast::http::error::need_more) return error;
+    // A header that is not complete stays in the buffer as a whole.
+    if (buffer_.size() == buffer_.max_size()) return beast::http::error::buffer_overflow;
+    return {};
+  }
+
+  // What has come is counted, of all connections: a length that is only announced costs nothing.
+  size_t CountBody() {
+    const size_t bytes = parser_->get().body().size();
+    return core_->bodies_bytes += bytes - std::exchange(body_bytes_, bytes);
+  }
+
+  bool ExpectsContinue() {
+    return parser_->is_header_done() && !std::exchange(continued_, true) &&
+           beast::iequals(parser_->get()[beast::http::field::expect], "100-continue");
+  }
+  void SendContinue() {
     static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
     asio::async_write(socket_, asio::buffer(kContinue.data(), kContinue.size()),
                       [self = shared_from_this()](error_code error, size_t) {
                         if (self->state_ == State::kClosed) return;
                         if (error || self->timed_out_) return self->ReadFailed(error);
-                        self->ReadBody();
+                        self->Read();
                       });
   }
 
-  void ReadBody() {
-    if (parser_->is_done()) return Handle();
-    beast::http::async_read(socket_, buffer_, *parser_,
-                            [self = shared_from_this()](error_code error, size_t) {
-                              if (self->state_ == State::kClosed) return;
-                              if (error || self->timed_out_) return self->ReadFailed(error);
-                              self->Handle();
-                            });
+  void DropBody() {
+    parser_.reset();
+    core_->bodies_bytes -= std::exchange(body_bytes_, 0);
+  }
+  void DropReply() {
+    std::string().swap(body_);
+    core_->replies_bytes -= std::exchange(reply_bytes_, 0);
   }
 
   void ReadFailed(error_code error) {
     namespace http_error = beast::http;
     keep_alive_ = false;  // Where the next request would begin is unknown.
+    DropBody();
     if (timed_out_) {
       return Write(ProblemResponse(
           Error{ErrorCode::kDeadlineExceeded, "the request took too long to arrive", "", "", 0},
@@ -272,13 +340,32 @@ class Server::Connection : public std::enable_shared_from_this<Connection> {
     Write(ProblemResponse(InvalidArgument("", "not an HTTP/1.1 request: " + error.message())));
   }
 
-  void Handle() {
+  // All of the request is here: refused now, or handled when it is its turn.
+  void Queue() {
     state_ = State::kHandling;
     ClearDeadline();  // The call has its own.
     const auto& message = parser_->get();
     keep_alive_ = parser_->keep_alive();
     version_ = message.version();
     head_only_ = message.method() == beast::http::verb::head;
+    if (const auto error = core_->admission.Refusal(bounds::kWaitMsMax)) {
+      if (auto response = core_->handler.Refuse(ParsedRequest(), *error)) {
+        DropBody();
+        return Write(*std::move(response));
+      }
+    }
+    entered_bytes_ = body_bytes_;
+    core_->admission.Enter(*entered_bytes_);
+    core_->AwaitTurn(shared_from_this());
+  }
+
+  void Leave(bool done) {
+    if (entered_bytes_) core_->admission.Leave(*std::exchange(entered_bytes_, std::nullopt), done);
+  }
+
+  // Views into the parser.
+  Request ParsedRequest() const {
+    const auto& message = parser_->get();
     Request request;
     request.verb = View(message.method_string());
     request.target = View(message.target());
@@ -286,31 +373,50 @@ class Server::Connection : public std::enable_shared_from_this<Connection> {
     for (const auto& field : message) {
       request.headers.emplace_back(View(field.name_string()), View(field.value()));
     }
+    return request;
+  }
+
+  void Handle() {
+    if (state_ != State::kHandling) return;
+    const Request request = ParsedRequest();
     core_->handler.Handle(request, [self = shared_from_this()](Render render) mutable {
       // After Stop this may be the last that holds the core, and executors must not outlive it.
       const std::shared_ptr<Core> core = self->core_;
       const auto executor = self->socket_.get_executor();
       core->Dispatch(executor, [self = std::move(self), render = std::move(render)]() mutable {
-        if (self->state_ == State::kHandling) self->Write(std::move(render)());
+        if (self->state_ != State::kHandling) return;
+        Response response = std::move(render)();
+        self->Leave(response.status != 429 && response.status < 500);
+        self->Write(std::move(response));
       });
     });
+    DropBody();  // The call has what it needs of it.
   }
 
   void Write(Response response) {
     state_ = State::kWriting;
     if (draining_) keep_alive_ = false;
     SetDeadline(core_->options.write_max);
+    if (response.droppable &&
+        core_->replies_bytes + response.body.size() > core_->options.replies_bytes_max) {
+      response = ProblemResponse(Error{ErrorCode::kResourceExhausted,
+                                       "this node holds all the responses that it can", "",
+                                       "Try again, or ask another node.", 1'000});
+    }
     head_ = FormatHead(response, {version_, keep_alive_});
     body_ = head_only_ ? std::string() : std::move(response.body);
+    reply_bytes_ = body_.size();
+    core_->replies_bytes += reply_bytes_;
     const std::array<asio::const_buffer, 2> buffers = {asio::buffer(head_), asio::buffer(body_)};
     asio::async_write(socket_, buffers, [self = shared_from_this()](error_code error, size_t) {
       if (self->state_ == State::kClosed) return;
       if (error) return self->Close();
+      self->DropReply();
       if (self->keep_alive_) return self->Wait();
       error_code ignored;
       self->socket_.shutdown(tcp::socket::shutdown_send, ignored);
       self->state_ = State::kLingering;
-      self->SetDeadline(kLingerMax);
+      self->SetDeadline(std::chrono::milliseconds(bounds::kHttpLingerMsMax));
       self->Linger(0);
     });
   }
@@ -320,7 +426,8 @@ class Server::Connection : public std::enable_shared_from_this<Connection> {
     socket_.async_read_some(buffer_.prepare(kReadBytes),
                             [self = shared_from_this(), total](error_code error, size_t bytes) {
                               if (self->state_ == State::kClosed) return;
-                              if (error || total + bytes > kLingerBytesMax) return self->Close();
+                              if (error || total + bytes > bounds::kHttpLingerBytesMax)
+                                return self->Close();
                               self->Linger(total + bytes);
                             });
   }
@@ -328,7 +435,8 @@ class Server::Connection : public std::enable_shared_from_this<Connection> {
   void Close() {
     state_ = State::kClosed;
     error_code ignored;
-    socket_.close(ignored);
+    Leave(false);
+    socket_.close(ignored);  // What was under way ends, and lets go of this connection.
     timer_.cancel(ignored);
   }
 
@@ -341,13 +449,47 @@ class Server::Connection : public std::enable_shared_from_this<Connection> {
   std::optional<beast::http::request_parser<beast::http::string_body>> parser_;
   State state_ = State::kWaiting;
   bool timed_out_ = false;
+  bool continued_ = false;  // The client has been told to go on, if it asked.
   bool draining_ = false;
   bool keep_alive_ = false;
   bool head_only_ = false;
   unsigned version_ = 11;
   std::string head_;  // Of the response being written.
   std::string body_;
+  std::optional<size_t> entered_bytes_;  // Counted in Core::admission.
+  size_t body_bytes_ = 0;                // Counted in Core::bodies_bytes ...
+  size_t reply_bytes_ = 0;               // ... and in Core::replies_bytes.
 };
+
+void Server::Core::AwaitTurn(std::shared_ptr<Connection> connection) {
+  {
+    absl::MutexLock lock(&turns_mutex);
+    turns.push_back(std::move(connection));
+    if (std::exchange(taking_turns, true)) return;
+  }
+  asio::post(io, [this] { TakeTurns(); });
+}
+
+// For a while, then sockets get theirs. One thread at a time is here.
+void Server::Core::TakeTurns() {
+  const auto began = Clock::now();
+  admission.Step(static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(began.time_since_epoch()).count()));
+  do {
+    std::shared_ptr<Connection> next;
+    {
+      absl::MutexLock lock(&turns_mutex);
+      if (turns.empty()) {
+        taking_turns = false;
+        return;
+      }
+      next = std::move(turns.front());
+      turns.pop_front();
+    }
+    next->TakeTurn();
+  } while (Clock::now() - began < kTurnsTime);
+  asio::post(io, [this] { TakeTurns(); });
+}
 
 class Server::Acceptor : public std::enable_shared_from_this<Acceptor> {
  public:
@@ -407,7 +549,8 @@ class Server::Acceptor : public std::enable_shared_from_this<Acceptor> {
     {
       absl::MutexLock lock(&core_.mutex);
       const size_t count = core_.connections.size();
-      if (core_.draining || count >= core_.options.connections_max + kRefusalsMax) return;
+      if (core_.draining || count >= core_.options.connections_max + bounds::kHttpRefusalsMax)
+        return;
       if (count >= core_.options.connections_max) role = Connection::Role::kRefuse;
       connection = std::make_shared<Connection>(core_.shared_from_this(), std::move(socket));
       core_.connections.emplace(connection.get(), connection);
@@ -471,6 +614,10 @@ void Server::Stop(std::chrono::milliseconds grace) {
   core_->work.reset();  // The threads end when the last handler has run.
   for (std::thread& thread : core_->threads) thread.join();
   core_->threads.clear();
+  {
+    absl::MutexLock lock(&core_->turns_mutex);
+    core_->turns.clear();
+  }
   core_->acceptor.reset();
 }
 

@@ -3,6 +3,8 @@
 //
 // One request of a connection is in flight at a time; pipelined ones wait in order. A connection
 // that is slow to write, slow to read or idle too long is closed; one above the bound is told 503.
+// Bodies that come in and responses that nobody takes are bounded over all connections: past that,
+// requests and the answers to reads are refused with 429.
 #pragma once
 
 #include <chrono>
@@ -20,6 +22,8 @@ struct ServerOptions {
   uint16_t port = 0;  // 0: any free one.
   int threads = 1;
   size_t connections_max = bounds::kHttpConnectionsMax;
+  size_t bodies_bytes_max = bounds::kHttpBodiesBytesMax;
+  size_t replies_bytes_max = bounds::kHttpRepliesBytesMax;
   std::chrono::milliseconds idle_max{bounds::kHttpIdleMsMax};
   std::chrono::milliseconds read_max{bounds::kHttpReadMsMax};  // First to last byte of a request.
   std::chrono::milliseconds write_max{

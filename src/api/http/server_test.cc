@@ -263,6 +263,44 @@ TEST_F(HttpServerTest, BoundsBodyAndHeaders) {
       201);
 }
 
+TEST_F(HttpServerTest, BoundsTheBodiesOfAllConnectionsTogether) {
+  ServerOptions options;
+  options.bodies_bytes_max = 100'000;
+  Start(options);
+  const std::string body = R"({"id":"x"})" + std::string(59'990, ' ');
+  Client first = Connect(), second = Connect(), third = Connect();
+  const std::string request = Post("/make", body);
+  const size_t most = request.size() - 1;
+  first.Send(request.substr(0, most));
+  // Half of them arrive for certain only when the other connection is answered.
+  EXPECT_EQ(third.Ask(Get("/")).status, 200);
+  second.Send(request.substr(0, most));
+  const auto answer = second.Read();
+  EXPECT_EQ(answer.status, 429);
+  EXPECT_NE(answer.head.find("Retry-After: 1\r\n"), std::string::npos);
+  EXPECT_EQ(first.Ask(request.substr(most)).status, 201) << "what was there first is kept";
+  EXPECT_EQ(third.Ask(request).status, 201) << "and there is room again";
+}
+
+TEST_F(HttpServerTest, AReadIsRefusedWhenResponsesThatNobodyTakesFillTheMemory) {
+  ServerOptions options;
+  options.replies_bytes_max = 40 << 20;
+  Start(options);
+  testing::Reply reply;
+  reply.mutable_item()->set_id(std::string(32 << 20, 'x'));  // More than the sockets hold.
+  node_.SetReply(FakeNode::ReplyOf(reply));
+  Client deaf = Connect(), client = Connect();
+  node_.Hold();
+  deaf.Send(Get("/v1/shop/items/x"));
+  node::Done done = node_.Take();
+  client.Send(Get("/v1/shop/items/x"));
+  node::Done later = node_.Take();
+  done(FakeNode::ReplyOf(reply));
+  later(FakeNode::ReplyOf(reply));
+  EXPECT_EQ(client.Read().status, 429);
+  EXPECT_EQ(client.Ask(Get("/")).status, 200);
+}
+
 TEST_F(HttpServerTest, ASlowClientIsTold408) {
   ServerOptions options;
   options.read_max = milliseconds(30);

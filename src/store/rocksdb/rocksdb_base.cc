@@ -14,6 +14,7 @@
 #include <optional>
 #include <utility>
 
+#include "src/base/bounds.h"
 #include "src/base/check.h"
 #include "src/store/rocksdb/folder.h"
 #include "src/store/rocksdb/private_files.h"
@@ -22,7 +23,6 @@ namespace holdfast::store {
 namespace {
 
 constexpr int kBloomBitsPerKey = 10;  // About 1 % of lookups in vain per run.
-constexpr int kOpenFilesMax = 512;    // Below the usual 1,024 of a process, beside connections.
 constexpr int kBackgroundJobs = 2;
 constexpr size_t kInfoLogBytes = 1 << 20;
 constexpr size_t kManifestBytes = 4 << 20;
@@ -77,7 +77,7 @@ rocksdb::Options DatabaseOptions(const RocksDbOptions& options) {
   db.write_buffer_size = kMemtableBytes;
   db.avoid_flush_during_shutdown = true;
   db.max_background_jobs = kBackgroundJobs;
-  db.max_open_files = kOpenFilesMax;
+  db.max_open_files = bounds::kStoreOpenFilesMax;
   db.bytes_per_sync = kBackgroundSyncBytes;
   db.max_manifest_file_size = kManifestBytes;
   db.max_log_file_size = kInfoLogBytes;

@@ -1,0 +1,80 @@
+// A cluster of three for the tests of bounds: its nodes' memory and files, and a client that goes
+// on paying meanwhile.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+
+#include "tests/overload/http_load.h"
+#include "tests/support/process_cluster.h"
+
+namespace holdfast::testing {
+
+// Payments of 1 from "payer" to "payee", one after another, and how long each took.
+class SteadyPayer {
+ public:
+  explicit SteadyPayer(const ProcessCluster& cluster);
+  ~SteadyPayer() { Stop(); }
+  void Stop();  // After it the figures may be read.
+  const std::vector<double>& ms() const { return ms_; }
+  // What got another answer than 201; refusals with 429 are repeated, and no failures.
+  const std::string& failure() const { return failure_; }
+
+ private:
+  void Pay(uint16_t port);
+
+  std::atomic<bool> stop_{false};
+  std::vector<double> ms_;
+  std::string failure_;
+  std::thread thread_;
+};
+
+// How much of the machine's time went to processes that are neither this test nor its cluster:
+// where they take a good part of it, a measured rate says nothing about the cluster.
+class Bystanders {
+ public:
+  explicit Bystanders(const ProcessCluster& cluster);
+  double Share() const;  // Since construction, 0 to 1.
+
+ private:
+  struct Ticks {
+    uint64_t all = 0, busy = 0, ours = 0;
+  };
+  Ticks Now() const;
+
+  const ProcessCluster& cluster_;
+  const Ticks before_;
+};
+
+class OverloadTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite();
+  static void TearDownTestSuite();
+
+  static ProcessCluster& cluster() { return *cluster_; }
+  static int leader() { return leader_; }
+  // Resident memory of a node's process, and its highest so far, in bytes.
+  static uint64_t MemoryOf(int node);
+  static uint64_t PeakMemoryOf(int node);
+  static size_t FilesOf(int node);
+  static int64_t BalanceOf(const std::string& account);
+  // Waits until the node has at most so many files open.
+  static bool WaitForFiles(int node, size_t at_most, std::chrono::seconds patience);
+  static void ExpectEqualAndServing();
+  // An account that may overdraw, so that no payment from it is refused.
+  static void OpenAccount(const std::string& id);
+
+ private:
+  static inline ProcessCluster* cluster_ = nullptr;
+  static inline int leader_ = 0;
+};
+
+// How long a load runs.
+void RunFor(std::chrono::milliseconds duration);
+
+// Raises this process's limit of open files to what is allowed, and returns it.
+size_t RaiseFiles();
+
+}  // namespace holdfast::testing
