@@ -2,8 +2,8 @@
 // sanitizer, which therefore sees neither the lock nor that one holder comes after another. These
 // definitions stand before the library's, do the same by calling it, and say so.
 //
-// A writer comes after all holders before it, a reader after the writers: two marks per lock, at its
-// first two bytes.
+// A writer comes after all holders before it, a reader after the writers: two marks per lock, at
+// its first two bytes.
 #include <absl/synchronization/mutex.h>
 #include <absl/synchronization/notification.h>
 #include <absl/time/time.h>
@@ -88,7 +88,8 @@ bool Mutex::AwaitWithTimeout(const Condition& condition, Duration timeout) {
 }
 
 void CondVar::Wait(Mutex* mutex) {
-  static auto* const real = Real<void(CondVar*, Mutex*)>("_ZN4absl7debian37CondVar4WaitEPNS0_5MutexE");
+  static auto* const real =
+      Real<void(CondVar*, Mutex*)>("_ZN4absl7debian37CondVar4WaitEPNS0_5MutexE");
   WriterLeaves(mutex);
   real(this, mutex);
   WriterEnters(mutex);

@@ -1,8 +1,7 @@
 // JSON text -> message -> text -> message.
-#include "src/api/json.h"
-
 #include "fuzz/input.h"
 #include "services/ledger/ledger.pb.h"
+#include "src/api/json.h"
 #include "src/api/testing/shop.pb.h"
 
 namespace holdfast::api {

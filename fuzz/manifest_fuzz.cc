@@ -21,8 +21,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     auto log = wal::SegmentLog::Open(files, "/log", options, [](wal::Ticket) {});
     HOLDFAST_CHECK(log, "no log");
     for (uint64_t i = 0; i < entries; ++i) {
-      (*log)->Append((*log)->last().Next(), {{Term(1), wal::EntryType::kBarrier,
-                                              std::make_shared<const std::string>()}});
+      (*log)->Append((*log)->last().Next(),
+                     {{Term(1), wal::EntryType::kBarrier, std::make_shared<const std::string>()}});
     }
     (*log)->Flush();
     const auto manifest = node::PendingCheckpoint(files, folder, **log);

@@ -81,8 +81,9 @@ class Server {
       }
       case 1: return RequestVoteResult{TermNear(input), (what & 16) != 0, (what & 32) != 0};
       // Votes as an election wants them, so that leading is reached.
-      case 2: return RequestVoteResult{Term(replica_.term().value + (what & 16 ? 1 : 0)), true,
-                                       (what & 16) != 0};
+      case 2:
+        return RequestVoteResult{Term(replica_.term().value + (what & 16 ? 1 : 0)), true,
+                                 (what & 16) != 0};
       case 3: {
         const Term term = TermNear(input);
         const Term request = TermNear(input);

@@ -45,9 +45,9 @@ void CheckWritten(fuzz::Input& input) {
   std::string damaged = bytes;
   damaged[place % damaged.size()] = static_cast<char>(damaged[place % damaged.size()] ^ damage);
   const auto other = DecodeRecordHeader(damaged, kSalt);
-  HOLDFAST_CHECK(
-      !other || !PayloadMatches(*other, std::string_view(damaged).substr(kRecordHeaderBytes), kSalt),
-      "a damaged record passes");
+  HOLDFAST_CHECK(!other || !PayloadMatches(
+                               *other, std::string_view(damaged).substr(kRecordHeaderBytes), kSalt),
+                 "a damaged record passes");
 }
 
 }  // namespace
@@ -72,8 +72,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     default: {
       const std::string_view bytes = input.Rest();
       const auto slot = DecodeStateSlot(bytes, kSalt);
-      HOLDFAST_CHECK(!slot || bytes.starts_with(EncodeStateSlot(slot->sequence, slot->state, kSalt)),
-                     "another state slot");
+      HOLDFAST_CHECK(
+          !slot || bytes.starts_with(EncodeStateSlot(slot->sequence, slot->state, kSalt)),
+          "another state slot");
     }
   }
   return 0;

@@ -57,8 +57,8 @@ inline uint64_t RecordBytes(uint64_t payload_bytes) {
 }
 // Fills in length and checksum.
 void AppendRecord(RecordHeader header, std::string_view payload, uint64_t salt, std::string* out);
-// nullopt when the bytes are not a header that was written with this salt. What a header says is not
-// judged: one that passes its checksum and makes no sense is damage, not a torn write.
+// nullopt when the bytes are not a header that was written with this salt. What a header says is
+// not judged: one that passes its checksum and makes no sense is damage, not a torn write.
 std::optional<RecordHeader> DecodeRecordHeader(std::string_view bytes, uint64_t salt);
 // `padded`: the payload with its zeros.
 bool PayloadMatches(const RecordHeader& header, std::string_view padded, uint64_t salt);

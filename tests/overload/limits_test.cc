@@ -91,8 +91,8 @@ TEST_F(LimitsTest, SlowSilentAndDeafCallersAreDropped) {
   for (const auto& one : deaf) one->Send(pages);
 
   uint64_t memory = 0;
-  for (size_t i = 0; std::chrono::steady_clock::now() - began <
-                     milliseconds(bounds::kHttpReadMsMax) + seconds(4);
+  for (size_t i = 0;
+       std::chrono::steady_clock::now() - began < milliseconds(bounds::kHttpReadMsMax) + seconds(4);
        ++i) {
     for (const auto& one : header) one->Send(request.substr(i % head, 1));
     for (const auto& one : body) one->Send(" ");
