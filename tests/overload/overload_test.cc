@@ -2,7 +2,8 @@
 // it takes in time, refuses the rest at once, and keeps what it took.
 //
 // HOLDFAST_OVERLOAD_SECONDS: how long each; 5 by default. Rates and times are judged only when the
-// machine had nothing else to do.
+// machine had nothing else to do. Goodput stays within 20 % of the most over a minute; a few
+// seconds hold one checkpoint more or less, and only show that it does not collapse.
 #include <cstdlib>
 #include <iostream>
 
@@ -18,6 +19,7 @@ using std::chrono::seconds;
 using namespace testing;
 
 constexpr uint64_t kMemoryBytesMax = 600 << 20;
+constexpr seconds kLong(30);  // Averages out what a checkpoint takes.
 
 seconds Length() {
   const char* text = std::getenv("HOLDFAST_OVERLOAD_SECONDS");
@@ -54,37 +56,52 @@ void Print(const char* what, const LoadResult& load) {
 
 class FourTimesTest : public OverloadTest {
  protected:
+  using Request = std::function<std::string(const std::string& account, uint64_t number)>;
+
   static void SetUpTestSuite() {
     OverloadTest::SetUpTestSuite();
     OpenAccount("sink");
   }
 
   // `weight` transfers in a request.
-  void Run(const std::string& name, int64_t weight,
-           const std::function<std::string(const std::string&, uint64_t)>& request) {
+  void Run(const std::string& name, int64_t weight, const Request& request) {
     RaiseFiles();
     const Bystanders bystanders(cluster());
     const std::string calm = name + "-calm", stormy = name + "-stormy";
-    OpenAccount(calm);
     OpenAccount(stormy);
-    LoadOptions options;
-    options.port = cluster().http(leader());
-    options.cpu = 0;
-    options.connections = 256;
-    options.duration = milliseconds(3'000);
-    options.request = [&](uint64_t number) { return request(calm, number); };
-    const LoadResult most = RunLoad(options);
-    Print((name + ", 256 clients").c_str(), most);
-    ASSERT_EQ(most.others, 0u) << most.first_other;
-
+    const LoadResult before = Calm(name + ", 256 clients before", calm + "-1", request);
+    LoadOptions options = Options();
     options.connections = 4'096;
     options.duration = Length();
-    options.per_second = 4 * most.goodput();
+    options.per_second = 4 * before.goodput();
     options.request = [&](uint64_t number) { return request(stormy, number); };
     const LoadResult load = RunLoad(options);
     Print((name + ", 4 times the capacity").c_str(), load);
     ExpectKept(stormy, weight, load);
-    ExpectInTime(most, load, bystanders.Share());
+    // Before and after: what the nodes hold grows meanwhile, and what checkpoints cost with it.
+    const LoadResult after = Calm(name + ", 256 clients after", calm + "-2", request);
+    ExpectInTime((before.goodput() + after.goodput()) / 2, load, bystanders.Share());
+  }
+
+  static LoadOptions Options() {
+    LoadOptions options;
+    options.port = cluster().http(leader());
+    options.cpu = 0;
+    return options;
+  }
+
+  // As much as the cluster carries.
+  static LoadResult Calm(const std::string& what, const std::string& account,
+                         const Request& request) {
+    OpenAccount(account);
+    LoadOptions options = Options();
+    options.connections = 256;
+    options.duration = std::max<milliseconds>(seconds(3), Length() / 3);
+    options.request = [&](uint64_t number) { return request(account, number); };
+    LoadResult load = RunLoad(options);
+    Print(what.c_str(), load);
+    EXPECT_EQ(load.others, 0u) << load.first_other;
+    return load;
   }
 
   // Exactly what was accepted was done, and nothing that was refused; and memory stayed bounded.
@@ -100,14 +117,14 @@ class FourTimesTest : public OverloadTest {
     EXPECT_EQ(BalanceOf(account), -weight * static_cast<int64_t>(load.accepted));
   }
 
-  static void ExpectInTime(const LoadResult& most, const LoadResult& load, double others) {
-    std::cout << "goodput " << load.goodput() / most.goodput() << " of the most; others took "
-              << others << " of the machine\n";
+  static void ExpectInTime(double most, const LoadResult& load, double others) {
+    std::cout << "goodput " << load.goodput() / most << " of the most; others took " << others
+              << " of the machine\n";
     if (others > 0.15) {
       std::cout << "which leaves nothing to be said about time\n";
       return;
     }
-    EXPECT_GE(load.goodput(), 0.8 * most.goodput());
+    EXPECT_GE(load.goodput(), (Length() >= kLong ? 0.8 : 0.5) * most);
     EXPECT_LE(Quantile(load.accepted_ms, 0.99), 4 * bounds::kWaitMsMax);
     EXPECT_LE(Quantile(load.refused_ms, 0.5), bounds::kWaitMsMax);
   }

@@ -36,6 +36,7 @@ constexpr size_t kReadBytesAtOnce = 256 << 10;  // Then other connections get th
 // How long requests are handled before sockets are looked at again. Longer than it takes to look at
 // all that one look brings (128 of them), so that those who ask too much do not take it all.
 constexpr std::chrono::milliseconds kTurnsTime{4};
+constexpr int kAcceptsAtOnce = 64;
 constexpr std::chrono::milliseconds kAcceptPause{100};  // After an error such as too many files.
 
 std::string_view View(beast::string_view text) { return {text.data(), text.size()}; }
@@ -99,9 +100,14 @@ struct Server::Core : std::enable_shared_from_this<Core> {
     if (!stopped) asio::post(executor, std::move(task));
   }
 
-  // Requests that are read wait here for their turn, so that reading goes on meanwhile, and what is
-  // too much is refused soon instead of waiting unseen in the sockets.
-  void AwaitTurn(std::shared_ptr<Connection> connection);
+  // Requests to be handled and replies to be written as JSON wait here for their turn, replies
+  // first, so that reading goes on meanwhile, and what is too much is refused soon instead of
+  // waiting unseen in the sockets.
+  struct Turn {
+    std::shared_ptr<Connection> connection;
+    Render render;  // Null: its request is to be handled.
+  };
+  void AwaitTurn(Turn turn);
   void TakeTurns();
 
   const ServerOptions options;
@@ -116,8 +122,9 @@ struct Server::Core : std::enable_shared_from_this<Core> {
 
   node::Admission admission{"requests"};
   absl::Mutex turns_mutex;
-  std::deque<std::shared_ptr<Connection>> turns ABSL_GUARDED_BY(turns_mutex);
-  bool taking_turns ABSL_GUARDED_BY(turns_mutex) = false;
+  std::deque<Turn> requests ABSL_GUARDED_BY(turns_mutex);
+  std::deque<Turn> replies ABSL_GUARDED_BY(turns_mutex);
+  int takers ABSL_GUARDED_BY(turns_mutex) = 0;  // Of turns; as many as there are threads.
 
   absl::Mutex mutex;
   bool draining ABSL_GUARDED_BY(mutex) = false;
@@ -168,9 +175,14 @@ class Server::Connection : public std::enable_shared_from_this<Connection> {
     core_->Dispatch(socket_.get_executor(), [self = shared_from_this()] { self->Close(); });
   }
 
-  // It is this connection's turn.
-  void TakeTurn() {
-    asio::dispatch(socket_.get_executor(), [self = shared_from_this()] { self->Handle(); });
+  // It is this connection's turn. `render`: null, or its reply.
+  void TakeTurn(Render render) {
+    asio::dispatch(socket_.get_executor(),
+                   [self = shared_from_this(), render = std::move(render)]() mutable {
+                     if (self->state_ != State::kHandling) return;
+                     if (render == nullptr) return self->Handle();
+                     self->Answer(std::move(render)());
+                   });
   }
 
  private:
@@ -356,7 +368,7 @@ class Server::Connection : public std::enable_shared_from_this<Connection> {
     }
     entered_bytes_ = body_bytes_;
     core_->admission.Enter(*entered_bytes_);
-    core_->AwaitTurn(shared_from_this());
+    core_->AwaitTurn({shared_from_this(), nullptr});
   }
 
   void Leave(bool done) {
@@ -377,20 +389,18 @@ class Server::Connection : public std::enable_shared_from_this<Connection> {
   }
 
   void Handle() {
-    if (state_ != State::kHandling) return;
     const Request request = ParsedRequest();
     core_->handler.Handle(request, [self = shared_from_this()](Render render) mutable {
       // After Stop this may be the last that holds the core, and executors must not outlive it.
       const std::shared_ptr<Core> core = self->core_;
-      const auto executor = self->socket_.get_executor();
-      core->Dispatch(executor, [self = std::move(self), render = std::move(render)]() mutable {
-        if (self->state_ != State::kHandling) return;
-        Response response = std::move(render)();
-        self->Leave(response.status != 429 && response.status < 500);
-        self->Write(std::move(response));
-      });
+      core->AwaitTurn({std::move(self), std::move(render)});
     });
     DropBody();  // The call has what it needs of it.
+  }
+
+  void Answer(Response response) {
+    Leave(response.status != 429 && response.status < 500);
+    Write(std::move(response));
   }
 
   void Write(Response response) {
@@ -461,32 +471,36 @@ class Server::Connection : public std::enable_shared_from_this<Connection> {
   size_t reply_bytes_ = 0;               // ... and in Core::replies_bytes.
 };
 
-void Server::Core::AwaitTurn(std::shared_ptr<Connection> connection) {
+void Server::Core::AwaitTurn(Turn turn) {
+  absl::ReaderMutexLock alive(&mutex);
+  if (stopped) return;  // The turn would hold the core, and the core the turn, for ever.
   {
     absl::MutexLock lock(&turns_mutex);
-    turns.push_back(std::move(connection));
-    if (std::exchange(taking_turns, true)) return;
+    (turn.render == nullptr ? requests : replies).push_back(std::move(turn));
+    if (takers == options.threads) return;
+    ++takers;
   }
   asio::post(io, [this] { TakeTurns(); });
 }
 
-// For a while, then sockets get theirs. One thread at a time is here.
+// For a while, then sockets get theirs.
 void Server::Core::TakeTurns() {
   const auto began = Clock::now();
-  admission.Step(static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(began.time_since_epoch()).count()));
   do {
-    std::shared_ptr<Connection> next;
+    Turn next;
     {
       absl::MutexLock lock(&turns_mutex);
+      admission.Step(static_cast<uint64_t>(
+          std::chrono::duration_cast<std::chrono::milliseconds>(began.time_since_epoch()).count()));
+      std::deque<Turn>& turns = replies.empty() ? requests : replies;
       if (turns.empty()) {
-        taking_turns = false;
+        --takers;
         return;
       }
       next = std::move(turns.front());
       turns.pop_front();
     }
-    next->TakeTurn();
+    next.connection->TakeTurn(std::move(next.render));
   } while (Clock::now() - began < kTurnsTime);
   asio::post(io, [this] { TakeTurns(); });
 }
@@ -505,6 +519,7 @@ class Server::Acceptor : public std::enable_shared_from_this<Acceptor> {
     if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
     if (!error) acceptor_.bind(endpoint, error);
     if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
+    if (!error) acceptor_.non_blocking(true, error);
     if (error) {
       return Fail(Error{ErrorCode::kUnavailable,
                         Cat("cannot listen for HTTP on ", core_.options.address, ":",
@@ -526,21 +541,25 @@ class Server::Acceptor : public std::enable_shared_from_this<Acceptor> {
 
  private:
   void Accept() {
-    acceptor_.async_accept(asio::make_strand(core_.io),
-                           [self = shared_from_this()](error_code error, tcp::socket socket) {
-                             if (!self->acceptor_.is_open()) return;
-                             if (error) {
-                               // Out of file descriptors, most likely. Those that wait stay in the
-                               // kernel's queue.
-                               self->timer_.expires_after(kAcceptPause);
-                               self->timer_.async_wait([self](error_code cancelled) {
-                                 if (!cancelled && self->acceptor_.is_open()) self->Accept();
-                               });
-                               return;
-                             }
-                             self->Take(std::move(socket));
-                             self->Accept();
-                           });
+    acceptor_.async_wait(tcp::acceptor::wait_read, [self = shared_from_this()](error_code error) {
+      if (self->acceptor_.is_open()) self->AcceptWaiting(error);
+    });
+  }
+
+  // Many at once: a loop that has much to do comes here rarely, and callers that nobody has
+  // accepted are not refused either.
+  void AcceptWaiting(error_code error) {
+    for (int accepted = 0; !error && accepted < kAcceptsAtOnce; ++accepted) {
+      tcp::socket socket(asio::make_strand(core_.io));
+      acceptor_.accept(socket, error);
+      if (!error) Take(std::move(socket));
+    }
+    if (!error || error == asio::error::would_block) return Accept();
+    // Out of file descriptors, most likely. Those that wait stay in the kernel's queue.
+    timer_.expires_after(kAcceptPause);
+    timer_.async_wait([self = shared_from_this()](error_code cancelled) {
+      if (!cancelled && self->acceptor_.is_open()) self->Accept();
+    });
   }
 
   void Take(tcp::socket socket) {
@@ -616,7 +635,8 @@ void Server::Stop(std::chrono::milliseconds grace) {
   core_->threads.clear();
   {
     absl::MutexLock lock(&core_->turns_mutex);
-    core_->turns.clear();
+    core_->requests.clear();
+    core_->replies.clear();
   }
   core_->acceptor.reset();
 }
