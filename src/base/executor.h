@@ -23,6 +23,8 @@ class Executor {
   virtual void Post(Task task) = 0;
   // Runs the task `delay_ms` from now, or a little later.
   virtual void PostAfter(uint64_t delay_ms, Task task) = 0;
+  // As Post; but may run the task, and what it posts, on the caller's thread before it returns.
+  virtual void Dispatch(Task task) { Post(std::move(task)); }
 };
 
 // One thread of its own.

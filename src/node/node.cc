@@ -49,7 +49,10 @@ Node::Node(NodeOptions options, Parts parts, Endings endings)
       endings_(std::move(endings)),
       applier_(
           parts_.machine, parts_.store, parts_.apply, parts_.background,
-          [this](LogIndex) { OnLoop([this] { --applying_; }); },
+          [this](LogIndex) {
+            // The loop is woken only if it waits for this.
+            if (applying_.fetch_sub(1) == bounds::kApplyBacklogMax) OnLoop([] {});
+          },
           [this](LogIndex index) {
             OnLoop([this, index] {
               if (replica_) replica_->Checkpointed(parts_.clock.MonotonicMs(), index);
@@ -142,8 +145,12 @@ void Node::Stop() {
 
 // --- The loop
 
-void Node::OnLoop(Task event) {
-  parts_.loop.Post([this, event = std::move(event)]() mutable {
+void Node::OnLoop(Task event) { parts_.loop.Post(Stepping(std::move(event))); }
+
+void Node::NowOnLoop(Task event) { parts_.loop.Dispatch(Stepping(std::move(event))); }
+
+Task Node::Stepping(Task event) {
+  return [this, event = std::move(event)]() mutable {
     if (stopped_) return;
     event();
     if (step_posted_) return;
@@ -153,7 +160,7 @@ void Node::OnLoop(Task event) {
       step_posted_ = false;
       Step();
     });
-  });
+  };
 }
 
 void Node::Sweep() {
@@ -308,7 +315,6 @@ void Node::PublishStatus() {
   status_.first = parts_.log.first();
   status_.last = parts_.log.last();
   status_.waiting_writes = writes_->waiting();
-  status_.apply_backlog = applying_;
   status_.rejoining = replica_->rejoining();
   status_.committed = replica_->committed();
   status_.peers.clear();
@@ -324,7 +330,7 @@ void Node::PublishStatus() {
 }
 
 void Node::LogDurable(wal::Ticket ticket) {
-  OnLoop([this, ticket] {
+  NowOnLoop([this, ticket] {
     if (replica_) {
       replica_->Durable(parts_.clock.MonotonicMs(), ticket);
     } else if (founding_ticket_ != 0 && ticket >= founding_ticket_) {
@@ -352,15 +358,15 @@ std::string Node::OnHello(const Identity& peer) {
   return "";
 }
 
-void Node::OnFrames(NodeId from, uint64_t epoch, PeerBatch batch) {
-  OnLoop([this, from, epoch, batch = std::move(batch)]() mutable {
+void Node::OnFrames(NodeId from, uint64_t epoch, std::vector<PeerFrame> frames) {
+  OnLoop([this, from, epoch, frames = std::move(frames)]() mutable {
     uint64_t& newest = epochs_[from];
     if (epoch < newest || !replica_ || installing_) return;
-    // A stream in place of another: answers that the old one carried are lost.
+    // A connection in place of another: answers that the old one carried are lost.
     if (newest != 0 && epoch > newest) writes_->LinkDown(from, parts_.clock.MonotonicMs());
     newest = epoch;
     Batch replies;
-    for (PeerFrame& frame : *batch.mutable_frames()) HandleFrame(from, frame);
+    for (PeerFrame& frame : frames) HandleFrame(from, frame);
   });
 }
 
@@ -426,6 +432,7 @@ void Node::HandleFrame(NodeId from, PeerFrame& frame) {
       fetch_.Receive(now_ms, from, std::move(*frame.mutable_checkpoint_reply()));
       break;
     case PeerFrame::kHello:
+    case PeerFrame::kWelcome:
     case PeerFrame::BODY_NOT_SET: break;
   }
 }
@@ -599,7 +606,7 @@ void Node::PutIntoInbox(std::vector<std::unique_ptr<Write>> writes) {
       inbox_.push_back(std::move(write));
     }
   }
-  if (wake) OnLoop([] {});
+  if (wake) NowOnLoop([] {});
   Batch refusals;
   for (auto& write : writes) {
     if (!write) continue;
@@ -713,6 +720,7 @@ NodeStatus Node::status() const {
   NodeStatus status = status_;
   status.applied = position.applied;
   status.digest = position.digest;
+  status.apply_backlog = applying_.load();
   status.now = position.now;
   status.founded = founded_.load(std::memory_order_acquire);
   const uint64_t now_ms = parts_.clock.MonotonicMs();

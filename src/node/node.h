@@ -1,7 +1,9 @@
 // A node: the replicated log, the state machine behind it, and the door to both.
 //
 //   caller's thread    Call: stateless methods, stale reads and satisfied session reads run here
-//   loop               owns consensus, routes writes and reads; never applies, never waits
+//   loop               owns consensus, routes writes and reads; never applies, never waits. What
+//                      callers bring and the log writer reports is run by their threads, when the
+//                      loop has nothing to do
 //   apply              runs committed entries, answers writes, wakes reads
 //   reads              runs the reads that had to wait
 //   background         writes checkpoints
@@ -11,6 +13,7 @@
 // node.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <future>
 #include <map>
@@ -126,12 +129,15 @@ class Node : public Dispatcher, public PeerHandler {
   // --- PeerHandler; threads of the link
   Identity Hello() override;
   std::string OnHello(const Identity& peer) override;
-  void OnFrames(NodeId from, uint64_t epoch, PeerBatch batch) override;
+  void OnFrames(NodeId from, uint64_t epoch, std::vector<PeerFrame> frames) override;
   void OnLinkDown(NodeId to) override;
 
  private:
   // Posts to the loop; a Step follows everything that came together.
   void OnLoop(Task event);
+  // Perhaps on this thread: for whom nothing else is left to do. With no lock held.
+  void NowOnLoop(Task event);
+  Task Stepping(Task event);
   void Step();
   void Sweep();
   void FoundIfComplete();
@@ -181,8 +187,8 @@ class Node : public Dispatcher, public PeerHandler {
   std::unique_ptr<WriteRouter> writes_;
   std::unique_ptr<ReadRouter> reads_;
   std::map<NodeId, uint64_t> epochs_;
-  LogIndex handed_;      // Given to the applier.
-  size_t applying_ = 0;  // Entries that the applier has not finished.
+  LogIndex handed_;                  // Given to the applier.
+  std::atomic<size_t> applying_{0};  // Entries that the applier has not finished.
   // What was last heard of the log's end, and when. It tells how old the state here is only once
   // everything that was committed then is applied here.
   LogIndex heard_commit_;

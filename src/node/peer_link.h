@@ -10,18 +10,18 @@
 
 namespace holdfast::node {
 
-// What a node does with its links. Called on threads of the link; must not block.
+// What a node does with its links. Called on one thread of the link; must not block.
 class PeerHandler {
  public:
   virtual ~PeerHandler() = default;
-  // Who we are: the first frame of every stream we open.
+  // Who we are: the first frame of every connection we open.
   virtual Identity Hello() = 0;
-  // A peer opened a stream. Empty: welcome. Else why not, told to the peer.
+  // A peer opened a connection. Empty: welcome. Else why not, told to the peer.
   virtual std::string OnHello(const Identity& peer) = 0;
-  // Frames of a peer, in the order sent. `epoch` grows with every stream that the peer opens;
+  // Frames of a peer, in the order sent. `epoch` grows with every connection that the peer opens;
   // frames of an epoch are dropped once a later one has been seen.
-  virtual void OnFrames(NodeId from, uint64_t epoch, PeerBatch batch) = 0;
-  // The stream to this peer broke: what was under way may or may not have arrived.
+  virtual void OnFrames(NodeId from, uint64_t epoch, std::vector<PeerFrame> frames) = 0;
+  // The connection to this peer broke: what was under way may or may not have arrived.
   virtual void OnLinkDown(NodeId to) = 0;
 };
 

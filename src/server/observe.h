@@ -9,7 +9,7 @@
 
 #include "src/api/metered.h"
 #include "src/node/cluster_service.h"
-#include "src/node/grpc_peer_link.h"
+#include "src/node/tcp_peer_link.h"
 #include "src/store/rocksdb/rocksdb_base.h"
 #include "src/wal/segment_log.h"
 
@@ -25,7 +25,7 @@ class Observer {
     const node::Node* node = nullptr;
     const wal::SegmentLog* log = nullptr;
     const store::RocksDbBase* base = nullptr;
-    const node::GrpcPeerLink* link = nullptr;  // Null: a cluster of one.
+    const node::TcpPeerLink* link = nullptr;  // Null: a cluster of one.
     std::vector<const api::MeteredDispatcher*> doors;
   };
   void Watch(Parts parts) { parts_ = std::move(parts); }

@@ -13,7 +13,7 @@
 #include "src/clock/clock.h"
 #include "src/node/checkpoint_install.h"
 #include "src/node/cluster_service.h"
-#include "src/node/grpc_peer_link.h"
+#include "src/node/tcp_peer_link.h"
 #include "src/server/observe.h"
 #include "src/server/preflight.h"
 #include "src/state_machine/registry.h"
@@ -58,7 +58,7 @@ struct Server::Parts {
   ServerConfig config;
   SystemClock clock;
   PosixFileSystem files;
-  ThreadExecutor loop{"hf-loop"};
+  EventLoop loop{"hf-loop"};
   ThreadExecutor apply{"hf-apply"};
   ThreadExecutor reads{"hf-reads"};
   ThreadExecutor background{"hf-background"};
@@ -77,7 +77,7 @@ struct Server::Parts {
   std::unique_ptr<api::MeteredDispatcher> http_door;
   std::unique_ptr<node::Node> node;
   NoPeers no_peers;
-  std::unique_ptr<node::GrpcPeerLink> link;
+  std::unique_ptr<node::TcpPeerLink> link;
   std::unique_ptr<api::http::Handler> http_handler;
   std::unique_ptr<api::http::Server> http;
   std::unique_ptr<api::grpc::Server> grpc;
@@ -216,14 +216,13 @@ void Server::Parts::LearnKeys() {
 
 Result<void> Server::Parts::Serve() {
   if (config.members.size() > 1) {
-    node::GrpcPeerLink::Options options;
-    options.self = config.id;
+    node::TcpPeerLink::Options options;
     options.listen = config.members.at(config.id).ToString();
     for (const auto& [id, address] : config.members) {
       if (id != config.id) options.peers[id] = address.ToString();
     }
     // Hellos that come before the node has started are kept; other frames are dropped, as ever.
-    auto started = node::GrpcPeerLink::Start(std::move(options), *node, loop);
+    auto started = node::TcpPeerLink::Start(std::move(options), *node, loop);
     if (!started) return Fail(started.error());
     link = std::move(*started);
     node->Start(*link);

@@ -1,5 +1,7 @@
 #include "src/wal/segment_log.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <chrono>
 #include <random>
@@ -317,6 +319,7 @@ bool SegmentLog::WritePending() {
 }
 
 void SegmentLog::Run() {
+  pthread_setname_np(pthread_self(), "hf-log");
   bool idle = false;
   while (true) {
     {

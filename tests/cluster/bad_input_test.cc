@@ -7,6 +7,7 @@
 
 #include "holdfast/peer.pb.h"
 #include "src/base/bounds.h"
+#include "src/node/peer_frames.h"
 #include "tests/cluster/transfer_caller.h"
 #include "tests/support/grpc_client.h"
 #include "tests/support/raw_connection.h"
@@ -498,10 +499,23 @@ TEST_F(BadInputTest, EveryBadRequestGetsItsErrorByGrpcAndByThePipe) {
   }
 }
 
+std::string PeerBytes(const PeerFrame& frame) {
+  std::string bytes;
+  node::AppendFrame(frame, &bytes);
+  return bytes;
+}
 std::string PeerBytes(const Identity& hello) {
-  PeerBatch batch;
-  *batch.add_frames()->mutable_hello() = hello;
-  return batch.SerializeAsString();
+  PeerFrame frame;
+  *frame.mutable_hello() = hello;
+  return PeerBytes(frame);
+}
+
+// What a node answered to a hello; empty: nothing that is a frame.
+std::string RefusalIn(const std::string& bytes) {
+  PeerFrame frame;
+  if (bytes.size() <= node::kFrameHeaderBytes) return "";
+  EXPECT_TRUE(frame.ParseFromString(bytes.substr(node::kFrameHeaderBytes)));
+  return frame.welcome().refusal();
 }
 
 TEST_F(BadInputTest, StrangersAreNoPeers) {
@@ -516,23 +530,34 @@ TEST_F(BadInputTest, StrangersAreNoPeers) {
     elsewhere.add_founders()->set_node(node);
     elsewhere.mutable_founders(static_cast<int>(node - 1))->set_incarnation(node);
   }
-  PeerBatch no_hello;
-  no_hello.add_frames()->mutable_probe()->set_term(UINT64_MAX);
-  PeerBatch forward;
-  forward.add_frames()->mutable_forward_write()->set_service(250);
-  const std::string cases[] = {"",
-                               RandomBytes(512),
-                               no_hello.SerializeAsString(),
-                               forward.SerializeAsString(),
-                               PeerBytes(stranger),
-                               PeerBytes(impostor),
-                               PeerBytes(elsewhere)};
+  PeerFrame no_hello;
+  no_hello.mutable_probe()->set_term(UINT64_MAX);
+  PeerFrame forward;
+  forward.mutable_forward_write()->set_service(250);
+  std::string damaged = PeerBytes(stranger);
+  damaged.back() ^= 1;
+  const struct {
+    std::string bytes;
+    std::string refusal;  // A part of it; empty: the connection ends without a word.
+  } cases[] = {{"", ""},
+               {RandomBytes(512), ""},
+               {std::string(8, '\xff'), ""},  // Four gigabytes are announced.
+               {PeerBytes(no_hello), ""},
+               {PeerBytes(forward), ""},
+               {damaged, ""},
+               {PeerBytes(stranger), "not a member"},
+               {PeerBytes(impostor), "folder"},
+               {PeerBytes(elsewhere), "folder"}};
   for (size_t i = 0; i < std::size(cases); ++i) {
     SCOPED_TRACE("case " + std::to_string(i));
-    const testing::GrpcReply refused =
-        testing::GrpcClient(cluster_->peer(kNode)).Call("/holdfast.Peer/Link", cases[i]);
-    EXPECT_FALSE(refused.ok);
-    EXPECT_FALSE(refused.message.empty());
+    testing::RawConnection connection(cluster_->peer(kNode));
+    connection.Send(cases[i].bytes);
+    connection.FinishSending();
+    bool closed = false;
+    const std::string refusal = RefusalIn(connection.ReadToEnd(milliseconds(2'000), &closed));
+    EXPECT_TRUE(closed);
+    EXPECT_EQ(refusal.empty(), cases[i].refusal.empty()) << refusal;
+    EXPECT_NE(refusal.find(cases[i].refusal), std::string::npos) << refusal;
     ExpectServing();
   }
 }
@@ -544,21 +569,25 @@ TEST_F(BadInputTest, AWriteThatTheLeaderDoesNotKnowIsNotTakenFromAPeer) {
   const int peer = leader % 3 + 1;
   cluster_->Kill(peer);  // Here is a newer version of it.
   std::ifstream file(cluster_->data(peer) + "/identity", std::ios::binary);
-  PeerBatch batch;
-  ASSERT_TRUE(batch.add_frames()->mutable_hello()->ParseFromIstream(&file));
+  PeerFrame hello;
+  ASSERT_TRUE(hello.mutable_hello()->ParseFromIstream(&file));
+  std::string bytes = PeerBytes(hello);
+  uint64_t id = 0;
   for (const auto& [service, method] :
        {std::pair(250u, 1u), std::pair(2u, 200u), std::pair(2u, 3u), std::pair(258u, 7u)}) {
-    ForwardWrite& forward = *batch.add_frames()->mutable_forward_write();
-    forward.set_id(batch.frames_size());
+    PeerFrame frame;
+    ForwardWrite& forward = *frame.mutable_forward_write();
+    forward.set_id(++id);
     forward.set_service(service);
     forward.set_method(method);
     forward.set_timeout_ms(10'000);
+    bytes += PeerBytes(frame);
   }
-  const auto ended = testing::GrpcClient(cluster_->peer(leader))
-                         .Call("/holdfast.Peer/Link", batch.SerializeAsString(), {},
-                               milliseconds(500));  // A stream that is welcome stays open.
-  EXPECT_EQ(ended.body, "");
-  EXPECT_EQ(ended.message.find("folder"), std::string::npos) << ended.message;
+  testing::RawConnection connection(cluster_->peer(leader));
+  connection.Send(bytes);
+  bool closed = true;
+  EXPECT_EQ(RefusalIn(connection.ReadToEnd(milliseconds(500), &closed)), "");
+  EXPECT_FALSE(closed) << "it was welcome";
   cluster_->Start(peer);
   ASSERT_TRUE(cluster_->WaitHealthy()) << cluster_->LogOf(leader);
   std::string report;

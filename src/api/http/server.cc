@@ -1,5 +1,7 @@
 #include "src/api/http/server.h"
 
+#include <pthread.h>
+
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -594,7 +596,10 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
     return Fail(listening.error());
   }
   for (int i = 0; i < options.threads; ++i) {
-    core->threads.emplace_back([io = &core->io] { io->run(); });
+    core->threads.emplace_back([io = &core->io] {
+      pthread_setname_np(pthread_self(), "hf-http");
+      io->run();
+    });
   }
   return std::unique_ptr<Server>(new Server(std::move(core)));
 }

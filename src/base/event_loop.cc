@@ -1,0 +1,117 @@
+#include "src/base/event_loop.h"
+
+#include <pthread.h>
+
+#include <boost/asio/post.hpp>
+#include <utility>
+
+namespace holdfast {
+namespace {
+
+namespace asio = boost::asio;
+
+// How often a thread that was lent the turn runs what its task has posted: an event, the step that
+// follows it, what the step sends, and some. Then the loop's own thread takes over.
+constexpr int kLentRounds = 4;
+
+}  // namespace
+
+thread_local const EventLoop* EventLoop::current = nullptr;
+
+EventLoop::Turn::~Turn() {
+  current = before_;
+  std::lock_guard lock(loop_.mutex_);
+  if (!loop_.queue_.empty()) loop_.Wake();
+}
+
+EventLoop::EventLoop(std::string name)
+    : work_(io_.get_executor()), timer_(io_), thread_([this] { io_.run(); }) {
+  pthread_setname_np(thread_.native_handle(), name.substr(0, 15).c_str());
+}
+
+EventLoop::~EventLoop() { Stop(); }
+
+void EventLoop::Post(Task task) {
+  std::lock_guard lock(mutex_);
+  if (stopping_) return;
+  queue_.push_back(std::move(task));
+  if (current != this) Wake();  // The end of a turn looks.
+}
+
+void EventLoop::PostAfter(uint64_t delay_ms, Task task) {
+  const TimePoint due = std::chrono::steady_clock::now() + std::chrono::milliseconds(delay_ms);
+  Post([this, due, task = std::move(task)]() mutable {
+    timed_.emplace(due, std::move(task));
+    SetTimer();
+  });
+}
+
+void EventLoop::Dispatch(Task task) {
+  std::unique_lock free(turn_, std::try_to_lock);
+  if (!free) return Post(std::move(task));
+  const Turn turn(*this, std::move(free));
+  Post(std::move(task));  // Behind what came earlier.
+  for (int round = 0; round < kLentRounds && RunQueued(); ++round) {
+  }
+}
+
+void EventLoop::Stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  if (!thread_.joinable()) return;
+  asio::post(io_, [this] {
+    const Turn turn(*this);
+    RunQueued();
+    // A task may own something that posts; what it posts is dropped.
+    std::exchange(timed_, {}).clear();
+    io_.stop();
+  });
+  thread_.join();
+}
+
+void EventLoop::Wake() {
+  if (std::exchange(waking_, true)) return;
+  asio::post(io_, [this] {
+    const Turn turn(*this);
+    {
+      std::lock_guard lock(mutex_);
+      waking_ = false;
+    }
+    RunQueued();
+  });
+}
+
+bool EventLoop::RunQueued() {
+  {
+    std::lock_guard lock(mutex_);
+    batch_.swap(queue_);
+  }
+  if (batch_.empty()) return false;
+  for (Task& task : batch_) task();
+  batch_.clear();
+  return true;
+}
+
+void EventLoop::RunDue() {
+  timer_due_ = TimePoint::max();
+  const TimePoint now = std::chrono::steady_clock::now();
+  while (!timed_.empty() && timed_.begin()->first <= now) {
+    Task task = std::move(timed_.begin()->second);
+    timed_.erase(timed_.begin());
+    task();
+  }
+  SetTimer();
+}
+
+void EventLoop::SetTimer() {
+  if (timed_.empty() || timed_.begin()->first >= timer_due_) return;
+  timer_due_ = timed_.begin()->first;
+  timer_.expires_at(timer_due_);
+  timer_.async_wait(Wrap([this](const boost::system::error_code& error) {
+    if (!error) RunDue();
+  }));
+}
+
+}  // namespace holdfast

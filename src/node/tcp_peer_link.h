@@ -1,0 +1,53 @@
+// The peer link over TCP: this node dials every other and sends on that connection; answers come
+// back on those that the others opened. A broken connection is dialled again for ever.
+//
+// What comes is read on the loop that handles it. Frames are sent from there too, whoever gave
+// them, all that queued up in one write.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "src/base/error.h"
+#include "src/base/event_loop.h"
+#include "src/node/peer_link.h"
+
+namespace holdfast::node {
+
+struct TcpPeerLinkOptions {
+  std::string listen;                   // host:port
+  std::map<NodeId, std::string> peers;  // host:port of every other member.
+  uint64_t redial_ms = 100;
+};
+
+class TcpPeerLink : public PeerLink {
+ public:
+  using Options = TcpPeerLinkOptions;
+
+  // Starts to listen and to dial. `handler` is called on `loop`; both must outlive the link. Fails
+  // when the address is taken or means nothing.
+  static Result<std::unique_ptr<TcpPeerLink>> Start(Options options, PeerHandler& handler,
+                                                    EventLoop& loop);
+  ~TcpPeerLink() override;
+
+  bool Send(NodeId to, PeerFrame frame) override;
+  struct PeerState {
+    bool connected = false;
+    size_t queued_bytes = 0;
+  };
+  std::map<NodeId, PeerState> States() const;
+  // Closes all connections; no callback comes after it returns. The loop must be running. Not from
+  // its thread.
+  void Stop();
+
+ private:
+  class Outgoing;
+  class Incoming;
+  struct Core;
+  explicit TcpPeerLink(std::shared_ptr<Core> core);
+  std::shared_ptr<Core> core_;
+  bool stopped_ = false;
+};
+
+}  // namespace holdfast::node
