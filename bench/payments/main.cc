@@ -1,5 +1,7 @@
 // Measures payments on a cluster of three real processes on loopback, every acknowledgement fsynced
 // by a majority, and beside it, in the same run, PostgreSQL with one synchronous standby.
+#include <absl/synchronization/mutex.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
@@ -278,6 +280,7 @@ int RunPayments(const Settings& settings) {
 }  // namespace holdfast::bench
 
 int main(int argc, char** argv) {
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);  // As the program's main.
   CLI::App app{"Measures Holdfast on this machine"};
   app.require_subcommand(1);
   std::string program;

@@ -30,8 +30,11 @@ class Executor {
 // One thread of its own.
 class ThreadExecutor : public Executor {
  public:
-  explicit ThreadExecutor(std::string name);  // Shown by top -H; at most 15 characters.
-  ~ThreadExecutor() override;                 // Stop().
+  enum class Priority { kNormal, kLow };  // Low: gives way to others that want the processor.
+
+  // `name` is shown by top -H; at most 15 characters.
+  explicit ThreadExecutor(std::string name, Priority priority = Priority::kNormal);
+  ~ThreadExecutor() override;  // Stop().
 
   void Post(Task task) override;
   void PostAfter(uint64_t delay_ms, Task task) override;

@@ -10,6 +10,10 @@ namespace {
 // What a request costs in an entry beside its own bytes: a tag and a length.
 constexpr size_t kRequestFrameBytes = 8;
 constexpr size_t kEntryFrameBytes = 16;  // The time.
+// While the disk is busy with an entry, the next one waits for it and grows; unless it is as large
+// as this, where it gains no more.
+constexpr size_t kFullEntryRequests = 256;
+constexpr size_t kFullEntryBytes = 64 << 10;
 static_assert(bounds::kRequestBytesMax + bounds::kIdempotencyKeyBytesMax +
                       bounds::kPrincipalBytesMax + 64 <=
                   bounds::kEntryBytesMax - kEntryFrameBytes,
@@ -112,8 +116,13 @@ void WriteRouter::Step(uint64_t now_ms, int64_t next_timer_us) {
   }
 }
 
+bool WriteRouter::WorthAnEntry() const {
+  return replica_.all_durable() || waiting_.size() >= kFullEntryRequests ||
+         waiting_bytes_ >= kFullEntryBytes;
+}
+
 void WriteRouter::Propose(uint64_t now_ms, int64_t next_timer_us) {
-  while (!waiting_.empty() && proposed_.size() < bounds::kBatchesInFlightMax &&
+  while (!waiting_.empty() && proposed_.size() < bounds::kBatchesInFlightMax && WorthAnEntry() &&
          ProposeOne(now_ms)) {
   }
   if (proposed_.empty() && next_timer_us <= clock_.WallUs()) {

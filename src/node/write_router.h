@@ -71,6 +71,7 @@ class WriteRouter {
   };
 
   void Propose(uint64_t now_ms, int64_t next_timer_us);
+  bool WorthAnEntry() const;
   bool ProposeOne(uint64_t now_ms);
   void ForwardAll(uint64_t now_ms);
   void FollowLeader(NodeId leader, uint64_t now_ms);

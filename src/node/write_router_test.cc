@@ -120,11 +120,38 @@ TEST_F(WriteRouterTest, ProposesAndAnswersByIndexAndTerm) {
   Lead();
   Acknowledge();
   Add("a");
+  Persist();
   Add("b");
   const LogIndex last = log_.last();
   EXPECT_EQ(router_->TakeWaiting(last.Previous(), replica_->term()).size(), 1u);
   EXPECT_EQ(router_->TakeWaiting(last, replica_->term()).size(), 1u);
   EXPECT_TRUE(answers_.empty()) << "that is the applier's";
+}
+
+TEST_F(WriteRouterTest, WhileTheDiskIsBusyTheNextEntryGrows) {
+  Lead();
+  Acknowledge();
+  const LogIndex before = log_.last();
+  for (const char* account : {"a", "b", "c"}) Add(account);
+  EXPECT_EQ(log_.last(), before.Next()) << "the first went at once";
+  EXPECT_EQ(router_->waiting(), 2u);
+  Persist();
+  Step();
+  EXPECT_EQ(log_.last(), before.Next().Next());
+  EXPECT_EQ(router_->waiting(), 0u);
+  EXPECT_EQ(router_->TakeWaiting(log_.last(), replica_->term()).size(), 2u);
+}
+
+TEST_F(WriteRouterTest, WhatIsAFullEntryWaitsForNoDisk) {
+  Lead();
+  Acknowledge();
+  const LogIndex before = log_.last();
+  Add("a");
+  for (int i = 0; i < 255; ++i) Add("b");
+  EXPECT_EQ(log_.last(), before.Next());
+  Add("c");
+  EXPECT_EQ(log_.last(), before.Next().Next());
+  EXPECT_EQ(router_->waiting(), 0u);
 }
 
 // What went wrong: only the batch at the committed index was looked at, so a later one of the lost
@@ -133,9 +160,10 @@ TEST_F(WriteRouterTest, LeadsAgainAfterATermWhoseProposalsWereLost) {
   Lead();
   Acknowledge();
   const LogIndex agreed = log_.last();
-  Add("a");
-  Add("b");
-  Add("c");
+  for (const char* account : {"a", "b", "c"}) {
+    Add(account);
+    Persist();
+  }
   ASSERT_EQ(log_.last().value, agreed.value + 3);
   FollowAnother(kPeer, agreed);
   HearOfCommit(kPeer);
@@ -153,6 +181,7 @@ TEST_F(WriteRouterTest, ProposesBesideAnOpenProposalOfALostTerm) {
   Acknowledge();
   const LogIndex agreed = log_.last();
   Add("a");
+  Persist();
   Add("b");
   FollowAnother(kPeer, agreed);
   Lead();  // Without knowing whether the other's barrier was committed.
@@ -378,7 +407,10 @@ TEST_F(WriteRouterTest, WhatWaitsTogetherIsOneEntryInOrder) {
 TEST_F(WriteRouterTest, StampsGrowThoughTheClockStands) {
   Lead();
   Acknowledge();
-  for (const char* body : {"a", "b", "c"}) Add(body);
+  for (const char* body : {"a", "b", "c"}) {
+    Add(body);
+    Persist();
+  }
   const LogIndex last = log_.last();
   EXPECT_EQ(EntryAt(LogIndex(last.value - 2)).time_us(), kWallUs);
   EXPECT_EQ(EntryAt(LogIndex(last.value - 1)).time_us(), kWallUs + 1);
@@ -389,7 +421,10 @@ TEST_F(WriteRouterTest, FewEntriesAreInFlightSoThatBatchesGrow) {
   Lead();
   Acknowledge();
   const LogIndex before = log_.last();
-  for (int i = 0; i < 20; ++i) Add(std::to_string(i));
+  for (int i = 0; i < 20; ++i) {
+    Add(std::to_string(i));
+    Persist();
+  }
   const uint64_t in_flight = log_.last().value - before.value;
   EXPECT_GT(in_flight, 1u);
   EXPECT_LT(in_flight, 20u);

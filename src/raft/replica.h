@@ -92,6 +92,8 @@ class Replica {
   uint64_t timeout_ms() const { return rejoin_ ? ask_ms_ : guard_.timeout_ms(); }
   const Membership& membership() const { return guard_.membership(); }
   LogIndex MatchOf(NodeId peer) const { return guard_.MatchOf(peer); }
+  // Nothing of the log is on its way to this server's disk.
+  bool all_durable() const { return outstanding_.empty(); }
   // Whether a leader knows all that was ever committed: everything in its log at its election is
   // committed (Raft, section 8). Before that it must not serve linearizable reads.
   bool KnowsCommitted() const {
