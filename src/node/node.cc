@@ -192,6 +192,18 @@ void Node::Step() {
   reads_->Step(now_ms);
   HandCommitted();
   PublishStatus();
+  StepInTime(now_ms);
+}
+
+// Sooner than the next sweep, if the replica wants it.
+void Node::StepInTime(uint64_t now_ms) {
+  const uint64_t due_ms = std::max(replica_->timeout_ms(), now_ms + 1);
+  if (due_ms >= std::min(now_ms + kSweepMs, step_due_ms_)) return;
+  step_due_ms_ = due_ms;
+  parts_.loop.PostAfter(due_ms - now_ms, [this] {
+    step_due_ms_ = UINT64_MAX;
+    Step();
+  });
 }
 
 void Node::FoundIfComplete() {

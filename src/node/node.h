@@ -139,6 +139,7 @@ class Node : public Dispatcher, public PeerHandler {
   void NowOnLoop(Task event);
   Task Stepping(Task event);
   void Step();
+  void StepInTime(uint64_t now_ms);
   void Sweep();
   void FoundIfComplete();
   void FinishFounding();
@@ -199,6 +200,7 @@ class Node : public Dispatcher, public PeerHandler {
   uint64_t checkpoint_ms_ = 0;  // When the last was asked for by time.
   bool installing_ = false;     // A checkpoint lies ready: nothing more is done but to stop.
   bool step_posted_ = false;
+  uint64_t step_due_ms_ = UINT64_MAX;  // Of the step that is posted for a time.
   bool stopped_ = false;
 
   Admission write_admission_{"writes"};  // Of this node's callers and of peers that forward.

@@ -358,13 +358,16 @@ class TcpPeerLink::Incoming : public std::enable_shared_from_this<Incoming> {
   void Take() {
     for (size_t taken = 0; taken < kReadBytesAtOnce;) {
       error_code error;
-      const size_t bytes = socket_.read_some(reader_.Room(), error);
+      const auto room = reader_.Room();
+      const size_t bytes = socket_.read_some(room, error);
       if (error == asio::error::would_block) break;
       if (error) return Leave();
       taken += bytes;
-      reader_.Came(bytes);
-      if (refused_) continue;
-      if (!TakeFrames() || closed_) return Leave();
+      if (!refused_) {  // What else a stranger says is not kept.
+        reader_.Came(bytes);
+        if (!TakeFrames() || closed_) return Leave();
+      }
+      if (bytes < room.size()) break;  // That was all.
     }
     Read();
   }

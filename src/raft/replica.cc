@@ -11,6 +11,8 @@ namespace {
 
 // A long batch of entries goes out in several messages, so that none outgrows a frame.
 constexpr size_t kAppendBytesMax = 2 << 20;
+// What a follower's reads may wait longer than the leader's.
+constexpr uint64_t kAnnounceMs = 1;
 // A peer that has not asked to rejoin for so long has its voice back.
 constexpr uint64_t kRejoinSilenceMs = 2'000;
 
@@ -102,6 +104,8 @@ void Replica::Tick(uint64_t now_ms) {
     AskToRejoin(now_ms);
     return;
   }
+  if (now_ms >= announce_ms_) AnnounceCommit();
+  if (now_ms < guard_.timeout_ms()) return;
   Execute(now_ms, guard_.Tick(now_ms));
   // A leader whose disk stalls can commit through its peers but never answer: let another lead.
   if (role() == Role::kLeader && !outstanding_.empty() &&
@@ -189,12 +193,20 @@ void Replica::Execute(uint64_t now_ms, Effects effects) {
   led_term_ = term();
   for (Outgoing& out : effects.messages) SendOut(std::move(out));
   NoteCommitted(now_ms);
-  AnnounceCommit();
+  PlanAnnouncement(now_ms);
+}
+
+void Replica::PlanAnnouncement(uint64_t now_ms) {
+  if (role() != Role::kLeader || agreed() <= announced_ || agreed() != log_.last()) {
+    announce_ms_ = UINT64_MAX;
+  } else if (announce_ms_ == UINT64_MAX) {
+    announce_ms_ = now_ms + kAnnounceMs;
+  }
 }
 
 void Replica::AnnounceCommit() {
-  if (role() != Role::kLeader || agreed() <= announced_ || agreed() != log_.last()) return;
   announced_ = agreed();
+  announce_ms_ = UINT64_MAX;
   for (NodeId voter : membership().voters) {
     const LogIndex match = MatchOf(voter);
     if (voter == options_.id || log_.TermAt(match).value == 0) continue;

@@ -89,7 +89,9 @@ class Replica {
   NodeId leader() const { return guard_.leader(); }
   LogIndex committed() const { return guard_.committed(); }
   LogIndex agreed() const { return guard_.agreed(); }  // Not below committed(); see the guard.
-  uint64_t timeout_ms() const { return rejoin_ ? ask_ms_ : guard_.timeout_ms(); }
+  uint64_t timeout_ms() const {
+    return rejoin_ ? ask_ms_ : std::min(guard_.timeout_ms(), announce_ms_);
+  }
   const Membership& membership() const { return guard_.membership(); }
   LogIndex MatchOf(NodeId peer) const { return guard_.MatchOf(peer); }
   // Nothing of the log is on its way to this server's disk.
@@ -122,9 +124,10 @@ class Replica {
   void Append(uint64_t now_ms, Effects& effects);
   void SendOut(Outgoing out);
   void NoteCommitted(uint64_t now_ms);
-  // Followers learn from the next message what is committed. While writes flow that is soon; when
-  // the last one is committed a heartbeat may be long in coming, and reads at followers wait for
-  // it.
+  // Followers learn from the next entry what is committed. While writes flow that is soon; when the
+  // last one is committed a heartbeat may be long in coming, and reads at followers wait for it. So
+  // they are told after a moment in which no entry came.
+  void PlanAnnouncement(uint64_t now_ms);
   void AnnounceCommit();
   uint64_t MajorityContactMs() const;  // As leader: when a majority was last heard of.
 
@@ -138,8 +141,9 @@ class Replica {
   Term led_term_;
   LogIndex last_at_election_;
   LogIndex known_commit_;  // By leaders' messages.
-  LogIndex announced_;     // As leader: the commit index told without waiting for a heartbeat.
-  bool configuration_noted_ = false;  // The engine knows the founding entry to be committed.
+  LogIndex announced_;     // As leader: the commit index told without waiting for a heartbeat ...
+  uint64_t announce_ms_ = UINT64_MAX;  // ... and when the next is to be told.
+  bool configuration_noted_ = false;   // The engine knows the founding entry to be committed.
   bool started_ = false;
   LogIndex checkpoint_;
   std::map<NodeId, LogIndex> holds_;
