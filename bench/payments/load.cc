@@ -36,6 +36,7 @@ class Loop {
   }
   int64_t done() const { return done_.load(); }
   int64_t failed() const { return failed_.load(); }
+  std::chrono::nanoseconds pause() const { return std::chrono::nanoseconds(pause_ns_.load()); }
   std::vector<float> Latencies() const {
     std::vector<float> all;
     for (const Client& client : clients_) {
@@ -67,6 +68,7 @@ class Loop {
     callers_.clients[i]->Begin([this, i](int count) {
       Client& caller = clients_[i];
       const std::chrono::duration<float, std::micro> took = Clock::now() - caller.begun;
+      NoteAnswer();
       if (counting_.load(std::memory_order_relaxed)) {
         done_.fetch_add(count, std::memory_order_relaxed);
         caller.latencies.push_back(took.count());
@@ -76,11 +78,22 @@ class Loop {
     });
   }
 
+  void NoteAnswer() {
+    const int64_t now = Clock::now().time_since_epoch().count();
+    const int64_t gap = now - answered_ns_.exchange(now, std::memory_order_relaxed);
+    if (!counting_.load(std::memory_order_relaxed)) return;
+    int64_t longest = pause_ns_.load(std::memory_order_relaxed);
+    while (longest < gap && !pause_ns_.compare_exchange_weak(longest, gap)) {
+    }
+  }
+
   Callers callers_;
   std::vector<Client> clients_;
   std::atomic<bool> counting_{false};
   std::atomic<int64_t> done_{0};
   std::atomic<int64_t> failed_{0};
+  std::atomic<int64_t> answered_ns_{0};  // The last one.
+  std::atomic<int64_t> pause_ns_{0};
   std::mutex mutex_;
   std::condition_variable ended_;
   bool stop_ = false;
@@ -119,6 +132,7 @@ Row Measure(const std::string& workload, const std::string& door, Callers caller
   row.per_second = static_cast<double>(loop.done()) / took;
   row.p50_us = latencies[latencies.size() / 2];
   row.p99_us = latencies[latencies.size() * 99 / 100];
+  row.pause_ms = std::chrono::duration<double, std::milli>(loop.pause()).count();
   row.cpu_us = cpu * 1e6 / std::max<double>(1, static_cast<double>(loop.done()));
   return row;
 }

@@ -35,7 +35,8 @@ struct Row {
   double per_second = 0;  // Transfers, or reads.
   double p50_us = 0;      // Of a call.
   double p99_us = 0;
-  double cpu_us = 0;  // Of all nodes together, for one of them; 0: not measured.
+  double pause_ms = 0;  // The longest time without an answer to anybody; 0: not measured.
+  double cpu_us = 0;    // Of all nodes together, for one of them; 0: not measured.
 };
 
 // One second of warming up is not counted.

@@ -270,7 +270,8 @@ int RunPayments(const Settings& settings) {
   if (!bench.Begin()) return EXIT_FAILURE;
   std::printf(
       "three nodes on loopback, %d accounts, %d s a line, every acknowledgement fsynced by a "
-      "majority; cpu: of all nodes, for one transfer or read\n\n",
+      "majority; pause: the longest time without an answer to anybody; cpu: of all nodes, for one "
+      "transfer or read\n\n",
       settings.accounts, settings.seconds);
   bench.Run();
   return EXIT_SUCCESS;

@@ -46,8 +46,8 @@ std::vector<Row> Only(const std::vector<Row>& rows, const std::string& workload)
 }  // namespace
 
 void PrintHead() {
-  std::printf("%-24s %-20s %7s %11s %9s %9s %8s %13s\n", "workload", "door", "clients",
-              "per second", "p50 us", "p99 us", "cpu us", "x PostgreSQL");
+  std::printf("%-24s %-20s %7s %11s %9s %9s %9s %8s %13s\n", "workload", "door", "clients",
+              "per second", "p50 us", "p99 us", "pause ms", "cpu us", "x PostgreSQL");
 }
 
 void PrintRow(const Row& row, const Row* peer) {
@@ -55,9 +55,12 @@ void PrintRow(const Row& row, const Row* peer) {
   if (peer != nullptr)
     std::snprintf(ratio, sizeof(ratio), "%.2f", row.per_second / peer->per_second);
   char cpu[32] = "";
+  char pause[32] = "";
+  if (row.pause_ms > 0) std::snprintf(pause, sizeof(pause), "%.1f", row.pause_ms);
   if (row.cpu_us > 0) std::snprintf(cpu, sizeof(cpu), "%.1f", row.cpu_us);
-  std::printf("%-24s %-20s %7d %11.0f %9.0f %9.0f %8s %13s\n", row.workload.c_str(),
-              row.door.c_str(), row.clients, row.per_second, row.p50_us, row.p99_us, cpu, ratio);
+  std::printf("%-24s %-20s %7d %11.0f %9.0f %9.0f %9s %8s %13s\n", row.workload.c_str(),
+              row.door.c_str(), row.clients, row.per_second, row.p50_us, row.p99_us, pause, cpu,
+              ratio);
   std::fflush(stdout);
 }
 
@@ -73,14 +76,14 @@ const Row* PeerOf(const Row& row, const std::vector<Row>& peers) {
 void WriteCsv(const std::string& path, const std::vector<Row>& rows,
               const std::vector<Row>& peers) {
   std::ofstream out(path);
-  out << "system,workload,door,clients,per_second,p50_us,p99_us,cpu_us,times_peer\n"
+  out << "system,workload,door,clients,per_second,p50_us,p99_us,pause_ms,cpu_us,times_peer\n"
       << std::fixed << std::setprecision(1);
   for (const std::vector<Row>* part : {&peers, &rows}) {
     for (const Row& row : *part) {
       const Row* peer = part == &rows ? PeerOf(row, peers) : nullptr;
       out << row.system << ",\"" << row.workload << "\",\"" << row.door << "\"," << row.clients
-          << ',' << row.per_second << ',' << row.p50_us << ',' << row.p99_us << ',' << row.cpu_us
-          << ',';
+          << ',' << row.per_second << ',' << row.p50_us << ',' << row.p99_us << ',' << row.pause_ms
+          << ',' << row.cpu_us << ',';
       if (peer != nullptr) out << std::setprecision(2) << row.per_second / peer->per_second;
       out << std::setprecision(1) << '\n';
     }
