@@ -105,7 +105,8 @@ class Builder {
     }
     json_.Array("tags", [&] {
       for (const auto& [name, help] : services) {
-        json_.Object([&] {
+        // Named again: Debian 12's clang does not capture structured bindings.
+        json_.Object([&, &name = name, &help = help] {
           json_.Member("name", name);
           json_.Note("description", help);
         });
@@ -125,9 +126,10 @@ class Builder {
       }
     }
     for (const auto& [path, verbs] : paths) {
-      json_.Object(path, [&] {
+      json_.Object(path, [&, &path = path, &verbs = verbs] {
         for (const auto& [verb, method] : verbs) {
-          json_.Object(verb, [&] { Operation(path, verb, *method); });
+          json_.Object(verb,
+                       [&, &verb = verb, &method = method] { Operation(path, verb, *method); });
         }
       });
     }
@@ -243,7 +245,7 @@ class Builder {
     }
     if (statuses.empty()) statuses[200] = "Done.";
     for (const auto& [status, names] : statuses) {
-      json_.Object(std::to_string(status), [&] {
+      json_.Object(std::to_string(status), [&, &names = names] {
         json_.Member("description", std::string_view(names));
         json_.Object("headers", [&] {
           const auto header = [&](std::string_view name) {
@@ -312,7 +314,7 @@ class Builder {
       const auto [name, type] = *wanted_.begin();
       wanted_.erase(wanted_.begin());
       written_.insert(name);
-      json_.Object(name, [&] { MessageSchema(type); });
+      json_.Object(name, [&, &type = type] { MessageSchema(type); });
     }
   }
 

@@ -625,8 +625,8 @@ void Server::Stop(std::chrono::milliseconds grace) {
   each(&Connection::Drain);
   {
     absl::MutexLock lock(&core_->mutex);
-    const auto gone = [core = core_.get()]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(core->mutex) {
-      return core->connections.empty();
+    const auto gone = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(core_->mutex) {
+      return core_->connections.empty();
     };
     core_->mutex.AwaitWithTimeout(absl::Condition(&gone), absl::FromChrono(grace));
   }
