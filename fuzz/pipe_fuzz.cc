@@ -35,8 +35,10 @@ void Check(std::string_view bytes, size_t slice_bytes, int field, const Elements
   Whole whole;
   const bool understood = read(Sliced(bytes, slice_bytes), &message);
   const bool parsed = whole.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
-  HOLDFAST_CHECK(understood == parsed, "understood by one parser and not by the other");
-  if (!understood) return;
+  HOLDFAST_CHECK(understood || !parsed, "not understood, but it parses");
+  // protobuf's own readers differ where a number takes more bytes than it needs: that of streams
+  // takes it, that of memory does not.
+  if (!understood || !parsed) return;
   HOLDFAST_CHECK(message.SerializeAsString() == whole.SerializeAsString(),
                  "two parsers read two messages");
 

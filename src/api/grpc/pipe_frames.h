@@ -61,7 +61,11 @@ bool ReadElements(const ::grpc::ByteBuffer& buffer, int field, Element* scratch,
       if (!coded.ReadVarintSizeAsInt(&size)) return false;
       const auto limit = coded.PushLimit(size);
       scratch->Clear();
-      if (!scratch->MergeFromCodedStream(&coded) || coded.BytesUntilLimit() != 0) return false;
+      // Tag 0, or the end of a group, ends a message too: what comes must end with its length.
+      if (!scratch->MergeFromCodedStream(&coded) || coded.BytesUntilLimit() != 0 ||
+          !coded.ConsumedEntireMessage()) {
+        return false;
+      }
       coded.PopLimit(limit);
       if (!take(*scratch)) return false;
     }
