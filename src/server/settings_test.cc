@@ -115,6 +115,17 @@ members = ["1=127.0.0.1:7001", "2=127.0.0.1:7001"]
   EXPECT_EQ(problems.size(), 4U) << all;
 }
 
+// toml++ stops the program at these, left to itself.
+TEST(ConfigFileTest, TextThatTomlPlusPlusTakesForImpossibleIsAProblem) {
+  for (const char* text :
+       {"[=node]", "[[=node]]", "[\xc3\x94]", "[n\xc3\x94ode]", "\xc3\xa9 = 1"}) {
+    Settings settings;
+    Problems problems;
+    ReadConfig(text, &settings, &problems);
+    EXPECT_NE(Texts(problems).find("is no TOML"), std::string::npos) << text;
+  }
+}
+
 TEST(ConfigFileTest, AKeyOutsideItsSectionIsShownTheWay) {
   Settings settings;
   Problems problems;
