@@ -140,8 +140,8 @@ inline constexpr size_t kClientBytesMax = kPipeRequestBytesMax;
 // --- Peer link
 inline constexpr size_t kPeerFrameBytesMax = 8 << 20;
 inline constexpr size_t kPeerWelcomeBytesMax = 16 << 10;  // Before it is known who speaks.
-inline constexpr size_t kPeerConnectionsMax = 64;         // Six members, old connections, strangers.
-inline constexpr int kPeerHelloMsMax = 5'000;             // For who connects and says nothing.
+inline constexpr size_t kPeerConnectionsMax = 64;  // Six members, old connections, strangers.
+inline constexpr int kPeerHelloMsMax = 5'000;      // For who connects and says nothing.
 inline constexpr int kPeerDialMsMax = 1'000;
 // Bytes that nobody confirms for so long: dialled anew, as TCP's next attempt may be far away.
 inline constexpr int kPeerSilentMsMax = 2'000;

@@ -35,7 +35,9 @@ void EventLoop::Post(Task task) {
   std::lock_guard lock(mutex_);
   if (stopping_) return;
   queue_.push_back(std::move(task));
-  if (current != this) Wake();  // The end of a turn looks.
+  if (current == this) return;  // The end of the turn looks.
+  from_others_ = true;
+  Wake();
 }
 
 void EventLoop::PostAfter(uint64_t delay_ms, Task task) {
@@ -46,13 +48,23 @@ void EventLoop::PostAfter(uint64_t delay_ms, Task task) {
   });
 }
 
-void EventLoop::Dispatch(Task task) {
+bool EventLoop::TryRun(absl::FunctionRef<void()> task) {
+  if (current == this) return false;
   std::unique_lock free(turn_, std::try_to_lock);
-  if (!free) return Post(std::move(task));
+  if (!free) return false;
   const Turn turn(*this, std::move(free));
-  Post(std::move(task));  // Behind what came earlier.
-  for (int round = 0; round < kLentRounds && RunQueued(); ++round) {
+  const auto others_wait = [this] {
+    std::lock_guard lock(mutex_);
+    return from_others_ || stopping_;
+  };
+  {
+    std::lock_guard lock(mutex_);
+    if (stopping_ || !queue_.empty()) return false;
   }
+  task();
+  for (int round = 0; round < kLentRounds && !others_wait() && RunQueued(); ++round) {
+  }
+  return true;
 }
 
 void EventLoop::Stop() {
@@ -87,6 +99,7 @@ bool EventLoop::RunQueued() {
   {
     std::lock_guard lock(mutex_);
     batch_.swap(queue_);
+    from_others_ = false;
   }
   if (batch_.empty()) return false;
   for (Task& task : batch_) task();

@@ -1,6 +1,6 @@
 // Runs tasks one after another and waits for sockets: what arrives is handled where the tasks run,
-// without a hand-over. It has a thread of its own, and lends its turn to others: Dispatch runs a
-// task on the caller's thread when nothing else runs, which spares a wake-up.
+// without a hand-over. It has a thread of its own, and lends its turn to others: TryRun runs a
+// task on the caller's thread when nothing else runs or waits, which spares a wake-up.
 //
 // Invariant: whoever runs a task or a socket's handler holds the turn, so they never overlap, and
 // each sees what the one before it did.
@@ -26,8 +26,9 @@ class EventLoop : public Executor {
 
   void Post(Task task) override;
   void PostAfter(uint64_t delay_ms, Task task) override;
-  // Not from within a task, nor with a lock held that a task takes.
-  void Dispatch(Task task) override;
+  // Not with a lock held that the task takes. The borrower runs what its task has posted, too, but
+  // nothing that others post meanwhile.
+  bool TryRun(absl::FunctionRef<void()> task) override;
   // Runs what is queued, drops what is not due and what still waits for sockets, and joins. Later
   // posts are dropped.
   void Stop();
@@ -75,6 +76,7 @@ class EventLoop : public Executor {
   std::mutex turn_;
   std::mutex mutex_;  // Within turn_.
   std::vector<Task> queue_;
+  bool from_others_ = false;  // Something in queue_ was posted by who did not have the turn.
   bool waking_ = false;
   bool stopping_ = false;
   // With the turn.

@@ -43,35 +43,41 @@ TEST(EventLoopTest, WhatIsNotDueIsDroppedWhenItStops) {
   loop.Stop();
   EXPECT_EQ(held.use_count(), 1);
   loop.Post([] { FAIL(); });
-  loop.Dispatch([] { FAIL(); });
+  EXPECT_FALSE(loop.TryRun([] { FAIL(); }));
 }
 
-TEST(EventLoopTest, DispatchRunsOnTheCallersThreadWhenNothingElseRuns) {
+TEST(EventLoopTest, TheTurnIsLentWhenNothingElseRunsOrWaits) {
   EventLoop loop("test");
+  std::vector<int> ran;
   // The thread may still be on its way out of the turn that it began with.
-  for (;;) {
-    std::promise<std::thread::id> ran;
-    auto where = ran.get_future();
-    loop.Dispatch([&ran] { ran.set_value(std::this_thread::get_id()); });
-    if (where.get() == std::this_thread::get_id()) break;
+  while (!loop.TryRun([&] {
+    EXPECT_FALSE(loop.TryRun([] { FAIL(); })) << "it is ours already";
+    loop.Post([&] { ran.push_back(2); });
+    ran.push_back(1);
+  })) {
   }
+  EXPECT_EQ(ran, (std::vector<int>{1, 2})) << "what it posts runs before it returns";
 }
 
-TEST(EventLoopTest, DispatchWaitsForNobodyAndKeepsTheOrder) {
+TEST(EventLoopTest, TheTurnIsNotLentPastWhoWaits) {
   EventLoop loop("test");
   std::promise<void> busy, go;
-  std::vector<int> ran;
   loop.Post([&] {
     busy.set_value();
     go.get_future().wait();
   });
   busy.get_future().wait();
-  loop.Post([&] { ran.push_back(1); });
-  loop.Dispatch([&] { ran.push_back(2); });  // Returns, although the loop is stuck.
-  loop.Post([&] { ran.push_back(3); });
+  EXPECT_FALSE(loop.TryRun([] { FAIL(); }));
   go.set_value();
+  // What others post meanwhile is left to the loop's own thread.
+  std::promise<std::thread::id> where;
+  while (!loop.TryRun([&] {
+    std::thread([&] { loop.Post([&] { where.set_value(std::this_thread::get_id()); }); }).join();
+  })) {
+  }
+  EXPECT_NE(where.get_future().get(), std::this_thread::get_id());
   loop.Stop();
-  EXPECT_EQ(ran, (std::vector<int>{1, 2, 3}));
+  EXPECT_FALSE(loop.TryRun([] { FAIL(); }));
 }
 
 TEST(EventLoopTest, WhatATaskPostsRunsTooWhoeverRanIt) {
@@ -81,7 +87,8 @@ TEST(EventLoopTest, WhatATaskPostsRunsTooWhoeverRanIt) {
     if (left == 0) return done.set_value();
     loop.Post([&, left] { chain(left - 1); });
   };
-  loop.Dispatch([&] { chain(100); });
+  while (!loop.TryRun([&] { chain(100); })) {
+  }
   done.get_future().wait();
 }
 
@@ -117,7 +124,9 @@ TEST(EventLoopTest, OneAtATime) {
   std::vector<std::thread> threads;
   for (int i = 0; i < 3; ++i) {
     threads.emplace_back([&, i] {
-      for (int k = 0; k < 2'000; ++k) i == 0 ? loop.Post(enter) : loop.Dispatch(enter);
+      for (int k = 0; k < 2'000; ++k) {
+        if (i == 0 || !loop.TryRun(enter)) loop.Post(enter);
+      }
     });
   }
   for (int i = 0; i < kBytes; ++i) out.write_some(boost::asio::buffer("x", 1));

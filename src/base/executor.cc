@@ -1,26 +1,12 @@
 #include "src/base/executor.h"
 
 #include <pthread.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <utility>
 
 namespace holdfast {
-namespace {
-
-// Still gets a third of what a normal thread gets: it must not fall behind for ever.
-constexpr int kLowNiceness = 5;
-
-}  // namespace
-
-ThreadExecutor::ThreadExecutor(std::string name, Priority priority)
-    : thread_([this, priority] {
-        // On Linux a thread has a niceness of its own; without that, all are equal.
-        if (priority == Priority::kLow) setpriority(PRIO_PROCESS, gettid(), kLowNiceness);
-        Run();
-      }) {
+ThreadExecutor::ThreadExecutor(std::string name) : thread_([this] { Run(); }) {
   pthread_setname_np(thread_.native_handle(), name.substr(0, 15).c_str());
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <absl/functional/any_invocable.h>
+#include <absl/functional/function_ref.h>
 
 #include <condition_variable>
 #include <cstdint>
@@ -23,18 +24,16 @@ class Executor {
   virtual void Post(Task task) = 0;
   // Runs the task `delay_ms` from now, or a little later.
   virtual void PostAfter(uint64_t delay_ms, Task task) = 0;
-  // As Post; but may run the task, and what it posts, on the caller's thread before it returns.
-  virtual void Dispatch(Task task) { Post(std::move(task)); }
+  // Runs `task`, and what it posts, on the caller's thread when nothing runs or waits here. False:
+  // it did not, nor will it.
+  virtual bool TryRun(absl::FunctionRef<void()> /*task*/) { return false; }
 };
 
 // One thread of its own.
 class ThreadExecutor : public Executor {
  public:
-  enum class Priority { kNormal, kLow };  // Low: gives way to others that want the processor.
-
-  // `name` is shown by top -H; at most 15 characters.
-  explicit ThreadExecutor(std::string name, Priority priority = Priority::kNormal);
-  ~ThreadExecutor() override;  // Stop().
+  explicit ThreadExecutor(std::string name);  // Shown by top -H; at most 15 characters.
+  ~ThreadExecutor() override;                 // Stop().
 
   void Post(Task task) override;
   void PostAfter(uint64_t delay_ms, Task task) override;

@@ -16,7 +16,7 @@
 namespace holdfast::node {
 namespace {
 
-constexpr uint64_t kSweepMs = 20;  // Deadlines, retries, ticks and heartbeats are this late.
+constexpr uint64_t kSweepMs = 20;              // Deadlines and retries are this late.
 constexpr uint64_t kLoopSilentMsMax = 10'000;  // A disk may stall for seconds; past this it hangs.
 
 using google::protobuf::Message;
@@ -138,19 +138,18 @@ void Node::Stop() {
   });
   stopped.get_future().wait();
   applier_.DropReaders();
-  std::lock_guard lock(inbox_mutex_);
-  for (auto& write : inbox_) write->done(Failed(Stopping()));
-  inbox_.clear();
+  std::vector<std::unique_ptr<Write>> arrived;
+  {
+    std::lock_guard lock(inbox_mutex_);
+    arrived.swap(inbox_);
+  }
+  for (auto& write : arrived) write->done(Failed(Stopping()));
 }
 
 // --- The loop
 
-void Node::OnLoop(Task event) { parts_.loop.Post(Stepping(std::move(event))); }
-
-void Node::NowOnLoop(Task event) { parts_.loop.Dispatch(Stepping(std::move(event))); }
-
-Task Node::Stepping(Task event) {
-  return [this, event = std::move(event)]() mutable {
+void Node::OnLoop(Task event) {
+  parts_.loop.Post([this, event = std::move(event)]() mutable {
     if (stopped_) return;
     event();
     if (step_posted_) return;
@@ -160,7 +159,19 @@ Task Node::Stepping(Task event) {
       step_posted_ = false;
       Step();
     });
-  };
+  });
+}
+
+void Node::NowOnLoop(Task event) {
+  const bool ran = parts_.loop.TryRun([&] {
+    if (stopped_) return;
+    event();
+    if (installing_ || !replica_) return;
+    const uint64_t now_ms = parts_.clock.MonotonicMs();
+    if (now_ms >= replica_->timeout_ms()) OnLoop([] {});
+    Advance(now_ms);
+  });
+  if (!ran) OnLoop(std::move(event));
 }
 
 void Node::Sweep() {
@@ -178,16 +189,21 @@ void Node::Step() {
   if (stopped_ || installing_ || !replica_) return;
   const uint64_t now_ms = parts_.clock.MonotonicMs();
   if (now_ms >= replica_->timeout_ms()) replica_->Tick(now_ms);
-  read_index_->Step(now_ms);
-  {
-    std::lock_guard lock(inbox_mutex_);
-    for (auto& write : inbox_) writes_->Add(std::move(write));
-    inbox_.clear();
-    inbox_bytes_ = 0;
-  }
   if (replica_->caught_up()) FinishRejoin();
   StepCheckpoints(now_ms);
   if (handing_over_) HandOverWhenLevel(now_ms);
+  Advance(now_ms);
+}
+
+void Node::Advance(uint64_t now_ms) {
+  read_index_->Step(now_ms);
+  std::vector<std::unique_ptr<Write>> arrived;
+  {
+    std::lock_guard lock(inbox_mutex_);
+    arrived.swap(inbox_);
+    inbox_bytes_ = 0;
+  }
+  for (auto& write : arrived) writes_->Add(std::move(write));
   writes_->Step(now_ms, applier_.next_timer_us());
   reads_->Step(now_ms);
   HandCommitted();
@@ -200,7 +216,8 @@ void Node::StepInTime(uint64_t now_ms) {
   const uint64_t due_ms = std::max(replica_->timeout_ms(), now_ms + 1);
   if (due_ms >= std::min(now_ms + kSweepMs, step_due_ms_)) return;
   step_due_ms_ = due_ms;
-  parts_.loop.PostAfter(due_ms - now_ms, [this] {
+  parts_.loop.PostAfter(due_ms - now_ms, [this, due_ms] {
+    if (step_due_ms_ != due_ms) return;  // A sooner one took its place.
     step_due_ms_ = UINT64_MAX;
     Step();
   });
@@ -346,7 +363,9 @@ void Node::LogDurable(wal::Ticket ticket) {
     if (replica_) {
       replica_->Durable(parts_.clock.MonotonicMs(), ticket);
     } else if (founding_ticket_ != 0 && ticket >= founding_ticket_) {
-      FinishFounding();
+      OnLoop([this] {
+        if (!replica_) FinishFounding();
+      });
     }
   });
 }

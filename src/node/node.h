@@ -126,7 +126,7 @@ class Node : public Dispatcher, public PeerHandler {
   // --- From the log's writer: appends up to `ticket` are durable. Any thread.
   void LogDurable(wal::Ticket ticket);
 
-  // --- PeerHandler; threads of the link
+  // --- PeerHandler; the loop
   Identity Hello() override;
   std::string OnHello(const Identity& peer) override;
   void OnFrames(NodeId from, uint64_t epoch, std::vector<PeerFrame> frames) override;
@@ -135,10 +135,12 @@ class Node : public Dispatcher, public PeerHandler {
  private:
   // Posts to the loop; a Step follows everything that came together.
   void OnLoop(Task event);
-  // Perhaps on this thread: for whom nothing else is left to do. With no lock held.
+  // On this thread, when the loop has nothing to do; else as OnLoop. With no lock held. The event
+  // must not wait for a disk: the thread has others to serve.
   void NowOnLoop(Task event);
-  Task Stepping(Task event);
   void Step();
+  // The part of a step that waits for nothing.
+  void Advance(uint64_t now_ms);
   void StepInTime(uint64_t now_ms);
   void Sweep();
   void FoundIfComplete();
@@ -208,7 +210,7 @@ class Node : public Dispatcher, public PeerHandler {
 
   std::atomic<bool> founded_{false};  // Consensus is running.
   std::promise<void> running_;
-  mutable std::mutex founding_mutex_;  // Of parts_.founding: hellos come on the link's threads.
+  mutable std::mutex founding_mutex_;  // Of parts_.founding.
   // Writes on their way to the loop, gathered so that a burst costs one wake-up.
   std::mutex inbox_mutex_;
   std::vector<std::unique_ptr<Write>> inbox_;

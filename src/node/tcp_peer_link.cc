@@ -79,7 +79,7 @@ struct TcpPeerLink::Core : std::enable_shared_from_this<Core> {
   bool stopped = false;
   tcp::acceptor acceptor;
   asio::steady_timer pause;
-  uint64_t epoch = 0;  // Of the last connection that was welcome.
+  uint64_t epoch = 0;  // Of the last connection that was accepted.
   std::list<std::shared_ptr<Incoming>> incoming;
 };
 
@@ -96,20 +96,13 @@ class TcpPeerLink::Outgoing : public std::enable_shared_from_this<Outgoing> {
         socket_(core.loop.io()),
         timer_(core.loop.io()) {}
 
+  // One address an attempt, one after the other. A name is looked up again for each attempt; those
+  // that it had before are good until an answer comes, which may take longer than many attempts.
   void Dial() {
-    const uint64_t attempt = ++attempt_;
-    SetTimer(milliseconds(bounds::kPeerDialMsMax), [this] {
-      Down("no answer within " + std::to_string(bounds::kPeerDialMsMax) + " ms");
-    });
-    const auto [host, port] = HostAndPort(address_);
-    resolver_.async_resolve(
-        host, port,
-        core_.loop.Wrap([self = shared_from_this(), attempt](
-                            error_code error, const tcp::resolver::results_type& found) {
-          if (!self->IsNow(attempt)) return;
-          if (error) return self->Down(error.message());
-          self->Connect({found.begin(), found.end()});
-        }));
+    ++attempt_;
+    LookUp();
+    if (!addresses_.empty()) return Connect();
+    waits_for_lookup_ = true;
   }
 
   // Before the peer has said welcome nothing is queued: what may never leave is better kept.
@@ -152,13 +145,16 @@ class TcpPeerLink::Outgoing : public std::enable_shared_from_this<Outgoing> {
   void Close() {
     ++attempt_;
     error_code ignored;
-    resolver_.cancel();
     timer_.cancel(ignored);
     socket_.close(ignored);
   }
 
+  void SetTimer(int ms) {
+    RunAfter(milliseconds(ms),
+             [this, ms] { Down("no answer within " + std::to_string(ms) + " ms"); });
+  }
   template <class Then>
-  void SetTimer(milliseconds delay, Then then) {
+  void RunAfter(milliseconds delay, Then then) {
     timer_.expires_after(delay);
     timer_.async_wait(
         core_.loop.Wrap([self = shared_from_this(), attempt = attempt_, then](error_code error) {
@@ -166,22 +162,34 @@ class TcpPeerLink::Outgoing : public std::enable_shared_from_this<Outgoing> {
         }));
   }
 
-  // To the first of these addresses that answers.
-  void Connect(std::deque<tcp::endpoint> candidates) {
-    const tcp::endpoint next = candidates.front();
-    candidates.pop_front();
-    error_code ignored;
-    socket_.close(ignored);
-    socket_.async_connect(
-        next, core_.loop.Wrap([self = shared_from_this(), attempt = attempt_,
-                               candidates = std::move(candidates)](error_code error) mutable {
-          if (!self->IsNow(attempt)) return;
-          if (error && candidates.empty()) return self->Down(error.message());
-          error ? self->Connect(std::move(candidates)) : self->Greet();
+  void LookUp() {
+    if (std::exchange(looking_up_, true)) return;
+    const auto [host, port] = HostAndPort(address_);
+    resolver_.async_resolve(
+        host, port,
+        core_.loop.Wrap([self = shared_from_this()](error_code error,
+                                                    const tcp::resolver::results_type& found) {
+          self->looking_up_ = false;
+          if (self->ended_) return;
+          if (!error) self->addresses_.assign(found.begin(), found.end());
+          if (!std::exchange(self->waits_for_lookup_, false)) return;
+          error ? self->Down(error.message()) : self->Connect();
         }));
   }
 
+  void Connect() {
+    SetTimer(bounds::kPeerDialMsMax);
+    socket_.async_connect(
+        addresses_[next_address_++ % addresses_.size()],
+        core_.loop.Wrap([self = shared_from_this(), attempt = attempt_](error_code error) {
+          if (!self->IsNow(attempt)) return;
+          error ? self->Down(error.message()) : self->Greet();
+        }));
+  }
+
+  // Its loop may be busy; not so the kernel that took the connection.
   void Greet() {
+    SetTimer(bounds::kPeerHelloMsMax);
     SetUp(socket_);
     reader_ = FrameReader();
     written_ = 0;
@@ -286,12 +294,14 @@ class TcpPeerLink::Outgoing : public std::enable_shared_from_this<Outgoing> {
       std::string().swap(queue_);
       writing_bytes_ = 0;
     }
+    std::string().swap(writing_);
+    written_ = 0;
     if (was_up || !std::exchange(warned_, true)) {
       logging::Warn(Component::kPeer, "no link, trying again",
                     {{"peer", to_.value}, {"address", address_}, {"why", why}});
     }
     if (was_up) core_.handler.OnLinkDown(to_);
-    SetTimer(milliseconds(core_.options.redial_ms), [this] { Dial(); });
+    RunAfter(milliseconds(core_.options.redial_ms), [this] { Dial(); });
   }
 
   Core& core_;
@@ -302,6 +312,10 @@ class TcpPeerLink::Outgoing : public std::enable_shared_from_this<Outgoing> {
   asio::steady_timer timer_;
   uint64_t attempt_ = 0;  // What belongs to an earlier one is over.
   bool ended_ = false;
+  bool looking_up_ = false;
+  bool waits_for_lookup_ = false;
+  std::vector<tcp::endpoint> addresses_;
+  size_t next_address_ = 0;
   bool welcome_ = false;
   bool warned_ = false;  // Once per outage.
   FrameReader reader_;
@@ -318,8 +332,11 @@ class TcpPeerLink::Outgoing : public std::enable_shared_from_this<Outgoing> {
 // One connection that a peer opened. All on the loop.
 class TcpPeerLink::Incoming : public std::enable_shared_from_this<Incoming> {
  public:
-  Incoming(Core& core, tcp::socket socket)
-      : core_(core), socket_(std::move(socket)), timer_(core.loop.io()) {}
+  Incoming(std::shared_ptr<Core> core, tcp::socket socket)
+      : core_(std::move(core)),
+        epoch_(++core_->epoch),
+        socket_(std::move(socket)),
+        timer_(core_->loop.io()) {}
 
   void Start() {
     SetUp(socket_);
@@ -334,21 +351,18 @@ class TcpPeerLink::Incoming : public std::enable_shared_from_this<Incoming> {
     socket_.close(ignored);
   }
 
-  NodeId from() const { return from_; }
-  uint64_t incarnation() const { return incarnation_; }
-
  private:
   // Whoever says nothing, or does not go once refused, is not kept.
   void SetTimer() {
     timer_.expires_after(milliseconds(bounds::kPeerHelloMsMax));
-    timer_.async_wait(core_.loop.Wrap([self = shared_from_this()](error_code error) {
-      if (!error) self->Leave();
+    timer_.async_wait(core_->loop.Wrap([self = shared_from_this()](error_code error) {
+      if (!error && !self->closed_) self->Leave();
     }));
   }
 
   void Read() {
     socket_.async_wait(tcp::socket::wait_read,
-                       core_.loop.Wrap([self = shared_from_this()](error_code error) {
+                       core_->loop.Wrap([self = shared_from_this()](error_code error) {
                          if (self->closed_) return;
                          if (error) return self->Leave();
                          self->Take();
@@ -393,7 +407,7 @@ class TcpPeerLink::Incoming : public std::enable_shared_from_this<Incoming> {
         return true;
       }
     }
-    if (!frames.empty()) core_.handler.OnFrames(from_, epoch_, std::move(frames));
+    if (!frames.empty()) core_->handler.OnFrames(from_, epoch_, std::move(frames));
     return true;
   }
 
@@ -404,11 +418,10 @@ class TcpPeerLink::Incoming : public std::enable_shared_from_this<Incoming> {
     if (!refused_) {
       from_ = NodeId(hello.node());
       incarnation_ = hello.incarnation();
-      epoch_ = ++core_.epoch;
       error_code ignored;
       timer_.cancel(ignored);
-      for (const auto& other : core_.incoming) {
-        if (other.get() != this && other->from_ == from_) other->LeaveSoon();
+      for (const auto& other : core_->incoming) {
+        if (other->epoch_ < epoch_ && other->from_ == from_) other->LeaveSoon();
       }
     }
     std::string welcome;
@@ -420,36 +433,42 @@ class TcpPeerLink::Incoming : public std::enable_shared_from_this<Incoming> {
 
   std::string Refusal(const Identity& hello) const {
     const std::string node = "node " + std::to_string(hello.node());
-    if (!core_.options.peers.contains(NodeId(hello.node()))) {
+    if (!core_->options.peers.contains(NodeId(hello.node()))) {
       return node + " is not a member here: check --members";
+    }
+    const auto later = [&](const auto& other) {
+      return other->from_.value == hello.node() && other->epoch_ > epoch_;
+    };
+    if (std::any_of(core_->incoming.begin(), core_->incoming.end(), later)) {
+      return node + " has dialled again since";
     }
     // A new folder may take the place of a lost one, not of one in use.
     const auto lives = [&](const auto& other) {
       return other->from_.value == hello.node() && other->incarnation_ != hello.incarnation();
     };
-    if (std::any_of(core_.incoming.begin(), core_.incoming.end(), lives)) {
+    if (std::any_of(core_->incoming.begin(), core_->incoming.end(), lives)) {
       return node + " is connected here with another data folder: is its id used twice?";
     }
-    return core_.handler.OnHello(hello);
+    return core_->handler.OnHello(hello);
   }
 
   // The list of connections is being walked.
   void LeaveSoon() {
     Close();
-    core_.loop.Post([self = shared_from_this()] { self->Leave(); });
+    core_->loop.Post([self = shared_from_this()] { self->Leave(); });
   }
   void Leave() {
     Close();
-    core_.Leave(this);
+    core_->Leave(this);
   }
 
-  Core& core_;
+  const std::shared_ptr<Core> core_;  // Of which we are a part until it stops.
+  const uint64_t epoch_;
   tcp::socket socket_;
   asio::steady_timer timer_;
   FrameReader reader_;
   NodeId from_;  // 0 before the hello.
   uint64_t incarnation_ = 0;
-  uint64_t epoch_ = 0;
   bool refused_ = false;  // Told so; the peer is to close.
   bool closed_ = false;
 };
@@ -479,7 +498,7 @@ void TcpPeerLink::Core::Accept() {
         if (error) return self->AcceptLater();
         // Beyond the bound: dropped. Members come again.
         if (self->incoming.size() < bounds::kPeerConnectionsMax) {
-          self->incoming.push_back(std::make_shared<Incoming>(*self, std::move(socket)));
+          self->incoming.push_back(std::make_shared<Incoming>(self, std::move(socket)));
           self->incoming.back()->Start();
         }
         self->Accept();

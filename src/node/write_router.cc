@@ -30,6 +30,13 @@ Error NoLeader() {
                static_cast<uint32_t>(bounds::kRetryAfterMsDefault)};
 }
 
+Error NotProposed() {
+  return Error{ErrorCode::kUnavailable,
+               "this node leads, but its disk does not take the entries before this one in time",
+               "", "Nothing was done. Try again; and look at the node's disk.",
+               static_cast<uint32_t>(bounds::kRetryAfterMsDefault)};
+}
+
 Error Unknown() {
   return Error{
       ErrorCode::kOutcomeUnknown,
@@ -276,7 +283,8 @@ void WriteRouter::Expire(uint64_t now_ms) {
   std::erase_if(waiting_, [&](std::unique_ptr<Write>& write) {
     if (write->deadline_ms > now_ms) return false;
     waiting_bytes_ -= write->request.body().size();
-    Answer(*write, Failed(write->maybe_done ? Unknown() : NoLeader()));
+    const bool leads = replica_.role() == raft::Role::kLeader;
+    Answer(*write, Failed(write->maybe_done ? Unknown() : leads ? NotProposed() : NoLeader()));
     return true;
   });
   for (auto& [position, batch] : proposed_) {

@@ -61,7 +61,7 @@ struct Server::Parts {
   EventLoop loop{"hf-loop"};
   ThreadExecutor apply{"hf-apply"};
   ThreadExecutor reads{"hf-reads"};
-  ThreadExecutor background{"hf-background", ThreadExecutor::Priority::kLow};
+  ThreadExecutor background{"hf-background"};
   std::optional<node::Founding> founding;
   const store::RocksDbBase* rocksdb = nullptr;  // The store's own.
   std::unique_ptr<store::Store> store;

@@ -522,6 +522,8 @@ class Server::Acceptor : public std::enable_shared_from_this<Acceptor> {
     if (!error) acceptor_.bind(endpoint, error);
     if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
     if (!error) acceptor_.non_blocking(true, error);
+    // Else a connection that was gone before it was accepted would be waited for.
+    if (!error) acceptor_.set_option(asio::socket_base::enable_connection_aborted(true), error);
     if (error) {
       return Fail(Error{ErrorCode::kUnavailable,
                         Cat("cannot listen for HTTP on ", core_.options.address, ":",
@@ -554,7 +556,11 @@ class Server::Acceptor : public std::enable_shared_from_this<Acceptor> {
     for (int accepted = 0; !error && accepted < kAcceptsAtOnce; ++accepted) {
       tcp::socket socket(asio::make_strand(core_.io));
       acceptor_.accept(socket, error);
-      if (!error) Take(std::move(socket));
+      if (error == asio::error::connection_aborted) {
+        error = {};
+      } else if (!error) {
+        Take(std::move(socket));
+      }
     }
     if (!error || error == asio::error::would_block) return Accept();
     // Out of file descriptors, most likely. Those that wait stay in the kernel's queue.
