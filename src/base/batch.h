@@ -24,8 +24,6 @@ class Batch {
   static void AtEnd(Task work);
   // Whether this thread has a batch open.
   static bool IsOpen();
-  // Whether this thread has a batch open.
-  static bool Open();
 };
 
 }  // namespace holdfast

@@ -154,6 +154,38 @@ TEST_F(WriteRouterTest, WhatIsAFullEntryWaitsForNoDisk) {
   EXPECT_EQ(router_->waiting(), 0u);
 }
 
+bool Tells(const std::vector<raft::Message>& messages, LogIndex committed) {
+  return std::any_of(messages.begin(), messages.end(), [&](const raft::Message& message) {
+    const auto* append = std::get_if<raft::AppendEntries>(&message);
+    return append != nullptr && append->leader_commit >= committed;
+  });
+}
+
+// Reads at followers wait for it.
+TEST_F(WriteRouterTest, FollowersHearOfTheLastCommitAMomentLater) {
+  Lead();
+  Acknowledge();
+  Add("a");
+  Acknowledge();
+  ASSERT_EQ(replica_->committed(), log_.last());
+  EXPECT_FALSE(Tells(sent_, log_.last())) << "the next entry may say it";
+  ASSERT_LE(replica_->timeout_ms(), now_ms_ + 1);
+  now_ms_ = replica_->timeout_ms();
+  replica_->Tick(now_ms_);
+  EXPECT_TRUE(Tells(sent_, log_.last()));
+}
+
+TEST_F(WriteRouterTest, TheNextEntrySaysWhatIsCommitted) {
+  Lead();
+  Acknowledge();
+  Add("a");
+  Acknowledge();
+  const LogIndex committed = replica_->committed();
+  Add("b");
+  EXPECT_TRUE(Tells(sent_, committed));
+  EXPECT_GT(replica_->timeout_ms(), now_ms_ + 1) << "no message of its own";
+}
+
 // What went wrong: only the batch at the committed index was looked at, so a later one of the lost
 // term stood in the way of the next proposal at its index, and stopped the node.
 TEST_F(WriteRouterTest, LeadsAgainAfterATermWhoseProposalsWereLost) {
