@@ -24,8 +24,8 @@ class Executor {
   virtual void Post(Task task) = 0;
   // Runs the task `delay_ms` from now, or a little later.
   virtual void PostAfter(uint64_t delay_ms, Task task) = 0;
-  // Runs `task`, and what it posts, on the caller's thread when nothing runs or waits here. False:
-  // it did not, nor will it.
+  // Runs `task`, and what it posts itself, on the caller's thread when nothing runs or waits here.
+  // False: it did not, nor will it.
   virtual bool TryRun(absl::FunctionRef<void()> /*task*/) { return false; }
 };
 

@@ -14,8 +14,8 @@
 
 int main(int argc, char** argv) {
   using namespace holdfast;
-  // Debian builds Abseil so that every lock looks for cycles; under load that is a tenth of what a
-  // call over gRPC costs. The tests keep it.
+  // Debian builds Abseil so that every lock looks for cycles, which shows in profiles of calls over
+  // gRPC. The tests keep it.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   // The method table is bound to services over a store; here only the table is of interest.
   store::Store store(std::make_unique<store::MemoryBase>());

@@ -139,7 +139,7 @@ class Node : public Dispatcher, public PeerHandler {
   // must not wait for a disk: the thread has others to serve.
   void NowOnLoop(Task event);
   void Step();
-  // The part of a step that waits for nothing.
+  // The part of a step that saves nothing: at most an entry is read for a follower that lags.
   void Advance(uint64_t now_ms);
   void StepInTime(uint64_t now_ms);
   void Sweep();

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "src/base/error.h"
-#include "src/base/event_loop.h"
+#include "src/node/event_loop.h"
 #include "src/node/peer_link.h"
 
 namespace holdfast::node {

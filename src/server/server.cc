@@ -58,7 +58,7 @@ struct Server::Parts {
   ServerConfig config;
   SystemClock clock;
   PosixFileSystem files;
-  EventLoop loop{"hf-loop"};
+  node::EventLoop loop{"hf-loop"};
   ThreadExecutor apply{"hf-apply"};
   ThreadExecutor reads{"hf-reads"};
   ThreadExecutor background{"hf-background"};

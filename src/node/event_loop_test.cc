@@ -1,4 +1,4 @@
-#include "src/base/event_loop.h"
+#include "src/node/event_loop.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <future>
 
-namespace holdfast {
+namespace holdfast::node {
 namespace {
 
 using std::chrono::milliseconds;
@@ -57,6 +57,13 @@ TEST(EventLoopTest, TheTurnIsLentWhenNothingElseRunsOrWaits) {
   })) {
   }
   EXPECT_EQ(ran, (std::vector<int>{1, 2})) << "what it posts runs before it returns";
+  // What went wrong: the step behind a posted event, with its ticks and saves, ran here as well.
+  std::promise<std::thread::id> where;
+  while (!loop.TryRun([&] {
+    loop.Post([&] { loop.Post([&] { where.set_value(std::this_thread::get_id()); }); });
+  })) {
+  }
+  EXPECT_NE(where.get_future().get(), std::this_thread::get_id()) << "and not what that posts";
 }
 
 TEST(EventLoopTest, TheTurnIsNotLentPastWhoWaits) {
@@ -137,4 +144,4 @@ TEST(EventLoopTest, OneAtATime) {
 }
 
 }  // namespace
-}  // namespace holdfast
+}  // namespace holdfast::node

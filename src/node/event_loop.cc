@@ -1,20 +1,13 @@
-#include "src/base/event_loop.h"
+#include "src/node/event_loop.h"
 
 #include <pthread.h>
 
 #include <boost/asio/post.hpp>
 #include <utility>
 
-namespace holdfast {
-namespace {
+namespace holdfast::node {
 
 namespace asio = boost::asio;
-
-// How often a thread that was lent the turn runs what its task has posted: an event, the step that
-// follows it, what the step sends, and some. Then the loop's own thread takes over.
-constexpr int kLentRounds = 4;
-
-}  // namespace
 
 thread_local const EventLoop* EventLoop::current = nullptr;
 
@@ -53,17 +46,16 @@ bool EventLoop::TryRun(absl::FunctionRef<void()> task) {
   std::unique_lock free(turn_, std::try_to_lock);
   if (!free) return false;
   const Turn turn(*this, std::move(free));
-  const auto others_wait = [this] {
-    std::lock_guard lock(mutex_);
-    return from_others_ || stopping_;
-  };
   {
     std::lock_guard lock(mutex_);
     if (stopping_ || !queue_.empty()) return false;
   }
   task();
-  for (int round = 0; round < kLentRounds && !others_wait() && RunQueued(); ++round) {
+  {
+    std::lock_guard lock(mutex_);
+    if (stopping_ || from_others_) return true;  // The loop's own thread takes over.
   }
+  RunQueued();
   return true;
 }
 
@@ -127,4 +119,4 @@ void EventLoop::SetTimer() {
   }));
 }
 
-}  // namespace holdfast
+}  // namespace holdfast::node

@@ -17,7 +17,7 @@
 
 #include "src/base/executor.h"
 
-namespace holdfast {
+namespace holdfast::node {
 
 class EventLoop : public Executor {
  public:
@@ -27,7 +27,7 @@ class EventLoop : public Executor {
   void Post(Task task) override;
   void PostAfter(uint64_t delay_ms, Task task) override;
   // Not with a lock held that the task takes. The borrower runs what its task has posted, too, but
-  // nothing that others post meanwhile.
+  // neither what that posts, nor what others post meanwhile.
   bool TryRun(absl::FunctionRef<void()> task) override;
   // Runs what is queued, drops what is not due and what still waits for sockets, and joins. Later
   // posts are dropped.
@@ -87,4 +87,4 @@ class EventLoop : public Executor {
   std::thread thread_;  // Last: starts when all else is there.
 };
 
-}  // namespace holdfast
+}  // namespace holdfast::node
