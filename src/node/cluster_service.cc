@@ -148,6 +148,7 @@ std::string WhyNotReady(const NodeStatus& status) {
   if (status.ready) return "";
   if (!status.founded) return "a new cluster: some of its members have not started yet";
   if (status.leader.value == 0) return "no leader is known: is a majority of the nodes running?";
+  if (!status.caught_up) return "this node has yet to catch up with the log";
   return "nothing was heard of the leader, node " + status.leader.ToString() + ", for " +
          std::to_string(status.silent_ms) + " ms";
 }

@@ -37,6 +37,8 @@ TEST_F(ClusterServiceTest, AReadyNodeNeedsNoReason) {
 
 TEST_F(ClusterServiceTest, EveryOtherStateHasItsReason) {
   status_.ready = false;
+  EXPECT_EQ(Health().reason(), "this node has yet to catch up with the log");
+  status_.caught_up = true;
   status_.silent_ms = 1234;
   EXPECT_EQ(Health().status(), cluster::HealthReply::no_quorum);
   EXPECT_EQ(Health().reason(), "nothing was heard of the leader, node 2, for 1234 ms");

@@ -350,11 +350,7 @@ void Node::PublishStatus() {
   for (NodeId member : options_.members) {
     if (member != status_.id) status_.peers.push_back({member, replica_->MatchOf(member)});
   }
-  if (parts_.machine.applied() >= heard_commit_) {
-    last_contact_ms_ = heard_ms_;
-    heard_ms_ = replica_->last_contact_ms();
-    heard_commit_ = replica_->known_commit();
-  }
+  freshness_.Heard(parts_.machine.applied(), replica_->known_commit(), replica_->last_contact_ms());
   status_changed_.notify_all();
 }
 
@@ -734,8 +730,8 @@ void Node::ReadNow(const Method& method, const std::string& request, Done done) 
   {
     std::lock_guard lock(status_mutex_);
     const uint64_t now_ms = parts_.clock.MonotonicMs();
-    reply.age =
-        std::chrono::milliseconds(now_ms > last_contact_ms_ ? now_ms - last_contact_ms_ : 0);
+    const uint64_t contact_ms = freshness_.ContactMs(at.applied);
+    reply.age = std::chrono::milliseconds(now_ms > contact_ms ? now_ms - contact_ms : 0);
   }
   done(std::move(reply));
 }
@@ -757,9 +753,10 @@ NodeStatus Node::status() const {
   const uint64_t now_ms = parts_.clock.MonotonicMs();
   status.waiting_reads = waiting_reads_.load(std::memory_order_relaxed);
   status.live = now_ms < swept_ms_.load(std::memory_order_relaxed) + kLoopSilentMsMax;
-  status.silent_ms = now_ms > last_contact_ms_ ? now_ms - last_contact_ms_ : 0;
-  const bool heard = last_contact_ms_ + 2 * options_.raft.election_timeout_ms > now_ms ||
-                     last_contact_ms_ == UINT64_MAX;
+  const uint64_t contact_ms = freshness_.ContactMs(status.applied);
+  status.caught_up = contact_ms != 0;
+  status.silent_ms = now_ms > contact_ms ? now_ms - contact_ms : 0;
+  const bool heard = status.silent_ms < 2 * options_.raft.election_timeout_ms;
   status.ready = status.founded && status.leader.value != 0 && heard;
   return status;
 }

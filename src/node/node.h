@@ -30,6 +30,7 @@
 #include "src/node/checkpoint_exports.h"
 #include "src/node/checkpoint_fetch.h"
 #include "src/node/dispatcher.h"
+#include "src/node/freshness.h"
 #include "src/node/identity.h"
 #include "src/node/peer_link.h"
 #include "src/node/read_router.h"
@@ -69,6 +70,7 @@ struct NodeStatus {
   bool live = false;       // The loop runs; if it does not for long, only a restart helps.
   bool stopping = false;   // Takes no new work; set by whoever stops the node.
   uint64_t leader_changes = 0;  // How often another leader became known, in this life.
+  bool caught_up = false;       // Has, in this life, applied all that it knew to be committed.
   uint64_t silent_ms = 0;       // Since this node last knew itself in touch with the log's end.
   size_t waiting_writes = 0;    // Neither proposed nor forwarded yet.
   size_t waiting_reads = 0;     // For a position, or for a word of the leader.
@@ -192,10 +194,6 @@ class Node : public Dispatcher, public PeerHandler {
   std::map<NodeId, uint64_t> epochs_;
   LogIndex handed_;                  // Given to the applier.
   std::atomic<size_t> applying_{0};  // Entries that the applier has not finished.
-  // What was last heard of the log's end, and when. It tells how old the state here is only once
-  // everything that was committed then is applied here.
-  LogIndex heard_commit_;
-  uint64_t heard_ms_ = 0;
   wal::Ticket founding_ticket_ = 0;  // Of the log's first entry, while it becomes durable.
   bool handing_over_ = false;        // Leadership goes to the first follower that has everything.
   CheckpointFetch fetch_;
@@ -222,8 +220,8 @@ class Node : public Dispatcher, public PeerHandler {
   mutable std::mutex status_mutex_;
   std::condition_variable status_changed_;
   NodeStatus status_;
-  NodeId last_leader_;            // The last one known; 0 before the first.
-  uint64_t last_contact_ms_ = 0;  // Under status_mutex_.
+  NodeId last_leader_;   // The last one known; 0 before the first.
+  Freshness freshness_;  // Under status_mutex_.
 };
 
 }  // namespace holdfast::node
