@@ -19,7 +19,8 @@ class Freshness {
     commit_ = commit;
   }
 
-  // The last moment at which nothing that was committed is known to have been missing here. 0: none.
+  // The last moment at which nothing that was committed is known to have been missing here. 0:
+  // none.
   uint64_t ContactMs(LogIndex applied) const { return applied < commit_ ? reached_ms_ : heard_ms_; }
 
  private:

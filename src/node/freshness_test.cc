@@ -5,9 +5,7 @@
 namespace holdfast::node {
 namespace {
 
-TEST(FreshnessTest, NothingHeardIsNoContact) {
-  EXPECT_EQ(Freshness().ContactMs(LogIndex(7)), 0U);
-}
+TEST(FreshnessTest, NothingHeardIsNoContact) { EXPECT_EQ(Freshness().ContactMs(LogIndex(7)), 0U); }
 
 TEST(FreshnessTest, AWordCountsOnceItIsReached) {
   Freshness freshness;

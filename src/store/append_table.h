@@ -6,10 +6,11 @@
 //   store::AppendTable<std::tuple<uint64_t, int64_t>, HistoryRow> history;  // One an account.
 //
 // What it saves over a SortedTable: a Put is one lookup of the group and an append, whatever the
-// size of the delta, and to undo it is to take the last row off again. It is stored alike.
+// size of the delta, and to undo it is to take the last row off again. The rows that a group gained
+// between two checkpoints are stored together, in blocks (block.h).
 #pragma once
 
-#include <absl/container/node_hash_map.h>
+#include <absl/container/flat_hash_map.h>
 #include <absl/functional/function_ref.h>
 
 #include <algorithm>
@@ -22,6 +23,7 @@
 #include <vector>
 
 #include "src/base/check.h"
+#include "src/store/block.h"
 #include "src/store/codec.h"
 #include "src/store/footprint.h"
 #include "src/store/store.h"
@@ -31,7 +33,7 @@ namespace holdfast::store {
 
 // Invariant: of one group, every key in the base is less than every key in the frozen delta, and
 // every key there less than every key in the delta. While the frozen delta is being dropped the
-// base has its rows as well.
+// base has its rows as well, in blocks that hold nothing older.
 template <class Key, class Row>
 class AppendTable : public TableBase {
  public:
@@ -44,11 +46,21 @@ class AppendTable : public TableBase {
   std::optional<Row> Get(const Key& key) const {
     if (const Row* row = FindInMemory(key)) return *row;
     std::string stored_key;
-    std::string bytes;
-    std::optional<Row> row;
     AppendStoredKey(key, &stored_key);
-    if (base().Get(stored_key, &bytes)) Decode(stored_key, bytes, &row.emplace());
-    return row;
+    std::optional<Row> found;
+    if constexpr (kHasGroups) {
+      const std::unique_ptr<Cursor> cursor = base().NewCursor(GroupPrefix(key));
+      cursor->SeekForPrev(stored_key);
+      if (!cursor->Valid()) return std::nullopt;
+      VisitBlock(*cursor, [&](const Key& at, const Row& row) {
+        if (at == key) found = row;
+        return at < key;
+      });
+    } else {
+      std::string bytes;
+      if (base().Get(stored_key, &bytes)) Decode(stored_key, bytes, &found.emplace());
+    }
+    return found;
   }
 
   // Apply thread. nullptr when absent; valid until the next call on this table.
@@ -62,13 +74,14 @@ class AppendTable : public TableBase {
   // node.
   void Put(const Key& key, Row row) {
     RecordPut(key, row);
-    Rows& rows = delta_[GroupOf(key)];
+    const Group group = GroupOf(key);
+    Rows& rows = delta_[group];
     HOLDFAST_CHECK(rows.empty() || rows.back().first < key,
                    "table " + name() + " grows elsewhere than at its end");
     if (rows.capacity() == 0) rows.reserve(kRowsOfANewGroup);
     RowAdded(BytesOf(row));
     rows.emplace_back(key, std::move(row));
-    undo_.push_back(&rows);
+    undo_.push_back(group);
   }
 
   // Rows of the group of `from` with key >= from (Scan) or <= from (ScanBack), in order, until
@@ -119,8 +132,7 @@ class AppendTable : public TableBase {
     }
   }
   using Group = decltype(GroupOf(std::declval<Key>()));
-  // Of rows that stay where they are while the map grows: undo_ points to them.
-  using Delta = absl::node_hash_map<Group, Rows>;
+  using Delta = absl::flat_hash_map<Group, Rows>;
 
   // nullptr when there is none.
   static const Rows* RowsOf(const Delta& delta, const Key& key) {
@@ -159,40 +171,70 @@ class AppendTable : public TableBase {
     return bytes;
   }
 
+  // The rows of what the cursor stands at.
+  void VisitBlock(const Cursor& cursor, Visit visit) const {
+    Key key;
+    DecodeStoredKey(cursor.key(), &key);
+    VisitBlock(key, cursor.key(), cursor.value(), visit);
+  }
+  void VisitBlock(const Key& key, std::string_view stored_key, std::string_view bytes,
+                  Visit visit) const {
+    Row row;
+    if constexpr (kHasGroups) {
+      if (auto decoded = DecodeBlock(bytes, key, &row, visit); !decoded) {
+        Corrupt(stored_key, decoded.error());
+      }
+    } else {
+      Decode(stored_key, bytes, &row);
+      visit(key, row);
+    }
+  }
+
   // Rows of the base from `from` on and before `end`, if there is one; false when visit said so.
   bool ScanBase(const Key& from, const Key* end, Visit visit) const {
     const std::unique_ptr<Cursor> cursor = base().NewCursor(GroupPrefix(from));
     std::string stored_key;
     AppendStoredKey(from, &stored_key);
-    Key key;
-    for (cursor->Seek(stored_key); cursor->Valid(); cursor->Next()) {
-      DecodeStoredKey(cursor->key(), &key);
-      if (end != nullptr && !(key < *end)) return true;
-      Row row;
-      Decode(cursor->key(), cursor->value(), &row);
-      if (!visit(key, row)) return false;
+    // The block with `from` may begin before it.
+    cursor->SeekForPrev(stored_key);
+    if (!cursor->Valid()) cursor->Seek(stored_key);
+    bool go_on = true;
+    Key first;
+    for (; go_on && cursor->Valid(); cursor->Next()) {
+      DecodeStoredKey(cursor->key(), &first);
+      if (end != nullptr && !(first < *end)) return true;
+      VisitBlock(first, cursor->key(), cursor->value(), [&](const Key& key, const Row& row) {
+        go_on = key < from || visit(key, row);
+        return go_on;
+      });
     }
-    return true;
+    return go_on;
   }
   void ScanBaseBack(const Key& from, const Key* end, Visit visit) const {
     const bool at_end = end != nullptr && !(from < *end);
     const std::unique_ptr<Cursor> cursor = base().NewCursor(GroupPrefix(from));
     std::string stored_key;
     AppendStoredKey(at_end ? *end : from, &stored_key);
-    Key key;
+    Key first;
+    Rows block;
     for (cursor->SeekForPrev(stored_key); cursor->Valid(); cursor->Prev()) {
-      DecodeStoredKey(cursor->key(), &key);
-      if (at_end && key == *end) continue;
-      Row row;
-      Decode(cursor->key(), cursor->value(), &row);
-      if (!visit(key, row)) return;
+      DecodeStoredKey(cursor->key(), &first);
+      if (at_end && !(first < *end)) continue;
+      block.clear();
+      VisitBlock(first, cursor->key(), cursor->value(), [&](const Key& key, const Row& row) {
+        if (from < key) return false;
+        block.emplace_back(key, row);
+        return true;
+      });
+      for (auto it = block.rbegin(); it != block.rend(); ++it) {
+        if (!visit(it->first, it->second)) return;
+      }
     }
   }
 
   void UndoChange() override {
-    HOLDFAST_CHECK(!undo_.empty() && !undo_.back()->empty(),
-                   "table " + name() + " has nothing to undo");
-    Rows& rows = *undo_.back();
+    HOLDFAST_CHECK(!undo_.empty(), "table " + name() + " has nothing to undo");
+    Rows& rows = delta_[undo_.back()];
     undo_.pop_back();
     RowRemoved(BytesOf(rows.back().second));
     rows.pop_back();
@@ -225,13 +267,33 @@ class AppendTable : public TableBase {
         next = 0;
       }
       if (group == groups.size()) return std::nullopt;
-      const auto& [row_key, row] = (*groups[group].second)[next++];
+      const Rows& rows = *groups[group].second;
       key.clear();
-      AppendStoredKey(row_key, &key);
+      AppendStoredKey(rows[next].first, &key);
       bytes.clear();
-      EncodeRow(row, &bytes);
+      if constexpr (kHasGroups) {
+        EncodeBlock(rows, &next, &bytes);
+      } else {
+        EncodeRow(rows[next++].second, &bytes);
+      }
       return Change{key, bytes};
     };
+  }
+
+  void VisitStored(std::string_view stored_key, std::string_view bytes,
+                   VisitBytes visit) const override {
+    Key first;
+    DecodeStoredKey(stored_key, &first);
+    std::string key_bytes;
+    std::string row_bytes;
+    VisitBlock(first, stored_key, bytes, [&](const Key& key, const Row& row) {
+      key_bytes.clear();
+      EncodeKey(key, &key_bytes);
+      row_bytes.clear();
+      EncodeRow(row, &row_bytes);
+      visit(key_bytes, row_bytes);
+      return true;
+    });
   }
 
   void DropFrozen(std::vector<std::shared_ptr<void>>* garbage) override {
@@ -241,7 +303,7 @@ class AppendTable : public TableBase {
 
   Delta delta_;               // Since the last checkpoint began.
   Delta frozen_;              // Being written by a checkpoint; empty when none is under way.
-  std::vector<Rows*> undo_;   // Of the current entry, oldest first: where each row was added.
+  std::vector<Group> undo_;   // Of the current entry, oldest first: where each row was added.
   std::optional<Row> found_;  // What Find found in the base.
 };
 

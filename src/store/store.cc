@@ -170,7 +170,15 @@ void Store::ForEach(const std::function<void(TableNumber, std::string_view key,
     if (!change->value.has_value()) continue;
     const TableNumber number{static_cast<uint8_t>(change->key[0]),
                              static_cast<uint8_t>(change->key[1])};
-    visit(number, change->key.substr(kPrefixBytes), *change->value);
+    auto table = std::find_if(tables_.begin(), tables_.end(),
+                              [&](const TableBase* each) { return each->number() == number; });
+    if (table == tables_.end()) {
+      visit(number, change->key.substr(kPrefixBytes), *change->value);
+      continue;
+    }
+    (*table)->VisitStored(
+        change->key, *change->value,
+        [&](std::string_view key, std::string_view row) { visit(number, key, row); });
   }
 }
 

@@ -36,6 +36,7 @@
 #include "src/store/codec.h"
 #include "src/store/footprint.h"
 #include "src/store/key_filter.h"
+#include "src/store/key_sorter.h"
 #include "src/store/row_cache.h"
 #include "src/store/store.h"
 #include "src/store/table_base.h"
@@ -335,23 +336,33 @@ class Table : public TableBase {
   ChangeReader FrozenChanges() const override { return Changes(frozen_); }
 
   ChangeReader Changes(const Delta& delta) const {
-    std::vector<const typename Delta::value_type*> rows;
-    rows.reserve(delta.size());
-    for (const auto& row : delta) rows.push_back(&row);
-    if (!kSorted) {
-      std::sort(rows.begin(), rows.end(), [](auto* a, auto* b) { return a->first < b->first; });
+    if constexpr (kSorted) {
+      return [this, it = delta.begin(), end = delta.end(), key = std::string(),
+              bytes = std::string()]() mutable -> std::optional<Change> {
+        if (it == end) return std::nullopt;
+        const auto& [row_key, slot] = *it++;
+        key.clear();
+        AppendStoredKey(row_key, &key);
+        return ChangeOf(key, slot, &bytes);
+      };
+    } else {
+      auto sorter = std::make_shared<KeySorter<typename Delta::value_type>>(delta.size());
+      for (const auto& row : delta) {
+        sorter->Add(&row, [&](std::string* out) { AppendStoredKey(row.first, out); });
+      }
+      sorter->Sort();
+      return [sorter, next = size_t{0}, bytes = std::string()]() mutable -> std::optional<Change> {
+        if (next == sorter->entries().size()) return std::nullopt;
+        const auto& entry = sorter->entries()[next++];
+        return ChangeOf(sorter->key(entry), entry.row->second, &bytes);
+      };
     }
-    return [this, rows = std::move(rows), next = size_t{0}, key = std::string(),
-            bytes = std::string()]() mutable -> std::optional<Change> {
-      if (next == rows.size()) return std::nullopt;
-      const auto& [row_key, slot] = *rows[next++];
-      key.clear();
-      AppendStoredKey(row_key, &key);
-      if (!slot.has_value()) return Change{key, std::nullopt};
-      bytes.clear();
-      EncodeRow(*slot, &bytes);
-      return Change{key, bytes};
-    };
+  }
+  static Change ChangeOf(std::string_view key, const Slot& slot, std::string* bytes) {
+    if (!slot.has_value()) return Change{key, std::nullopt};
+    bytes->clear();
+    EncodeRow(*slot, bytes);
+    return Change{key, *bytes};
   }
 
   void DropFrozen(std::vector<std::shared_ptr<void>>* garbage) override {

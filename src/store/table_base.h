@@ -1,6 +1,8 @@
 // What the store knows of a table without its types. Only table.h derives from it.
 #pragma once
 
+#include <absl/functional/function_ref.h>
+
 #include <memory>
 #include <optional>
 #include <string>
@@ -97,6 +99,8 @@ class TableBase {
   // Stops the node: bytes that passed the base's checksums make no sense.
   [[noreturn]] void Corrupt(std::string_view stored_key, const Error& error) const;
 
+  using VisitBytes = absl::FunctionRef<void(std::string_view key, std::string_view row)>;
+
  private:
   friend class Store;
 
@@ -115,6 +119,11 @@ class TableBase {
   // The changes of one delta with stored keys. The reader is used while that delta cannot change.
   virtual ChangeReader DeltaChanges() const = 0;
   virtual ChangeReader FrozenChanges() const = 0;
+  // The rows of a stored value, as encoded key without the prefix and encoded row.
+  virtual void VisitStored(std::string_view stored_key, std::string_view bytes,
+                           VisitBytes visit) const {
+    visit(stored_key.substr(prefix().size()), bytes);
+  }
   // Lets go of the frozen delta. O(1): what is to be freed goes to `garbage`.
   virtual void DropFrozen(std::vector<std::shared_ptr<void>>* garbage) = 0;
 

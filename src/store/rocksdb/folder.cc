@@ -57,7 +57,8 @@ Result<void> WriteMarker(const fs::path& path) {
   return SyncFolder(path);
 }
 
-Result<void> CheckMarker(const fs::path& path) {
+// The format that the folder is in.
+Result<int> CheckMarker(const fs::path& path) {
   std::string text(kMarkerBytesMax, '\0');
   std::ifstream file(path / kMarkerFile, std::ios::binary);
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
@@ -78,7 +79,7 @@ Result<void> CheckMarker(const fs::path& path) {
     newer.hint = "A newer version of Holdfast wrote it: run that version or a later one.";
     return Fail(std::move(newer));
   }
-  return {};
+  return format;
 }
 
 // Whether somebody else's files are in the way. The draft of a marker is ours.
@@ -104,13 +105,19 @@ Result<void> PrepareFolder(const fs::path& path) {
   if (error && error != std::errc::no_such_file_or_directory) {
     return Fail(FolderError(path, "cannot be read: " + error.message()));
   }
+  int format = 0;
   if (marked) {
-    if (Result<void> checked = CheckMarker(path); !checked) return checked;
+    const Result<int> found = CheckMarker(path);
+    if (!found) return Fail(found.error());
+    format = *found;
   }
   if (Result<void> made = MakePrivateFolder(path); !made) return made;
+  // A folder of format 1 is one of format 2, until the first run is added.
+  if (format < kStoreFormat) {
+    if (Result<void> written = WriteMarker(path); !written) return written;
+  }
   if (!marked) {
     // The folder's own name must be durable before anything in it is relied upon.
-    if (Result<void> written = WriteMarker(path); !written) return written;
     if (Result<void> synced = SyncFolder(fs::absolute(path).parent_path()); !synced) return synced;
   }
   for (const char* folder : {kDatabaseFolder, kIncomingFolder}) {

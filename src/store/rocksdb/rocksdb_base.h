@@ -1,7 +1,7 @@
 // The base on disk: a RocksDB whose only writes are whole runs. Its memtable and its log stay
 // empty; what is not in a run yet is covered by Holdfast's own log.
 //
-//   <path>/FORMAT      "holdfast store 1": who wrote the folder; see docs/formats/store.md
+//   <path>/FORMAT      "holdfast store 2": who wrote the folder; see docs/formats/store.md
 //   <path>/incoming/   the run being written; whatever a crash leaves there is removed on open
 //   <path>/db/         RocksDB's own files
 //
@@ -28,7 +28,7 @@ class DB;
 
 namespace holdfast::store {
 
-inline constexpr int kStoreFormat = 1;
+inline constexpr int kStoreFormat = 2;
 
 struct RocksDbOptions {
   size_t block_cache_bytes = 128 << 20;  // Data, index and filter blocks together.

@@ -140,12 +140,13 @@ TEST(RocksDbBase, RefusesWhatItDoesNotKnow) {
     return base.has_value() ? std::string() : base.error().message;
   };
   using ::testing::internal::RE;
-  EXPECT_TRUE(RE::PartialMatch(error_with("FORMAT", "holdfast store 2\n"), "has format 2"));
+  EXPECT_TRUE(RE::PartialMatch(error_with("FORMAT", "holdfast store 3\n"), "has format 3"));
   EXPECT_TRUE(RE::PartialMatch(error_with("FORMAT", "holdfast store x\n"), "damaged FORMAT"));
-  EXPECT_TRUE(RE::PartialMatch(error_with("FORMAT", "holdfast store 1"), "damaged FORMAT"));
+  EXPECT_TRUE(RE::PartialMatch(error_with("FORMAT", "holdfast store 2"), "damaged FORMAT"));
   EXPECT_TRUE(RE::PartialMatch(error_with("FORMAT", "something"), "is not a Holdfast store"));
   EXPECT_TRUE(RE::PartialMatch(error_with("letter.txt", "Dear"), "holds files but no FORMAT"));
-  EXPECT_EQ(error_with("FORMAT", "holdfast store 1\n"), "");
+  EXPECT_EQ(error_with("FORMAT", "holdfast store 1\n"), "");  // Becomes format 2.
+  EXPECT_EQ(error_with("FORMAT", "holdfast store 2\n"), "");
   // A crash while the folder was created.
   EXPECT_EQ(error_with("FORMAT.new", "holdf"), "");
 }
