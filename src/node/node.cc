@@ -1,7 +1,5 @@
 #include "src/node/node.h"
 
-#include <google/protobuf/arena.h>
-
 #include <algorithm>
 #include <chrono>
 #include <future>
@@ -19,34 +17,23 @@ namespace {
 constexpr uint64_t kSweepMs = 20;              // Deadlines and retries are this late.
 constexpr uint64_t kLoopSilentMsMax = 10'000;  // A disk may stall for seconds; past this it hangs.
 
-using google::protobuf::Message;
 using raft::Role;
 using state_machine::Method;
 
-Reply Failed(Error error) { return Reply{Fail(std::move(error)), LogIndex(0), false}; }
-
-Error Stopping() {
-  return Error{ErrorCode::kUnavailable, "this node is stopping", "", "Ask another node.", 0};
-}
-
 }  // namespace
-
-// A read that waits for entries to be applied, until its deadline: whoever comes first takes it.
-struct Node::PendingRead {
-  Done done;
-  std::atomic<bool> taken{false};
-
-  explicit PendingRead(Done d) : done(std::move(d)) {}
-  ~PendingRead() {
-    if (Take()) done(Failed(Stopping()));
-  }
-  bool Take() { return !taken.exchange(true); }
-};
 
 Node::Node(NodeOptions options, Parts parts, Endings endings)
     : options_(std::move(options)),
       parts_(std::move(parts)),
       endings_(std::move(endings)),
+      frontend_({parts_.clock, parts_.machine, applier_, parts_.loop, parts_.reads,
+                 [this] { NowOnLoop([] {}); },
+                 [this](uint64_t deadline_ms, ReadRouter::Done found) {
+                   OnLoop([this, deadline_ms, found = std::move(found)]() mutable {
+                     reads_->Add(deadline_ms, std::move(found));
+                   });
+                 },
+                 [this](LogIndex applied) { return Age(applied); }}),
       applier_(
           parts_.machine, parts_.store, parts_.apply, parts_.background,
           [this](LogIndex) {
@@ -138,12 +125,7 @@ void Node::Stop() {
   });
   stopped.get_future().wait();
   applier_.DropReaders();
-  std::vector<std::unique_ptr<Write>> arrived;
-  {
-    std::lock_guard lock(inbox_mutex_);
-    arrived.swap(inbox_);
-  }
-  for (auto& write : arrived) write->done(Failed(Stopping()));
+  frontend_.Stop();
 }
 
 // --- The loop
@@ -177,8 +159,7 @@ void Node::NowOnLoop(Task event) {
 void Node::Sweep() {
   const uint64_t now_ms = parts_.clock.MonotonicMs();
   swept_ms_.store(now_ms, std::memory_order_relaxed);
-  write_admission_.Step(now_ms);
-  read_admission_.Step(now_ms);
+  frontend_.Step(now_ms);
   Step();
   parts_.loop.PostAfter(kSweepMs, [this] {
     if (!stopped_) Sweep();
@@ -197,13 +178,7 @@ void Node::Step() {
 
 void Node::Advance(uint64_t now_ms) {
   read_index_->Step(now_ms);
-  std::vector<std::unique_ptr<Write>> arrived;
-  {
-    std::lock_guard lock(inbox_mutex_);
-    arrived.swap(inbox_);
-    inbox_bytes_ = 0;
-  }
-  for (auto& write : arrived) writes_->Add(std::move(write));
+  for (auto& write : frontend_.TakeWrites()) writes_->Add(std::move(write));
   writes_->Step(now_ms, applier_.next_timer_us());
   reads_->Step(now_ms);
   HandCommitted();
@@ -311,7 +286,7 @@ void Node::BeginConsensus() {
   checkpoint_ms_ = parts_.clock.MonotonicMs();
   replica_->Start(checkpoint_ms_, parts_.machine.applied(), rejoining);
   PublishStatus();
-  founded_.store(true, std::memory_order_release);
+  frontend_.Open();
   running_.set_value();
 }
 
@@ -418,15 +393,7 @@ void Node::HandleFrame(NodeId from, PeerFrame& frame) {
     case PeerFrame::kForwardWrite: HandleForward(from, *frame.mutable_forward_write()); break;
     case PeerFrame::kForwardResult: {
       ForwardResult& result = *frame.mutable_forward_result();
-      Reply reply;
-      if (result.result_case() == ForwardResult::kReply) {
-        reply.body = std::move(*result.mutable_reply());
-      } else {
-        reply.body = Fail(FromWire(result.error()));
-      }
-      reply.position = LogIndex(result.position());
-      reply.replayed = result.replayed();
-      writes_->ForwardAnswered(result.id(), std::move(reply), now_ms);
+      writes_->ForwardAnswered(result.id(), FromWire(result), now_ms);
       break;
     }
     case PeerFrame::kReadIndex:
@@ -465,48 +432,12 @@ void Node::HandleFrame(NodeId from, PeerFrame& frame) {
 }
 
 void Node::HandleForward(NodeId from, ForwardWrite& forward) {
-  // Once in the log, a method that a node does not know stops it. A newer peer may know more.
-  const bool numbers = forward.service() <= UINT8_MAX && forward.method() <= UINT8_MAX;
-  const Method* method =
-      numbers ? parts_.machine.registry().Find(static_cast<uint8_t>(forward.service()),
-                                               static_cast<uint8_t>(forward.method()))
-              : nullptr;
-  if (method == nullptr || method->kind() != WRITE) {
+  auto write = frontend_.Forwarded(forward, [this, from, id = forward.id()](Reply reply) {
     PeerFrame frame;
-    frame.mutable_forward_result()->set_id(forward.id());
-    *frame.mutable_forward_result()->mutable_error() =
-        ToWire(Error{ErrorCode::kUnimplemented, "the leader does not know this method", "",
-                     "Is the leader of an older version? Finish the upgrade first.", 0});
+    *frame.mutable_forward_result() = ToWire(id, std::move(reply));
     link_->Send(from, std::move(frame));
-    return;
-  }
-  auto write = std::make_unique<Write>();
-  write->forwarded_to_us = true;
-  write->deadline_ms = parts_.clock.MonotonicMs() + forward.timeout_ms();
-  write->request.set_service(forward.service());
-  write->request.set_method(forward.method());
-  write->request.set_idempotency_key(std::move(*forward.mutable_idempotency_key()));
-  write->request.set_principal(std::move(*forward.mutable_principal()));
-  write->request.set_body(std::move(*forward.mutable_body()));
-  Done answer = [this, from, id = forward.id()](Reply reply) {
-    PeerFrame frame;
-    ForwardResult& result = *frame.mutable_forward_result();
-    result.set_id(id);
-    if (reply.body) {
-      result.set_reply(std::move(*reply.body));
-    } else {
-      *result.mutable_error() = ToWire(reply.body.error());
-    }
-    result.set_position(reply.position.value);
-    result.set_replayed(reply.replayed);
-    link_->Send(from, std::move(frame));
-  };
-  if (auto refusal = write_admission_.Refusal(forward.timeout_ms())) {
-    answer(Failed(*std::move(refusal)));
-    return;
-  }
-  write->done = Admitted(write->request.body().size(), std::move(answer));
-  writes_->Add(std::move(write));
+  });
+  if (write) writes_->Add(std::move(write));
 }
 
 void Node::SendRaft(NodeId to, raft::Message message) {
@@ -517,228 +448,29 @@ void Node::SendRaft(NodeId to, raft::Message message) {
 
 bool Node::SendForward(NodeId leader, uint64_t id, const Write& write, uint64_t now_ms) {
   PeerFrame frame;
-  ForwardWrite& forward = *frame.mutable_forward_write();
-  forward.set_id(id);
-  forward.set_service(write.request.service());
-  forward.set_method(write.request.method());
-  forward.set_idempotency_key(write.request.idempotency_key());
-  forward.set_principal(write.request.principal());
-  forward.set_body(write.request.body());
-  forward.set_timeout_ms(
-      static_cast<uint32_t>(write.deadline_ms > now_ms ? write.deadline_ms - now_ms : 0));
+  const uint64_t left_ms = write.deadline_ms > now_ms ? write.deadline_ms - now_ms : 0;
+  *frame.mutable_forward_write() = ToWire(id, write.request, left_ms);
   return link_->Send(leader, std::move(frame));
 }
 
-// --- Calls
+// --- Dispatcher
 
 void Node::Call(const Method& method, std::string request, CallOptions options, Done done) {
-  switch (method.kind()) {
-    case STATELESS: {
-      google::protobuf::Arena arena;
-      Message* body = method.request->New(&arena);
-      Message* reply = method.reply->New(&arena);
-      HOLDFAST_CHECK(body->ParseFromString(request), "an unchecked request: " + method.full_name);
-      Result<void> answered = method.stateless(*body, reply);
-      if (answered) {
-        done(Reply{reply->SerializeAsString(), LogIndex(0), false});
-      } else {
-        done(Failed(answered.error()));
-      }
-      return;
-    }
-    case WRITE: CallWrite(method, std::move(request), std::move(options), std::move(done)); return;
-    case READ: CallRead(method, std::move(request), std::move(options), std::move(done)); return;
-    default: break;
-  }
-  done(Failed(Error{ErrorCode::kUnimplemented, method.full_name + " cannot be called", "", "", 0}));
+  frontend_.Call(method, std::move(request), std::move(options), std::move(done));
 }
 
-std::optional<Error> Node::Refusal(const Method& method) {
-  if (method.kind() == WRITE) return write_admission_.Refusal(bounds::kWaitMsMax);
-  return std::nullopt;  // A read may ask for what this node has at once.
-}
-
-uint64_t Node::DeadlineMs(const CallOptions& options) const {
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-      options.deadline - std::chrono::steady_clock::now());
-  const int64_t left_ms = std::clamp<int64_t>(left.count(), 0, bounds::kDeadlineMsMax);
-  return parts_.clock.MonotonicMs() + static_cast<uint64_t>(left_ms);
-}
-
-Error Node::NotFounded() const {
-  return Error{ErrorCode::kUnavailable,
-               "this cluster is new and still waits for some of its members to start", "",
-               "Start all nodes once; afterwards a majority is enough.",
-               static_cast<uint32_t>(bounds::kRetryAfterMsDefault)};
-}
-
-Done Node::Admitted(size_t bytes, Done done) {
-  write_admission_.Enter(bytes);
-  return [this, bytes, done = std::move(done)](Reply reply) mutable {
-    write_admission_.Leave(bytes, reply.body.has_value());
-    done(std::move(reply));
-  };
-}
-
-void Node::CallWrite(const Method& method, std::string request, CallOptions options, Done done) {
-  if (!founded_.load(std::memory_order_acquire)) {
-    done(Failed(NotFounded()));
-    return;
-  }
-  const uint64_t now_ms = parts_.clock.MonotonicMs();
-  const uint64_t deadline_ms = DeadlineMs(options);
-  const uint64_t patience_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0;
-  if (auto refusal = write_admission_.Refusal(patience_ms)) {
-    done(Failed(*std::move(refusal)));
-    return;
-  }
-  auto write = std::make_unique<Write>();
-  write->deadline_ms = deadline_ms;
-  write->request.set_service(method.service_id);
-  write->request.set_method(method.method_id);
-  write->request.set_idempotency_key(std::move(options.idempotency_key));
-  write->request.set_principal(std::move(options.principal));
-  write->done = Admitted(request.size(), std::move(done));
-  write->request.set_body(std::move(request));
-  // What comes together goes into the log together: the loop would take the first ones alone.
-  thread_local std::vector<std::unique_ptr<Write>> together;
-  thread_local const Node* node = nullptr;
-  if (Batch::IsOpen() && (node == nullptr || node == this)) {
-    together.push_back(std::move(write));
-    if (std::exchange(node, this) == nullptr) {
-      Batch::AtEnd([this] {
-        node = nullptr;
-        PutIntoInbox(std::exchange(together, {}));
-      });
-    }
-    return;
-  }
-  std::vector<std::unique_ptr<Write>> alone;
-  alone.push_back(std::move(write));
-  PutIntoInbox(std::move(alone));
-}
-
-void Node::PutIntoInbox(std::vector<std::unique_ptr<Write>> writes) {
-  bool wake = false;
-  {
-    std::lock_guard lock(inbox_mutex_);
-    for (auto& write : writes) {
-      const size_t bytes = write->request.body().size();
-      if (inbox_.size() >= bounds::kWaitingRequestsMax ||
-          inbox_bytes_ + bytes > bounds::kWaitingBytesMax) {
-        continue;
-      }
-      wake |= inbox_.empty();
-      inbox_bytes_ += bytes;
-      inbox_.push_back(std::move(write));
-    }
-  }
-  if (wake) NowOnLoop([] {});
-  Batch refusals;
-  for (auto& write : writes) {
-    if (!write) continue;
-    write->done(
-        Failed(Error{ErrorCode::kResourceExhausted, "too many requests are waiting on this node",
-                     "", "Nothing was done. Slow down and try again.", 100}));
-  }
-}
-
-void Node::CallRead(const Method& method, std::string request, CallOptions options, Done done) {
-  if (method.options.linearizable() && options.consistency == Consistency::kSession) {
-    options.consistency = Consistency::kLinearizable;
-  }
-  if (options.consistency == Consistency::kStale) {
-    ReadNow(method, request, std::move(done));
-    return;
-  }
-  if (!founded_.load(std::memory_order_acquire)) {
-    done(Failed(NotFounded()));
-    return;
-  }
-  const uint64_t deadline_ms = DeadlineMs(options);
-  const bool has_token = options.consistency == Consistency::kSession && options.after.value != 0;
-  if (has_token && parts_.machine.applied() >= options.after) {
-    ReadNow(method, request, std::move(done));
-    return;
-  }
-  const uint64_t now_ms = parts_.clock.MonotonicMs();
-  if (auto refusal = read_admission_.Refusal(deadline_ms > now_ms ? deadline_ms - now_ms : 0)) {
-    done(Failed(*std::move(refusal)));
-    return;
-  }
-  if (waiting_reads_.fetch_add(1) >= bounds::kWaitingReadsMax) {
-    --waiting_reads_;
-    done(Failed(Error{ErrorCode::kResourceExhausted, "too many reads are waiting on this node", "",
-                      "Slow down and try again, or ask another node.", 100}));
-    return;
-  }
-  read_admission_.Enter(0);
-  done = [this, done = std::move(done)](Reply reply) mutable {
-    --waiting_reads_;
-    read_admission_.Leave(0, reply.body.has_value());
-    done(std::move(reply));
-  };
-  if (has_token) {
-    ReadAt(options.after, "holdfast-after", deadline_ms, method, std::move(request),
-           std::move(done));
-    return;
-  }
-  OnLoop(
-      [this, deadline_ms, &method, request = std::move(request), done = std::move(done)]() mutable {
-        reads_->Add(deadline_ms, [this, deadline_ms, &method, request = std::move(request),
-                                  done = std::move(done)](Result<LogIndex> index) mutable {
-          if (!index) {
-            done(Failed(index.error()));
-            return;
-          }
-          ReadAt(*index, "", deadline_ms, method, std::move(request), std::move(done));
-        });
-      });
-}
-
-void Node::ReadAt(LogIndex index, const char* field, uint64_t deadline_ms, const Method& method,
-                  std::string request, Done done) {
-  auto pending = std::make_shared<PendingRead>(std::move(done));
-  const auto ticket =
-      applier_.WhenApplied(index, [this, pending, &method, request = std::move(request)]() mutable {
-        parts_.reads.Post([this, pending, &method, request = std::move(request)] {
-          if (pending->Take()) ReadNow(method, request, std::move(pending->done));
-        });
-      });
-  if (!ticket) return;
-  const uint64_t now_ms = parts_.clock.MonotonicMs();
-  const uint64_t left_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0;
-  parts_.loop.PostAfter(left_ms, [this, pending, index, field, ticket] {
-    if (!pending->Take()) return;
-    applier_.Forget(index, *ticket);
-    pending->done(
-        Failed(Error{ErrorCode::kDeadlineExceeded,
-                     "this node had not reached log position " + index.ToString() + " in time",
-                     field, "Ask another node, or allow more time.",
-                     static_cast<uint32_t>(bounds::kRetryAfterMsDefault)}));
-  });
-}
-
-void Node::ReadNow(const Method& method, const std::string& request, Done done) {
-  google::protobuf::Arena arena;
-  Message* body = method.request->New(&arena);
-  HOLDFAST_CHECK(body->ParseFromString(request), "an unchecked request: " + method.full_name);
-  state_machine::Position at;
-  Reply reply;
-  reply.body = parts_.machine.Read(method, *body, &at);
-  reply.position = at.applied;
-  {
-    std::lock_guard lock(status_mutex_);
-    const uint64_t now_ms = parts_.clock.MonotonicMs();
-    const uint64_t contact_ms = freshness_.ContactMs(at.applied);
-    reply.age = std::chrono::milliseconds(now_ms > contact_ms ? now_ms - contact_ms : 0);
-  }
-  done(std::move(reply));
-}
+std::optional<Error> Node::Refusal(const Method& method) { return frontend_.Refusal(method); }
 
 Leadership Node::Leadership() const {
   std::lock_guard lock(status_mutex_);
   return {status_.id, status_.leader, status_.term};
+}
+
+std::chrono::milliseconds Node::Age(LogIndex applied) const {
+  std::lock_guard lock(status_mutex_);
+  const uint64_t now_ms = parts_.clock.MonotonicMs();
+  const uint64_t contact_ms = freshness_.ContactMs(applied);
+  return std::chrono::milliseconds(now_ms > contact_ms ? now_ms - contact_ms : 0);
 }
 
 NodeStatus Node::status() const {
@@ -749,9 +481,9 @@ NodeStatus Node::status() const {
   status.digest = position.digest;
   status.apply_backlog = applying_.load();
   status.now = position.now;
-  status.founded = founded_.load(std::memory_order_acquire);
+  status.founded = frontend_.is_open();
   const uint64_t now_ms = parts_.clock.MonotonicMs();
-  status.waiting_reads = waiting_reads_.load(std::memory_order_relaxed);
+  status.waiting_reads = frontend_.waiting_reads();
   status.live = now_ms < swept_ms_.load(std::memory_order_relaxed) + kLoopSilentMsMax;
   const uint64_t contact_ms = freshness_.ContactMs(status.applied);
   status.caught_up = contact_ms != 0;

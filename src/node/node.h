@@ -1,6 +1,8 @@
-// A node: the replicated log, the state machine behind it, and the door to both.
+// A node: the replicated log, the state machine behind it, and the loop that drives both. Callers
+// come in through the frontend.
 //
-//   caller's thread    Call: stateless methods, stale reads and satisfied session reads run here
+//   caller's thread    in the frontend: stateless methods, stale reads and satisfied session reads
+//                      run here
 //   loop               owns consensus, routes writes and reads; never applies, never waits. What
 //                      callers bring and the log writer reports is run by their threads, when the
 //                      loop has nothing to do
@@ -25,12 +27,12 @@
 
 #include "src/base/executor.h"
 #include "src/clock/clock.h"
-#include "src/node/admission.h"
 #include "src/node/applier.h"
 #include "src/node/checkpoint_exports.h"
 #include "src/node/checkpoint_fetch.h"
 #include "src/node/dispatcher.h"
 #include "src/node/freshness.h"
+#include "src/node/frontend.h"
 #include "src/node/identity.h"
 #include "src/node/peer_link.h"
 #include "src/node/read_router.h"
@@ -162,27 +164,14 @@ class Node : public Dispatcher, public PeerHandler {
   void SendRaft(NodeId to, raft::Message message);
   bool SendForward(NodeId leader, uint64_t id, const Write& write, uint64_t now_ms);
 
-  // Counts a write among those that are accepted and not answered yet.
-  Done Admitted(size_t bytes, Done done);
-  void CallWrite(const state_machine::Method& method, std::string request, CallOptions options,
-                 Done done);
-  void CallRead(const state_machine::Method& method, std::string request, CallOptions options,
-                Done done);
-  // Wakes the loop; refuses what does not fit.
-  void PutIntoInbox(std::vector<std::unique_ptr<Write>> writes);
-  uint64_t DeadlineMs(const CallOptions& options) const;
-  Error NotFounded() const;
-  void ReadNow(const state_machine::Method& method, const std::string& request, Done done);
-  // Reads once entry `index` is applied here, or fails at the deadline; `field` is what of the
-  // request asked for that entry.
-  struct PendingRead;
-  void ReadAt(LogIndex index, const char* field, uint64_t deadline_ms,
-              const state_machine::Method& method, std::string request, Done done);
+  // How old a state up to `applied` is; see Freshness. Any thread.
+  std::chrono::milliseconds Age(LogIndex applied) const;
 
   const NodeOptions options_;
   Parts parts_;
   Endings endings_;
   PeerLink* link_ = nullptr;
+  Frontend frontend_;  // Before whatever holds its callers: what they drop, it still counts.
   Applier applier_;
   CheckpointExports exports_;
 
@@ -203,18 +192,9 @@ class Node : public Dispatcher, public PeerHandler {
   uint64_t step_due_ms_ = UINT64_MAX;  // Of the step that is posted for a time.
   bool stopped_ = false;
 
-  Admission write_admission_{"writes"};  // Of this node's callers and of peers that forward.
-  Admission read_admission_{"reads"};
-
-  std::atomic<bool> founded_{false};  // Consensus is running.
   std::promise<void> running_;
   mutable std::mutex founding_mutex_;  // Of parts_.founding.
-  // Writes on their way to the loop, gathered so that a burst costs one wake-up.
-  std::mutex inbox_mutex_;
-  std::vector<std::unique_ptr<Write>> inbox_;
-  size_t inbox_bytes_ = 0;
 
-  std::atomic<size_t> waiting_reads_{0};
   std::atomic<uint64_t> swept_ms_{0};  // When the loop last ran, monotonic.
 
   mutable std::mutex status_mutex_;

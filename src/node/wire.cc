@@ -131,4 +131,51 @@ std::optional<raft::Message> FromWire(RaftMessage& message) {
   return std::nullopt;
 }
 
+ForwardWrite ToWire(uint64_t id, const LogRequest& request, uint64_t timeout_ms) {
+  ForwardWrite forward;
+  forward.set_id(id);
+  forward.set_service(request.service());
+  forward.set_method(request.method());
+  forward.set_idempotency_key(request.idempotency_key());
+  forward.set_principal(request.principal());
+  forward.set_body(request.body());
+  forward.set_timeout_ms(static_cast<uint32_t>(timeout_ms));
+  return forward;
+}
+
+LogRequest FromWire(ForwardWrite& forward) {
+  LogRequest request;
+  request.set_service(forward.service());
+  request.set_method(forward.method());
+  request.set_idempotency_key(std::move(*forward.mutable_idempotency_key()));
+  request.set_principal(std::move(*forward.mutable_principal()));
+  request.set_body(std::move(*forward.mutable_body()));
+  return request;
+}
+
+ForwardResult ToWire(uint64_t id, Reply reply) {
+  ForwardResult result;
+  result.set_id(id);
+  if (reply.body) {
+    result.set_reply(std::move(*reply.body));
+  } else {
+    *result.mutable_error() = ToWire(reply.body.error());
+  }
+  result.set_position(reply.position.value);
+  result.set_replayed(reply.replayed);
+  return result;
+}
+
+Reply FromWire(ForwardResult& result) {
+  Reply reply;
+  if (result.result_case() == ForwardResult::kReply) {
+    reply.body = std::move(*result.mutable_reply());
+  } else {
+    reply.body = Fail(FromWire(result.error()));
+  }
+  reply.position = LogIndex(result.position());
+  reply.replayed = result.replayed();
+  return reply;
+}
+
 }  // namespace holdfast::node

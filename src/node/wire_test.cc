@@ -1,4 +1,4 @@
-// Messages and errors there and back, and what is no message.
+// Messages, forwarded writes and errors there and back, and what is no message.
 #include "src/node/wire.h"
 
 #include <gtest/gtest.h>
@@ -150,6 +150,40 @@ TEST(WireTest, EveryErrorArrivesAsItIs) {
     EXPECT_EQ(arrived.hint, sent.hint);
     EXPECT_EQ(arrived.retry_after_ms, sent.retry_after_ms);
   }
+}
+
+TEST(WireTest, AForwardedWriteArrivesAsItIs) {
+  LogRequest sent;
+  sent.set_service(3);
+  sent.set_method(4);
+  sent.set_idempotency_key("key");
+  sent.set_principal("who");
+  sent.set_body("body");
+  ForwardWrite arrived;
+  ASSERT_TRUE(arrived.ParseFromString(ToWire(7, sent, 800).SerializeAsString()));
+  EXPECT_EQ(arrived.id(), 7u);
+  EXPECT_EQ(arrived.timeout_ms(), 800u);
+  EXPECT_EQ(FromWire(arrived).SerializeAsString(), sent.SerializeAsString());
+}
+
+TEST(WireTest, AForwardedWritesOutcomeArrivesAsItIs) {
+  ForwardResult arrived;
+  ASSERT_TRUE(arrived.ParseFromString(
+      ToWire(7, Reply{std::string("done"), LogIndex(12), true}).SerializeAsString()));
+  EXPECT_EQ(arrived.id(), 7u);
+  const Reply reply = FromWire(arrived);
+  ASSERT_TRUE(reply.body);
+  EXPECT_EQ(*reply.body, "done");
+  EXPECT_EQ(reply.position, LogIndex(12));
+  EXPECT_TRUE(reply.replayed);
+
+  const Error error{ErrorCode::kUnavailable, "what", "field", "do this", 500};
+  ASSERT_TRUE(arrived.ParseFromString(
+      ToWire(8, Reply{Fail(error), LogIndex(0), false}).SerializeAsString()));
+  const Reply refused = FromWire(arrived);
+  ASSERT_FALSE(refused.body);
+  EXPECT_EQ(refused.body.error().message, "what");
+  EXPECT_EQ(refused.position, LogIndex(0));
 }
 
 TEST(WireTest, AnUnknownErrorIsAFaultOfOurs) {

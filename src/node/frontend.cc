@@ -1,0 +1,277 @@
+#include "src/node/frontend.h"
+
+#include <google/protobuf/arena.h>
+
+#include <algorithm>
+
+#include "src/base/batch.h"
+#include "src/base/bounds.h"
+#include "src/base/check.h"
+#include "src/node/wire.h"
+
+namespace holdfast::node {
+namespace {
+
+using google::protobuf::Message;
+using state_machine::Method;
+
+Reply Failed(Error error) { return Reply{Fail(std::move(error)), LogIndex(0), false}; }
+
+Error Stopping() {
+  return Error{ErrorCode::kUnavailable, "this node is stopping", "", "Ask another node.", 0};
+}
+
+Error NotFounded() {
+  return Error{ErrorCode::kUnavailable,
+               "this cluster is new and still waits for some of its members to start", "",
+               "Start all nodes once; afterwards a majority is enough.",
+               static_cast<uint32_t>(bounds::kRetryAfterMsDefault)};
+}
+
+// A read that waits for entries to be applied, until its deadline: whoever comes first takes it.
+struct PendingRead {
+  Done done;
+  std::atomic<bool> taken{false};
+
+  explicit PendingRead(Done d) : done(std::move(d)) {}
+  ~PendingRead() {
+    if (Take()) done(Failed(Stopping()));
+  }
+  bool Take() { return !taken.exchange(true); }
+};
+
+}  // namespace
+
+void Frontend::Call(const Method& method, std::string request, CallOptions options, Done done) {
+  switch (method.kind()) {
+    case STATELESS: {
+      google::protobuf::Arena arena;
+      Message* body = method.request->New(&arena);
+      Message* reply = method.reply->New(&arena);
+      HOLDFAST_CHECK(body->ParseFromString(request), "an unchecked request: " + method.full_name);
+      Result<void> answered = method.stateless(*body, reply);
+      if (answered) {
+        done(Reply{reply->SerializeAsString(), LogIndex(0), false});
+      } else {
+        done(Failed(answered.error()));
+      }
+      return;
+    }
+    case WRITE: CallWrite(method, std::move(request), std::move(options), std::move(done)); return;
+    case READ: CallRead(method, std::move(request), std::move(options), std::move(done)); return;
+    default: break;
+  }
+  done(Failed(Error{ErrorCode::kUnimplemented, method.full_name + " cannot be called", "", "", 0}));
+}
+
+std::optional<Error> Frontend::Refusal(const Method& method) const {
+  if (method.kind() == WRITE) return write_admission_.Refusal(bounds::kWaitMsMax);
+  return std::nullopt;  // A read may ask for what this node has at once.
+}
+
+uint64_t Frontend::DeadlineMs(const CallOptions& options) const {
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+      options.deadline - std::chrono::steady_clock::now());
+  const int64_t left_ms = std::clamp<int64_t>(left.count(), 0, bounds::kDeadlineMsMax);
+  return parts_.clock.MonotonicMs() + static_cast<uint64_t>(left_ms);
+}
+
+Done Frontend::Admitted(size_t bytes, Done done) {
+  write_admission_.Enter(bytes);
+  return [this, bytes, done = std::move(done)](Reply reply) mutable {
+    write_admission_.Leave(bytes, reply.body.has_value());
+    done(std::move(reply));
+  };
+}
+
+void Frontend::CallWrite(const Method& method, std::string request, CallOptions options,
+                         Done done) {
+  if (!is_open()) {
+    done(Failed(NotFounded()));
+    return;
+  }
+  const uint64_t now_ms = parts_.clock.MonotonicMs();
+  const uint64_t deadline_ms = DeadlineMs(options);
+  const uint64_t patience_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0;
+  if (auto refusal = write_admission_.Refusal(patience_ms)) {
+    done(Failed(*std::move(refusal)));
+    return;
+  }
+  auto write = std::make_unique<Write>();
+  write->deadline_ms = deadline_ms;
+  write->request.set_service(method.service_id);
+  write->request.set_method(method.method_id);
+  write->request.set_idempotency_key(std::move(options.idempotency_key));
+  write->request.set_principal(std::move(options.principal));
+  write->done = Admitted(request.size(), std::move(done));
+  write->request.set_body(std::move(request));
+  // What comes together goes into the log together: the loop would take the first ones alone.
+  thread_local std::vector<std::unique_ptr<Write>> together;
+  thread_local const Frontend* frontend = nullptr;
+  if (Batch::IsOpen() && (frontend == nullptr || frontend == this)) {
+    together.push_back(std::move(write));
+    if (std::exchange(frontend, this) == nullptr) {
+      Batch::AtEnd([this] {
+        frontend = nullptr;
+        PutIntoInbox(std::exchange(together, {}));
+      });
+    }
+    return;
+  }
+  std::vector<std::unique_ptr<Write>> alone;
+  alone.push_back(std::move(write));
+  PutIntoInbox(std::move(alone));
+}
+
+std::unique_ptr<Write> Frontend::Forwarded(ForwardWrite& forward, Done done) {
+  // Once in the log, a method that a node does not know stops it. A newer peer may know more.
+  const bool numbers = forward.service() <= UINT8_MAX && forward.method() <= UINT8_MAX;
+  const Method* method =
+      numbers ? parts_.machine.registry().Find(static_cast<uint8_t>(forward.service()),
+                                               static_cast<uint8_t>(forward.method()))
+              : nullptr;
+  if (method == nullptr || method->kind() != WRITE) {
+    done(Failed(Error{ErrorCode::kUnimplemented, "the leader does not know this method", "",
+                      "Is the leader of an older version? Finish the upgrade first.", 0}));
+    return nullptr;
+  }
+  if (auto refusal = write_admission_.Refusal(forward.timeout_ms())) {
+    done(Failed(*std::move(refusal)));
+    return nullptr;
+  }
+  auto write = std::make_unique<Write>();
+  write->forwarded_to_us = true;
+  write->deadline_ms = parts_.clock.MonotonicMs() + forward.timeout_ms();
+  write->request = FromWire(forward);
+  write->done = Admitted(write->request.body().size(), std::move(done));
+  return write;
+}
+
+void Frontend::PutIntoInbox(std::vector<std::unique_ptr<Write>> writes) {
+  bool wake = false;
+  {
+    std::lock_guard lock(inbox_mutex_);
+    for (auto& write : writes) {
+      const size_t bytes = write->request.body().size();
+      if (inbox_.size() >= bounds::kWaitingRequestsMax ||
+          inbox_bytes_ + bytes > bounds::kWaitingBytesMax) {
+        continue;
+      }
+      wake |= inbox_.empty();
+      inbox_bytes_ += bytes;
+      inbox_.push_back(std::move(write));
+    }
+  }
+  if (wake) parts_.wake();
+  Batch refusals;
+  for (auto& write : writes) {
+    if (!write) continue;
+    write->done(
+        Failed(Error{ErrorCode::kResourceExhausted, "too many requests are waiting on this node",
+                     "", "Nothing was done. Slow down and try again.", 100}));
+  }
+}
+
+std::vector<std::unique_ptr<Write>> Frontend::TakeWrites() {
+  std::vector<std::unique_ptr<Write>> arrived;
+  std::lock_guard lock(inbox_mutex_);
+  arrived.swap(inbox_);
+  inbox_bytes_ = 0;
+  return arrived;
+}
+
+void Frontend::Step(uint64_t now_ms) {
+  write_admission_.Step(now_ms);
+  read_admission_.Step(now_ms);
+}
+
+void Frontend::Stop() {
+  for (auto& write : TakeWrites()) write->done(Failed(Stopping()));
+}
+
+void Frontend::CallRead(const Method& method, std::string request, CallOptions options, Done done) {
+  if (method.options.linearizable() && options.consistency == Consistency::kSession) {
+    options.consistency = Consistency::kLinearizable;
+  }
+  if (options.consistency == Consistency::kStale) {
+    ReadNow(method, request, std::move(done));
+    return;
+  }
+  if (!is_open()) {
+    done(Failed(NotFounded()));
+    return;
+  }
+  const uint64_t deadline_ms = DeadlineMs(options);
+  const bool has_token = options.consistency == Consistency::kSession && options.after.value != 0;
+  if (has_token && parts_.machine.applied() >= options.after) {
+    ReadNow(method, request, std::move(done));
+    return;
+  }
+  const uint64_t now_ms = parts_.clock.MonotonicMs();
+  if (auto refusal = read_admission_.Refusal(deadline_ms > now_ms ? deadline_ms - now_ms : 0)) {
+    done(Failed(*std::move(refusal)));
+    return;
+  }
+  if (waiting_reads_.fetch_add(1) >= bounds::kWaitingReadsMax) {
+    --waiting_reads_;
+    done(Failed(Error{ErrorCode::kResourceExhausted, "too many reads are waiting on this node", "",
+                      "Slow down and try again, or ask another node.", 100}));
+    return;
+  }
+  read_admission_.Enter(0);
+  done = [this, done = std::move(done)](Reply reply) mutable {
+    --waiting_reads_;
+    read_admission_.Leave(0, reply.body.has_value());
+    done(std::move(reply));
+  };
+  if (has_token) {
+    ReadAt(options.after, "holdfast-after", deadline_ms, method, std::move(request),
+           std::move(done));
+    return;
+  }
+  parts_.find_index(deadline_ms, [this, deadline_ms, &method, request = std::move(request),
+                                  done = std::move(done)](Result<LogIndex> index) mutable {
+    if (!index) {
+      done(Failed(index.error()));
+      return;
+    }
+    ReadAt(*index, "", deadline_ms, method, std::move(request), std::move(done));
+  });
+}
+
+void Frontend::ReadAt(LogIndex index, const char* field, uint64_t deadline_ms, const Method& method,
+                      std::string request, Done done) {
+  auto pending = std::make_shared<PendingRead>(std::move(done));
+  const auto ticket = parts_.applier.WhenApplied(
+      index, [this, pending, &method, request = std::move(request)]() mutable {
+        parts_.reads.Post([this, pending, &method, request = std::move(request)] {
+          if (pending->Take()) ReadNow(method, request, std::move(pending->done));
+        });
+      });
+  if (!ticket) return;
+  const uint64_t now_ms = parts_.clock.MonotonicMs();
+  const uint64_t left_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0;
+  parts_.loop.PostAfter(left_ms, [this, pending, index, field, ticket] {
+    if (!pending->Take()) return;
+    parts_.applier.Forget(index, *ticket);
+    pending->done(
+        Failed(Error{ErrorCode::kDeadlineExceeded,
+                     "this node had not reached log position " + index.ToString() + " in time",
+                     field, "Ask another node, or allow more time.",
+                     static_cast<uint32_t>(bounds::kRetryAfterMsDefault)}));
+  });
+}
+
+void Frontend::ReadNow(const Method& method, const std::string& request, Done done) {
+  google::protobuf::Arena arena;
+  Message* body = method.request->New(&arena);
+  HOLDFAST_CHECK(body->ParseFromString(request), "an unchecked request: " + method.full_name);
+  state_machine::Position at;
+  Reply reply;
+  reply.body = parts_.machine.Read(method, *body, &at);
+  reply.position = at.applied;
+  reply.age = parts_.age(at.applied);
+  done(std::move(reply));
+}
+
+}  // namespace holdfast::node
