@@ -11,11 +11,15 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "src/api/http/handler.h"
 #include "src/base/bounds.h"
 
 namespace holdfast::api::http {
+
+struct Core;
 
 struct ServerOptions {
   std::string address = "127.0.0.1";
@@ -39,7 +43,7 @@ class Server {
   // As Stop with no grace.
   ~Server();
 
-  uint16_t port() const;
+  uint16_t port() const { return port_; }
 
   // Stops accepting, closes idle connections, lets requests in flight finish for up to `grace`,
   // then closes what is left and joins the threads. A reply that comes later goes nowhere, safely.
@@ -47,12 +51,13 @@ class Server {
   void Stop(std::chrono::milliseconds grace);
 
  private:
-  struct Core;
-  class Connection;
   class Acceptor;
   explicit Server(std::shared_ptr<Core> core);
 
-  std::shared_ptr<Core> core_;
+  const std::shared_ptr<Core> core_;
+  std::shared_ptr<Acceptor> acceptor_;  // Until Stop.
+  std::vector<std::thread> threads_;
+  uint16_t port_ = 0;
 };
 
 }  // namespace holdfast::api::http

@@ -1,0 +1,63 @@
+#include "src/api/http/core.h"
+
+#include <chrono>
+
+#include "src/api/http/connection.h"
+
+namespace holdfast::api::http {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// How long requests are handled before sockets are looked at again. Longer than it takes to look at
+// all that one look brings (128 of them), so that those who ask too much do not take it all.
+constexpr std::chrono::milliseconds kTurnsTime{4};
+
+}  // namespace
+
+void Core::Leave(Connection* one) {
+  absl::MutexLock lock(&mutex);
+  connections.erase(one);
+}
+
+void Core::AwaitTurn(Turn turn) {
+  absl::ReaderMutexLock alive(&mutex);
+  if (stopped) return;  // The turn would hold the core, and the core the turn, for ever.
+  {
+    absl::MutexLock lock(&turns_mutex);
+    (turn.render == nullptr ? requests : replies).push_back(std::move(turn));
+    if (takers == options.threads) return;
+    ++takers;
+  }
+  boost::asio::post(io, [this] { TakeTurns(); });
+}
+
+// For a while, then sockets get theirs.
+void Core::TakeTurns() {
+  const auto began = Clock::now();
+  do {
+    Turn next;
+    {
+      absl::MutexLock lock(&turns_mutex);
+      admission.Step(static_cast<uint64_t>(
+          std::chrono::duration_cast<std::chrono::milliseconds>(began.time_since_epoch()).count()));
+      std::deque<Turn>& turns = replies.empty() ? requests : replies;
+      if (turns.empty()) {
+        --takers;
+        return;
+      }
+      next = std::move(turns.front());
+      turns.pop_front();
+    }
+    next.connection->TakeTurn(std::move(next.render));
+  } while (Clock::now() - began < kTurnsTime);
+  boost::asio::post(io, [this] { TakeTurns(); });
+}
+
+void Core::DropTurns() {
+  absl::MutexLock lock(&turns_mutex);
+  requests.clear();
+  replies.clear();
+}
+
+}  // namespace holdfast::api::http
