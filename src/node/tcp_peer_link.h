@@ -12,6 +12,8 @@
 #include "src/base/error.h"
 #include "src/node/event_loop.h"
 #include "src/node/peer_link.h"
+#include "src/node/tcp_incoming.h"
+#include "src/node/tcp_outgoing.h"
 
 namespace holdfast::node {
 
@@ -32,21 +34,18 @@ class TcpPeerLink : public PeerLink {
   ~TcpPeerLink() override;
 
   bool Send(NodeId to, PeerFrame frame) override;
-  struct PeerState {
-    bool connected = false;
-    size_t queued_bytes = 0;
-  };
   std::map<NodeId, PeerState> States() const;
   // Closes all connections; no callback comes after it returns. The loop must be running. Not from
   // its thread.
   void Stop();
 
  private:
-  class Outgoing;
-  class Incoming;
-  struct Core;
-  explicit TcpPeerLink(std::shared_ptr<Core> core);
-  std::shared_ptr<Core> core_;
+  TcpPeerLink(EventLoop& loop, std::shared_ptr<TcpIncoming> incoming,
+              std::map<NodeId, std::shared_ptr<TcpOutgoing>> peers);
+
+  EventLoop& loop_;
+  const std::shared_ptr<TcpIncoming> incoming_;
+  const std::map<NodeId, std::shared_ptr<TcpOutgoing>> peers_;
   bool stopped_ = false;
 };
 
