@@ -1,9 +1,8 @@
 // Raft messages of peers that say anything at all -> guard and engine. The node may stop with a
 // report (a broken invariant: that ends this input); it must not crash, hang, or take back what is
 // committed.
-#include <stdexcept>
-
 #include "fuzz/input.h"
+#include "src/base/testing/stopped.h"
 #include "src/raft/replica.h"
 #include "src/raft/testing/memory_log.h"
 
@@ -11,10 +10,6 @@ namespace holdfast::raft {
 namespace {
 
 constexpr NodeId kSelf{1};
-
-struct Stopped : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 
 // Near what the server stands at, or anything.
 uint64_t Near(fuzz::Input& input, uint64_t here) {
@@ -26,7 +21,7 @@ class Server {
  public:
   Server()
       : replica_(EngineOptions{kSelf}, kMembers, Founded(log_), [this](NodeId, Message) {
-          if (++sent_ > 100'000) throw Stopped("sends without end");
+          if (++sent_ > 100'000) throw testing::Stopped("sends without end");
         }) {
     replica_.Start(now_ms_, LogIndex(0));
   }
@@ -133,16 +128,15 @@ extern "C" const char* __asan_default_options() { return "detect_leaks=0"; }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace holdfast;
-  SetCheckHandler([](const std::string& report) { throw raft::Stopped(report); });
   bool lost = false;
   try {
+    holdfast::testing::StopThrows stop_throws;
     fuzz::Input input(data, size);
     raft::Server server;
     server.Run(input);
     lost = server.lost();
-  } catch (const raft::Stopped&) {
+  } catch (const holdfast::testing::Stopped&) {
   }
-  SetCheckHandler(nullptr);
   HOLDFAST_CHECK(!lost, "an entry that was committed is gone");
   return 0;
 }

@@ -4,14 +4,14 @@
 
 #include <gtest/gtest.h>
 
+#include "src/base/testing/stopped.h"
 #include "src/raft/testing/memory_log.h"
-#include "src/raft/testing/stopped.h"
 
 namespace holdfast::raft {
 namespace {
 
 using sim::MemoryLog;
-using sim::Stopped;
+using testing::Stopped;
 
 constexpr NodeId kSelf(1);
 constexpr NodeId kSecond(2);
@@ -142,7 +142,7 @@ class GuardTest : public ::testing::Test {
     return std::get<AppendEntriesResult>(effects.messages.at(0).message).last_index.value;
   }
 
-  sim::StopThrows stop_throws_;
+  testing::StopThrows stop_throws_;
   Snapshot snapshot_;  // What Begin starts from.
   bool voice_ = true;
   MemoryLog log_;

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 #include <spdlog/spdlog.h>
 
+#include "src/base/testing/stopped.h"
 #include "src/raft/testing/group.h"
-#include "src/raft/testing/stopped.h"
 
 namespace holdfast::raft::sim {
 namespace {
@@ -37,7 +37,7 @@ class HandOverTest : public ::testing::Test {
   }
   NodeId FirstFollower() const { return first_ == NodeId(1) ? NodeId(2) : NodeId(1); }
 
-  StopThrows stop_throws_;
+  testing::StopThrows stop_throws_;
   std::unique_ptr<Group> group_;
   NodeId first_;
   int deceived_ = 0;

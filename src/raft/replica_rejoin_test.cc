@@ -5,9 +5,9 @@
 
 #include <algorithm>
 
+#include "src/base/testing/stopped.h"
 #include "src/raft/replica.h"
 #include "src/raft/testing/memory_log.h"
-#include "src/raft/testing/stopped.h"
 
 namespace holdfast::raft {
 namespace {
@@ -64,7 +64,7 @@ class ReplicaRejoinTest : public ::testing::Test {
     replica_->Tick(now_ms_);
   }
 
-  sim::StopThrows stop_throws_;
+  testing::StopThrows stop_throws_;
   MemoryLog log_;
   std::optional<Replica> replica_;
   std::vector<std::pair<NodeId, Message>> sent_;

@@ -4,30 +4,18 @@
 #include <gtest/gtest.h>
 
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "src/base/check.h"
 #include "src/base/file_system_faulty.h"
+#include "src/base/testing/stopped.h"
 #include "src/wal/segment_log.h"
 
 namespace holdfast::wal {
 
-// A node that stopped, as a test sees it.
-struct Stopped : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
-// While it lives, a broken invariant throws Stopped.
-class StopThrows {
- public:
-  StopThrows() {
-    SetCheckHandler([](const std::string& report) { throw Stopped(report); });
-  }
-  ~StopThrows() { SetCheckHandler(nullptr); }
-};
+using holdfast::testing::Stopped;
+using holdfast::testing::StopThrows;
 
 inline constexpr const char* kFolder = "/log";
 

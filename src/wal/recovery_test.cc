@@ -14,7 +14,7 @@ const std::string kFirst = std::string(kFolder) + "/" + SegmentName(1);
 const std::string kSecond = std::string(kFolder) + "/" + SegmentName(2);
 const std::string kState = std::string(kFolder) + "/" + StateFile::kName;
 
-class RecoveryTest : public testing::Test {
+class RecoveryTest : public ::testing::Test {
  protected:
   void Open() {
     auto log = TryOpen(files_, &durable_);

@@ -26,7 +26,7 @@ struct ModelState {
   const ModelEntry& at(LogIndex index) const { return entries[index.value - start.value]; }
 };
 
-class SegmentLogCrashTest : public testing::TestWithParam<uint64_t> {
+class SegmentLogCrashTest : public ::testing::TestWithParam<uint64_t> {
  protected:
   SegmentLogCrashTest() : random_(GetParam()), files_({.seed = GetParam()}) {}
   ~SegmentLogCrashTest() override {
@@ -243,7 +243,7 @@ TEST_P(SegmentLogCrashTest, WhatWasReportedSurvives) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, SegmentLogCrashTest, testing::Range<uint64_t>(0, 400));
+INSTANTIATE_TEST_SUITE_P(Seeds, SegmentLogCrashTest, ::testing::Range<uint64_t>(0, 400));
 
 }  // namespace
 }  // namespace holdfast::wal

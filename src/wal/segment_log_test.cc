@@ -13,7 +13,7 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
-class SegmentLogTest : public testing::Test {
+class SegmentLogTest : public ::testing::Test {
  protected:
   void Open(SegmentLogOptions options = SmallOptions()) {
     log_ = nullptr;
@@ -393,7 +393,7 @@ TEST(SegmentLogThreadTest, WritesWhileTheLoopGoesOn) {
 }
 
 TEST(SegmentLogThreadDeathTest, AFailedSyncEndsTheProcess) {
-  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
   EXPECT_DEATH(
       {
         FaultyFileSystem files;

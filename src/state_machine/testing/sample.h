@@ -4,14 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "holdfast/log.pb.h"
-#include "src/base/check.h"
+#include "src/base/testing/stopped.h"
 #include "src/state_machine/machine.h"
 #include "src/state_machine/registry.h"
 #include "src/state_machine/testing/sample.pb.h"
@@ -23,20 +22,8 @@ namespace holdfast::state_machine::testing {
 inline constexpr uint8_t kSample = 240;
 inline constexpr uint8_t kPut = 1, kPutMore = 2, kCancel = 3;
 
-// A node that stopped, as a test sees it.
-struct Stopped : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
-// While it lives, a broken invariant throws Stopped.
-class StopThrows {
- public:
-  StopThrows() {
-    SetCheckHandler([](const std::string& report) { throw Stopped(report); });
-  }
-  ~StopThrows() { SetCheckHandler(nullptr); }
-  StopThrows(const StopThrows&) = delete;
-};
+using holdfast::testing::Stopped;
+using holdfast::testing::StopThrows;
 
 // What it said when it stopped, or "went on".
 template <class Action>

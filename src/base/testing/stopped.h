@@ -6,7 +6,7 @@
 
 #include "src/base/check.h"
 
-namespace holdfast::raft::sim {
+namespace holdfast::testing {
 
 struct Stopped : std::runtime_error {
   using std::runtime_error::runtime_error;
@@ -22,4 +22,4 @@ class StopThrows {
   StopThrows(const StopThrows&) = delete;
 };
 
-}  // namespace holdfast::raft::sim
+}  // namespace holdfast::testing
