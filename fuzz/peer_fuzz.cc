@@ -5,8 +5,8 @@
 
 #include "fuzz/input.h"
 #include "holdfast/peer.pb.h"
-#include "src/base/executor.h"
 #include "src/base/file_system_faulty.h"
+#include "src/base/testing/queue_executor.h"
 #include "src/node/checkpoint_fetch.h"
 #include "src/node/peer_frames.h"
 #include "src/node/wire.h"
@@ -15,23 +15,6 @@ namespace holdfast::node {
 namespace {
 
 constexpr NodeId kLeader{2};
-
-// Tasks wait until they are run: nothing here has threads.
-class Queue : public Executor {
- public:
-  void Post(Task task) override { tasks_.push_back(std::move(task)); }
-  void PostAfter(uint64_t, Task task) override { Post(std::move(task)); }
-  void RunAll() {
-    while (!tasks_.empty()) {
-      Task task = std::move(tasks_.front());
-      tasks_.pop_front();
-      task();
-    }
-  }
-
- private:
-  std::deque<Task> tasks_;
-};
 
 void CheckRaft(RaftMessage& message) {
   const auto decoded = FromWire(message);
@@ -133,7 +116,7 @@ class Fetch {
   }
 
   FaultyFileSystem files_;
-  Queue queue_;
+  testing::QueueExecutor queue_;
   uint64_t now_ms_ = 1'000;
   size_t asked_ = 0;
   CheckpointFetch fetch_;

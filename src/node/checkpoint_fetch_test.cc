@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "src/base/testing/queue_executor.h"
 #include "src/node/checkpoint_exports.h"
 #include "src/node/checkpoint_install.h"
 #include "tests/support/temp_folder.h"
@@ -18,23 +19,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr NodeId kLeader{1}, kStranger{2};
-
-// Runs what is posted when the test says so.
-class Queue : public Executor {
- public:
-  void Post(Task task) override { tasks_.push_back(std::move(task)); }
-  void PostAfter(uint64_t, Task task) override { Post(std::move(task)); }
-  void RunAll() {
-    while (!tasks_.empty()) {
-      Task task = std::move(tasks_.front());
-      tasks_.erase(tasks_.begin());
-      task();
-    }
-  }
-
- private:
-  std::vector<Task> tasks_;
-};
 
 class CheckpointFetchTest : public ::testing::Test {
  protected:
@@ -100,7 +84,7 @@ class CheckpointFetchTest : public ::testing::Test {
 
   testing::TempFolder folder_;
   PosixFileSystem files_;
-  Queue queue_;
+  testing::QueueExecutor queue_;
   CheckpointExports exports_;
   std::optional<CheckpointFetch> fetch_;
   std::vector<CheckpointRequest> asked_;
