@@ -5,6 +5,7 @@
 #include <boost/beast/http/string_body.hpp>
 
 #include "fuzz/input.h"
+#include "src/api/http/beast_request.h"
 #include "src/api/http/handler.h"
 #include "src/api/json.h"
 #include "src/base/bounds.h"
@@ -53,19 +54,10 @@ struct World {
   std::unique_ptr<Handler> handler;
 };
 
-std::string_view View(beast::string_view text) { return {text.data(), text.size()}; }
-
 void Handle(const beast::http::request<beast::http::string_body>& message) {
   static World& world = *new World();
-  Request request;
-  request.verb = View(message.method_string());
-  request.target = View(message.target());
-  request.body = message.body();
-  for (const auto& field : message) {
-    request.headers.emplace_back(View(field.name_string()), View(field.value()));
-  }
   int answers = 0;
-  world.handler->Handle(request, [&answers](Render render) {
+  world.handler->Handle(RequestOf(message), [&answers](Render render) {
     ++answers;
     const Response response = std::move(render)();
     HOLDFAST_CHECK(response.status >= 200 && response.status < 600, "no status of HTTP");

@@ -7,6 +7,7 @@
 #include <boost/beast/http/status.hpp>
 #include <ctime>
 
+#include "src/api/http/beast_request.h"
 #include "src/api/text.h"
 #include "src/base/bounds.h"
 
@@ -21,8 +22,6 @@ using boost::system::error_code;
 constexpr size_t kReadBytes = 16 << 10;         // An ordinary request fits.
 constexpr size_t kIdleBufferBytes = 4 << 10;    // Kept for the next request.
 constexpr size_t kReadBytesAtOnce = 256 << 10;  // Then other connections get their turn.
-
-std::string_view View(beast::string_view text) { return {text.data(), text.size()}; }
 
 // IMF-fixdate, as RFC 9110 wants of a server with a clock.
 void AppendDate(std::string* out) {
@@ -281,7 +280,7 @@ void Connection::Queue() {
   version_ = message.version();
   head_only_ = message.method() == beast::http::verb::head;
   if (const auto error = core_->admission.Refusal(bounds::kWaitMsMax)) {
-    if (auto response = core_->handler.Refuse(ParsedRequest(), *error)) {
+    if (auto response = core_->handler.Refuse(RequestOf(parser_->get()), *error)) {
       DropBody();
       return Write(*std::move(response));
     }
@@ -295,20 +294,8 @@ void Connection::Leave(bool done) {
   if (entered_bytes_) core_->admission.Leave(*std::exchange(entered_bytes_, std::nullopt), done);
 }
 
-Request Connection::ParsedRequest() const {
-  const auto& message = parser_->get();
-  Request request;
-  request.verb = View(message.method_string());
-  request.target = View(message.target());
-  request.body = message.body();
-  for (const auto& field : message) {
-    request.headers.emplace_back(View(field.name_string()), View(field.value()));
-  }
-  return request;
-}
-
 void Connection::Handle() {
-  const Request request = ParsedRequest();
+  const Request request = RequestOf(parser_->get());
   core_->handler.Handle(request, [self = shared_from_this()](Render render) mutable {
     // After Stop this may be the last that holds the core, and executors must not outlive it.
     const std::shared_ptr<Core> core = self->core_;

@@ -73,8 +73,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void Queue();
   void Leave(bool done);
 
-  // Views into the parser.
-  Request ParsedRequest() const;
   void Handle();
   void Answer(Response response);
   void Write(Response response);
