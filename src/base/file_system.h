@@ -66,6 +66,14 @@ class FileSystem {
   // is there already.
   virtual Result<void> CreateFolders(const std::string& folder) = 0;
   virtual Result<std::unique_ptr<FolderLock>> Lock(const std::string& folder) = 0;
+
+  virtual Result<bool> Exists(const std::string& path) = 0;
+  // The folder with all that is in it; fine when it is not there. After a crash some may be left.
+  virtual Result<void> RemoveAll(const std::string& folder) = 0;
+  // Atomic; `to` is not there yet. Durable after SyncFolder of the folder that `to` lies in.
+  virtual Result<void> MoveFolder(const std::string& from, const std::string& to) = 0;
+  // What is left on the disk with `folder`, which exists.
+  virtual Result<uint64_t> FreeBytes(const std::string& folder) = 0;
 };
 
 // The operating system's files. Folders are created 0700 and files 0600.
@@ -78,6 +86,10 @@ class PosixFileSystem final : public FileSystem {
   Result<void> SyncFolder(const std::string& folder) override;
   Result<void> CreateFolders(const std::string& folder) override;
   Result<std::unique_ptr<FolderLock>> Lock(const std::string& folder) override;
+  Result<bool> Exists(const std::string& path) override;
+  Result<void> RemoveAll(const std::string& folder) override;
+  Result<void> MoveFolder(const std::string& from, const std::string& to) override;
+  Result<uint64_t> FreeBytes(const std::string& folder) override;
 };
 
 // The whole file, or an Error when it is longer than `bytes_max`.

@@ -125,6 +125,15 @@ void FaultyFileSystem::Crash() {
     file->seen = file->on_disk;
   }
   locked_.clear();
+  ForgetPlanned();
+}
+
+void FaultyFileSystem::ForgetFaults() {
+  std::lock_guard lock(mutex_);
+  ForgetPlanned();
+}
+
+void FaultyFileSystem::ForgetPlanned() {
   power_fails_at_.reset();
   fail_write_.reset();
   fail_sync_.reset();
@@ -215,12 +224,31 @@ void FaultyFileSystem::ApplyTo(const Change& change, std::string& bytes) {
 }
 
 void FaultyFileSystem::ApplyTo(const NameChange& change, Names& names) {
-  if (!change.removed.empty()) names.erase(change.removed);
-  if (!change.added.empty()) names[change.added] = change.file;
+  for (const NameStep& step : change.steps) {
+    if (!step.removed.empty()) names.erase(step.removed);
+    if (!step.added.empty()) names[step.added] = step.file;
+  }
+}
+
+bool FaultyFileSystem::IsFolder(const std::string& path) const {
+  const auto found = seen_.find(path);
+  return found != seen_.end() && found->second->is_folder;
+}
+
+std::vector<std::string> FaultyFileSystem::PathsWithin(const std::string& folder) const {
+  std::vector<std::string> paths;
+  for (auto it = seen_.lower_bound(folder + "/");
+       it != seen_.end() && it->first.starts_with(folder + "/"); ++it) {
+    paths.push_back(it->first);
+  }
+  std::reverse(paths.begin(), paths.end());
+  if (seen_.contains(folder)) paths.push_back(folder);
+  return paths;
 }
 
 Result<void> FaultyFileSystem::ChangeNames(NameChange change) {
-  const std::string& path = change.added.empty() ? change.removed : change.added;
+  const NameStep& first = change.steps.front();
+  const std::string& path = first.added.empty() ? first.removed : first.added;
   if (auto refused = Refuse(path, "change name")) return Fail(*refused);
   ApplyTo(change, seen_);
   unsynced_names_.push_back(std::move(change));
@@ -231,9 +259,9 @@ Result<std::unique_ptr<File>> FaultyFileSystem::Open(const std::string& path, Op
   std::lock_guard lock(mutex_);
   auto found = seen_.find(path);
   if (mode == OpenMode::kCreate) {
-    if (!folders_.contains(FolderOf(path))) return Fail(FileError(path, "open", ENOENT));
+    if (!IsFolder(FolderOf(path))) return Fail(FileError(path, "open", ENOENT));
     if (found == seen_.end()) {
-      NameChange change{FolderOf(path), "", path, std::make_shared<Contained>()};
+      NameChange change{FolderOf(path), {{"", path, std::make_shared<Contained>()}}};
       if (auto done = ChangeNames(std::move(change)); !done) return Fail(done.error());
       found = seen_.find(path);
     } else if (!found->second->seen.empty()) {
@@ -243,17 +271,15 @@ Result<std::unique_ptr<File>> FaultyFileSystem::Open(const std::string& path, Op
     }
   }
   if (found == seen_.end()) return Fail(FileError(path, "open", ENOENT));
+  if (found->second->is_folder) return Fail(FileError(path, "open", EISDIR));
   return std::make_unique<OpenFile>(*this, path, found->second);
 }
 
 Result<std::vector<std::string>> FaultyFileSystem::List(const std::string& folder) {
   std::lock_guard lock(mutex_);
-  if (!folders_.contains(folder)) return Fail(FileError(folder, "list", ENOENT));
+  if (!IsFolder(folder)) return Fail(FileError(folder, "list", ENOENT));
   std::set<std::string> names;
   for (const auto& [path, file] : seen_) {
-    if (FolderOf(path) == folder) names.insert(std::filesystem::path(path).filename().string());
-  }
-  for (const std::string& path : folders_) {
     if (path != folder && FolderOf(path) == folder) {
       names.insert(std::filesystem::path(path).filename().string());
     }
@@ -266,42 +292,86 @@ Result<void> FaultyFileSystem::Rename(const std::string& from, const std::string
   HOLDFAST_CHECK(FolderOf(from) == FolderOf(to), "rename from one folder to another: " + from);
   const auto found = seen_.find(from);
   if (found == seen_.end()) return Fail(FileError(from, "rename", ENOENT));
-  return ChangeNames({FolderOf(from), from, to, found->second});
+  return ChangeNames({FolderOf(from), {{from, to, found->second}}});
 }
 
 Result<void> FaultyFileSystem::Remove(const std::string& path) {
   std::lock_guard lock(mutex_);
   if (!seen_.contains(path)) return Fail(FileError(path, "remove", ENOENT));
-  return ChangeNames({FolderOf(path), path, "", nullptr});
+  return ChangeNames({FolderOf(path), {{path, "", nullptr}}});
 }
 
 Result<void> FaultyFileSystem::SyncFolder(const std::string& folder) {
   std::lock_guard lock(mutex_);
-  if (!folders_.contains(folder)) return Fail(FileError(folder, "fsync", ENOENT));
+  if (!IsFolder(folder)) return Fail(FileError(folder, "fsync", ENOENT));
   if (auto refused = Refuse(folder, "fsync")) return Fail(*refused);
+  MakeNamesDurable(folder);
+  return {};
+}
+
+void FaultyFileSystem::MakeNamesDurable(const std::string& folder) {
   std::erase_if(unsynced_names_, [&](const NameChange& change) {
     if (change.folder != folder) return false;
     ApplyTo(change, on_disk_);
     return true;
   });
-  return {};
 }
 
 Result<void> FaultyFileSystem::CreateFolders(const std::string& folder) {
   std::lock_guard lock(mutex_);
-  if (folders_.contains(folder)) return {};
+  if (IsFolder(folder)) return {};
   if (auto refused = Refuse(folder, "create folder")) return Fail(*refused);
-  for (std::string path = folder; !path.empty() && folders_.insert(path).second;) {
-    path = FolderOf(path);
+  for (std::string path = folder; !path.empty() && !IsFolder(path); path = FolderOf(path)) {
+    auto made = std::make_shared<Contained>();
+    made->is_folder = true;
+    MakeNamesDurable(FolderOf(path));
+    on_disk_[path] = made;
+    seen_[path] = std::move(made);
   }
   return {};
 }
 
 Result<std::unique_ptr<FolderLock>> FaultyFileSystem::Lock(const std::string& folder) {
   std::lock_guard lock(mutex_);
-  if (!folders_.contains(folder)) return Fail(FileError(folder, "lock", ENOENT));
+  if (!IsFolder(folder)) return Fail(FileError(folder, "lock", ENOENT));
   if (!locked_.insert(folder).second) return Fail(FileError(folder, "lock", EWOULDBLOCK));
   return std::make_unique<Held>(*this, folder);
+}
+
+Result<bool> FaultyFileSystem::Exists(const std::string& path) {
+  std::lock_guard lock(mutex_);
+  return seen_.contains(path);
+}
+
+// In two halves: a crash may leave some.
+Result<void> FaultyFileSystem::RemoveAll(const std::string& folder) {
+  std::lock_guard lock(mutex_);
+  const std::vector<std::string> paths = PathsWithin(folder);
+  NameChange halves[2] = {{FolderOf(folder), {}}, {FolderOf(folder), {}}};
+  for (size_t i = 0; i < paths.size(); ++i) {
+    halves[2 * i < paths.size() ? 0 : 1].steps.push_back({paths[i], "", nullptr});
+  }
+  for (NameChange& half : halves) {
+    if (half.steps.empty()) continue;
+    if (auto done = ChangeNames(std::move(half)); !done) return done;
+  }
+  return {};
+}
+
+Result<void> FaultyFileSystem::MoveFolder(const std::string& from, const std::string& to) {
+  std::lock_guard lock(mutex_);
+  if (!IsFolder(from)) return Fail(FileError(from, "rename", ENOENT));
+  if (seen_.contains(to)) return Fail(FileError(to, "rename", EEXIST));
+  if (!IsFolder(FolderOf(to))) return Fail(FileError(to, "rename", ENOENT));
+  NameChange change{FolderOf(to), {}};
+  for (const std::string& path : PathsWithin(from)) {
+    change.steps.push_back({path, to + path.substr(from.size()), seen_.at(path)});
+  }
+  return ChangeNames(std::move(change));
+}
+
+Result<uint64_t> FaultyFileSystem::FreeBytes(const std::string& /*folder*/) {
+  return uint64_t{1} << 40;
 }
 
 }  // namespace holdfast

@@ -44,6 +44,8 @@ class FaultyFileSystem final : public FileSystem {
   // the unsynced bytes are on the disk by chance only, and a later sync does not write them again.
   void FailWrite(uint64_t nth, int errno_value);
   void FailSync(uint64_t nth, int errno_value);
+  // What was planned with the three above does not happen.
+  void ForgetFaults();
   // Bit rot: changes what the process sees as well as what is on the disk.
   void FlipBit(const std::string& path, uint64_t offset, uint32_t bit);
 
@@ -59,6 +61,10 @@ class FaultyFileSystem final : public FileSystem {
   Result<void> SyncFolder(const std::string& folder) override;
   Result<void> CreateFolders(const std::string& folder) override;
   Result<std::unique_ptr<FolderLock>> Lock(const std::string& folder) override;
+  Result<bool> Exists(const std::string& path) override;
+  Result<void> RemoveAll(const std::string& folder) override;
+  Result<void> MoveFolder(const std::string& from, const std::string& to) override;
+  Result<uint64_t> FreeBytes(const std::string& folder) override;
 
  private:
   class OpenFile;
@@ -70,26 +76,36 @@ class FaultyFileSystem final : public FileSystem {
     bool truncate = false;  // To `offset`; no bytes.
   };
   struct Contained {
+    bool is_folder = false;
     std::string seen;
     std::string on_disk;
     std::vector<Change> unsynced;
   };
-  using Names = std::map<std::string, std::shared_ptr<Contained>>;
-  // A name now stands for `file`, or for nothing; of a rename both halves are one.
-  struct NameChange {
-    std::string folder;
+  using Names = std::map<std::string, std::shared_ptr<Contained>>;  // By path.
+  // `removed` is gone, `added` stands for the file; either may be empty.
+  struct NameStep {
     std::string removed;
     std::string added;
     std::shared_ptr<Contained> file;
+  };
+  // What becomes durable as one, with a sync of `folder`.
+  struct NameChange {
+    std::string folder;
+    std::vector<NameStep> steps;
   };
 
   // All below: mutex_ held.
   // nullopt when the change may go ahead, else why it fails.
   std::optional<Error> Refuse(const std::string& path, const std::string& what);
+  void ForgetPlanned();
   void Tear(Contained& file);
   static void ApplyTo(const Change& change, std::string& bytes);
   static void ApplyTo(const NameChange& change, Names& names);
   Result<void> ChangeNames(NameChange change);
+  void MakeNamesDurable(const std::string& folder);
+  bool IsFolder(const std::string& path) const;
+  // Of everything in the folder and of the folder itself, what lies deepest first.
+  std::vector<std::string> PathsWithin(const std::string& folder) const;
   bool Chance(uint32_t percent) { return random_() % 100 < percent; }
 
   const FaultyOptions options_;
@@ -98,7 +114,6 @@ class FaultyFileSystem final : public FileSystem {
   Names seen_;
   Names on_disk_;
   std::vector<NameChange> unsynced_names_;
-  std::set<std::string> folders_;
   std::set<std::string> locked_;
   uint64_t epoch_ = 1;  // Grows with each crash.
   uint64_t changes_ = 0;

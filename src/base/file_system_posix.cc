@@ -194,4 +194,29 @@ Result<std::unique_ptr<FolderLock>> PosixFileSystem::Lock(const std::string& fol
   return std::make_unique<PosixFolderLock>(std::move(*fd));
 }
 
+Result<bool> PosixFileSystem::Exists(const std::string& path) {
+  std::error_code error;
+  const bool exists = std::filesystem::exists(path, error);
+  if (error) return Fail(FileError(path, "stat", error.value()));
+  return exists;
+}
+
+Result<void> PosixFileSystem::RemoveAll(const std::string& folder) {
+  std::error_code error;
+  std::filesystem::remove_all(folder, error);
+  if (error) return Fail(FileError(folder, "remove", error.value()));
+  return {};
+}
+
+Result<void> PosixFileSystem::MoveFolder(const std::string& from, const std::string& to) {
+  return Rename(from, to);
+}
+
+Result<uint64_t> PosixFileSystem::FreeBytes(const std::string& folder) {
+  std::error_code error;
+  const std::filesystem::space_info space = std::filesystem::space(folder, error);
+  if (error) return Fail(FileError(folder, "statfs", error.value()));
+  return uint64_t{space.available};
+}
+
 }  // namespace holdfast

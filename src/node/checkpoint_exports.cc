@@ -3,34 +3,28 @@
 #include <spdlog/spdlog.h>
 #include <xxhash.h>
 
-#include <filesystem>
-
 #include "src/base/bounds.h"
 
 namespace holdfast::node {
-namespace {
-
-void RemoveFolder(const std::string& folder) {
-  std::error_code error;
-  std::filesystem::remove_all(folder, error);
-  if (error) spdlog::warn("cannot remove {}: {}", folder, error.message());
-}
-
-}  // namespace
-
 CheckpointExports::CheckpointExports(FileSystem& files, std::string folder, Export export_store)
     : files_(files), folder_(std::move(folder)), export_(std::move(export_store)) {
-  RemoveFolder(folder_);
+  Remove(folder_);
 }
 
-CheckpointExports::~CheckpointExports() { RemoveFolder(folder_); }
+CheckpointExports::~CheckpointExports() { Remove(folder_); }
+
+void CheckpointExports::Remove(const std::string& folder) {
+  if (auto removed = files_.RemoveAll(folder); !removed) {
+    spdlog::warn("{}", removed.error().message);
+  }
+}
 
 Result<CheckpointManifest> CheckpointExports::Open(NodeId peer, uint64_t now_ms) {
   Session session;
   {
     std::lock_guard lock(mutex_);
     auto before = sessions_.extract(peer);
-    if (before) RemoveFolder(before.mapped().folder);
+    if (before) Remove(before.mapped().folder);
     session.number = ++last_session_;
   }
   if (auto made = files_.CreateFolders(folder_); !made) return Fail(made.error());
@@ -108,7 +102,7 @@ std::vector<NodeId> CheckpointExports::CloseIdle(uint64_t now_ms, uint64_t idle_
       it = sessions_.erase(it);
     }
   }
-  for (const std::string& folder : folders) RemoveFolder(folder);
+  for (const std::string& folder : folders) Remove(folder);
   return closed;
 }
 

@@ -47,6 +47,8 @@ class CheckpointExports {
     std::shared_ptr<File> file;
   };
 
+  void Remove(const std::string& folder);
+
   FileSystem& files_;
   const std::string folder_;
   const Export export_;

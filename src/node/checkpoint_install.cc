@@ -10,28 +10,12 @@
 namespace holdfast::node {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr char kManifest[] = "manifest";
 // A disk that is full to the brim helps nobody.
 constexpr uint64_t kSpareBytes = 256 << 20;
 constexpr size_t kManifestBytesMax = bounds::kCheckpointFilesMax * 128;
 
-std::string Parent(const std::string& path) { return fs::path(path).parent_path(); }
-
-Result<void> RemoveFolder(const std::string& folder) {
-  std::error_code error;
-  fs::remove_all(folder, error);
-  if (error) return Fail(FileError(folder, "remove", error.value()));
-  return {};
-}
-
-Result<void> RenameFolder(const std::string& from, const std::string& to) {
-  std::error_code error;
-  fs::rename(from, to, error);
-  if (error) return Fail(FileError(from, "rename", error.value()));
-  return {};
-}
+std::string Parent(const std::string& path) { return std::filesystem::path(path).parent_path(); }
 
 }  // namespace
 
@@ -40,14 +24,12 @@ bool NamesPosition(const CheckpointManifest& manifest) {
 }
 
 Result<void> PrepareIncoming(FileSystem& files, const std::string& incoming, uint64_t bytes) {
-  if (auto removed = RemoveFolder(incoming); !removed) return removed;
-  std::error_code error;
-  const fs::space_info space = fs::space(Parent(incoming), error);
-  if (!error && space.available < bytes + kSpareBytes) {
+  if (auto removed = files.RemoveAll(incoming); !removed) return removed;
+  const auto free_bytes = files.FreeBytes(Parent(incoming));
+  if (free_bytes && *free_bytes < bytes + kSpareBytes) {
     return Fail(Error{ErrorCode::kResourceExhausted,
                       "the checkpoint takes " + std::to_string(bytes >> 20) +
-                          " MiB, the disk has " + std::to_string(space.available >> 20) +
-                          " MiB left",
+                          " MiB, the disk has " + std::to_string(*free_bytes >> 20) + " MiB left",
                       "", "Make room on the disk; the node goes on by itself.", 0});
   }
   return files.CreateFolders(incoming + "/" + kCheckpointStoreFolder);
@@ -62,16 +44,17 @@ Result<void> CompleteIncoming(FileSystem& files, const std::string& incoming,
       !written) {
     return written;
   }
-  if (auto removed = RemoveFolder(complete); !removed) return removed;
-  if (auto renamed = RenameFolder(incoming, complete); !renamed) return renamed;
+  if (auto removed = files.RemoveAll(complete); !removed) return removed;
+  if (auto moved = files.MoveFolder(incoming, complete); !moved) return moved;
   return files.SyncFolder(Parent(complete));
 }
 
 Result<std::optional<CheckpointManifest>> PendingCheckpoint(FileSystem& files,
                                                             const std::string& complete,
                                                             const wal::Log& log) {
-  std::error_code error;
-  if (!fs::exists(complete, error)) return std::nullopt;
+  const auto waits = files.Exists(complete);
+  if (!waits) return Fail(waits.error());
+  if (!*waits) return std::nullopt;
   auto bytes = ReadFile(files, complete + "/" + kManifest, kManifestBytesMax);
   if (!bytes) return Fail(bytes.error());
   CheckpointManifest manifest;
@@ -80,7 +63,9 @@ Result<std::optional<CheckpointManifest>> PendingCheckpoint(FileSystem& files,
                       "Remove the whole data folder: the node rejoins by itself.", 0});
   }
   const LogIndex index(manifest.index());
-  const bool begun = !fs::exists(complete + "/" + kCheckpointStoreFolder, error);
+  const auto has_store = files.Exists(complete + "/" + kCheckpointStoreFolder);
+  if (!has_store) return Fail(has_store.error());
+  const bool begun = !*has_store;
   const bool held = index < log.first() || log.TermAt(index) == Term(manifest.index_term());
   if (begun || !held) return manifest;
   if (auto finished = FinishInstall(files, complete); !finished) return Fail(finished.error());
@@ -90,11 +75,12 @@ Result<std::optional<CheckpointManifest>> PendingCheckpoint(FileSystem& files,
 Result<void> InstallStore(FileSystem& files, const std::string& complete,
                           const std::string& database) {
   const std::string fetched = complete + "/" + kCheckpointStoreFolder;
-  std::error_code error;
-  if (!fs::exists(fetched, error)) return {};  // Done by a start that was cut short.
-  if (auto removed = RemoveFolder(database); !removed) return removed;
+  const auto waits = files.Exists(fetched);
+  if (!waits) return Fail(waits.error());
+  if (!*waits) return {};  // Done by a start that was cut short.
+  if (auto removed = files.RemoveAll(database); !removed) return removed;
   if (auto made = files.CreateFolders(Parent(database)); !made) return made;
-  if (auto renamed = RenameFolder(fetched, database); !renamed) return renamed;
+  if (auto moved = files.MoveFolder(fetched, database); !moved) return moved;
   if (auto synced = files.SyncFolder(Parent(database)); !synced) return synced;
   return files.SyncFolder(complete);
 }
@@ -114,7 +100,7 @@ void InstallLog(wal::SegmentLog& log, const CheckpointManifest& manifest) {
 }
 
 Result<void> FinishInstall(FileSystem& files, const std::string& complete) {
-  if (auto removed = RemoveFolder(complete); !removed) return removed;
+  if (auto removed = files.RemoveAll(complete); !removed) return removed;
   return files.SyncFolder(Parent(complete));
 }
 
