@@ -28,8 +28,10 @@ Error NotFounded() {
                static_cast<uint32_t>(bounds::kRetryAfterMsDefault)};
 }
 
+}  // namespace
+
 // A read that waits for entries to be applied, until its deadline: whoever comes first takes it.
-struct PendingRead {
+struct Frontend::PendingRead {
   Done done;
   std::atomic<bool> taken{false};
 
@@ -39,8 +41,6 @@ struct PendingRead {
   }
   bool Take() { return !taken.exchange(true); }
 };
-
-}  // namespace
 
 void Frontend::Call(const Method& method, std::string request, CallOptions options, Done done) {
   switch (method.kind()) {
@@ -149,9 +149,13 @@ std::unique_ptr<Write> Frontend::Forwarded(ForwardWrite& forward, Done done) {
 
 void Frontend::PutIntoInbox(std::vector<std::unique_ptr<Write>> writes) {
   bool wake = false;
+  Error refusal{ErrorCode::kResourceExhausted, "too many requests are waiting on this node", "",
+                "Nothing was done. Slow down and try again.", 100};
   {
     std::lock_guard lock(inbox_mutex_);
+    if (stopped_) refusal = Stopping();
     for (auto& write : writes) {
+      if (stopped_) break;
       const size_t bytes = write->request.body().size();
       if (inbox_.size() >= bounds::kWaitingRequestsMax ||
           inbox_bytes_ + bytes > bounds::kWaitingBytesMax) {
@@ -166,9 +170,7 @@ void Frontend::PutIntoInbox(std::vector<std::unique_ptr<Write>> writes) {
   Batch refusals;
   for (auto& write : writes) {
     if (!write) continue;
-    write->done(
-        Failed(Error{ErrorCode::kResourceExhausted, "too many requests are waiting on this node",
-                     "", "Nothing was done. Slow down and try again.", 100}));
+    write->done(Failed(refusal));
   }
 }
 
@@ -186,6 +188,10 @@ void Frontend::Step(uint64_t now_ms) {
 }
 
 void Frontend::Stop() {
+  {
+    std::lock_guard lock(inbox_mutex_);
+    stopped_ = true;
+  }
   for (auto& write : TakeWrites()) write->done(Failed(Stopping()));
 }
 
@@ -219,29 +225,28 @@ void Frontend::CallRead(const Method& method, std::string request, CallOptions o
     return;
   }
   read_admission_.Enter(0);
-  done = [this, done = std::move(done)](Reply reply) mutable {
+  auto pending = std::make_shared<PendingRead>([this, done = std::move(done)](Reply reply) mutable {
     --waiting_reads_;
     read_admission_.Leave(0, reply.body.has_value());
     done(std::move(reply));
-  };
+  });
   if (has_token) {
     ReadAt(options.after, "holdfast-after", deadline_ms, method, std::move(request),
-           std::move(done));
+           std::move(pending));
     return;
   }
   parts_.find_index(deadline_ms, [this, deadline_ms, &method, request = std::move(request),
-                                  done = std::move(done)](Result<LogIndex> index) mutable {
+                                  pending](Result<LogIndex> index) mutable {
     if (!index) {
-      done(Failed(index.error()));
+      if (pending->Take()) pending->done(Failed(index.error()));
       return;
     }
-    ReadAt(*index, "", deadline_ms, method, std::move(request), std::move(done));
+    ReadAt(*index, "", deadline_ms, method, std::move(request), std::move(pending));
   });
 }
 
 void Frontend::ReadAt(LogIndex index, const char* field, uint64_t deadline_ms, const Method& method,
-                      std::string request, Done done) {
-  auto pending = std::make_shared<PendingRead>(std::move(done));
+                      std::string request, std::shared_ptr<PendingRead> pending) {
   const auto ticket = parts_.applier.WhenApplied(
       index, [this, pending, &method, request = std::move(request)]() mutable {
         parts_.reads.Post([this, pending, &method, request = std::move(request)] {

@@ -72,12 +72,13 @@ class Frontend {
   std::vector<std::unique_ptr<Write>> TakeWrites();
   // The loop, at least every few ten milliseconds.
   void Step(uint64_t now_ms);
-  // The node stops, and the loop takes no more: answers what lies in the inbox.
+  // The node stops, and the loop takes no more: answers what lies in the inbox, and what comes.
   void Stop();
 
   size_t waiting_reads() const { return waiting_reads_.load(std::memory_order_relaxed); }
 
  private:
+  struct PendingRead;
   void CallWrite(const state_machine::Method& method, std::string request, CallOptions options,
                  Done done);
   void CallRead(const state_machine::Method& method, std::string request, CallOptions options,
@@ -91,7 +92,8 @@ class Frontend {
   // Reads once entry `index` is applied here, or fails at the deadline; `field` is what of the
   // request asked for that entry.
   void ReadAt(LogIndex index, const char* field, uint64_t deadline_ms,
-              const state_machine::Method& method, std::string request, Done done);
+              const state_machine::Method& method, std::string request,
+              std::shared_ptr<PendingRead> pending);
 
   const FrontendParts parts_;
   std::atomic<bool> open_{false};
@@ -103,6 +105,7 @@ class Frontend {
   std::mutex inbox_mutex_;
   std::vector<std::unique_ptr<Write>> inbox_;
   size_t inbox_bytes_ = 0;
+  bool stopped_ = false;
 };
 
 }  // namespace holdfast::node
