@@ -4,7 +4,6 @@
 #include <xxhash.h>
 
 #include <deque>
-#include <filesystem>
 #include <set>
 
 #include "src/base/check.h"
@@ -72,7 +71,13 @@ void CheckpointFetch::Begin(uint64_t now_ms, NodeId leader) {
   state_ = std::make_shared<State>();
   state_->leader = leader;
   state_->begun_ms = state_->heard_ms = state_->told_ms = now_ms;
-  parts_.send(leader, CheckpointRequest());
+  Send(now_ms, CheckpointRequest());
+}
+
+bool CheckpointFetch::Send(uint64_t now_ms, CheckpointRequest request) {
+  if (parts_.send(leader_, std::move(request))) return true;
+  GiveUp(now_ms, "there is no link to it");
+  return false;
 }
 
 void CheckpointFetch::Receive(uint64_t now_ms, NodeId from, CheckpointReply reply) {
@@ -128,7 +133,7 @@ void CheckpointFetch::Ask(uint64_t now_ms) {
       state.offset = 0;
     }
     state.asked.push_back(piece);
-    parts_.send(leader_, std::move(request));
+    if (!Send(now_ms, std::move(request))) return;
   }
   const bool all = state.file == static_cast<uint32_t>(state.manifest.files_size());
   if (all && state.asked.empty() && state.writing == 0 && !state.completing) Complete();

@@ -31,7 +31,8 @@ class CheckpointFetch {
     std::string complete;  // What it is renamed to. Both in one folder.
     Executor& background;
     std::function<void(Task)> on_loop;  // Posts to the loop.
-    std::function<void(NodeId leader, CheckpointRequest request)> send;
+    // False: there is no link to the leader, and nobody will say that one broke.
+    std::function<bool(NodeId leader, CheckpointRequest request)> send;
     // Of the fetch under way: it is complete.
     std::function<void(const CheckpointManifest&)> done;
     uint64_t bytes_per_second = bounds::kCheckpointBytesPerSecond;
@@ -60,6 +61,7 @@ class CheckpointFetch {
   void Accept(uint64_t now_ms, const CheckpointManifest& manifest);
   void Accept(uint64_t now_ms, CheckpointPiece piece);
   void Ask(uint64_t now_ms);
+  bool Send(uint64_t now_ms, CheckpointRequest request);
   void Written(uint64_t now_ms, const std::shared_ptr<State>& state, size_t bytes,
                const Result<void>& result);
   void Complete();

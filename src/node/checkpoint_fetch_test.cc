@@ -36,7 +36,10 @@ class CheckpointFetchTest : public ::testing::Test {
   void Restart(uint64_t bytes_per_second) {
     fetch_.emplace(CheckpointFetch::Parts{
         files_, Incoming(), Complete(), queue_, [this](Task task) { queue_.Post(std::move(task)); },
-        [this](NodeId, CheckpointRequest request) { asked_.push_back(std::move(request)); },
+        [this](NodeId, CheckpointRequest request) {
+          if (is_linked_) asked_.push_back(std::move(request));
+          return is_linked_;
+        },
         [this](const CheckpointManifest& manifest) { done_ = manifest; }, bytes_per_second});
   }
   std::string Incoming() { return folder_.path() + "/incoming"; }
@@ -88,6 +91,7 @@ class CheckpointFetchTest : public ::testing::Test {
   CheckpointExports exports_;
   std::optional<CheckpointFetch> fetch_;
   std::vector<CheckpointRequest> asked_;
+  bool is_linked_ = true;
   std::optional<CheckpointManifest> done_;
   std::map<std::string, std::string> stored_;
   uint64_t now_ms_ = 1'000;
@@ -221,6 +225,22 @@ TEST_F(CheckpointFetchTest, GivesUpOnALeaderThatIsSilentOrGone) {
   EXPECT_TRUE(fetch_->active());
   fetch_->Receive(now_ms_, kLeader, reply);
   EXPECT_FALSE(fetch_->active());
+}
+
+// Found by simulation: the leader was down when the fetch began, and nobody told that its link was.
+TEST_F(CheckpointFetchTest, DoesNotWaitForALeaderThatIsNotThere) {
+  PutFile("000007.sst", 2 * bounds::kCheckpointPieceBytes);
+  is_linked_ = false;
+  fetch_->Begin(now_ms_, kLeader);
+  EXPECT_FALSE(fetch_->active());
+  EXPECT_LE(fetch_->earliest_ms(), now_ms_ + 1'000);
+
+  is_linked_ = true;
+  fetch_->Begin(now_ms_, kLeader);
+  EXPECT_TRUE(fetch_->active());
+  Serve([this](CheckpointReply& reply) { is_linked_ = !reply.has_manifest(); });
+  EXPECT_FALSE(fetch_->active()) << "the link broke between the manifest and the first piece";
+  EXPECT_FALSE(done_);
 }
 
 TEST_F(CheckpointFetchTest, KeepsItsPace) {

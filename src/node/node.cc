@@ -51,7 +51,7 @@ Node::Node(NodeOptions options, Parts parts, Endings endings)
               [this](NodeId leader, CheckpointRequest request) {
                 PeerFrame frame;
                 *frame.mutable_checkpoint_request() = std::move(request);
-                link_->Send(leader, std::move(frame));
+                return link_->Send(leader, std::move(frame));
               },
               [this](const CheckpointManifest& manifest) { CheckpointFetched(manifest); }}) {
   status_.id = options_.raft.id;
@@ -61,14 +61,13 @@ Node::Node(NodeOptions options, Parts parts, Endings endings)
 Node::~Node() = default;
 
 void Node::Start(PeerLink& link) {
-  const bool alone = options_.members.size() == 1;
-  bool founded = false;
-  {
-    std::lock_guard lock(founding_mutex_);
-    founded = parts_.founding.founded();
-  }
-  OnLoop([this, &link, founded] {
+  OnLoop([this, &link] {
     link_ = &link;
+    bool founded = false;
+    {
+      std::lock_guard lock(founding_mutex_);
+      founded = parts_.founding.founded();
+    }
     if (founded) {
       BeginConsensus();
     } else {
@@ -76,9 +75,9 @@ void Node::Start(PeerLink& link) {
     }
     Sweep();
   });
-  // Nobody has to be waited for: calls that follow find consensus running.
-  if (alone || founded) running_.get_future().wait();
 }
+
+void Node::WaitUntilRunning() { running_.get_future().wait(); }
 
 void Node::HandOver(uint64_t patience_ms) {
   std::promise<bool> promise;

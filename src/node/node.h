@@ -110,9 +110,10 @@ class Node : public Dispatcher, public PeerHandler {
   Node(NodeOptions options, Parts parts, Endings endings);
   ~Node() override;
 
-  // Begins; returns once consensus runs, or at once while a new cluster waits for its members.
-  // `link` must deliver frames to this node and outlive Stop.
+  // Begins. `link` must deliver frames to this node and outlive Stop.
   void Start(PeerLink& link);
+  // Returns once consensus runs, which a new cluster does not before all its members have been met.
+  void WaitUntilRunning();
   // Hands leadership over if it has it, and waits for that at most `patience_ms`.
   void HandOver(uint64_t patience_ms);
   // Answers whoever still waits; after it the loop takes no event. Stop the link and the executors

@@ -11,8 +11,8 @@
 #include "src/base/file_system.h"
 #include "src/base/version.h"
 #include "src/clock/clock.h"
-#include "src/node/checkpoint_install.h"
 #include "src/node/cluster_service.h"
+#include "src/node/node_state.h"
 #include "src/node/tcp_peer_link.h"
 #include "src/server/observe.h"
 #include "src/server/preflight.h"
@@ -62,16 +62,11 @@ struct Server::Parts {
   ThreadExecutor apply{"hf-apply"};
   ThreadExecutor reads{"hf-reads"};
   ThreadExecutor background{"hf-background"};
-  std::optional<node::Founding> founding;
+  std::unique_ptr<Observer> observer;  // Outlives every call under way, as what follows does.
   const store::RocksDbBase* rocksdb = nullptr;  // The store's own.
-  std::unique_ptr<store::Store> store;
-  std::unique_ptr<state_machine::Registry> registry;
-  std::unique_ptr<state_machine::Machine> machine;
   // The log's writer reports to the node, which is built after the log.
   std::atomic<node::Node*> log_listener{nullptr};
-  std::unique_ptr<wal::SegmentLog> log;
-  // Outlive every call under way.
-  std::unique_ptr<Observer> observer;
+  std::unique_ptr<node::NodeState> state;
   std::unique_ptr<api::MeteredDispatcher> grpc_door;
   std::unique_ptr<api::MeteredDispatcher> pipe_door;
   std::unique_ptr<api::MeteredDispatcher> http_door;
@@ -103,93 +98,49 @@ Result<void> Server::Parts::Check() const {
 }
 
 Result<void> Server::Parts::Open() {
-  std::vector<NodeId> members;
-  for (const auto& [id, address] : config.members) members.push_back(id);
-  if (members.empty()) members.push_back(config.id);
-  if (members.size() > bounds::kNodesMax) {
-    return Fail(InvalidArgument(
-        "members", "a cluster has at most " + std::to_string(bounds::kNodesMax) + " nodes"));
-  }
-  if (std::find(members.begin(), members.end(), config.id) == members.end()) {
-    return Fail(InvalidArgument(
-        "members", "node " + config.id.ToString() + " is not one of the cluster's members"));
-  }
-  auto opened = node::Founding::Open(files, config.data, config.id, members, RandomNumber());
-  if (!opened) return Fail(opened.error());
-  founding.emplace(std::move(*opened));
-
-  wal::SegmentLogOptions log_options;
-  log_options.segment_bytes = config.log_segment_bytes;
-  auto segment_log =
-      wal::SegmentLog::Open(files, config.data + "/log", log_options, [this](wal::Ticket t) {
-        if (node::Node* listener = log_listener.load(std::memory_order_acquire)) {
-          listener->LogDurable(t);
-        }
-      });
-  if (!segment_log) return Fail(segment_log.error());
-  log = std::move(*segment_log);
-  if (founding->founded() && log->last().value == 0) {
-    return Fail(
-        Error{ErrorCode::kInternal,
-              "the folder " + config.data +
-                  " belongs to a founded cluster, but its log is "
-                  "empty",
-              "",
-              "Put the log back if it was moved. Do not start the node without it: it would "
-              "have forgotten what it promised. The other nodes go on.",
-              0});
-  }
-
-  const std::string checkpoint = config.data + "/" + node::kCheckpointFolder;
-  auto pending = node::PendingCheckpoint(files, checkpoint, *log);
-  if (!pending) return Fail(pending.error());
-  if (*pending) {
-    const std::string database = config.data + "/store/" + store::kDatabaseFolder;
-    if (auto done = node::InstallStore(files, checkpoint, database); !done) {
-      return Fail(done.error());
-    }
-    node::InstallLog(*log, **pending);
-    if (auto done = node::FinishInstall(files, checkpoint); !done) return Fail(done.error());
-  }
-
-  auto base = store::RocksDbBase::Open(config.data + "/store");
-  if (!base) return Fail(base.error());
-  rocksdb = base->get();
-  store::Options store_options;
-  store_options.checkpoint_bytes = config.checkpoint_bytes;
-  store_options.checkpoint_rows = config.checkpoint_rows;
-  store = std::make_unique<store::Store>(std::move(*base), store_options);
-  registry = std::make_unique<state_machine::Registry>(*store);
-  RegisterServices(*registry);
   observer = std::make_unique<Observer>(config.data);
-  node::RegisterClusterService(
-      *registry, {[this] { return observer->Status(); }, [this] { return observer->Figures(); },
-                  [this] { return observer->Load(); }});
-  // No principal is known yet: all callers share one space of keys.
-  state_machine::RegisterRequestsService(
-      *registry, [this](const state_machine::Method& method, const std::string& key) {
-        return machine->StoredReply(method, "", key);
-      });
-  registry->Finish();
-  machine = std::make_unique<state_machine::Machine>(*store, *registry);
+  node::NodeStateOptions folder;
+  folder.id = config.id;
+  for (const auto& [id, address] : config.members) folder.members.push_back(id);
+  if (folder.members.empty()) folder.members.push_back(config.id);
+  folder.folder = config.data;
+  folder.incarnation = RandomNumber();
+  folder.log.segment_bytes = config.log_segment_bytes;
+  folder.store.checkpoint_bytes = config.checkpoint_bytes;
+  folder.store.checkpoint_rows = config.checkpoint_rows;
+  folder.database = config.data + "/store/" + store::kDatabaseFolder;
+  folder.open_base = [this]() -> Result<std::unique_ptr<store::Base>> {
+    auto base = store::RocksDbBase::Open(config.data + "/store");
+    if (!base) return Fail(base.error());
+    rocksdb = base->get();
+    return std::unique_ptr<store::Base>(std::move(*base));
+  };
+  folder.add_services = [this](state_machine::Registry& registry,
+                               const std::unique_ptr<state_machine::Machine>& machine) {
+    RegisterServices(registry);
+    node::RegisterClusterService(
+        registry, {[this] { return observer->Status(); }, [this] { return observer->Figures(); },
+                   [this] { return observer->Load(); }});
+    // No principal is known yet: all callers share one space of keys.
+    state_machine::RegisterRequestsService(
+        registry, [&machine](const state_machine::Method& method, const std::string& key) {
+          return machine->StoredReply(method, "", key);
+        });
+  };
+  auto opened = node::NodeState::Open(files, folder, [this](wal::Ticket t) {
+    if (node::Node* listener = log_listener.load(std::memory_order_acquire)) {
+      listener->LogDurable(t);
+    }
+  });
+  if (!opened) return Fail(opened.error());
+  state = std::move(*opened);
   LearnKeys();
-
-  if (machine->applied().Next() < log->first()) {
-    return Fail(Error{ErrorCode::kInternal,
-                      "the store in " + config.data + " ends at entry " +
-                          machine->applied().ToString() + ", its log begins at " +
-                          log->first().ToString(),
-                      "",
-                      "Put back what was removed. If it is lost, remove the whole folder: the node "
-                      "rejoins and fetches what it lacks.",
-                      0});
-  }
 
   node::NodeOptions options;
   options.checkpoint_interval_ms = config.checkpoint_interval_ms;
   options.retention.bytes = config.log_keep_bytes;
   options.retention.entries = config.log_keep_entries;
-  options.members = members;
+  options.members = folder.members;
   options.restarts = restarts;
   options.lifetime = RandomNumber();
   options.raft.id = config.id;
@@ -198,9 +149,9 @@ Result<void> Server::Parts::Open() {
   options.raft.seed = static_cast<uint32_t>(RandomNumber());
   node = std::make_unique<node::Node>(
       options,
-      node::Node::Parts{clock, *machine, *store, *log, *founding, loop, apply, reads, background,
-                        files, config.data,
-                        [this](const std::string& folder) { return rocksdb->Export(folder); }},
+      node::Node::Parts{clock, state->machine(), state->store(), state->log(), state->founding(),
+                        loop, apply, reads, background, files, config.data,
+                        [this](const std::string& to) { return rocksdb->Export(to); }},
       node::Node::Endings{[this](const std::string& why) { config.fatal(why); },
                           [this] { restart(); }});
   log_listener.store(node.get(), std::memory_order_release);
@@ -210,11 +161,12 @@ Result<void> Server::Parts::Open() {
 // Step by step, so that checkpoints get their turn.
 void Server::Parts::LearnKeys() {
   background.Post([this] {
-    if (store->LearnKeys()) LearnKeys();
+    if (state->store().LearnKeys()) LearnKeys();
   });
 }
 
 Result<void> Server::Parts::Serve() {
+  const bool runs_at_once = config.members.size() <= 1 || state->founding().founded();
   if (config.members.size() > 1) {
     node::TcpPeerLink::Options options;
     options.listen = config.members.at(config.id).ToString();
@@ -229,11 +181,12 @@ Result<void> Server::Parts::Serve() {
   } else {
     node->Start(no_peers);
   }
-  grpc_door = std::make_unique<api::MeteredDispatcher>(*registry, *node, "grpc");
-  pipe_door = std::make_unique<api::MeteredDispatcher>(*registry, *node, "pipe");
-  http_door = std::make_unique<api::MeteredDispatcher>(*registry, *node, "http");
+  if (runs_at_once) node->WaitUntilRunning();  // Calls that follow find consensus running.
+  grpc_door = std::make_unique<api::MeteredDispatcher>(state->registry(), *node, "grpc");
+  pipe_door = std::make_unique<api::MeteredDispatcher>(state->registry(), *node, "pipe");
+  http_door = std::make_unique<api::MeteredDispatcher>(state->registry(), *node, "http");
   observer->Watch({node.get(),
-                   log.get(),
+                   &state->log(),
                    rocksdb,
                    link.get(),
                    {grpc_door.get(), pipe_door.get(), http_door.get()}});
@@ -242,12 +195,12 @@ Result<void> Server::Parts::Serve() {
   grpc_options.address = config.grpc.host;
   grpc_options.port = config.grpc.port;
   grpc_options.pipe = pipe_door.get();
-  auto grpc_server = api::grpc::Server::Start(grpc_options, *registry, *grpc_door);
+  auto grpc_server = api::grpc::Server::Start(grpc_options, state->registry(), *grpc_door);
   if (!grpc_server) return Fail(grpc_server.error());
   grpc = std::move(*grpc_server);
   WatchHealth();
 
-  http_handler = std::make_unique<api::http::Handler>(*registry, *http_door, kVersion,
+  http_handler = std::make_unique<api::http::Handler>(state->registry(), *http_door, kVersion,
                                                       [this] { return observer->MetricsText(); });
   api::http::ServerOptions http_options;
   http_options.address = config.http.host;
@@ -276,7 +229,7 @@ void Server::Parts::Stop(std::chrono::milliseconds grace) {
   if (node) node->Stop();
   if (link) link->Stop();
   log_listener.store(nullptr, std::memory_order_release);
-  log.reset();  // Writes what is queued; its last reports go nowhere.
+  if (state) state->CloseLog();  // Writes what is queued; its last reports go nowhere.
   loop.Stop();
   apply.Stop();
   reads.Stop();
