@@ -34,7 +34,10 @@ Result<Rows> Decoded(std::string_view bytes, const Key& first) {
 TEST(BlockTest, GoldenBytes) {
   const Rows rows = {{{7, 100, 5}, {300}}, {{7, 103, 4}, {1}}, {{7, 103, 6}, {2}}};
   // A row is its count of fields and the field; before it, what time and sequence add (zigzag).
-  EXPECT_EQ(OneBlock(rows), std::string("\x01\xac\x02" "\x06\x01\x01\x01" "\x00\x04\x01\x02", 11));
+  EXPECT_EQ(OneBlock(rows), std::string("\x01\xac\x02"
+                                        "\x06\x01\x01\x01"
+                                        "\x00\x04\x01\x02",
+                                        11));
   EXPECT_EQ(*Decoded(OneBlock(rows), {7, 100, 5}), rows);
 }
 
@@ -70,10 +73,11 @@ TEST(BlockTest, StopsWhereItIsTold) {
   const Rows rows = {{{1, 0, 1}, {1}}, {{1, 0, 2}, {2}}};
   Position row;
   int seen = 0;
-  EXPECT_TRUE(DecodeBlock(OneBlock(rows), rows[0].first, &row, [&seen](const Key&, const Position&) {
-    ++seen;
-    return false;
-  }));
+  EXPECT_TRUE(
+      DecodeBlock(OneBlock(rows), rows[0].first, &row, [&seen](const Key&, const Position&) {
+        ++seen;
+        return false;
+      }));
   EXPECT_EQ(seen, 1);
 }
 
@@ -83,10 +87,16 @@ TEST(BlockTest, RefusesWhatEncodingWouldNotWrite) {
     if (size == 3) continue;  // The first row alone is a block.
     EXPECT_FALSE(Decoded(good.substr(0, size), {7, 100, 5})) << size;
   }
-  std::string backwards("\x01\x01" "\x01\x00\x01\x01", 6);
+  std::string backwards(
+      "\x01\x01"
+      "\x01\x00\x01\x01",
+      6);
   EXPECT_EQ(Decoded(backwards, {7, 100, 5}).error().message,
             "the block has keys that do not ascend");
-  std::string same("\x01\x01" "\x00\x00\x01\x01", 6);
+  std::string same(
+      "\x01\x01"
+      "\x00\x00\x01\x01",
+      6);
   EXPECT_FALSE(Decoded(same, {7, 100, 5}));
 }
 

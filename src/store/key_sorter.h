@@ -54,8 +54,8 @@ class KeySorter {
     size_t common = first.size();
     for (const Entry& entry : entries_) {
       const std::string_view other = key(entry).substr(0, common);
-      common = static_cast<size_t>(
-          std::mismatch(other.begin(), other.end(), first.begin()).first - other.begin());
+      common = static_cast<size_t>(std::mismatch(other.begin(), other.end(), first.begin()).first -
+                                   other.begin());
     }
     return common;
   }

@@ -1,0 +1,409 @@
+#include "sim/cluster.h"
+
+#include <cerrno>
+
+#include "src/base/testing/stopped.h"
+#include "src/state_machine/requests_service.h"
+
+namespace holdfast::sim {
+namespace {
+
+constexpr char kFolder[] = "/data";
+constexpr char kDatabase[] = "/data/store/db";
+constexpr int64_t kEpochUs = 1'700'000'000'000'000;
+
+std::string Name(NodeId node) { return "node " + node.ToString(); }
+
+}  // namespace
+
+// A machine's clocks: their pace is off by some millionths, and the wall clock is set at times.
+class Cluster::Clock final : public holdfast::Clock {
+ public:
+  explicit Clock(const World& world) : world_(world) {}
+
+  uint64_t MonotonicMs() const override { return static_cast<uint64_t>(ElapsedUs()) / 1000 + 1; }
+  int64_t WallUs() const override { return kEpochUs + ElapsedUs() + offset_us_; }
+
+  void SetDrift(int64_t ppm) {
+    elapsed_us_ = ElapsedUs();
+    since_us_ = world_.events.now_us();
+    ppm_ = ppm;
+  }
+  void Jump(int64_t by_us) { offset_us_ += by_us; }
+
+ private:
+  int64_t ElapsedUs() const {
+    const auto passed = static_cast<int64_t>(world_.events.now_us() - since_us_);
+    return elapsed_us_ + passed + passed * ppm_ / 1'000'000;
+  }
+
+  const World& world_;
+  uint64_t since_us_ = 0;
+  int64_t elapsed_us_ = 0;  // Up to then.
+  int64_t ppm_ = 0;
+  int64_t offset_us_ = 0;
+};
+
+class Cluster::Link final : public node::PeerLink {
+ public:
+  Link(Network& network, NodeId self) : network_(network), self_(self) {}
+  bool Send(NodeId to, PeerFrame frame) override {
+    return network_.Send(self_, to, std::move(frame));
+  }
+
+ private:
+  Network& network_;
+  const NodeId self_;
+};
+
+Cluster::Cluster(World& world, Checker& checker, ClusterOptions options)
+    : world_(world),
+      checker_(checker),
+      options_(options),
+      network_(world, options.nodes,
+               [this](NodeId node, std::function<void(node::PeerHandler&)> action) {
+                 const std::weak_ptr<Life> life = At(node).life;
+                 Run(node, life, [life, action = std::move(action)] {
+                   action(*life.lock()->node);
+                 });
+               }) {
+  for (uint64_t id = 1; id <= options.nodes; ++id) {
+    auto member = std::make_unique<Member>();
+    member->id = NodeId(id);
+    member->files = std::make_unique<FaultyFileSystem>(FaultyOptions{.seed = world.random.Next()});
+    member->clock = std::make_unique<Clock>(world);
+    members_.push_back(std::move(member));
+  }
+}
+
+Cluster::~Cluster() {
+  for (auto& member : members_) {
+    if (member->life) Kill(member->id);
+  }
+}
+
+void Cluster::Run(NodeId node, const std::weak_ptr<Life>& life, std::function<void()> action) {
+  Member& member = At(node);
+  const std::shared_ptr<Life> alive = life.lock();
+  if (!alive || alive != member.life) return;
+  if (member.paused) {
+    member.kept.emplace_back(life, std::move(action));
+    return;
+  }
+  try {
+    action();
+    if (member.life == alive) Observe(member);
+  } catch (const testing::Stopped& stopped) {
+    End(member, stopped.what());
+  }
+}
+
+// A node has stopped by itself: it must have had a reason.
+void Cluster::End(Member& member, const std::string& why) {
+  Require(member.may_stop, Name(member.id) + " stopped: " + why);
+  world_.Trace(Name(member.id) + " stopped: " + why);
+  Crash(member.id);
+}
+
+void Cluster::Observe(Member& member) {
+  Life& life = *member.life;
+  const node::Leadership leadership = life.node->Leadership();
+  if (leadership.leader == member.id) checker_.Leads(member.id, leadership.term);
+  const LogIndex applied = life.state->machine().applied();
+  if (applied != life.seen) {
+    Require(applied == life.seen.Next(),
+            Name(member.id) + " went from entry " + life.seen.ToString() + " to " +
+                applied.ToString());
+    life.seen = applied;
+    const wal::Entry entry = life.state->log().Read(applied);
+    checker_.Applied(member.id, applied, entry.term,
+                     entry.type == wal::EntryType::kCommand ? *entry.payload : std::string(),
+                     life.state->machine().position().digest);
+  }
+  if (member.lost) {
+    const node::NodeStatus status = life.node->status();
+    if (status.founded && !status.rejoining && !life.state->founding().rejoining()) {
+      world_.Trace(Name(member.id) + " has caught up with its new disk");
+      member.lost = false;
+    }
+  }
+  WriteLater(member);
+}
+
+// The log's writer: what it finds when its turn comes goes to the disk together.
+void Cluster::WriteLater(Member& member) {
+  if (member.life->writing) return;
+  member.life->writing = true;
+  const std::weak_ptr<Life> life = member.life;
+  const NodeId node = member.id;
+  world_.events.After(world_.random.Between(member.disk_min_us, member.disk_max_us),
+                      [this, node, life] {
+                        Run(node, life, [this, node] {
+                          Life& now = *At(node).life;
+                          const bool wrote = now.state->log().WritePending();
+                          now.writing = wrote;
+                          if (!wrote) return;
+                          now.writing = false;
+                          WriteLater(At(node));
+                        });
+                      });
+}
+
+Result<void> Cluster::Open(Member& member, const std::shared_ptr<Life>& life) {
+  node::NodeStateOptions options;
+  options.id = member.id;
+  for (const auto& each : members_) options.members.push_back(each->id);
+  options.folder = kFolder;
+  options.incarnation = world_.random.Next();
+  options.log.threaded = false;
+  options.log.salt = world_.random.Next() | 1;
+  options.log.segment_bytes = options_.segment_bytes;
+  options.store.checkpoint_rows = options_.checkpoint_rows;
+  options.database = kDatabase;
+  options.open_base = [&member, raw = life.get()]() -> Result<std::unique_ptr<store::Base>> {
+    auto base = FileBase::Open(*member.files, kDatabase);
+    if (!base) return Fail(base.error());
+    raw->base = base->get();
+    return std::unique_ptr<store::Base>(std::move(*base));
+  };
+  options.add_services = [](state_machine::Registry& registry,
+                            const std::unique_ptr<state_machine::Machine>& machine) {
+    RegisterServices(registry);
+    state_machine::RegisterRequestsService(
+        registry, [&machine](const state_machine::Method& method, const std::string& key) {
+          return machine->StoredReply(method, "", key);
+        });
+  };
+  const std::weak_ptr<Life> weak = life;
+  auto state =
+      node::NodeState::Open(*member.files, options, [weak, &member](wal::Ticket ticket) {
+        const auto alive = weak.lock();
+        if (alive && alive == member.life && alive->node) alive->node->LogDurable(ticket);
+      });
+  if (!state) return Fail(state.error());
+  life->state = std::move(*state);
+  return {};
+}
+
+void Cluster::Start(NodeId node) {
+  Member& member = At(node);
+  if (member.life) return;
+  ++starts_;
+  auto life = std::make_shared<Life>();
+  const std::weak_ptr<Life> weak = life;
+  const auto executor = [&](uint64_t min_us, uint64_t max_us) {
+    return std::make_shared<Executor>(
+        world_,
+        [this, node, weak](const std::function<void()>& action) { Run(node, weak, action); },
+        min_us, max_us);
+  };
+  life->loop = executor(1, 20);
+  life->apply = executor(5, 100);
+  life->reads = executor(5, 100);
+  life->background = executor(500, 20'000);
+  member.kept.clear();
+  try {
+    if (auto opened = Open(member, life); !opened) throw testing::Stopped(opened.error().message);
+  } catch (const testing::Stopped& stopped) {
+    Require(member.may_stop, Name(node) + " cannot start: " + stopped.what());
+    world_.Trace(Name(node) + " cannot start: " + stopped.what());
+    if (life->state) life->state->log().Abandon();
+    life.reset();
+    member.files->Crash();
+    member.may_stop = false;
+    return;
+  }
+  life->seen = life->state->machine().applied();
+  checker_.Stands(node, life->seen, life->state->machine().position().digest);
+  world_.Trace(Name(node) + " starts at entry " + life->seen.ToString());
+
+  node::NodeOptions options;
+  for (const auto& each : members_) options.members.push_back(each->id);
+  options.checkpoint_interval_ms = options_.checkpoint_interval_ms;
+  options.retention.entries = options_.keep_entries;
+  options.lifetime = world_.random.Next();
+  options.restarts = static_cast<uint32_t>(member.lives++);
+  options.raft.id = node;
+  options.raft.election_timeout_ms = options_.election_timeout_ms;
+  options.raft.heartbeat_ms = options_.heartbeat_ms;
+  options.raft.seed = static_cast<uint32_t>(world_.random.Next());
+  node::NodeState& state = *life->state;
+  life->link = std::make_unique<Link>(network_, node);
+  life->node = std::make_unique<node::Node>(
+      options,
+      node::Node::Parts{*member.clock, state.machine(), state.store(), state.log(),
+                        state.founding(), *life->loop, *life->apply, *life->reads,
+                        *life->background, *member.files, kFolder,
+                        [base = life->base](const std::string& folder) {
+                          return base->Export(folder);
+                        }},
+      node::Node::Endings{[](const std::string& why) { throw testing::Stopped(why); },
+                          [this, node, weak] {
+                            ++installs_;
+                            world_.events.After(1'000, [this, node, weak] {
+                              if (weak.expired() || weak.lock() != At(node).life) return;
+                              world_.Trace(Name(node) + " starts anew with a checkpoint");
+                              Kill(node);
+                              Start(node);
+                            });
+                          }});
+  member.life = std::move(life);
+  Run(node, weak, [this, node] { At(node).life->node->Start(*At(node).life->link); });
+  network_.Up(node);
+}
+
+void Cluster::Kill(NodeId node) {
+  Member& member = At(node);
+  if (!member.life) return;
+  network_.Down(node);
+  const std::shared_ptr<Life> life = std::exchange(member.life, nullptr);
+  member.paused = false;
+  member.kept.clear();
+  for (auto& executor : {life->loop, life->apply, life->reads, life->background}) executor->Drop();
+  life->state->log().Abandon();
+}
+
+void Cluster::Crash(NodeId node) {
+  if (At(node).life) world_.Trace(Name(node) + " crashes");
+  Kill(node);
+  At(node).files->Crash();
+  At(node).may_stop = false;
+}
+
+void Cluster::CutPower(NodeId node, uint64_t nth) {
+  if (!IsUp(node)) return;
+  At(node).may_stop = true;
+  At(node).files->CutPower(nth);
+}
+
+void Cluster::FailSync(NodeId node, uint64_t nth) {
+  if (!IsUp(node)) return;
+  At(node).may_stop = true;
+  At(node).files->FailSync(nth, EIO);
+}
+
+void Cluster::FailWrite(NodeId node, uint64_t nth) {
+  if (!IsUp(node)) return;
+  At(node).may_stop = true;
+  At(node).files->FailWrite(nth, ENOSPC);
+}
+
+void Cluster::Pause(NodeId node, uint64_t ms) {
+  Member& member = At(node);
+  if (!member.life || member.paused) return;
+  world_.Trace(Name(node) + " is paused for " + std::to_string(ms) + " ms");
+  member.paused = true;
+  world_.events.After(ms * 1000, [this, node, life = std::weak_ptr(member.life)] {
+    if (life.expired() || life.lock() != At(node).life) return;
+    GoOn(At(node));
+  });
+}
+
+void Cluster::GoOn(Member& member) {
+  if (!member.paused) return;
+  world_.Trace(Name(member.id) + " goes on");
+  member.paused = false;
+  auto kept = std::exchange(member.kept, {});
+  for (auto& [life, action] : kept) Run(member.id, life, std::move(action));
+}
+
+void Cluster::Heal(NodeId node) {
+  Member& member = At(node);
+  member.files->ForgetFaults();
+  member.may_stop = false;
+  GoOn(member);
+}
+
+size_t Cluster::LostDisks() const {
+  size_t lost = 0;
+  for (const auto& member : members_) lost += member->lost ? 1 : 0;
+  return lost;
+}
+
+bool Cluster::Wipe(NodeId node) {
+  Member& member = At(node);
+  if (!member.lost && 2 * (LostDisks() + 1) >= size()) return false;
+  Kill(node);
+  world_.Trace(Name(node) + " loses its disk");
+  member.files = std::make_unique<FaultyFileSystem>(FaultyOptions{.seed = world_.random.Next()});
+  member.lost = true;
+  return true;
+}
+
+void Cluster::SetDisk(NodeId node, uint64_t min_us, uint64_t max_us) {
+  At(node).disk_min_us = min_us;
+  At(node).disk_max_us = max_us;
+}
+
+void Cluster::JumpClock(NodeId node, int64_t by_ms) { At(node).clock->Jump(by_ms * 1000); }
+void Cluster::SetDrift(NodeId node, int64_t ppm) { At(node).clock->SetDrift(ppm); }
+
+NodeId Cluster::Leader() const {
+  NodeId leader;
+  Term term;
+  for (const auto& member : members_) {
+    if (!member->life) continue;
+    const node::Leadership says = member->life->node->Leadership();
+    if (says.leader != member->id || says.term < term) continue;
+    leader = member->id;
+    term = says.term;
+  }
+  return leader;
+}
+
+void Cluster::Call(NodeId node, const std::string& method,
+                   const google::protobuf::Message& request, const node::CallOptions& options,
+                   const std::function<void(node::Reply)>& done) {
+  Member& member = At(node);
+  if (!member.life) return;
+  const std::weak_ptr<Life> life = member.life;
+  const auto* found = member.life->state->registry().Find(method);
+  HOLDFAST_CHECK(found != nullptr, "no method " + method);
+  Require(found->validate(request).has_value(), "the workload made an invalid " + method);
+  Run(node, life, [this, node, life, found, bytes = request.SerializeAsString(), options, done] {
+    At(node).life->node->Call(*found, bytes, options, [this, life, done](node::Reply reply) {
+      if (life.expired()) return;
+      // On its way to the client it is not lost, whatever becomes of the node.
+      auto on_its_way = std::make_shared<node::Reply>(std::move(reply));
+      world_.events.After(world_.random.Between(20, 300),
+                          [done, on_its_way] { done(std::move(*on_its_way)); });
+    });
+  });
+}
+
+bool Cluster::Converged() const {
+  LogIndex last;
+  NodeId leader;
+  for (const auto& member : members_) {
+    if (!member->life || member->paused) return false;
+    const node::NodeStatus status = member->life->node->status();
+    if (!status.ready || status.rejoining || status.applied != status.committed ||
+        status.committed != status.last) {
+      return false;
+    }
+    if (leader.value != 0 && (status.leader != leader || status.last != last)) return false;
+    leader = status.leader;
+    last = status.last;
+  }
+  return true;
+}
+
+std::string Cluster::Describe() const {
+  std::string text;
+  for (const auto& member : members_) {
+    text += "\n  " + Name(member->id) + ": ";
+    if (!member->life) {
+      text += "down";
+      continue;
+    }
+    const node::NodeStatus status = member->life->node->status();
+    text += (status.role == raft::Role::kLeader ? "leads" : "follows " + status.leader.ToString()) +
+            ", term " + status.term.ToString() + ", last " + status.last.ToString() +
+            ", committed " + status.committed.ToString() + ", applied " +
+            status.applied.ToString() + (status.rejoining ? ", rejoining" : "") +
+            (status.founded ? "" : ", not founded") + (member->paused ? ", paused" : "");
+  }
+  return text;
+}
+
+}  // namespace holdfast::sim

@@ -1,0 +1,125 @@
+// A simulated cluster: whole nodes, as they ship but for their sockets and their RocksDB, over
+// simulated disks, links and clocks.
+//
+// A node lives from Start until it crashes; what it holds in memory goes with that life, and its
+// disk goes on. Everything of a node runs through Run, which drops what belongs to an earlier life,
+// keeps what a paused node cannot do yet, and has the checker look at the node afterwards.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/checker.h"
+#include "sim/executor.h"
+#include "sim/file_base.h"
+#include "sim/network.h"
+#include "sim/world.h"
+#include "src/base/file_system_faulty.h"
+#include "src/node/node.h"
+#include "src/node/node_state.h"
+
+namespace holdfast::sim {
+
+struct ClusterOptions {
+  size_t nodes = 3;
+  uint64_t seed = 1;
+  uint32_t election_timeout_ms = 400;
+  uint32_t heartbeat_ms = 50;
+  size_t checkpoint_rows = 200;
+  uint64_t checkpoint_interval_ms = 5'000;
+  uint64_t keep_entries = 100;  // Of the log, behind a checkpoint.
+  uint64_t segment_bytes = 1 << 20;
+};
+
+class Cluster {
+ public:
+  Cluster(World& world, Checker& checker, ClusterOptions options);
+  ~Cluster();
+  Cluster(const Cluster&) = delete;
+
+  size_t size() const { return members_.size(); }
+  Network& network() { return network_; }
+  const ClusterOptions& options() const { return options_; }
+
+  bool IsUp(NodeId node) const { return At(node).life != nullptr; }
+  NodeId Leader() const;  // Who takes itself for it, in the highest term; 0: nobody.
+  node::NodeStatus Status(NodeId node) const { return At(node).life->node->status(); }
+  node::NodeState& State(NodeId node) { return *At(node).life->state; }
+
+  // --- Faults
+  void Start(NodeId node);  // No-op when it runs.
+  void Crash(NodeId node);  // Its machine loses power: what is not synced is lost, or torn.
+  void Kill(NodeId node);   // Only the process ends.
+  // The power fails within the n-th change of its disk from now.
+  void CutPower(NodeId node, uint64_t nth);
+  void FailSync(NodeId node, uint64_t nth);
+  void FailWrite(NodeId node, uint64_t nth);
+  void Pause(NodeId node, uint64_t ms);
+  // Its disk is lost, with all that it held. Only while a majority keeps theirs.
+  bool Wipe(NodeId node);
+  void SetDisk(NodeId node, uint64_t min_us, uint64_t max_us);
+  void Heal(NodeId node);  // What was planned for its disk does not happen; a pause ends.
+  void JumpClock(NodeId node, int64_t by_ms);
+  void SetDrift(NodeId node, int64_t ppm);
+
+  // `done` is called at most once; never when that life of the node ends first.
+  void Call(NodeId node, const std::string& method, const google::protobuf::Message& request,
+            const node::CallOptions& options, const std::function<void(node::Reply)>& done);
+
+  // All run, follow one leader, and have applied all that is committed.
+  bool Converged() const;
+  std::string Describe() const;
+  size_t LostDisks() const;  // At the moment: of nodes that have not caught up since.
+  uint64_t starts() const { return starts_; }
+  uint64_t installs() const { return installs_; }
+
+ private:
+  class Clock;
+  class Link;
+  struct Life {
+    std::shared_ptr<Executor> loop, apply, reads, background;
+    std::unique_ptr<node::NodeState> state;
+    std::unique_ptr<Link> link;
+    std::unique_ptr<node::Node> node;
+    const FileBase* base = nullptr;
+    LogIndex seen;  // Applied, as last looked at.
+    bool writing = false;
+  };
+  struct Member {
+    NodeId id;
+    std::unique_ptr<FaultyFileSystem> files;
+    std::unique_ptr<Clock> clock;
+    std::shared_ptr<Life> life;
+    uint64_t lives = 0;
+    bool paused = false;
+    std::deque<std::pair<std::weak_ptr<Life>, std::function<void()>>> kept;  // While paused.
+    uint64_t disk_min_us = 50;
+    uint64_t disk_max_us = 800;
+    bool may_stop = false;  // A fault that ends the process has been put in.
+    bool lost = false;      // Wiped, and not caught up yet.
+  };
+
+  Member& At(NodeId node) { return *members_[node.value - 1]; }
+  const Member& At(NodeId node) const { return *members_[node.value - 1]; }
+  // Everything that a life does.
+  void Run(NodeId node, const std::weak_ptr<Life>& life, std::function<void()> action);
+  void Observe(Member& member);
+  void WriteLater(Member& member);
+  void GoOn(Member& member);
+  void End(Member& member, const std::string& why);
+  Result<void> Open(Member& member, const std::shared_ptr<Life>& life);
+
+  World& world_;
+  Checker& checker_;
+  const ClusterOptions options_;
+  Network network_;
+  std::vector<std::unique_ptr<Member>> members_;
+  uint64_t starts_ = 0;
+  uint64_t installs_ = 0;
+};
+
+}  // namespace holdfast::sim

@@ -1,0 +1,321 @@
+#include "sim/run.h"
+
+#include <absl/numeric/int128.h>
+#include <google/protobuf/util/message_differencer.h>
+
+#include "sim/checker.h"
+#include "sim/cluster.h"
+#include "sim/workload.h"
+
+namespace holdfast::sim {
+namespace {
+
+// How long a cluster may take to come together once nothing is wrong any more: some elections, and
+// a checkpoint for whoever needs one.
+constexpr uint64_t kElectionsMax = 20;
+constexpr uint64_t kCatchUpMsMax = 15'000;
+constexpr uint64_t kFoundingMsMax = 5'000;
+
+class Simulation {
+ public:
+  Simulation(const Recipe& recipe, uint64_t seed, bool trace)
+      : recipe_(recipe),
+        world_(seed * 0x9e3779b97f4a7c15u + 1, trace),
+        checker_(world_),
+        cluster_(world_, checker_, MakeOptions()) {}
+
+  Report Run() {
+    for (uint64_t id = 1; id <= cluster_.size(); ++id) {
+      const uint64_t drift = Draw("drift_ppm");
+      cluster_.SetDrift(NodeId(id), world_.random.OneIn(2) ? static_cast<int64_t>(drift)
+                                                           : -static_cast<int64_t>(drift));
+      cluster_.Start(NodeId(id));
+    }
+    Require(Until(kFoundingMsMax, [this] { return cluster_.Converged(); }),
+            "liveness: the cluster was not founded:" + cluster_.Describe());
+    WorkloadOptions options;
+    options.clients = Draw("clients");
+    options.accounts = Draw("accounts");
+    options.pause_us_max = Draw("pause_us");
+    options.patience_ms_max = Draw("patience_ms");
+    Workload workload(world_, cluster_, checker_, options);
+    PlanFaults();
+    world_.events.RunUntil(world_.events.now_us() + Draw("duration_ms") * 1000);
+    report_.converged_ms = Heal(workload);
+    Compare();
+    return Finish(workload);
+  }
+
+ private:
+  uint64_t Draw(const char* key) { return recipe_.Draw(key, world_.random); }
+
+  ClusterOptions MakeOptions() {
+    ClusterOptions options;
+    options.nodes = Draw("nodes");
+    options.election_timeout_ms = static_cast<uint32_t>(Draw("election_timeout_ms"));
+    options.heartbeat_ms = options.election_timeout_ms / 8;
+    options.checkpoint_rows = Draw("checkpoint_rows");
+    options.checkpoint_interval_ms = Draw("checkpoint_interval_ms");
+    options.keep_entries = Draw("keep_entries");
+    options.segment_bytes = Draw("segment_kib") * 1024;
+    options.segment_bytes -= options.segment_bytes % 4096;
+    return options;
+  }
+
+  // --- Faults
+  using Fault = void (Simulation::*)();
+
+  void PlanFaults() {
+    Plan("crash_ms", &Simulation::Crash);
+    Plan("crash_all_ms", &Simulation::CrashAll);
+    Plan("kill_ms", &Simulation::Kill);
+    Plan("cut_power_ms", &Simulation::CutPower);
+    Plan("fail_sync_ms", &Simulation::FailSync);
+    Plan("fail_write_ms", &Simulation::FailWrite);
+    Plan("wipe_ms", &Simulation::Wipe);
+    Plan("pause_node_ms", &Simulation::PauseNode);
+    Plan("slow_disk_ms", &Simulation::SlowDisks);
+    Plan("partition_ms", &Simulation::Partition);
+    Plan("isolate_ms", &Simulation::Isolate);
+    Plan("cut_links_ms", &Simulation::CutLinks);
+    Plan("slow_links_ms", &Simulation::SlowLinks);
+    Plan("break_link_ms", &Simulation::BreakLink);
+    Plan("heal_network_ms", &Simulation::HealNetwork);
+    Plan("jump_clock_ms", &Simulation::JumpClock);
+    ReviveLater();
+  }
+
+  void Plan(const char* key, Fault fault) {
+    const uint64_t mean_ms = Draw(key);
+    if (mean_ms != 0) Later(key, mean_ms, fault);
+  }
+  void Later(const char* key, uint64_t mean_ms, Fault fault) {
+    world_.events.After(world_.random.Between(1, 2 * mean_ms) * 1000, [=, this] {
+      if (healing_) return;
+      ++report_.faults[key];
+      (this->*fault)();
+      Later(key, mean_ms, fault);
+    });
+  }
+
+  // Whoever is down is started again, sooner or later.
+  void ReviveLater() {
+    world_.events.After(world_.random.Between(10, 1'000) * 1000, [this] {
+      if (healing_) return;
+      for (uint64_t id = 1; id <= cluster_.size(); ++id) {
+        if (!cluster_.IsUp(NodeId(id)) && world_.random.OneIn(2)) cluster_.Start(NodeId(id));
+      }
+      ReviveLater();
+    });
+  }
+
+  NodeId AnyNode() { return NodeId(world_.random.Between(1, cluster_.size())); }
+  NodeId LeaderOrAny() {
+    const NodeId leader = cluster_.Leader();
+    return leader.value != 0 && !world_.random.OneIn(3) ? leader : AnyNode();
+  }
+  Network::Cut AnyCut() {
+    return world_.random.OneIn(2) ? Network::Cut::kBreak : Network::Cut::kStall;
+  }
+  template <class Do>
+  void EachLink(Do action) {
+    for (uint64_t from = 1; from <= cluster_.size(); ++from) {
+      for (uint64_t to = 1; to <= cluster_.size(); ++to) {
+        if (from != to) action(NodeId(from), NodeId(to));
+      }
+    }
+  }
+
+  void Crash() { cluster_.Crash(LeaderOrAny()); }
+  void CrashAll() {
+    for (uint64_t id = 1; id <= cluster_.size(); ++id) cluster_.Crash(NodeId(id));
+  }
+  void Kill() { cluster_.Kill(LeaderOrAny()); }
+  void CutPower() { cluster_.CutPower(LeaderOrAny(), world_.random.Between(1, 60)); }
+  void FailSync() { cluster_.FailSync(LeaderOrAny(), world_.random.Between(1, 20)); }
+  void FailWrite() { cluster_.FailWrite(LeaderOrAny(), world_.random.Between(1, 20)); }
+  void Wipe() { cluster_.Wipe(LeaderOrAny()); }
+  void PauseNode() {
+    cluster_.Pause(LeaderOrAny(),
+                   world_.random.Between(1, 4 * cluster_.options().election_timeout_ms));
+  }
+  void SlowDisks() {
+    for (uint64_t id = 1; id <= cluster_.size(); ++id) {
+      if (!world_.random.OneIn(2)) continue;
+      const uint64_t election_us = cluster_.options().election_timeout_ms * 1000;
+      switch (world_.random.Between(0, 3)) {
+        case 0: cluster_.SetDisk(NodeId(id), 10'000, election_us / 2); break;
+        case 1: cluster_.SetDisk(NodeId(id), election_us / 2, 3 * election_us); break;
+        default: cluster_.SetDisk(NodeId(id), 50, Draw("disk_us")); break;
+      }
+    }
+  }
+  void Partition() {
+    world_.Trace("a partition");
+    std::vector<uint64_t> side;
+    for (size_t i = 0; i <= cluster_.size(); ++i) side.push_back(world_.random.Between(0, 2));
+    const Network::Cut how = AnyCut();
+    cluster_.network().RestoreAll();
+    EachLink([&](NodeId from, NodeId to) {
+      if (side[from.value] != side[to.value]) cluster_.network().CutLink(from, to, how);
+    });
+  }
+  void Isolate() {
+    const NodeId node = LeaderOrAny();
+    const uint64_t direction = world_.random.Between(0, 2);
+    world_.Trace("node " + node.ToString() + " is isolated, direction " +
+                 std::to_string(direction));
+    const Network::Cut how = AnyCut();
+    EachLink([&](NodeId from, NodeId to) {
+      if ((from == node && direction != 1) || (to == node && direction != 2)) {
+        cluster_.network().CutLink(from, to, how);
+      }
+    });
+  }
+  void CutLinks() {
+    world_.Trace("some links are cut");
+    EachLink([&](NodeId from, NodeId to) {
+      if (world_.random.Percent(30)) {
+        cluster_.network().CutLink(from, to, AnyCut());
+      } else {
+        cluster_.network().RestoreLink(from, to);
+      }
+    });
+  }
+  void SlowLinks() {
+    EachLink([&](NodeId from, NodeId to) {
+      if (!world_.random.OneIn(3)) return;
+      const uint64_t longest = cluster_.options().election_timeout_ms * 500;
+      cluster_.network().SetDelay(from, to, 100, world_.random.Between(1'000, longest));
+    });
+  }
+  void BreakLink() {
+    const NodeId from = AnyNode();
+    const NodeId to = AnyNode();
+    if (from != to) cluster_.network().BreakLink(from, to);
+  }
+  void HealNetwork() { cluster_.network().RestoreAll(); }
+  void JumpClock() {
+    const auto by_ms = static_cast<int64_t>(world_.random.Between(0, 120'000)) - 60'000;
+    cluster_.JumpClock(AnyNode(), by_ms);
+  }
+
+  // --- The end
+  bool Until(uint64_t ms, const std::function<bool()>& condition) {
+    const uint64_t end_us = world_.events.now_us() + ms * 1000;
+    while (!condition()) {
+      if (world_.events.now_us() >= end_us) return false;
+      world_.events.RunUntil(world_.events.now_us() + 1'000);
+    }
+    return true;
+  }
+
+  uint64_t Heal(Workload& workload) {
+    world_.Trace("everything heals");
+    healing_ = true;
+    const uint64_t healed_ms = world_.events.now_ms();
+    cluster_.network().RestoreAll();
+    for (uint64_t id = 1; id <= cluster_.size(); ++id) {
+      cluster_.SetDisk(NodeId(id), 50, 800);
+      cluster_.Heal(NodeId(id));
+      cluster_.Start(NodeId(id));
+    }
+    workload.Finish();
+    const uint64_t ms_max =
+        kElectionsMax * cluster_.options().election_timeout_ms + kCatchUpMsMax;
+    const bool converged =
+        Until(ms_max, [&] { return workload.done() && cluster_.Converged(); });
+    Require(converged, "liveness: not level " + std::to_string(ms_max) +
+                           " ms after everything healed" +
+                           (workload.done() ? "" : ", and a client still waits") + ":" +
+                           cluster_.Describe());
+    return world_.events.now_ms() - healed_ms;
+  }
+
+  // Every node's state against the model's and against one another's, row for row.
+  void Compare() {
+    state_machine::Registry& registry = cluster_.State(NodeId(1)).registry();
+    checker_.Replay([&registry](uint8_t service, uint8_t method) -> const std::string& {
+      const auto* found = registry.Find(service, method);
+      Require(found != nullptr, "the log holds an unknown method");
+      return found->descriptor->name();
+    });
+    std::optional<std::vector<std::string>> first;
+    for (uint64_t id = 1; id <= cluster_.size(); ++id) {
+      CompareToModel(NodeId(id));
+      std::vector<std::string> rows = Rows(NodeId(id));
+      if (!first) first = rows;
+      Require(*first == rows, "node " + std::to_string(id) + " holds other rows than node 1");
+    }
+  }
+
+  std::vector<std::string> Rows(NodeId node) {
+    store::Store& store = cluster_.State(node).store();
+    std::vector<std::string> rows;
+    absl::ReaderMutexLock lock(&store.mutex());
+    store.ForEach([&rows](store::TableNumber number, std::string_view key, std::string_view row) {
+      std::string text{static_cast<char>(number.service), static_cast<char>(number.table)};
+      text.append(key).append(1, '\0').append(row);
+      rows.push_back(std::move(text));
+    });
+    return rows;
+  }
+
+  void CompareToModel(NodeId node) {
+    node::NodeState& state = cluster_.State(node);
+    {
+      absl::ReaderMutexLock lock(&state.store().mutex());
+      for (const auto& [id, service] : state.registry().services()) {
+        const auto broken = service->CheckInvariants();
+        Require(!broken.has_value(), "node " + node.ToString() + ": " + broken.value_or(""));
+      }
+    }
+    const auto* method = state.registry().Find("/holdfast.ledger.Ledger/GetAccount");
+    std::map<std::string, absl::int128> sums;  // Of each currency; balances may be at their limits.
+    for (const ledger::Account& expected : checker_.model().Accounts()) {
+      ledger::GetAccountRequest request;
+      request.set_id(expected.id());
+      state_machine::Position at;
+      const auto bytes = state.machine().Read(*method, request, &at);
+      ledger::Account found;
+      Require(bytes.has_value() && found.ParseFromString(*bytes) &&
+                  google::protobuf::util::MessageDifferencer::Equals(found, expected),
+              "node " + node.ToString() + " has the account\n  " + found.ShortDebugString() +
+                  "\nand the model\n  " + expected.ShortDebugString());
+      sums[found.currency()] += found.balance();
+    }
+    for (const auto& [currency, total] : sums) {
+      Require(total == 0, "conservation: the balances in " + currency + " do not add up to 0");
+    }
+  }
+
+  Report Finish(const Workload& workload) {
+    report_.hash = world_.hash();
+    report_.simulated_ms = world_.events.now_ms();
+    report_.steps = world_.events.steps();
+    report_.writes = checker_.writes();
+    report_.reads = checker_.reads();
+    report_.entries = checker_.last().value;
+    report_.abandoned = workload.abandoned();
+    report_.leaders = checker_.terms_led();
+    report_.starts = cluster_.starts();
+    report_.installs = cluster_.installs();
+    report_.frames = cluster_.network().frames();
+    return report_;
+  }
+
+  const Recipe& recipe_;
+  World world_;
+  Checker checker_;
+  Cluster cluster_;
+  Report report_;
+  bool healing_ = false;
+};
+
+}  // namespace
+
+Report Run(const Recipe& recipe, uint64_t seed, bool trace) {
+  return Simulation(recipe, seed, trace).Run();
+}
+
+}  // namespace holdfast::sim

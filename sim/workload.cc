@@ -1,0 +1,271 @@
+#include "sim/workload.h"
+
+#include <limits>
+
+namespace holdfast::sim {
+namespace {
+
+constexpr char kService[] = "/holdfast.ledger.Ledger/";
+constexpr uint64_t kAttemptsMax = 12;
+
+}  // namespace
+
+Workload::Workload(World& world, Cluster& cluster, Checker& checker, WorkloadOptions options)
+    : world_(world), cluster_(cluster), checker_(checker), options_(options) {
+  for (size_t i = 0; i < options.clients; ++i) {
+    clients_.push_back(std::make_unique<Client>());
+    clients_.back()->number = i;
+    NextLater(*clients_.back());
+  }
+}
+
+Workload::~Workload() = default;
+
+bool Workload::done() const {
+  for (const auto& client : clients_) {
+    if (client->busy) return false;
+  }
+  return true;
+}
+
+NodeId Workload::SomeNode() {
+  const NodeId leader = cluster_.Leader();
+  if (leader.value != 0 && world_.random.OneIn(2)) return leader;
+  return NodeId(world_.random.Between(1, cluster_.size()));
+}
+
+void Workload::NextLater(Client& client) {
+  world_.events.After(world_.random.Between(0, options_.pause_us_max),
+                      [this, alive = std::weak_ptr(alive_), &client] {
+                        if (!alive.expired()) Next(client);
+                      });
+}
+
+void Workload::Next(Client& client) {
+  if (finishing_) return;
+  client.busy = true;
+  if (world_.random.OneIn(4)) {
+    Read(client);
+    return;
+  }
+  client.write = std::make_unique<Write>();
+  auto [method, request] = MakeRequest();
+  client.write->record.key = "k" + std::to_string(++last_key_);
+  client.write->record.method = method;
+  client.write->record.after = checker_.acknowledged();
+  client.write->request = std::move(request);
+  TryWrite(client);
+}
+
+void Workload::TryWrite(Client& client) {
+  const uint64_t operation = ++client.operation;
+  const Write& write = *client.write;
+  if (!finishing_ && ++client.write->attempts > kAttemptsMax) {
+    ++abandoned_;  // It may still happen, later than anyone would think.
+    client.write.reset();
+    client.busy = false;
+    NextLater(client);
+    return;
+  }
+  ++attempts_;
+  world_.events.After(
+      world_.random.Between(options_.patience_ms_min, options_.patience_ms_max) * 1000,
+      [this, alive = std::weak_ptr(alive_), &client, operation] {
+        if (alive.expired() || client.operation != operation) return;
+        TryWrite(client);
+      });
+  node::CallOptions options;
+  options.idempotency_key = write.record.key;
+  options.deadline = std::chrono::steady_clock::time_point::max();
+  // At times the same request is under way twice.
+  const int copies = world_.random.OneIn(10) ? 2 : 1;
+  for (int copy = 0; copy < copies; ++copy) {
+    cluster_.Call(SomeNode(), std::string(kService).append(write.record.method), *write.request, options,
+                  [this, alive = std::weak_ptr(alive_), &client, operation](node::Reply reply) {
+                    if (!alive.expired()) Answered(client, operation, std::move(reply));
+                  });
+    if (client.operation != operation) return;  // Answered at once.
+  }
+}
+
+void Workload::Answered(Client& client, uint64_t operation, node::Reply reply) {
+  if (client.operation != operation) return;
+  if (!reply.body) {
+    // Nobody knows: again, after a moment.
+    const uint64_t again = ++client.operation;
+    world_.events.After(world_.random.Between(1'000, 100'000),
+                        [this, alive = std::weak_ptr(alive_), &client, again] {
+                          if (!alive.expired() && client.operation == again) TryWrite(client);
+                        });
+    return;
+  }
+  ++client.operation;
+  WriteRecord record = std::move(client.write->record);
+  client.write.reset();
+  record.acknowledged = true;
+  record.position = reply.position;
+  record.replayed = reply.replayed;
+  record.reply = std::move(*reply.body);
+  client.token = std::max(client.token, reply.position);
+  checker_.Acknowledge(std::move(record));
+  client.busy = false;
+  NextLater(client);
+}
+
+void Workload::Read(Client& client) {
+  const uint64_t operation = ++client.operation;
+  ReadRecord record;
+  record.account = AccountId();
+  node::CallOptions options;
+  options.deadline = std::chrono::steady_clock::time_point::max();
+  switch (world_.random.Between(0, 2)) {
+    case 0:
+      options.consistency = Consistency::kLinearizable;
+      record.after = checker_.acknowledged();
+      break;
+    case 1:
+      options.consistency = Consistency::kSession;
+      options.after = client.token;
+      // Without a token a session begins where the cluster is.
+      record.after = client.token.value != 0 ? client.token : checker_.acknowledged();
+      break;
+    case 2: options.consistency = Consistency::kStale; break;
+  }
+  const auto give_up = [this, alive = std::weak_ptr(alive_), &client, operation] {
+    if (alive.expired() || client.operation != operation) return;
+    ++client.operation;
+    client.busy = false;
+    NextLater(client);
+  };
+  world_.events.After(
+      world_.random.Between(options_.patience_ms_min, options_.patience_ms_max) * 1000, give_up);
+  ledger::GetAccountRequest request;
+  request.set_id(record.account);
+  cluster_.Call(SomeNode(), std::string(kService).append("GetAccount"), request, options,
+                [this, give_up, alive = std::weak_ptr(alive_), &client, operation,
+                 record](node::Reply reply) mutable {
+                  if (alive.expired() || client.operation != operation) return;
+                  record.found = reply.body.has_value();
+                  if (!record.found && reply.body.error().code != ErrorCode::kNotFound) {
+                    give_up();
+                    return;
+                  }
+                  record.position = reply.position;
+                  if (record.found) record.reply = std::move(*reply.body);
+                  client.token = std::max(client.token, record.position);
+                  checker_.Answer(std::move(record));
+                  give_up();
+                });
+}
+
+// --- What they ask for
+
+std::string Workload::AccountId() {
+  return "a" + std::to_string(world_.random.Between(1, options_.accounts));
+}
+
+// Ids move on slowly: repeats of the near past are frequent.
+std::string Workload::TransferId() {
+  return "t" + std::to_string(++progress_ / 3 + world_.random.Between(0, 11));
+}
+
+int64_t Workload::Amount() {
+  if (world_.random.OneIn(40)) {
+    return std::numeric_limits<int64_t>::max() - static_cast<int64_t>(world_.random.Between(0, 50));
+  }
+  return static_cast<int64_t>(world_.random.Between(1, world_.random.OneIn(2) ? 4 : 60));
+}
+
+ledger::CreateAccountRequest Workload::Account() {
+  ledger::CreateAccountRequest request;
+  request.set_id(AccountId());
+  request.set_currency(world_.random.OneIn(8) ? "USD" : "EUR");
+  if (world_.random.OneIn(2)) {
+    request.set_overdraft(world_.random.OneIn(2) ? std::numeric_limits<int64_t>::max() : 50);
+  }
+  return request;
+}
+
+ledger::CreateTransferRequest Workload::Transfer() {
+  ledger::CreateTransferRequest request;
+  request.set_id(TransferId());
+  request.set_from(AccountId());
+  request.set_to(AccountId());
+  request.set_amount(Amount());
+  request.set_pending(world_.random.OneIn(3));
+  if (request.pending() && world_.random.OneIn(2)) {
+    request.set_timeout_seconds(static_cast<uint32_t>(world_.random.Between(1, 4)));
+  }
+  if (world_.random.OneIn(4)) (*request.mutable_metadata())["order"] = "x";
+  return request;
+}
+
+std::pair<std::string, std::shared_ptr<google::protobuf::Message>> Workload::MakeRequest() {
+  const auto made = [](const char* method, auto request) {
+    return std::pair<std::string, std::shared_ptr<google::protobuf::Message>>(
+        method, std::make_shared<decltype(request)>(std::move(request)));
+  };
+  switch (world_.random.Between(0, 15)) {
+    case 0:
+    case 1: return made("CreateAccount", Account());
+    case 2:
+      if (world_.random.OneIn(2)) {
+        ledger::CloseAccountRequest request;
+        request.set_id(AccountId());
+        return made("CloseAccount", request);
+      } else {
+        ledger::ReopenAccountRequest request;
+        request.set_id(AccountId());
+        return made("ReopenAccount", request);
+      }
+    case 3:
+    case 4:
+    case 5: {
+      ledger::CreateTransfersRequest request;
+      for (uint64_t i = world_.random.Between(1, 5); i > 0; --i) {
+        *request.add_transfers() = Transfer();
+      }
+      return made("CreateTransfers", request);
+    }
+    case 6:
+    case 7: {
+      ledger::PostTransferRequest request;
+      request.set_id(TransferId());
+      if (world_.random.OneIn(3)) request.set_amount(Amount());
+      return made("PostTransfer", request);
+    }
+    case 8: {
+      ledger::VoidTransferRequest request;
+      request.set_id(TransferId());
+      return made("VoidTransfer", request);
+    }
+    case 9: {
+      ledger::PayRequest request;
+      request.set_transaction_id(TransferId());
+      request.set_from_account(AccountId());
+      request.set_to_account(AccountId());
+      request.set_amount(Amount());
+      return made("Pay", request);
+    }
+    case 10: {
+      ledger::CreateTransactionRequest request;
+      request.set_id(TransferId());
+      for (uint64_t i = world_.random.Between(1, 4); i > 0; --i) {
+        ledger::Leg* leg = request.add_legs();
+        leg->set_from(AccountId());
+        leg->set_to(AccountId());
+        leg->set_amount(Amount());
+      }
+      return made("CreateTransaction", request);
+    }
+    case 11: {
+      ledger::ReverseTransferRequest request;
+      request.set_id(TransferId());
+      request.set_reversal_id("r" + request.id());
+      return made("ReverseTransfer", request);
+    }
+    default: return made("CreateTransfer", Transfer());
+  }
+}
+
+}  // namespace holdfast::sim

@@ -1,0 +1,74 @@
+// Clients of the ledger: each does one thing at a time, gives up waiting now and then, and repeats
+// what it does not know the end of, with the same key, through whichever node it likes.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "services/ledger/ledger.pb.h"
+#include "sim/cluster.h"
+
+namespace holdfast::sim {
+
+struct WorkloadOptions {
+  size_t clients = 4;
+  uint64_t pause_us_max = 20'000;  // Between two things.
+  uint64_t patience_ms_min = 50;   // Before a call counts as lost.
+  uint64_t patience_ms_max = 2'000;
+  size_t accounts = 7;  // Few, so that most requests meet something.
+};
+
+class Workload {
+ public:
+  Workload(World& world, Cluster& cluster, Checker& checker, WorkloadOptions options);
+  ~Workload();
+
+  // From now on nobody begins anything new; what is under way is repeated until it is answered.
+  void Finish() { finishing_ = true; }
+  bool done() const;  // After Finish: nothing is under way.
+  uint64_t attempts() const { return attempts_; }
+  uint64_t abandoned() const { return abandoned_; }
+
+ private:
+  struct Write {
+    WriteRecord record;
+    std::shared_ptr<google::protobuf::Message> request;
+    uint64_t attempts = 0;
+  };
+  struct Client {
+    size_t number = 0;
+    LogIndex token;          // The highest position that it was told.
+    uint64_t operation = 0;  // Grows with each try; what belongs to an earlier one is dropped.
+    std::unique_ptr<Write> write;
+    bool busy = false;
+  };
+
+  void NextLater(Client& client);
+  void Next(Client& client);
+  void TryWrite(Client& client);
+  void Read(Client& client);
+  void Answered(Client& client, uint64_t operation, node::Reply reply);
+  NodeId SomeNode();
+  std::pair<std::string, std::shared_ptr<google::protobuf::Message>> MakeRequest();
+  std::string AccountId();
+  std::string TransferId();
+  int64_t Amount();
+  ledger::CreateAccountRequest Account();
+  ledger::CreateTransferRequest Transfer();
+
+  World& world_;
+  Cluster& cluster_;
+  Checker& checker_;
+  const WorkloadOptions options_;
+  std::vector<std::unique_ptr<Client>> clients_;
+  // Events and replies that outlive the workload find it gone.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  bool finishing_ = false;
+  uint64_t last_key_ = 0;
+  uint64_t progress_ = 0;
+  uint64_t attempts_ = 0;
+  uint64_t abandoned_ = 0;
+};
+
+}  // namespace holdfast::sim
