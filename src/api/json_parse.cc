@@ -108,6 +108,10 @@ class Handler {
   bool Key(const char* text, rapidjson::SizeType size, bool) {
     const std::string_view name(text, size);
     Frame& frame = frames_.back();
+    if (!IsValidUtf8(name)) {
+      frame.field = nullptr;  // Such a name is not shown.
+      return Refuse("has a name that is not valid UTF-8");
+    }
     if (frame.kind == Frame::kMap) return MapKey(frame, name);
     const Descriptor* type = frame.message->GetDescriptor();
     const FieldDescriptor* field = FindField(type, name);

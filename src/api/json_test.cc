@@ -165,6 +165,18 @@ TEST(Json, RefusesWhatIsNotStrictJson) {
   EXPECT_EQ(Parsed(R"({"id": "\u0000"})").id(), std::string(1, '\0'));
 }
 
+// It became bytes that are no UTF-8, which a reply could not carry.
+TEST(Json, RefusesTheSecondHalfOfASurrogatePairAlone) {
+  EXPECT_EQ(Refusal(R"({"id": "a\udc00b"})"), "id: must be valid UTF-8");
+  EXPECT_EQ(Refusal(R"({"metadata": {"k": "\udfff"}})"), "metadata.k: must be valid UTF-8");
+  EXPECT_EQ(Refusal(R"({"metadata": {"a": "1", "\udc00": "2"}})"),
+            "metadata: has a name that is not valid UTF-8");
+  EXPECT_EQ(Refusal(R"({"offers": [{"\ude00": 1}]})"),
+            "offers[0]: has a name that is not valid UTF-8");
+  EXPECT_EQ(Refusal(R"({"\udc00": 1})"), ": has a name that is not valid UTF-8");
+  EXPECT_EQ(Parsed(R"({"id": "\ud83d\ude00"})").id(), "\xF0\x9F\x98\x80");
+}
+
 TEST(Json, BoundsDepthAndElements) {
   const auto nested = [](size_t depth) {
     std::string text;

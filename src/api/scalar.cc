@@ -204,8 +204,8 @@ Reason SetScalar(Message* message, const FieldDescriptor* field, Text kind, std:
       if (field->type() == FieldDescriptor::TYPE_BYTES) {
         if (!DecodeBase64(text, &value)) return Expectation(field);
       } else {
-        // A JSON string was checked as it was read.
-        if (kind == Text::kPlain && !IsValidUtf8(text)) return "must be valid UTF-8";
+        // A JSON string too: RapidJSON makes bytes that are no UTF-8 of "\udc00".
+        if (!IsValidUtf8(text)) return "must be valid UTF-8";
         value.assign(text);
       }
       if (add) {
