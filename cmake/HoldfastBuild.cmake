@@ -103,11 +103,12 @@ target_link_libraries(holdfast_pch PUBLIC Threads::Threads protobuf::libprotobuf
   spdlog::spdlog)
 add_compile_definitions(GTEST_HAS_PTHREAD=1)  # As GTest::gtest sets it; the same flags for all.
 
-# What the thread sanitizer is not to report, and what it has to be told of absl's locks.
+# What the thread sanitizer is not to report, and what it has to be told of absl's locks and of gRPC.
 set(HOLDFAST_TEST_ENVIRONMENT "")
 if(HOLDFAST_SANITIZE MATCHES "thread")
   set(HOLDFAST_TEST_ENVIRONMENT "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/tsan.supp")
-  add_library(holdfast_tsan OBJECT ${PROJECT_SOURCE_DIR}/cmake/tsan_absl.cc)
+  add_library(holdfast_tsan OBJECT ${PROJECT_SOURCE_DIR}/cmake/tsan_absl.cc
+    ${PROJECT_SOURCE_DIR}/cmake/tsan_grpc.cc)
   target_compile_options(holdfast_tsan PRIVATE ${HOLDFAST_WARNINGS})
 endif()
 

@@ -34,6 +34,21 @@ void WriterEnters(const void* lock) {
 }
 void WriterLeaves(const void* lock) { __tsan_release(Writers(lock)); }
 
+// A condition that somebody awaits. Whoever lets go of the lock evaluates it, on his own thread and
+// while he still holds the lock, so each evaluation is a holder like any other.
+struct Held {
+  const void* lock;
+  const absl::Condition& condition;
+};
+
+// Not watched itself: what it reads lies on the stack of the one that waits.
+__attribute__((no_sanitize("thread"))) bool EvalHeld(const Held* held) {
+  WriterEnters(held->lock);
+  const bool met = held->condition.Eval();
+  WriterLeaves(held->lock);
+  return met;
+}
+
 }  // namespace
 
 namespace absl {
@@ -73,16 +88,28 @@ void Mutex::ReaderUnlock() {
 void Mutex::Await(const Condition& condition) {
   static auto* const real =
       Real<void(Mutex*, const Condition&)>("_ZN4absl7debian35Mutex5AwaitERKNS0_9ConditionE");
+  const Held held{this, condition};
   WriterLeaves(this);
-  real(this, condition);
+  real(this, Condition(&EvalHeld, &held));
   WriterEnters(this);
 }
 
 bool Mutex::AwaitWithTimeout(const Condition& condition, Duration timeout) {
   static auto* const real = Real<bool(Mutex*, const Condition&, Duration)>(
       "_ZN4absl7debian35Mutex16AwaitWithTimeoutERKNS0_9ConditionENS0_8DurationE");
+  const Held held{this, condition};
   WriterLeaves(this);
-  const bool met = real(this, condition, timeout);
+  const bool met = real(this, Condition(&EvalHeld, &held), timeout);
+  WriterEnters(this);
+  return met;
+}
+
+bool Mutex::AwaitWithDeadline(const Condition& condition, Time deadline) {
+  static auto* const real = Real<bool(Mutex*, const Condition&, Time)>(
+      "_ZN4absl7debian35Mutex17AwaitWithDeadlineERKNS0_9ConditionENS0_4TimeE");
+  const Held held{this, condition};
+  WriterLeaves(this);
+  const bool met = real(this, Condition(&EvalHeld, &held), deadline);
   WriterEnters(this);
   return met;
 }
