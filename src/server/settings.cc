@@ -9,9 +9,18 @@ namespace {
 
 constexpr uint32_t kHeartbeatsPerTimeout = 3;
 
+// As a string of TOML, which wants control characters escaped.
 std::string Quoted(const std::string& text) {
+  constexpr char kHex[] = "0123456789abcdef";
   std::string out = "\"";
   for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) {
+      out += "\\u00";
+      out += kHex[byte >> 4];
+      out += kHex[byte & 0xf];
+      continue;
+    }
     if (c == '"' || c == '\\') out += '\\';
     out += c;
   }

@@ -165,5 +165,19 @@ TEST(ConfigFileTest, TheDefaultFileMeansTheDefaults) {
   }
 }
 
+TEST(ConfigFileTest, ControlCharactersInTextAreReadAsTheyWereWritten) {
+  Settings settings;
+  Problems problems;
+  ReadConfig("[node]\ndata = \"/a\\f\\u007f\\t\\u0000\\\"\\\\b\"\n", &settings, &problems);
+  const std::string effective = EffectiveConfigText(settings);
+  EXPECT_NE(effective.find("\ndata = \"/a\\u000c\\u007f\\u0009\\u0000\\\"\\\\b\"\n"),
+            std::string::npos)
+      << effective;
+  Settings again;
+  ReadConfig(effective, &again, &problems);
+  EXPECT_TRUE(problems.empty()) << Texts(problems);
+  EXPECT_EQ(EffectiveConfigText(again), effective);
+}
+
 }  // namespace
 }  // namespace holdfast
