@@ -17,7 +17,7 @@ EventLoop::Turn::~Turn() {
   if (!loop_.queue_.empty()) loop_.Wake();
 }
 
-EventLoop::EventLoop(std::string name)
+EventLoop::EventLoop(const std::string& name)
     : work_(io_.get_executor()), timer_(io_), thread_([this] { io_.run(); }) {
   pthread_setname_np(thread_.native_handle(), name.substr(0, 15).c_str());
 }

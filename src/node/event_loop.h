@@ -21,8 +21,8 @@ namespace holdfast::node {
 
 class EventLoop : public Executor {
  public:
-  explicit EventLoop(std::string name);  // Shown by top -H; at most 15 characters.
-  ~EventLoop() override;                 // Stop().
+  explicit EventLoop(const std::string& name);  // Shown by top -H; at most 15 characters.
+  ~EventLoop() override;                        // Stop().
 
   void Post(Task task) override;
   void PostAfter(uint64_t delay_ms, Task task) override;
