@@ -266,7 +266,7 @@ Response ProblemResponse(const Error& error) {
 }
 
 Handler::Handler(const state_machine::Registry& registry, node::Dispatcher& dispatcher,
-                 std::string version, std::function<std::string()> metrics)
+                 const std::string& version, std::function<std::string()> metrics)
     : router_(registry),
       dispatcher_(dispatcher),
       metrics_(std::move(metrics)),

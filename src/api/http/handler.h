@@ -48,7 +48,7 @@ class Handler {
   // All outlive the handler and every call under way. `version` is shown by OpenAPI. `metrics`
   // makes the page /metrics, which is not there without it.
   Handler(const state_machine::Registry& registry, node::Dispatcher& dispatcher,
-          std::string version, std::function<std::string()> metrics = nullptr);
+          const std::string& version, std::function<std::string()> metrics = nullptr);
 
   // The answer to a request that this node has no time for, or nothing for one that is never
   // refused like this: pages, and methods that need neither log nor store, such as /health.
