@@ -94,7 +94,10 @@ class Fetch {
   Fetch()
       : fetch_({files_, "/nowhere/incoming", "/nowhere/checkpoint", queue_,
                 [this](Task task) { queue_.Post(std::move(task)); },
-                [this](NodeId, CheckpointRequest request) { Asked(request); },
+                [this](NodeId, CheckpointRequest request) {
+                  Asked(request);
+                  return true;
+                },
                 [](const CheckpointManifest&) {}}) {
     fetch_.Begin(now_ms_, kLeader);
   }

@@ -103,9 +103,9 @@ void Checker::Stands(NodeId node, LogIndex index, uint64_t digest) {
 void Checker::Acknowledge(WriteRecord record) {
   ++writes_;
   world_.Note(record.position.value);
-  Require(record.position.value <= entries_.size(),
-          "a write was acknowledged at entry " + record.position.ToString() +
-              ", which nobody has applied");
+  Require(record.position.value <= entries_.size(), "a write was acknowledged at entry " +
+                                                        record.position.ToString() +
+                                                        ", which nobody has applied");
   acknowledged_ = std::max(acknowledged_, record.position);
   to_check_.push_back(std::move(record));
 }
@@ -147,9 +147,9 @@ void Checker::Replay(
 
 void Checker::CheckWrite(const WriteRecord& record) const {
   const auto found = executed_.find(record.method + " " + record.key);
-  Require(found != executed_.end(),
-          "lost: " + record.method + " with key " + record.key + " was acknowledged at entry " +
-              record.position.ToString() + " and is nowhere in the log");
+  Require(found != executed_.end(), "lost: " + record.method + " with key " + record.key +
+                                        " was acknowledged at entry " + record.position.ToString() +
+                                        " and is nowhere in the log");
   const Executed& executed = found->second;
   Require(record.replayed ? executed.index <= record.position : executed.index == record.position,
           record.method + " with key " + record.key + " was done by entry " +

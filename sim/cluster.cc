@@ -63,9 +63,8 @@ Cluster::Cluster(World& world, Checker& checker, ClusterOptions options)
       network_(world, options.nodes,
                [this](NodeId node, std::function<void(node::PeerHandler&)> action) {
                  const std::weak_ptr<Life> life = At(node).life;
-                 Run(node, life, [life, action = std::move(action)] {
-                   action(*life.lock()->node);
-                 });
+                 Run(node, life,
+                     [life, action = std::move(action)] { action(*life.lock()->node); });
                }) {
   for (uint64_t id = 1; id <= options.nodes; ++id) {
     auto member = std::make_unique<Member>();
@@ -111,9 +110,8 @@ void Cluster::Observe(Member& member) {
   if (leadership.leader == member.id) checker_.Leads(member.id, leadership.term);
   const LogIndex applied = life.state->machine().applied();
   if (applied != life.seen) {
-    Require(applied == life.seen.Next(),
-            Name(member.id) + " went from entry " + life.seen.ToString() + " to " +
-                applied.ToString());
+    Require(applied == life.seen.Next(), Name(member.id) + " went from entry " +
+                                             life.seen.ToString() + " to " + applied.ToString());
     life.seen = applied;
     const wal::Entry entry = life.state->log().Read(applied);
     checker_.Applied(member.id, applied, entry.term,
@@ -175,11 +173,10 @@ Result<void> Cluster::Open(Member& member, const std::shared_ptr<Life>& life) {
         });
   };
   const std::weak_ptr<Life> weak = life;
-  auto state =
-      node::NodeState::Open(*member.files, options, [weak, &member](wal::Ticket ticket) {
-        const auto alive = weak.lock();
-        if (alive && alive == member.life && alive->node) alive->node->LogDurable(ticket);
-      });
+  auto state = node::NodeState::Open(*member.files, options, [weak, &member](wal::Ticket ticket) {
+    const auto alive = weak.lock();
+    if (alive && alive == member.life && alive->node) alive->node->LogDurable(ticket);
+  });
   if (!state) return Fail(state.error());
   life->state = std::move(*state);
   return {};
@@ -231,12 +228,10 @@ void Cluster::Start(NodeId node) {
   life->link = std::make_unique<Link>(network_, node);
   life->node = std::make_unique<node::Node>(
       options,
-      node::Node::Parts{*member.clock, state.machine(), state.store(), state.log(),
-                        state.founding(), *life->loop, *life->apply, *life->reads,
-                        *life->background, *member.files, kFolder,
-                        [base = life->base](const std::string& folder) {
-                          return base->Export(folder);
-                        }},
+      node::Node::Parts{
+          *member.clock, state.machine(), state.store(), state.log(), state.founding(), *life->loop,
+          *life->apply, *life->reads, *life->background, *member.files, kFolder,
+          [base = life->base](const std::string& folder) { return base->Export(folder); }},
       node::Node::Endings{[](const std::string& why) { throw testing::Stopped(why); },
                           [this, node, weak] {
                             ++installs_;
@@ -351,9 +346,8 @@ NodeId Cluster::Leader() const {
   return leader;
 }
 
-void Cluster::Call(NodeId node, const std::string& method,
-                   const google::protobuf::Message& request, const node::CallOptions& options,
-                   const std::function<void(node::Reply)>& done) {
+void Cluster::Call(NodeId node, const std::string& method, const google::protobuf::Message& request,
+                   const node::CallOptions& options, const std::function<void(node::Reply)>& done) {
   Member& member = At(node);
   if (!member.life) return;
   const std::weak_ptr<Life> life = member.life;

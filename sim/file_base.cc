@@ -99,9 +99,8 @@ Result<void> FileBase::Load() {
   std::erase_if(*names, [](const std::string& name) {
     return name.ends_with(".tmp") || !(name.starts_with(kRun) || name.starts_with(kAll));
   });
-  std::sort(names->begin(), names->end(), [](const std::string& a, const std::string& b) {
-    return NumberOf(a) < NumberOf(b);
-  });
+  std::sort(names->begin(), names->end(),
+            [](const std::string& a, const std::string& b) { return NumberOf(a) < NumberOf(b); });
   uint64_t from = 0;
   for (const std::string& name : *names) {
     if (name.starts_with(kAll)) from = std::max(from, NumberOf(name));

@@ -99,10 +99,11 @@ class Runner {
   void Progress() {
     if (options_.quiet || Seconds() < told_ + 2) return;
     told_ = Seconds();
-    std::printf("%8.0f s: %llu runs, %.2f simulated hours, %llu writes, %.1f simulated hours a "
-                "minute\n",
-                told_, static_cast<unsigned long long>(totals_.runs), Hours(),
-                static_cast<unsigned long long>(totals_.writes), Hours() / told_ * 60);
+    std::printf(
+        "%8.0f s: %llu runs, %.2f simulated hours, %llu writes, %.1f simulated hours a "
+        "minute\n",
+        told_, static_cast<unsigned long long>(totals_.runs), Hours(),
+        static_cast<unsigned long long>(totals_.writes), Hours() / told_ * 60);
     std::fflush(stdout);
   }
   double Hours() const { return static_cast<double>(totals_.simulated_ms) / 3.6e6; }
@@ -113,8 +114,10 @@ class Runner {
                        " entries, " + number(totals_.writes) + " writes and " +
                        number(totals_.reads) + " reads checked, " + number(totals_.leaders) +
                        " elections, " + number(totals_.starts) + " starts, " +
-                       number(totals_.installs) + " checkpoints installed; level again after at "
-                       "most " + number(totals_.converged_ms) + " ms";
+                       number(totals_.installs) +
+                       " checkpoints installed; level again after at "
+                       "most " +
+                       number(totals_.converged_ms) + " ms";
     std::printf("%s\n", text.c_str());
     std::printf("%.2f simulated hours in %.0f s\nfaults:", Hours(), Seconds());
     for (const auto& [name, count] : totals_.faults) {

@@ -53,22 +53,22 @@ const std::map<std::string, Range>& RecipeDefaults() {
       {"pause_us", {1'000, 40'000}},
       {"patience_ms", {100, 3'000}},
       // Faults: the mean time between two of a kind.
-      {"crash_ms", {0, 0}},           // A machine loses power.
-      {"crash_all_ms", {0, 0}},       // All machines at once.
-      {"kill_ms", {0, 0}},            // A process ends.
-      {"cut_power_ms", {0, 0}},       // A machine loses power in the middle of what it writes.
-      {"fail_sync_ms", {0, 0}},       // A sync fails: the process ends.
-      {"fail_write_ms", {0, 0}},      // A write fails: the process ends.
-      {"wipe_ms", {0, 0}},            // A disk is lost; of a minority at a time.
-      {"pause_node_ms", {0, 0}},      // A process stands still, longer than an election at times.
-      {"slow_disk_ms", {0, 0}},       // Disks change their pace.
-      {"partition_ms", {0, 0}},       // The network falls into two or three.
-      {"isolate_ms", {0, 0}},         // One node, the leader rather, both ways or one.
-      {"cut_links_ms", {0, 0}},       // Some links, each for itself.
-      {"slow_links_ms", {0, 0}},      // Delays up to half an election timeout.
-      {"break_link_ms", {0, 0}},      // A connection breaks, and is opened anew.
-      {"heal_network_ms", {0, 0}},    // All links are well again.
-      {"jump_clock_ms", {0, 0}},      // A wall clock is set, by up to a minute.
+      {"crash_ms", {0, 0}},         // A machine loses power.
+      {"crash_all_ms", {0, 0}},     // All machines at once.
+      {"kill_ms", {0, 0}},          // A process ends.
+      {"cut_power_ms", {0, 0}},     // A machine loses power in the middle of what it writes.
+      {"fail_sync_ms", {0, 0}},     // A sync fails: the process ends.
+      {"fail_write_ms", {0, 0}},    // A write fails: the process ends.
+      {"wipe_ms", {0, 0}},          // A disk is lost; of a minority at a time.
+      {"pause_node_ms", {0, 0}},    // A process stands still, longer than an election at times.
+      {"slow_disk_ms", {0, 0}},     // Disks change their pace.
+      {"partition_ms", {0, 0}},     // The network falls into two or three.
+      {"isolate_ms", {0, 0}},       // One node, the leader rather, both ways or one.
+      {"cut_links_ms", {0, 0}},     // Some links, each for itself.
+      {"slow_links_ms", {0, 0}},    // Delays up to half an election timeout.
+      {"break_link_ms", {0, 0}},    // A connection breaks, and is opened anew.
+      {"heal_network_ms", {0, 0}},  // All links are well again.
+      {"jump_clock_ms", {0, 0}},    // A wall clock is set, by up to a minute.
   };
   return kDefaults;
 }
@@ -80,8 +80,8 @@ Result<Recipe> ParseRecipe(const std::string& name, const std::string& text) {
   for (int number = 1; std::getline(lines, line); ++number) {
     const std::string trimmed = Trimmed(line);
     const auto wrong = [&](const std::string& why) {
-      return Fail(InvalidArgument(
-          name, "line " + std::to_string(number) + ", '" + trimmed + "', " + why));
+      return Fail(
+          InvalidArgument(name, "line " + std::to_string(number) + ", '" + trimmed + "', " + why));
     };
     if (trimmed.empty()) continue;
     if (trimmed.front() == '#') {

@@ -24,7 +24,9 @@ struct Recipe {
   std::string about;
   std::map<std::string, Range> values;
 
-  uint64_t Draw(const std::string& key, Random& random) const { return values.at(key).Draw(random); }
+  uint64_t Draw(const std::string& key, Random& random) const {
+    return values.at(key).Draw(random);
+  }
 };
 
 // The keys of a recipe, each with its value where a recipe does not say.

@@ -221,14 +221,11 @@ class Simulation {
       cluster_.Start(NodeId(id));
     }
     workload.Finish();
-    const uint64_t ms_max =
-        kElectionsMax * cluster_.options().election_timeout_ms + kCatchUpMsMax;
-    const bool converged =
-        Until(ms_max, [&] { return workload.done() && cluster_.Converged(); });
-    Require(converged, "liveness: not level " + std::to_string(ms_max) +
-                           " ms after everything healed" +
-                           (workload.done() ? "" : ", and a client still waits") + ":" +
-                           cluster_.Describe());
+    const uint64_t ms_max = kElectionsMax * cluster_.options().election_timeout_ms + kCatchUpMsMax;
+    const bool converged = Until(ms_max, [&] { return workload.done() && cluster_.Converged(); });
+    Require(converged,
+            "liveness: not level " + std::to_string(ms_max) + " ms after everything healed" +
+                (workload.done() ? "" : ", and a client still waits") + ":" + cluster_.Describe());
     return world_.events.now_ms() - healed_ms;
   }
 

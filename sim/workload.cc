@@ -80,7 +80,8 @@ void Workload::TryWrite(Client& client) {
   // At times the same request is under way twice.
   const int copies = world_.random.OneIn(10) ? 2 : 1;
   for (int copy = 0; copy < copies; ++copy) {
-    cluster_.Call(SomeNode(), std::string(kService).append(write.record.method), *write.request, options,
+    cluster_.Call(SomeNode(), std::string(kService).append(write.record.method), *write.request,
+                  options,
                   [this, alive = std::weak_ptr(alive_), &client, operation](node::Reply reply) {
                     if (!alive.expired()) Answered(client, operation, std::move(reply));
                   });

@@ -278,7 +278,7 @@ void Ledger::ReplySingle(const Order& order, WriteContext& context, TransferRepl
   }
 }
 
-void Ledger::ReplyResolved(const std::string& id, Verdict verdict, LogTime now,
+void Ledger::ReplyResolved(const std::string& id, const Verdict& verdict, LogTime now,
                            TransferReply* reply) const {
   FillVerdict(verdict, reply);
   if (verdict.outcome == TransferOutcome::hold_not_found) return;

@@ -70,7 +70,7 @@ class Ledger : public state_machine::Service {
   void ReplyAccount(const std::string& id, AccountOutcome::Code outcome, AccountReply* reply) const;
   // Carries out a single-leg order and replies with all there is to say.
   void ReplySingle(const Order& order, WriteContext& context, TransferReply* reply);
-  void ReplyResolved(const std::string& id, Verdict verdict, LogTime now,
+  void ReplyResolved(const std::string& id, const Verdict& verdict, LogTime now,
                      TransferReply* reply) const;
   void ReplyLegs(const Order& order, const Verdict& verdict, LogTime now,
                  TransferReply* reply) const;

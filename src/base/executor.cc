@@ -6,7 +6,7 @@
 #include <utility>
 
 namespace holdfast {
-ThreadExecutor::ThreadExecutor(std::string name) : thread_([this] { Run(); }) {
+ThreadExecutor::ThreadExecutor(const std::string& name) : thread_([this] { Run(); }) {
   pthread_setname_np(thread_.native_handle(), name.substr(0, 15).c_str());
 }
 

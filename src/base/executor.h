@@ -32,8 +32,8 @@ class Executor {
 // One thread of its own.
 class ThreadExecutor : public Executor {
  public:
-  explicit ThreadExecutor(std::string name);  // Shown by top -H; at most 15 characters.
-  ~ThreadExecutor() override;                 // Stop().
+  explicit ThreadExecutor(const std::string& name);  // Shown by top -H; at most 15 characters.
+  ~ThreadExecutor() override;                        // Stop().
 
   void Post(Task task) override;
   void PostAfter(uint64_t delay_ms, Task task) override;

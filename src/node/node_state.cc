@@ -34,18 +34,16 @@ Result<std::unique_ptr<NodeState>> NodeState::Open(FileSystem& files,
 
 Result<void> NodeState::OpenLog(FileSystem& files, const NodeStateOptions& options,
                                 wal::SegmentLog::Durable durable) {
-  auto log =
-      wal::SegmentLog::Open(files, options.folder + "/log", options.log, std::move(durable));
+  auto log = wal::SegmentLog::Open(files, options.folder + "/log", options.log, std::move(durable));
   if (!log) return Fail(log.error());
   log_ = std::move(*log);
   if (!founding_->founded() || log_->last().value != 0) return {};
-  return Fail(
-      Error{ErrorCode::kInternal,
-            "the folder " + options.folder + " belongs to a founded cluster, but its log is empty",
-            "",
-            "Put the log back if it was moved. Do not start the node without it: it would have "
-            "forgotten what it promised. The other nodes go on.",
-            0});
+  return Fail(Error{
+      ErrorCode::kInternal,
+      "the folder " + options.folder + " belongs to a founded cluster, but its log is empty", "",
+      "Put the log back if it was moved. Do not start the node without it: it would have "
+      "forgotten what it promised. The other nodes go on.",
+      0});
 }
 
 Result<void> NodeState::TakeOverCheckpoint(FileSystem& files, const NodeStateOptions& options) {
