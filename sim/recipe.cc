@@ -50,6 +50,7 @@ const std::map<std::string, Range>& RecipeDefaults() {
       // The clients.
       {"clients", {1, 12}},
       {"accounts", {2, 12}},
+      {"writes", {200, 4'000}},  // Then they only read: the model's time grows with the square.
       {"pause_us", {1'000, 40'000}},
       {"patience_ms", {100, 3'000}},
       // Faults: the mean time between two of a kind.

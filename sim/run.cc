@@ -36,6 +36,7 @@ class Simulation {
     WorkloadOptions options;
     options.clients = Draw("clients");
     options.accounts = Draw("accounts");
+    options.writes_max = Draw("writes");
     options.pause_us_max = Draw("pause_us");
     options.patience_ms_max = Draw("patience_ms");
     Workload workload(world_, cluster_, checker_, options);

@@ -44,7 +44,7 @@ void Workload::NextLater(Client& client) {
 void Workload::Next(Client& client) {
   if (finishing_) return;
   client.busy = true;
-  if (world_.random.OneIn(4)) {
+  if (last_key_ >= options_.writes_max || world_.random.OneIn(4)) {
     Read(client);
     return;
   }

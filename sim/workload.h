@@ -16,6 +16,7 @@ struct WorkloadOptions {
   uint64_t pause_us_max = 20'000;  // Between two things.
   uint64_t patience_ms_min = 50;   // Before a call counts as lost.
   uint64_t patience_ms_max = 2'000;
+  uint64_t writes_max = 4'000;
   size_t accounts = 7;  // Few, so that most requests meet something.
 };
 

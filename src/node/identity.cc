@@ -117,11 +117,13 @@ Result<void> Founding::Meet(const Identity& peer) {
 }
 
 Result<void> Founding::MeetReplacement(const Identity& peer) {
-  for (Member& member : *identity_.mutable_founders()) {
+  Identity next = identity_;
+  for (Member& member : *next.mutable_founders()) {
     if (member.node() == peer.node()) member.set_incarnation(peer.incarnation());
   }
+  if (auto saved = Save(std::move(next)); !saved) return saved;
   met_[NodeId(peer.node())] = peer.incarnation();
-  return Save();
+  return {};
 }
 
 Result<void> Founding::Join(const Identity& peer) {
@@ -131,11 +133,19 @@ Result<void> Founding::Join(const Identity& peer) {
                             " belongs to a cluster of other members than --members names",
                         "Check --members."));
   }
-  // Either we were there when it was founded, or our folder is new.
+  // Either we were there when it was founded, or our folder is new. The latter is made durable
+  // before anyone hears of it: peers put the new incarnation on record, and after a crash it would
+  // look as if it had been there from the beginning.
   uint64_t& own = founders[NodeId(identity_.node())];
-  identity_.set_rejoining(own != identity_.incarnation());
+  Identity next = identity_;
+  next.set_cluster(peer.cluster());
+  if (own != identity_.incarnation() && !identity_.rejoining()) {
+    next.set_rejoining(true);
+    if (auto saved = Save(std::move(next)); !saved) return saved;
+  } else {
+    identity_ = std::move(next);
+  }
   own = identity_.incarnation();
-  identity_.set_cluster(peer.cluster());
   met_ = std::move(founders);
   known_ = true;
   return {};
@@ -157,19 +167,25 @@ std::optional<std::vector<Member>> Founding::Founders() const {
 Result<void> Founding::Found() {
   const auto founders = Founders();
   HOLDFAST_CHECK(founders.has_value() && !founded(), "founding without all members, or twice");
-  for (const Member& founder : *founders) *identity_.add_founders() = founder;
-  if (identity_.cluster() == 0) identity_.set_cluster(NameOf(*founders));
+  Identity next = identity_;
+  for (const Member& founder : *founders) *next.add_founders() = founder;
+  if (next.cluster() == 0) next.set_cluster(NameOf(*founders));
+  if (auto saved = Save(std::move(next)); !saved) return saved;
   known_ = true;
-  return Save();
+  return {};
 }
 
 Result<void> Founding::Rejoined() {
-  identity_.set_rejoining(false);
-  return Save();
+  Identity next = identity_;
+  next.set_rejoining(false);
+  return Save(std::move(next));
 }
 
-Result<void> Founding::Save() {
-  return ReplaceFile(*files_, PathIn(folder_), identity_.SerializeAsString());
+// What is not durable is not known: a peer is told yes only on what a restart remembers.
+Result<void> Founding::Save(Identity next) {
+  auto saved = ReplaceFile(*files_, PathIn(folder_), next.SerializeAsString());
+  if (saved) identity_ = std::move(next);
+  return saved;
 }
 
 }  // namespace holdfast::node

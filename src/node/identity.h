@@ -54,7 +54,7 @@ class Founding {
   // The cluster exists already: joins it as one of its founders, or says why that cannot be.
   Result<void> Join(const Identity& peer);
   Result<void> MeetReplacement(const Identity& peer);
-  Result<void> Save();
+  Result<void> Save(Identity next);
 
   FileSystem* files_;
   std::string folder_;

@@ -309,6 +309,53 @@ TEST_F(FoundingTest, ACrashOfANewFolderIsHarmless) {
   }
 }
 
+// Found by simulation: it crashed between telling the others and being founded, and came back as a
+// founder that had never made a promise.
+TEST_F(FoundingTest, ThatItReplacesALostOneSurvivesACrashBeforeItIsFounded) {
+  Founding other = Open(kTwo, 20);
+  ASSERT_TRUE(other.Meet(InCluster(IdentityOf(kThree, 30, kFounders))));
+  ASSERT_TRUE(other.Found());
+  {
+    Founding lost = Open(kOne, 11);
+    ASSERT_TRUE(lost.Meet(other.identity()));
+    ASSERT_TRUE(other.Meet(lost.identity()));
+  }
+  files_.Crash();
+  Founding again = Open(kOne, 99);
+  EXPECT_EQ(again.identity().incarnation(), 11u);
+  ASSERT_TRUE(again.Meet(other.identity()));
+  EXPECT_TRUE(again.rejoining());
+  ASSERT_TRUE(again.Found());
+  EXPECT_TRUE(Open(kOne, 99).rejoining());
+}
+
+TEST_F(FoundingTest, ANewFolderWhoseReplacingCannotBeSavedTellsNobody) {
+  Founding lost = Open(kOne, 11);
+  files_.FailSync(1, EIO);
+  EXPECT_TRUE(Says(WhyNot(lost.Meet(InCluster(IdentityOf(kTwo, 20, kFounders)))), "identity"));
+  EXPECT_FALSE(lost.rejoining());
+  EXPECT_FALSE(lost.Founders().has_value());
+  EXPECT_TRUE(lost.Meet(InCluster(IdentityOf(kTwo, 20, kFounders))));
+  EXPECT_TRUE(lost.rejoining());
+}
+
+// Found by simulation: the second try was told yes, a restart forgot it, and the node that had
+// rejoined on that word was taken for the one that was lost.
+TEST_F(FoundingTest, AReplacementThatCouldNotBeSavedIsRefusedUntilItIs) {
+  LeaveFounded();
+  Founding other = Open(kOne, 10);
+  Identity replacement = IdentityOf(kTwo, 21, kFounders);
+  replacement.set_cluster(other.identity().cluster());
+  replacement.set_rejoining(true);
+  for (int i = 0; i < 2; ++i) {
+    files_.FailWrite(1, ENOSPC);
+    EXPECT_TRUE(Says(WhyNot(other.Meet(replacement)), "/data/1/identity"));
+    EXPECT_EQ(FoundersIn(other.identity()), kFounders);
+  }
+  EXPECT_TRUE(other.Meet(replacement));
+  EXPECT_EQ(FoundersIn(Open(kOne, 99).identity())[2], 21u) << "durable";
+}
+
 TEST_F(FoundingTest, AFailedDiskIsAnError) {
   Founding founding = Open(kOne, 10);
   ASSERT_TRUE(founding.Meet(IdentityOf(kTwo, 20, kFounders)));

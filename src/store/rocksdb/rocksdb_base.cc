@@ -31,7 +31,9 @@ constexpr size_t kManifestBytes = 4 << 20;
 constexpr size_t kFileBytes = 16 << 20;
 constexpr int kCacheShardBits = 2;
 constexpr size_t kTableNumberBytes = 2;  // What stored keys begin with.
-constexpr int kRunsToCompact = 4;        // A lookup of a new id asks every run's filter.
+// A compaction of runs rewrites most of the level below: with 8 at a time instead of 4 a third less
+// is written. A read asks the filter of each, which makes no difference to pages of rows.
+constexpr int kRunsToCompact = 8;
 // Nothing is ever written to a memtable, so this costs nothing. But RocksDB keeps the filters of
 // new runs at hand only up to about this size, and lookups of new ids live on them.
 constexpr size_t kMemtableBytes = 64 << 20;
