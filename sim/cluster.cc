@@ -365,19 +365,18 @@ void Cluster::Call(NodeId node, const std::string& method, const google::protobu
   });
 }
 
+// A follower may keep entries behind the leader's last that were never agreed on: nothing but a new
+// entry in their place takes them away.
 bool Cluster::Converged() const {
-  LogIndex last;
-  NodeId leader;
+  const NodeId leader = Leader();
+  if (leader.value == 0) return false;
+  const LogIndex last = At(leader).life->node->status().last;
   for (const auto& member : members_) {
     if (!member->life || member->paused) return false;
     const node::NodeStatus status = member->life->node->status();
-    if (!status.ready || status.rejoining || status.applied != status.committed ||
-        status.committed != status.last) {
+    if (!status.ready || status.rejoining || status.leader != leader || status.applied != last) {
       return false;
     }
-    if (leader.value != 0 && (status.leader != leader || status.last != last)) return false;
-    leader = status.leader;
-    last = status.last;
   }
   return true;
 }
