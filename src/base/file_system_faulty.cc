@@ -343,10 +343,17 @@ Result<bool> FaultyFileSystem::Exists(const std::string& path) {
   return seen_.contains(path);
 }
 
+// Changes of names hang on the folder, not on its path: none must wait under a path that will stand
+// for another folder.
+void FaultyFileSystem::SettleWithin(const std::string& folder) {
+  for (const std::string& path : PathsWithin(folder)) MakeNamesDurable(path);
+}
+
 // In two halves: a crash may leave some.
 Result<void> FaultyFileSystem::RemoveAll(const std::string& folder) {
   std::lock_guard lock(mutex_);
   const std::vector<std::string> paths = PathsWithin(folder);
+  SettleWithin(folder);
   NameChange halves[2] = {{FolderOf(folder), {}}, {FolderOf(folder), {}}};
   for (size_t i = 0; i < paths.size(); ++i) {
     halves[2 * i < paths.size() ? 0 : 1].steps.push_back({paths[i], "", nullptr});
@@ -363,6 +370,7 @@ Result<void> FaultyFileSystem::MoveFolder(const std::string& from, const std::st
   if (!IsFolder(from)) return Fail(FileError(from, "rename", ENOENT));
   if (seen_.contains(to)) return Fail(FileError(to, "rename", EEXIST));
   if (!IsFolder(FolderOf(to))) return Fail(FileError(to, "rename", ENOENT));
+  SettleWithin(from);
   NameChange change{FolderOf(to), {}};
   for (const std::string& path : PathsWithin(from)) {
     change.steps.push_back({path, to + path.substr(from.size()), seen_.at(path)});

@@ -103,6 +103,7 @@ class FaultyFileSystem final : public FileSystem {
   static void ApplyTo(const NameChange& change, Names& names);
   Result<void> ChangeNames(NameChange change);
   void MakeNamesDurable(const std::string& folder);
+  void SettleWithin(const std::string& folder);
   bool IsFolder(const std::string& path) const;
   // Of everything in the folder and of the folder itself, what lies deepest first.
   std::vector<std::string> PathsWithin(const std::string& folder) const;

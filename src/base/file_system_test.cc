@@ -74,6 +74,28 @@ TEST_P(FileSystemTest, NamesChange) {
   EXPECT_NE(missing.error().message.find(folder + "/b: open"), std::string::npos);
 }
 
+TEST_P(FileSystemTest, FoldersMoveAndGo) {
+  const std::string from = root_ + "/a/from";
+  const std::string to = root_ + "/b/to";
+  ASSERT_TRUE(files().CreateFolders(from + "/deep"));
+  ASSERT_TRUE(files().CreateFolders(root_ + "/b"));
+  ASSERT_TRUE(ReplaceFile(files(), from + "/f", "one"));
+  ASSERT_TRUE(ReplaceFile(files(), from + "/deep/g", "two"));
+  EXPECT_TRUE(*files().Exists(from));
+  EXPECT_FALSE(*files().Exists(to));
+  ASSERT_TRUE(files().MoveFolder(from, to));
+  EXPECT_FALSE(*files().Exists(from));
+  EXPECT_EQ(ReadAll(files(), to + "/f"), "one");
+  EXPECT_EQ(ReadAll(files(), to + "/deep/g"), "two");
+  EXPECT_FALSE(files().MoveFolder(from, to)) << "it is no longer there";
+  EXPECT_GT(*files().FreeBytes(to), 0u);
+  ASSERT_TRUE(files().RemoveAll(to));
+  ASSERT_TRUE(files().RemoveAll(to)) << "fine when it is not there";
+  EXPECT_FALSE(*files().Exists(to));
+  EXPECT_FALSE(*files().Exists(to + "/deep/g"));
+  EXPECT_TRUE(*files().Exists(root_ + "/b"));
+}
+
 TEST_P(FileSystemTest, LocksOnce) {
   ASSERT_TRUE(files().CreateFolders(root_));
   {
@@ -168,6 +190,55 @@ TEST_F(FaultyTest, NamesSurviveInOrderOnceSynced) {
     (has_g ? created_survived : created_lost) = true;
   }
   EXPECT_TRUE(created_survived && created_lost);
+}
+
+// A folder is at one place or at the other, with all that is in it.
+TEST(FaultyFoldersTest, AMoveIsOneStep) {
+  bool stayed = false;
+  bool moved = false;
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    FaultyFileSystem files({.seed = seed});
+    ASSERT_TRUE(files.CreateFolders("/d/from"));
+    ASSERT_TRUE(files.CreateFolders("/e"));
+    ASSERT_TRUE(ReplaceFile(files, "/d/from/f", "one"));
+    ASSERT_TRUE(ReplaceFile(files, "/d/from/g", "two"));
+    ASSERT_TRUE(files.MoveFolder("/d/from", "/e/to"));
+    files.Crash();
+    const bool is_there = *files.Exists("/e/to");
+    (is_there ? moved : stayed) = true;
+    EXPECT_NE(*files.Exists("/d/from"), is_there) << seed;
+    const std::string folder = is_there ? "/e/to" : "/d/from";
+    EXPECT_EQ(ReadAll(files, folder + "/f"), "one") << seed;
+    EXPECT_EQ(ReadAll(files, folder + "/g"), "two") << seed;
+    if (is_there) continue;
+    ASSERT_TRUE(files.MoveFolder("/d/from", "/e/to"));
+    ASSERT_TRUE(files.SyncFolder("/e"));
+    files.Crash();
+    EXPECT_EQ(ReadAll(files, "/e/to/f"), "one") << "synced";
+  }
+  EXPECT_TRUE(stayed && moved);
+}
+
+// A name that was removed and not synced comes back after a crash, but not in another folder that
+// has taken the path meanwhile.
+TEST(FaultyFoldersTest, WhatWaitsInAFolderGoesWithIt) {
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    FaultyFileSystem files({.seed = seed});
+    ASSERT_TRUE(files.CreateFolders("/d/db"));
+    ASSERT_TRUE(files.CreateFolders("/d/new"));
+    ASSERT_TRUE(ReplaceFile(files, "/d/db/old", "old"));
+    ASSERT_TRUE(ReplaceFile(files, "/d/db/f", "old"));
+    ASSERT_TRUE(ReplaceFile(files, "/d/new/f", "new"));
+    ASSERT_TRUE(files.Remove("/d/db/old"));
+    ASSERT_TRUE(files.Remove("/d/db/f"));
+    ASSERT_TRUE(files.RemoveAll("/d/db"));
+    ASSERT_TRUE(files.MoveFolder("/d/new", "/d/db"));
+    ASSERT_TRUE(files.SyncFolder("/d"));
+    ASSERT_TRUE(files.SyncFolder("/d/db"));
+    files.Crash();
+    EXPECT_EQ(ReadAll(files, "/d/db/f"), "new") << seed;
+    EXPECT_FALSE(*files.Exists("/d/db/old")) << seed;
+  }
 }
 
 TEST_F(FaultyTest, AFailedSyncIsNotMadeGoodByTheNext) {

@@ -93,6 +93,11 @@ Result<void> Founding::Meet(const Identity& peer) {
   }
   if (!known_) {
     if (peer.founders_size() > 0) return Join(peer);
+    // It takes a lost folder's place. To welcome it is to have that on record, which this node
+    // cannot before it knows the cluster itself.
+    if (peer.rejoining()) {
+      return Fail(Refused("this node is new, too, and knows nothing of the cluster yet", ""));
+    }
     met_[id] = peer.incarnation();
     return {};
   }

@@ -329,6 +329,21 @@ TEST_F(FoundingTest, ThatItReplacesALostOneSurvivesACrashBeforeItIsFounded) {
   EXPECT_TRUE(Open(kOne, 99).rejoining());
 }
 
+// Found by simulation: two had lost their disks, one welcomed the other before it knew the cluster,
+// and then learnt the lost incarnation from a third.
+TEST_F(FoundingTest, TwoNewFoldersWelcomeOneAnotherOnlyForTheRecord) {
+  Founding one = Open(kOne, 11);
+  ASSERT_TRUE(one.Meet(InCluster(IdentityOf(kThree, 30, kFounders))));
+  ASSERT_TRUE(one.rejoining());
+  Founding two = Open(kTwo, 21);
+  EXPECT_TRUE(Says(WhyNot(two.Meet(one.identity())), "knows nothing of the cluster yet"));
+  ASSERT_TRUE(two.Meet(InCluster(IdentityOf(kThree, 30, kFounders))));
+  EXPECT_FALSE(two.Meet(one.identity())) << "not founded yet: nothing is on record";
+  ASSERT_TRUE(two.Found());
+  EXPECT_TRUE(two.Meet(one.identity()));
+  EXPECT_EQ(FoundersIn(Open(kTwo, 99).identity())[1], 11u) << "durable";
+}
+
 TEST_F(FoundingTest, ANewFolderWhoseReplacingCannotBeSavedTellsNobody) {
   Founding lost = Open(kOne, 11);
   files_.FailSync(1, EIO);

@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""Who tests the tests: builds the simulator with one deliberate bug at a time, and shows that it
+finds every one, with the number of runs it took. ./dev sim --mutants [NAME...]
+
+The bugs are made in a copy of the sources under build/mutants; the code that ships knows nothing of
+them. One whose line is no longer there is an error, so the list cannot rot."""
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+COPY = ROOT / 'build' / 'mutants' / 'source'
+BUILD = ROOT / 'build' / 'mutants' / 'build'
+SEEDS_MAX = 3000
+SECONDS_MAX = 300
+
+# name: (file, what stands there, what is put in its place)
+MUTANTS = {
+    'acknowledge before fsync': (
+        'src/wal/segment_writer.cc',
+        '  if (auto done = active_.file->Sync(); !done) return done;\n  end_ += group.size();',
+        '  end_ += group.size();'),
+    'no fsync of term and vote': (
+        'src/wal/state_file.cc',
+        '    if (auto done = file_->Sync(); !done) return done;\n  }\n  state_ = state;',
+        '  }\n  state_ = state;'),
+    'acknowledge an append that is not written yet': (
+        'src/raft/replica.cc',
+        'outstanding_.front().ticket <= ticket)',
+        'outstanding_.front().ticket <= ticket + 1)'),
+    'forget the idempotency table in a checkpoint': (
+        'src/store/store.cc',
+        '  for (TableBase* table : tables_) parts.push_back([table] { return table->FrozenChanges(); });\n'
+        '  base_->',
+        '  for (TableBase* table : tables_) {\n'
+        '    if (table->number() == TableNumber{0, 2}) continue;\n'
+        '    parts.push_back([table] { return table->FrozenChanges(); });\n  }\n  base_->'),
+    'lose a row in a checkpoint': (
+        'src/store/store.cc',
+        '    while (change.has_value() && !change->value.has_value()',
+        '    if (change.has_value() && change->key.size() % 9 == 5) change = next();\n'
+        '    while (change.has_value() && !change->value.has_value()'),
+    'apply an entry twice after a restart': (
+        'src/state_machine/machine.cc',
+        'position_ = Position{LogIndex(row->applied),',
+        'position_ = Position{LogIndex(row->applied - (row->applied > 1 ? 1 : 0)),'),
+    'read the clock in apply': (
+        'src/state_machine/machine.cc',
+        'std::max(parsed->time_us(), position_.now.us + 1)',
+        'std::max<int64_t>(parsed->time_us() + '
+        'std::chrono::steady_clock::now().time_since_epoch().count() % 2, position_.now.us + 1)'),
+    'serve a linearizable read without the probe': (
+        'src/raft/read_index.cc',
+        '  if (round_->confirmed.size() >= replica_.membership().Majority()) {\n'
+        '    Finish(round_->index);\n    return;\n  }\n  send_(round_->probe);',
+        '  Finish(round_->index);'),
+    'ignore a bad checksum': (
+        'src/wal/format.cc',
+        '         Checksum(padded, salt) == header.payload_checksum;',
+        '         (Checksum(padded, salt) == header.payload_checksum || true);'),
+    'drop the rollback of a refused transfer': (
+        'services/ledger/posting.cc',
+        '    context_.RollbackTo(mark);\n',
+        '    static_cast<void>(mark);\n'),
+    'expire a hold by local time': (
+        'src/state_machine/machine.cc',
+        'tables_->timers.TakeDue(position_.now)',
+        'tables_->timers.TakeDue(LogTime{std::chrono::duration_cast<std::chrono::microseconds>('
+        'std::chrono::system_clock::now().time_since_epoch()).count()})'),
+    'carry a repeated request out again': (
+        'src/state_machine/machine.cc',
+        '    if (const auto* first = tables_->idempotency.Find(row_key)) {',
+        '    if (const auto* first = tables_->idempotency.Find(row_key); first && first->reply.empty()) {'),
+    'serve a session read below its token': (
+        'src/node/frontend.cc',
+        '  if (has_token && parts_.machine.applied() >= options.after) {',
+        '  if (has_token) {'),
+    'believe a replaced folder that could not be saved': (
+        'src/node/identity.cc',
+        '  auto saved = ReplaceFile(*files_, PathIn(folder_), next.SerializeAsString());\n'
+        '  if (saved) identity_ = std::move(next);',
+        '  auto saved = ReplaceFile(*files_, PathIn(folder_), next.SerializeAsString());\n'
+        '  identity_ = std::move(next);\n'
+        '  for (const Member& member : identity_.founders()) {\n'
+        '    met_[NodeId(member.node())] = member.incarnation();\n  }'),
+    'let a wiped node take part at once': (
+        'src/node/identity.cc',
+        '    next.set_rejoining(true);\n',
+        '    next.set_rejoining(false);\n'),
+    'wait for a leader that is not there': (
+        'src/node/checkpoint_fetch.cc',
+        '  if (parts_.send(leader_, std::move(request))) return true;',
+        '  if (parts_.send(leader_, std::move(request)) || true) return true;'),
+}
+
+
+def sh(*command):
+    done = subprocess.run(command, cwd=COPY, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f'{" ".join(map(str, command))} failed:\n{(done.stdout + done.stderr)[-3000:]}')
+
+
+def copy_sources():
+    names = subprocess.run(['git', 'ls-files', '--cached', '--others', '--exclude-standard'],
+                           cwd=ROOT, check=True, capture_output=True, text=True).stdout.split('\n')
+    for name in filter(None, names):
+        source, target = ROOT / name, COPY / name
+        if not source.is_file():
+            continue
+        if target.exists() and target.read_bytes() == source.read_bytes():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
+
+
+def check_places():
+    for name, (file, there, _) in MUTANTS.items():
+        found = (ROOT / file).read_text().count(there)
+        if found != 1:
+            sys.exit(f"mutant '{name}': its line is {found} times in {file}; mend sim/mutants.py")
+
+
+def hunt(name):
+    file, there, instead = MUTANTS[name]
+    path = COPY / file
+    original = path.read_text()
+    path.write_text(original.replace(there, instead))
+    try:
+        sh('ninja', '-C', BUILD, 'holdfast_sim')
+        began = time.time()
+        run = subprocess.run([BUILD / 'holdfast_sim', '--recipes', ROOT / 'sim' / 'recipes', '--quiet',
+                              '--seeds', str(SEEDS_MAX), '--seconds', str(SECONDS_MAX)],
+                             capture_output=True, text=True)
+    finally:
+        path.write_text(original)
+    found = re.search(r'^seed (\d+) of recipe (\w+): (.*)', run.stdout, re.M)
+    if found:
+        return found[1], found[2], found[3], time.time() - began
+    if run.returncode < 0 or run.returncode > 1:
+        return '?', '?', f'the program ended with {run.returncode}', time.time() - began
+    return None
+
+
+def main():
+    wanted = sys.argv[1:] or list(MUTANTS)
+    check_places()
+    if sys.argv[1:] == ['--check']:
+        return
+    unknown = [name for name in wanted if name not in MUTANTS]
+    if unknown:
+        sys.exit(f"no mutant {unknown[0]}; there are: {', '.join(MUTANTS)}")
+    copy_sources()
+    sh('cmake', '--preset', 'release', '-B', BUILD)
+    survivors = []
+    print('| deliberate bug | found by seed | recipe | seconds | how |\n|---|---|---|---|---|', flush=True)
+    for name in wanted:
+        found = hunt(name)
+        if found is None:
+            survivors.append(name)
+            print(f'| {name} | **not found** | | | |', flush=True)
+        else:
+            seed, recipe, how, seconds = found
+            print(f'| {name} | {seed} | {recipe} | {seconds:.0f} | {how[:110]} |', flush=True)
+    if survivors:
+        sys.exit(f'{len(survivors)} of {len(wanted)} were not found: {", ".join(survivors)}')
+
+
+if __name__ == '__main__':
+    main()
