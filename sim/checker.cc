@@ -106,7 +106,7 @@ void Checker::Acknowledge(WriteRecord record) {
   Require(record.position.value <= entries_.size(), "a write was acknowledged at entry " +
                                                         record.position.ToString() +
                                                         ", which nobody has applied");
-  acknowledged_ = std::max(acknowledged_, record.position);
+  told_ = std::max(told_, record.position);
   to_check_.push_back(std::move(record));
 }
 
@@ -117,6 +117,7 @@ void Checker::Answer(ReadRecord record) {
           "a read of " + record.account + " was answered at entry " + record.position.ToString() +
               " and had to see entry " + record.after.ToString());
   Require(record.position.value <= entries_.size(), "a read saw an entry that nobody has applied");
+  told_ = std::max(told_, record.position);
   reads_to_check_.emplace(record.position, std::move(record));
 }
 
@@ -156,8 +157,8 @@ void Checker::CheckWrite(const WriteRecord& record) const {
               executed.index.ToString() + ", its reply says " + record.position.ToString());
   Require(executed.index > record.after,
           "strict serializability: " + record.method + " with key " + record.key +
-              " began after entry " + record.after.ToString() + " was acknowledged, and is entry " +
-              executed.index.ToString());
+              " began after entry " + record.after.ToString() +
+              " was told to somebody, and is entry " + executed.index.ToString());
   Require(SameReply(record.method, record.reply, executed.reply),
           record.method + " with key " + record.key + " at entry " + executed.index.ToString() +
               " was answered\n  " + ShowReply(record.method, record.reply) +

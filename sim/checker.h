@@ -1,6 +1,6 @@
 // What must hold of a cluster, whatever happens to its nodes. Fed while the run goes on; at its end
-// (and now and then) the log that was agreed on is replayed through the reference models, and every
-// answer that a client got is compared with theirs.
+// the log that was agreed on is replayed through the reference models, and every answer that a
+// client got is compared with theirs.
 #pragma once
 
 #include <functional>
@@ -20,7 +20,7 @@ namespace holdfast::sim {
 struct WriteRecord {
   std::string key;
   std::string method;
-  LogIndex after;  // The highest position that anyone had been told when it was first tried.
+  LogIndex after;  // Checker::told() when it was first tried.
   bool acknowledged = false;
   LogIndex position;  // Of the reply.
   bool replayed = false;
@@ -48,7 +48,8 @@ class Checker {
   void Stands(NodeId node, LogIndex index, uint64_t digest);
 
   // --- What clients see
-  LogIndex acknowledged() const { return acknowledged_; }
+  // The highest position that anyone was told, by a write or a read: what begins now comes later.
+  LogIndex told() const { return told_; }
   void Acknowledge(WriteRecord record);
   void Answer(ReadRecord record);
 
@@ -79,7 +80,7 @@ class Checker {
   World& world_;
   std::map<Term, NodeId> leaders_;
   std::vector<Known> entries_;  // From index 1.
-  LogIndex acknowledged_;
+  LogIndex told_;
   std::vector<WriteRecord> to_check_;
   std::multimap<LogIndex, ReadRecord> reads_to_check_;
   ledger::Model model_;

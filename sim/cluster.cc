@@ -89,17 +89,18 @@ void Cluster::Run(NodeId node, const std::weak_ptr<Life>& life, std::function<vo
     member.kept.emplace_back(life, std::move(action));
     return;
   }
+  const uint64_t faults = member.files->faults();
   try {
     action();
     if (member.life == alive) Observe(member);
   } catch (const testing::Stopped& stopped) {
-    End(member, stopped.what());
+    End(member, member.files->faults() > faults, stopped.what());
   }
 }
 
-// A node has stopped by itself: it must have had a reason.
-void Cluster::End(Member& member, const std::string& why) {
-  Require(member.may_stop, Name(member.id) + " stopped: " + why);
+// A node has stopped by itself: its disk must have failed it just now.
+void Cluster::End(Member& member, bool has_reason, const std::string& why) {
+  Require(has_reason, Name(member.id) + " stopped: " + why);
   world_.Trace(Name(member.id) + " stopped: " + why);
   Crash(member.id);
 }
@@ -118,6 +119,7 @@ void Cluster::Observe(Member& member) {
                      entry.type == wal::EntryType::kCommand ? *entry.payload : std::string(),
                      life.state->machine().position().digest);
   }
+  if (!member.founded) member.founded = life.node->status().founded;
   if (member.lost) {
     const node::NodeStatus status = life.node->status();
     if (status.founded && !status.rejoining && !life.state->founding().rejoining()) {
@@ -199,15 +201,15 @@ void Cluster::Start(NodeId node) {
   life->reads = executor(5, 100);
   life->background = executor(500, 20'000);
   member.kept.clear();
+  const uint64_t faults = member.files->faults();
   try {
     if (auto opened = Open(member, life); !opened) throw testing::Stopped(opened.error().message);
   } catch (const testing::Stopped& stopped) {
-    Require(member.may_stop, Name(node) + " cannot start: " + stopped.what());
+    Require(member.files->faults() > faults, Name(node) + " cannot start: " + stopped.what());
     world_.Trace(Name(node) + " cannot start: " + stopped.what());
     if (life->state) life->state->log().Abandon();
     life.reset();
     member.files->Crash();
-    member.may_stop = false;
     return;
   }
   life->seen = life->state->machine().applied();
@@ -262,24 +264,20 @@ void Cluster::Crash(NodeId node) {
   if (At(node).life) world_.Trace(Name(node) + " crashes");
   Kill(node);
   At(node).files->Crash();
-  At(node).may_stop = false;
 }
 
 void Cluster::CutPower(NodeId node, uint64_t nth) {
   if (!IsUp(node)) return;
-  At(node).may_stop = true;
   At(node).files->CutPower(nth);
 }
 
 void Cluster::FailSync(NodeId node, uint64_t nth) {
   if (!IsUp(node)) return;
-  At(node).may_stop = true;
   At(node).files->FailSync(nth, EIO);
 }
 
 void Cluster::FailWrite(NodeId node, uint64_t nth) {
   if (!IsUp(node)) return;
-  At(node).may_stop = true;
   At(node).files->FailWrite(nth, ENOSPC);
 }
 
@@ -305,7 +303,6 @@ void Cluster::GoOn(Member& member) {
 void Cluster::Heal(NodeId node) {
   Member& member = At(node);
   member.files->ForgetFaults();
-  member.may_stop = false;
   GoOn(member);
 }
 
@@ -317,6 +314,9 @@ size_t Cluster::LostDisks() const {
 
 bool Cluster::Wipe(NodeId node) {
   Member& member = At(node);
+  for (const auto& each : members_) {
+    if (!each->founded) return false;
+  }
   if (!member.lost && 2 * (LostDisks() + 1) >= size()) return false;
   Kill(node);
   world_.Trace(Name(node) + " loses its disk");

@@ -59,7 +59,8 @@ class Cluster {
   void FailSync(NodeId node, uint64_t nth);
   void FailWrite(NodeId node, uint64_t nth);
   void Pause(NodeId node, uint64_t ms);
-  // Its disk is lost, with all that it held. Only while a majority keeps theirs.
+  // Its disk is lost, with all that it held. Only while a majority keeps theirs, and once all have
+  // been founded: a folder that is lost before is not recognised everywhere.
   bool Wipe(NodeId node);
   void SetDisk(NodeId node, uint64_t min_us, uint64_t max_us);
   void Heal(NodeId node);  // What was planned for its disk does not happen; a pause ends.
@@ -99,8 +100,8 @@ class Cluster {
     std::deque<std::pair<std::weak_ptr<Life>, std::function<void()>>> kept;  // While paused.
     uint64_t disk_min_us = 50;
     uint64_t disk_max_us = 800;
-    bool may_stop = false;  // A fault that ends the process has been put in.
-    bool lost = false;      // Wiped, and not caught up yet.
+    bool founded = false;  // Has been a part of the cluster.
+    bool lost = false;     // Wiped, and not caught up yet.
   };
 
   Member& At(NodeId node) { return *members_[node.value - 1]; }
@@ -110,7 +111,7 @@ class Cluster {
   void Observe(Member& member);
   void WriteLater(Member& member);
   void GoOn(Member& member);
-  void End(Member& member, const std::string& why);
+  void End(Member& member, bool has_reason, const std::string& why);
   Result<void> Open(Member& member, const std::shared_ptr<Life>& life);
 
   World& world_;

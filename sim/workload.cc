@@ -52,7 +52,7 @@ void Workload::Next(Client& client) {
   auto [method, request] = MakeRequest();
   client.write->record.key = "k" + std::to_string(++last_key_);
   client.write->record.method = method;
-  client.write->record.after = checker_.acknowledged();
+  client.write->record.after = checker_.told();
   client.write->request = std::move(request);
   TryWrite(client);
 }
@@ -122,13 +122,13 @@ void Workload::Read(Client& client) {
   switch (world_.random.Between(0, 2)) {
     case 0:
       options.consistency = Consistency::kLinearizable;
-      record.after = checker_.acknowledged();
+      record.after = checker_.told();
       break;
     case 1:
       options.consistency = Consistency::kSession;
       options.after = client.token;
       // Without a token a session begins where the cluster is.
-      record.after = client.token.value != 0 ? client.token : checker_.acknowledged();
+      record.after = client.token.value != 0 ? client.token : checker_.told();
       break;
     case 2: options.consistency = Consistency::kStale; break;
   }

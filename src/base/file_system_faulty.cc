@@ -27,6 +27,7 @@ class FaultyFileSystem::OpenFile final : public File {
     auto refused = files_.Refuse(path_, "write");
     ++files_.writes_;
     if (!refused && files_.fail_write_ && files_.fail_write_->at == files_.writes_) {
+      ++files_.faults_;
       refused = FileError(path_, "write", files_.fail_write_->errno_value);
     }
     // A write that fails may have got somewhere.
@@ -67,6 +68,7 @@ class FaultyFileSystem::OpenFile final : public File {
     if (auto refused = files_.Refuse(path_, "fdatasync")) return Fail(*refused);
     ++files_.syncs_;
     if (files_.fail_sync_ && files_.fail_sync_->at == files_.syncs_) {
+      ++files_.faults_;
       files_.Tear(*file_);
       return Fail(FileError(path_, "fdatasync", files_.fail_sync_->errno_value));
     }
@@ -183,9 +185,15 @@ uint64_t FaultyFileSystem::syncs() const {
   return syncs_;
 }
 
+uint64_t FaultyFileSystem::faults() const {
+  std::lock_guard lock(mutex_);
+  return faults_;
+}
+
 std::optional<Error> FaultyFileSystem::Refuse(const std::string& path, const std::string& what) {
   ++changes_;
   if (power_fails_at_ && changes_ >= *power_fails_at_) {
+    ++faults_;
     return FileError(path, what + " (the power is gone)", EIO);
   }
   return std::nullopt;

@@ -53,6 +53,7 @@ class FaultyFileSystem final : public FileSystem {
   std::optional<std::string> Contents(const std::string& path) const;
   uint64_t changes() const;  // Calls so far that changed or synced something.
   uint64_t syncs() const;    // Of them, syncs of a file.
+  uint64_t faults() const;   // Calls that failed because it was planned.
 
   Result<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) override;
   Result<std::vector<std::string>> List(const std::string& folder) override;
@@ -120,6 +121,7 @@ class FaultyFileSystem final : public FileSystem {
   uint64_t changes_ = 0;
   uint64_t writes_ = 0;
   uint64_t syncs_ = 0;
+  uint64_t faults_ = 0;
   std::optional<uint64_t> power_fails_at_;
   struct Planned {
     uint64_t at;

@@ -8,9 +8,11 @@
 #include <filesystem>
 #include <fstream>
 
+#include "src/base/file_system_faulty.h"
 #include "src/base/testing/queue_executor.h"
 #include "src/node/checkpoint_exports.h"
 #include "src/node/checkpoint_install.h"
+#include "src/raft/testing/memory_log.h"
 #include "tests/support/temp_folder.h"
 
 namespace holdfast::node {
@@ -153,6 +155,32 @@ TEST_F(CheckpointFetchTest, AStartWhoseLogHoldsItDropsIt) {
   auto pending = PendingCheckpoint(files_, Complete(), **log);
   EXPECT_TRUE(pending && !*pending);
   EXPECT_FALSE(fs::exists(Complete()));
+}
+
+// At whatever change of names the power goes: it is there in full, or it is not there.
+TEST(CheckpointInstallTest, ACrashWhileItIsRemovedLeavesNoHalf) {
+  CheckpointManifest manifest;
+  manifest.set_index(7);
+  manifest.set_index_term(3);
+  bool was_there = false;
+  bool was_gone = false;
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    FaultyFileSystem files({.seed = seed});
+    ASSERT_TRUE(files.CreateFolders("/data/checkpoint/db"));
+    ASSERT_TRUE(ReplaceFile(files, "/data/checkpoint/manifest", manifest.SerializeAsString()));
+    ASSERT_TRUE(ReplaceFile(files, "/data/checkpoint/db/000007.sst", "rows"));
+    files.CutPower(seed % 9 + 1);
+    static_cast<void>(FinishInstall(files, "/data/checkpoint"));
+    files.Crash();
+    raft::sim::MemoryLog log;
+    const auto pending = PendingCheckpoint(files, "/data/checkpoint", log);
+    ASSERT_TRUE(pending) << pending.error().message;
+    (*pending ? was_there : was_gone) = true;
+    if (*pending) {
+      EXPECT_TRUE(*files.Exists("/data/checkpoint/db/000007.sst")) << seed;
+    }
+  }
+  EXPECT_TRUE(was_there && was_gone);
 }
 
 TEST_F(CheckpointFetchTest, ABadPieceEndsIt) {

@@ -11,6 +11,7 @@ namespace holdfast::node {
 namespace {
 
 constexpr char kManifest[] = "manifest";
+constexpr char kUseless[] = ".old";  // Behind the name of a checkpoint that is being removed.
 // A disk that is full to the brim helps nobody.
 constexpr uint64_t kSpareBytes = 256 << 20;
 constexpr size_t kManifestBytesMax = bounds::kCheckpointFilesMax * 128;
@@ -44,7 +45,11 @@ Result<void> CompleteIncoming(FileSystem& files, const std::string& incoming,
       !written) {
     return written;
   }
-  if (auto removed = files.RemoveAll(complete); !removed) return removed;
+  const auto before = files.Exists(complete);
+  if (!before) return Fail(before.error());
+  if (*before) {
+    if (auto removed = FinishInstall(files, complete); !removed) return removed;
+  }
   if (auto moved = files.MoveFolder(incoming, complete); !moved) return moved;
   return files.SyncFolder(Parent(complete));
 }
@@ -52,6 +57,7 @@ Result<void> CompleteIncoming(FileSystem& files, const std::string& incoming,
 Result<std::optional<CheckpointManifest>> PendingCheckpoint(FileSystem& files,
                                                             const std::string& complete,
                                                             const wal::Log& log) {
+  if (auto removed = files.RemoveAll(complete + kUseless); !removed) return Fail(removed.error());
   const auto waits = files.Exists(complete);
   if (!waits) return Fail(waits.error());
   if (!*waits) return std::nullopt;
@@ -99,9 +105,13 @@ void InstallLog(wal::SegmentLog& log, const CheckpointManifest& manifest) {
   spdlog::info("checkpoint: installed; the log goes on at entry {}", index.Next().value);
 }
 
+// Under another name first: half of a checkpoint must never look like one.
 Result<void> FinishInstall(FileSystem& files, const std::string& complete) {
-  if (auto removed = files.RemoveAll(complete); !removed) return removed;
-  return files.SyncFolder(Parent(complete));
+  const std::string useless = complete + kUseless;
+  if (auto removed = files.RemoveAll(useless); !removed) return removed;
+  if (auto moved = files.MoveFolder(complete, useless); !moved) return moved;
+  if (auto synced = files.SyncFolder(Parent(complete)); !synced) return synced;
+  return files.RemoveAll(useless);
 }
 
 }  // namespace holdfast::node

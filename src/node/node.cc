@@ -227,6 +227,13 @@ void Node::FinishFounding() {
     }
   }
   BeginConsensus();
+  // Who has not founded it yet hears of it on the connection that stands; it said hello before.
+  for (NodeId member : options_.members) {
+    if (member == options_.raft.id) continue;
+    PeerFrame frame;
+    *frame.mutable_hello() = Hello();
+    link_->Send(member, std::move(frame));
+  }
 }
 
 // It votes again, and must never forget anything any more: so this is durable first.
@@ -362,7 +369,13 @@ std::string Node::OnHello(const Identity& peer) {
 void Node::OnFrames(NodeId from, uint64_t epoch, std::vector<PeerFrame> frames) {
   OnLoop([this, from, epoch, frames = std::move(frames)]() mutable {
     uint64_t& newest = epochs_[from];
-    if (epoch < newest || !replica_ || installing_) return;
+    if (epoch < newest || installing_) return;
+    if (!replica_) {  // Until it is founded nothing else concerns this node.
+      for (const PeerFrame& frame : frames) {
+        if (frame.has_hello()) static_cast<void>(OnHello(frame.hello()));
+      }
+      return;
+    }
     // A connection in place of another: answers that the old one carried are lost.
     if (newest != 0 && epoch > newest) writes_->LinkDown(from, parts_.clock.MonotonicMs());
     newest = epoch;
@@ -424,7 +437,7 @@ void Node::HandleFrame(NodeId from, PeerFrame& frame) {
     case PeerFrame::kCheckpointReply:
       fetch_.Receive(now_ms, from, std::move(*frame.mutable_checkpoint_reply()));
       break;
-    case PeerFrame::kHello:
+    case PeerFrame::kHello: static_cast<void>(OnHello(frame.hello())); break;
     case PeerFrame::kWelcome:
     case PeerFrame::BODY_NOT_SET: break;
   }

@@ -57,8 +57,9 @@ using StepParts = std::make_index_sequence<std::tuple_size_v<Key> - 1>;
 
 }  // namespace codec
 
-// The rows of `rows` from `next` on, pairs of key and row, as one block; `next` is moved behind
-// them. Their keys ascend and have the same first part.
+// The rows of `rows` from `next` on, pairs of key and row, of which there is at least one, as one
+// block in `out`, which is empty; `next` is moved behind them. Their keys ascend and have the same
+// first part.
 template <class Rows>
 void EncodeBlock(const Rows& rows, size_t* next, std::string* out) {
   EncodeRow(rows[*next].second, out);

@@ -237,6 +237,43 @@ TEST(StoreCheckpoint, RowsThatAreInTheBaseAlreadyShowOnce) {
   EXPECT_EQ(looked, 10);
 }
 
+// Format 1 had each row of a group by itself.
+TEST(StoreFormat, RowsOfGroupsThatStandAloneAreRead) {
+  auto disk = std::make_shared<MemoryDisk>();
+  auto rows = std::make_shared<MemoryDisk::Rows>();
+  for (int64_t i = 1; i <= 5; ++i) {
+    std::string key{static_cast<char>(kNotesNumber.service), static_cast<char>(kNotesNumber.table)};
+    EncodeKey(NoteKey{1, i}, &key);
+    EncodeRow(Event{static_cast<uint64_t>(i), {}}, &(*rows)[key]);
+  }
+  disk->Replace(std::move(rows));
+  Store store(std::make_unique<MemoryBase>(disk));
+  SampleTables tables(store);
+  for (int64_t last = 5; last <= 15; last += 5) {
+    std::function<void()> job;
+    {
+      absl::MutexLock lock(&store.mutex());
+      int64_t next = 1;
+      tables.notes.Scan({1, 0}, [&](const NoteKey& key, const Event& event) {
+        EXPECT_EQ(std::get<1>(key), next);
+        EXPECT_EQ(event.amount, static_cast<uint64_t>(next++));
+        return true;
+      });
+      EXPECT_EQ(next, last + 1);
+      tables.notes.ScanBack({1, last}, [&](const NoteKey& key, const Event&) {
+        EXPECT_EQ(std::get<1>(key), --next);
+        return true;
+      });
+      EXPECT_EQ(next, 1);
+      EXPECT_EQ(tables.notes.Get({1, 3})->amount, 3U);
+      for (int64_t i = last + 1; i <= last + 5; ++i) tables.notes.Put({1, i}, {uint64_t(i), {}});
+      store.EndEntry();
+      job = store.BeginCheckpoint();
+    }
+    job();
+  }
+}
+
 using StoreDeathTest = StoreTest;
 
 TEST_F(StoreDeathTest, StopsOnTwoTablesOfOneNumber) {

@@ -54,10 +54,13 @@ void Core::TakeTurns() {
   boost::asio::post(io, [this] { TakeTurns(); });
 }
 
+// Destroyed without the lock: the last of a connection's turns takes others.
 void Core::DropTurns() {
+  decltype(requests) dropped_requests;
+  decltype(replies) dropped_replies;
   absl::MutexLock lock(&turns_mutex);
-  requests.clear();
-  replies.clear();
+  requests.swap(dropped_requests);
+  replies.swap(dropped_replies);
 }
 
 }  // namespace holdfast::api::http

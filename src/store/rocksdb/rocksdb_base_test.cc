@@ -132,6 +132,15 @@ TEST(RocksDbBase, IsPrivate) {
   EXPECT_GT(files, 5);
 }
 
+TEST(RocksDbBase, AFolderOfFormatOneBecomesOneOfFormatTwo) {
+  TemporaryFolder folder;
+  std::ofstream(folder.path() / "FORMAT") << "holdfast store 1\n";
+  ASSERT_TRUE(RocksDbBase::Open(folder.path()));
+  std::string text;
+  std::getline(std::ifstream(folder.path() / "FORMAT"), text);
+  EXPECT_EQ(text, "holdfast store 2");
+}
+
 TEST(RocksDbBase, RefusesWhatItDoesNotKnow) {
   const auto error_with = [](const std::string& file, const std::string& text) {
     TemporaryFolder folder;
@@ -145,7 +154,7 @@ TEST(RocksDbBase, RefusesWhatItDoesNotKnow) {
   EXPECT_TRUE(RE::PartialMatch(error_with("FORMAT", "holdfast store 2"), "damaged FORMAT"));
   EXPECT_TRUE(RE::PartialMatch(error_with("FORMAT", "something"), "is not a Holdfast store"));
   EXPECT_TRUE(RE::PartialMatch(error_with("letter.txt", "Dear"), "holds files but no FORMAT"));
-  EXPECT_EQ(error_with("FORMAT", "holdfast store 1\n"), "");  // Becomes format 2.
+  EXPECT_EQ(error_with("FORMAT", "holdfast store 1\n"), "");
   EXPECT_EQ(error_with("FORMAT", "holdfast store 2\n"), "");
   // A crash while the folder was created.
   EXPECT_EQ(error_with("FORMAT.new", "holdf"), "");
