@@ -20,8 +20,7 @@ namespace holdfast::sim {
 struct WriteRecord {
   std::string key;
   std::string method;
-  LogIndex after;  // Checker::told() when it was first tried.
-  bool acknowledged = false;
+  LogIndex after;     // Checker::told() when it was first tried.
   LogIndex position;  // Of the reply.
   bool replayed = false;
   std::string reply;
@@ -57,8 +56,6 @@ class Checker {
   void Replay(const std::function<const std::string&(uint8_t service, uint8_t method)>& name_of);
   const ledger::Model& model() const { return model_; }
   LogIndex last() const { return LogIndex(entries_.size()); }
-  LogIndex replayed() const { return replayed_; }
-  int64_t now_us() const { return now_us_; }  // Of the last entry replayed.
 
   uint64_t writes() const { return writes_; }
   uint64_t reads() const { return reads_; }

@@ -139,12 +139,8 @@ void Cluster::WriteLater(Member& member) {
   world_.events.After(world_.random.Between(member.disk_min_us, member.disk_max_us),
                       [this, node, life] {
                         Run(node, life, [this, node] {
-                          Life& now = *At(node).life;
-                          const bool wrote = now.state->log().WritePending();
-                          now.writing = wrote;
-                          if (!wrote) return;
-                          now.writing = false;
-                          WriteLater(At(node));
+                          At(node).life->writing = false;  // Observe has it look again.
+                          At(node).life->state->log().WritePending();
                         });
                       });
 }

@@ -14,7 +14,6 @@ Workload::Workload(World& world, Cluster& cluster, Checker& checker, WorkloadOpt
     : world_(world), cluster_(cluster), checker_(checker), options_(options) {
   for (size_t i = 0; i < options.clients; ++i) {
     clients_.push_back(std::make_unique<Client>());
-    clients_.back()->number = i;
     NextLater(*clients_.back());
   }
 }
@@ -67,7 +66,6 @@ void Workload::TryWrite(Client& client) {
     NextLater(client);
     return;
   }
-  ++attempts_;
   world_.events.After(
       world_.random.Between(options_.patience_ms_min, options_.patience_ms_max) * 1000,
       [this, alive = std::weak_ptr(alive_), &client, operation] {
@@ -103,7 +101,6 @@ void Workload::Answered(Client& client, uint64_t operation, node::Reply reply) {
   ++client.operation;
   WriteRecord record = std::move(client.write->record);
   client.write.reset();
-  record.acknowledged = true;
   record.position = reply.position;
   record.replayed = reply.replayed;
   record.reply = std::move(*reply.body);

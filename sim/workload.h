@@ -28,7 +28,6 @@ class Workload {
   // From now on nobody begins anything new; what is under way is repeated until it is answered.
   void Finish() { finishing_ = true; }
   bool done() const;  // After Finish: nothing is under way.
-  uint64_t attempts() const { return attempts_; }
   uint64_t abandoned() const { return abandoned_; }
 
  private:
@@ -38,7 +37,6 @@ class Workload {
     uint64_t attempts = 0;
   };
   struct Client {
-    size_t number = 0;
     LogIndex token;          // The highest position that it was told.
     uint64_t operation = 0;  // Grows with each try; what belongs to an earlier one is dropped.
     std::unique_ptr<Write> write;
@@ -68,7 +66,6 @@ class Workload {
   bool finishing_ = false;
   uint64_t last_key_ = 0;
   uint64_t progress_ = 0;
-  uint64_t attempts_ = 0;
   uint64_t abandoned_ = 0;
 };
 

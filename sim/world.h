@@ -41,7 +41,6 @@ class World {
       std::printf("%10.3f ms  %s\n", static_cast<double>(events.now_us()) / 1000, what.c_str());
     }
   }
-  bool traces() const { return trace_; }
 
  private:
   uint64_t hash_ = 0;

@@ -2,6 +2,7 @@
 //
 //   <data>/incoming/     a checkpoint being fetched; of no meaning after a restart
 //   <data>/checkpoint/   one that is complete: `manifest` and the files of the store in `db/`
+//   <data>/checkpoint.old/   one that is being removed; of no meaning
 //
 // The node stops, the store's files are replaced, the log is made to go on behind them, and the
 // folder is removed. Each step can be repeated, so a crash at any point is finished by the next

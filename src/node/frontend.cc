@@ -21,6 +21,11 @@ Error Stopping() {
   return Error{ErrorCode::kUnavailable, "this node is stopping", "", "Ask another node.", 0};
 }
 
+Error InboxFull() {
+  return Error{ErrorCode::kResourceExhausted, "too many requests are waiting on this node", "",
+               "Nothing was done. Slow down and try again.", 100};
+}
+
 Error NotFounded() {
   return Error{ErrorCode::kUnavailable,
                "this cluster is new and still waits for some of its members to start", "",
@@ -149,15 +154,13 @@ std::unique_ptr<Write> Frontend::Forwarded(ForwardWrite& forward, Done done) {
 
 void Frontend::PutIntoInbox(std::vector<std::unique_ptr<Write>> writes) {
   bool wake = false;
-  Error refusal{ErrorCode::kResourceExhausted, "too many requests are waiting on this node", "",
-                "Nothing was done. Slow down and try again.", 100};
+  bool stopped = false;
   {
     std::lock_guard lock(inbox_mutex_);
-    if (stopped_) refusal = Stopping();
+    stopped = stopped_;
     for (auto& write : writes) {
-      if (stopped_) break;
       const size_t bytes = write->request.body().size();
-      if (inbox_.size() >= bounds::kWaitingRequestsMax ||
+      if (stopped || inbox_.size() >= bounds::kWaitingRequestsMax ||
           inbox_bytes_ + bytes > bounds::kWaitingBytesMax) {
         continue;
       }
@@ -169,8 +172,7 @@ void Frontend::PutIntoInbox(std::vector<std::unique_ptr<Write>> writes) {
   if (wake) parts_.wake();
   Batch refusals;
   for (auto& write : writes) {
-    if (!write) continue;
-    write->done(Failed(refusal));
+    if (write) write->done(Failed(stopped ? Stopping() : InboxFull()));
   }
 }
 

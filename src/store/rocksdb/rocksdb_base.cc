@@ -32,7 +32,7 @@ constexpr size_t kFileBytes = 16 << 20;
 constexpr int kCacheShardBits = 2;
 constexpr size_t kTableNumberBytes = 2;  // What stored keys begin with.
 // A compaction of runs rewrites most of the level below: with 8 at a time instead of 4 a third less
-// is written. A read asks the filter of each, which makes no difference to pages of rows.
+// is written. A read asks the filter of each; pages of rows took no longer.
 constexpr int kRunsToCompact = 8;
 // Nothing is ever written to a memtable, so this costs nothing. But RocksDB keeps the filters of
 // new runs at hand only up to about this size, and lookups of new ids live on them.
