@@ -43,7 +43,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       if (!founding->outcast().empty()) return 0;
       continue;
     }
-    if (!founding->founded() && founding->Founders()) {
+    if (!founding->founded() && founding->agreed()) {
       HOLDFAST_CHECK(founding->Found(), "cannot be founded");
       CheckStored(files, *founding);
     }

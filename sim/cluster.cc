@@ -119,7 +119,6 @@ void Cluster::Observe(Member& member) {
                      entry.type == wal::EntryType::kCommand ? *entry.payload : std::string(),
                      life.state->machine().position().digest);
   }
-  if (!member.founded) member.founded = life.node->status().founded;
   if (member.lost) {
     const node::NodeStatus status = life.node->status();
     if (status.founded && !status.rejoining && !life.state->founding().rejoining()) {
@@ -310,9 +309,6 @@ size_t Cluster::LostDisks() const {
 
 bool Cluster::Wipe(NodeId node) {
   Member& member = At(node);
-  for (const auto& each : members_) {
-    if (!each->founded) return false;
-  }
   if (!member.lost && 2 * (LostDisks() + 1) >= size()) return false;
   Kill(node);
   world_.Trace(Name(node) + " loses its disk");

@@ -59,8 +59,7 @@ class Cluster {
   void FailSync(NodeId node, uint64_t nth);
   void FailWrite(NodeId node, uint64_t nth);
   void Pause(NodeId node, uint64_t ms);
-  // Its disk is lost, with all that it held. Only while a majority keeps theirs, and once all have
-  // been founded: a folder that is lost before is not recognised everywhere.
+  // Its disk is lost, with all that it held. Only while a majority keeps theirs.
   bool Wipe(NodeId node);
   void SetDisk(NodeId node, uint64_t min_us, uint64_t max_us);
   void Heal(NodeId node);  // What was planned for its disk does not happen; a pause ends.
@@ -100,8 +99,7 @@ class Cluster {
     std::deque<std::pair<std::weak_ptr<Life>, std::function<void()>>> kept;  // While paused.
     uint64_t disk_min_us = 50;
     uint64_t disk_max_us = 800;
-    bool founded = false;  // Has been a part of the cluster.
-    bool lost = false;     // Wiped, and not caught up yet.
+    bool lost = false;  // Wiped, and not caught up yet.
   };
 
   Member& At(NodeId node) { return *members_[node.value - 1]; }

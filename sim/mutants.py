@@ -14,10 +14,10 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 COPY = ROOT / 'build' / 'mutants' / 'source'
 BUILD = ROOT / 'build' / 'mutants' / 'build'
-SEEDS_MAX = 3000
+SEEDS_MAX = 20000
 SECONDS_MAX = 300
 
-# name: (file, what stands there, what is put in its place)
+# name: (file, what stands there, what is put in its place[, the recipe that shows it])
 MUTANTS = {
     'acknowledge before fsync': (
         'src/wal/segment_writer.cc',
@@ -84,12 +84,16 @@ MUTANTS = {
         '  if (saved) identity_ = std::move(next);',
         '  auto saved = ReplaceFile(*files_, PathIn(folder_), next.SerializeAsString());\n'
         '  identity_ = std::move(next);\n'
-        '  for (const Member& member : identity_.founders()) {\n'
-        '    met_[NodeId(member.node())] = member.incarnation();\n  }'),
+        '  met_ = FoundersOf(identity_);'),
     'let a wiped node take part at once': (
         'src/node/identity.cc',
-        '    next.set_rejoining(true);\n',
-        '    next.set_rejoining(false);\n'),
+        'next.set_rejoining(true);',
+        'next.set_rejoining(false);'),
+    'found a cluster before all have agreed': (
+        'src/node/identity.h',
+        'return exists_ || agreed_.size() == members_.size();',
+        'return exists_ || !agreed_.empty();',
+        'founding'),
     'wait for a leader that is not there': (
         'src/node/checkpoint_fetch.cc',
         '  if (parts_.send(leader_, std::move(request))) return true;',
@@ -117,14 +121,14 @@ def copy_sources():
 
 
 def check_places():
-    for name, (file, there, _) in MUTANTS.items():
+    for name, (file, there, *_) in MUTANTS.items():
         found = (ROOT / file).read_text().count(there)
         if found != 1:
             sys.exit(f"mutant '{name}': its line is {found} times in {file}; mend sim/mutants.py")
 
 
 def hunt(name):
-    file, there, instead = MUTANTS[name]
+    file, there, instead, *recipe = MUTANTS[name]
     path = COPY / file
     original = path.read_text()
     path.write_text(original.replace(there, instead))
@@ -132,7 +136,8 @@ def hunt(name):
         sh('ninja', '-C', BUILD, 'holdfast_sim')
         began = time.time()
         run = subprocess.run([BUILD / 'holdfast_sim', '--recipes', ROOT / 'sim' / 'recipes', '--quiet',
-                              '--seeds', str(SEEDS_MAX), '--seconds', str(SECONDS_MAX)],
+                              '--seeds', str(SEEDS_MAX), '--seconds', str(SECONDS_MAX),
+                              *(['--recipe', *recipe] if recipe else [])],
                              capture_output=True, text=True)
     finally:
         path.write_text(original)

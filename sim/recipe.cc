@@ -1,36 +1,34 @@
 #include "sim/recipe.h"
 
+#define TOML_EXCEPTIONS 0
+#define TOML_HEADER_ONLY 1
+#include <toml++/toml.h>
+
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
+
+#include "src/base/file_system.h"
 
 namespace holdfast::sim {
 namespace {
 
-std::string Trimmed(std::string text) {
-  const size_t from = text.find_first_not_of(" \t");
-  if (from == std::string::npos) return "";
-  return text.substr(from, text.find_last_not_of(" \t\r") - from + 1);
-}
+constexpr size_t kRecipeBytesMax = 64 << 10;
 
 bool ParseNumber(std::string_view text, uint64_t* number) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *number);
   return error == std::errc() && end == text.data() + text.size();
 }
 
-bool ParseRange(const std::string& text, Range* range) {
-  const size_t dots = text.find("..");
-  if (dots == std::string::npos) {
-    range->to = 0;
-    if (!ParseNumber(text, &range->from)) return false;
-    range->to = range->from;
-    return true;
+bool ParseRange(const toml::node& value, Range* range) {
+  if (const auto number = value.value_exact<int64_t>()) {
+    *range = {static_cast<uint64_t>(*number), static_cast<uint64_t>(*number)};
+    return *number >= 0;
   }
-  return ParseNumber(std::string_view(text).substr(0, dots), &range->from) &&
-         ParseNumber(std::string_view(text).substr(dots + 2), &range->to) &&
-         range->from <= range->to;
+  const std::string_view text = value.value_or<std::string_view>("");
+  const size_t dots = text.find("..");
+  return dots != std::string_view::npos && ParseNumber(text.substr(0, dots), &range->from) &&
+         ParseNumber(text.substr(dots + 2), &range->to) && range->from <= range->to;
 }
 
 }  // namespace
@@ -74,45 +72,37 @@ const std::map<std::string, Range>& RecipeDefaults() {
   return kDefaults;
 }
 
-Result<Recipe> ParseRecipe(const std::string& name, const std::string& text) {
-  Recipe recipe{name, "", RecipeDefaults()};
-  std::istringstream lines(text);
-  std::string line;
-  for (int number = 1; std::getline(lines, line); ++number) {
-    const std::string trimmed = Trimmed(line);
-    const auto wrong = [&](const std::string& why) {
+Result<Recipe> ParseRecipe(const std::string& name, std::string_view text) {
+  const toml::parse_result parsed = toml::parse(text);
+  if (!parsed) {
+    return Fail(InvalidArgument(name, "line " + std::to_string(parsed.error().source().begin.line) +
+                                          ": " + std::string(parsed.error().description())));
+  }
+  Recipe recipe{name, RecipeDefaults()};
+  for (const auto& [key, value] : parsed.table()) {
+    const auto found = recipe.values.find(std::string(key.str()));
+    if (found == recipe.values.end()) {
       return Fail(
-          InvalidArgument(name, "line " + std::to_string(number) + ", '" + trimmed + "', " + why));
-    };
-    if (trimmed.empty()) continue;
-    if (trimmed.front() == '#') {
-      if (recipe.about.empty()) recipe.about = Trimmed(trimmed.substr(1));
-      continue;
+          InvalidArgument(name, "'" + std::string(key.str()) + "' is nothing a recipe knows"));
     }
-    const size_t equals = trimmed.find('=');
-    if (equals == std::string::npos) return wrong("is not key = value");
-    const std::string key = Trimmed(trimmed.substr(0, equals));
-    const auto found = recipe.values.find(key);
-    if (found == recipe.values.end()) return wrong("names nothing that a recipe knows");
-    std::string value = Trimmed(trimmed.substr(equals + 1));
-    if (value.size() >= 2 && value.front() == '"' && value.back() == '"') {
-      value = value.substr(1, value.size() - 2);
+    if (!ParseRange(value, &found->second)) {
+      return Fail(
+          InvalidArgument(name, "'" + found->first + "' is neither a number nor \"from..to\""));
     }
-    if (!ParseRange(value, &found->second)) return wrong("is neither a number nor \"from..to\"");
   }
   return recipe;
 }
 
 Result<std::vector<Recipe>> ReadRecipes(const std::string& folder) {
+  PosixFileSystem files;
   std::vector<Recipe> recipes;
   std::error_code error;
   for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end;
        it.increment(error)) {
     if (it->path().extension() != ".toml") continue;
-    std::ifstream file(it->path());
-    std::stringstream text;
-    text << file.rdbuf();
-    auto recipe = ParseRecipe(it->path().stem().string(), text.str());
+    const auto text = ReadFile(files, it->path().string(), kRecipeBytesMax);
+    if (!text) return Fail(text.error());
+    auto recipe = ParseRecipe(it->path().stem().string(), *text);
     if (!recipe) return Fail(recipe.error());
     recipes.push_back(std::move(*recipe));
   }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sim/world.h"
@@ -21,7 +22,6 @@ struct Range {
 
 struct Recipe {
   std::string name;
-  std::string about;
   std::map<std::string, Range> values;
 
   uint64_t Draw(const std::string& key, Random& random) const {
@@ -33,7 +33,7 @@ struct Recipe {
 const std::map<std::string, Range>& RecipeDefaults();
 
 // An Error names the line or the key.
-Result<Recipe> ParseRecipe(const std::string& name, const std::string& text);
+Result<Recipe> ParseRecipe(const std::string& name, std::string_view text);
 // All of a folder, by name.
 Result<std::vector<Recipe>> ReadRecipes(const std::string& folder);
 

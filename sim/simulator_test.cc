@@ -22,7 +22,6 @@ std::string Refusal(const std::string& text) {
 
 TEST(RecipeTest, SaysWhatItChanges) {
   const Recipe recipe = Parsed("# What it is about.\n\nnodes = 5\ncrash_ms = \"10..20\"\n");
-  EXPECT_EQ(recipe.about, "What it is about.");
   EXPECT_EQ(recipe.values.at("nodes").from, 5U);
   EXPECT_EQ(recipe.values.at("nodes").to, 5U);
   EXPECT_EQ(recipe.values.at("crash_ms").to, 20U);
@@ -30,11 +29,11 @@ TEST(RecipeTest, SaysWhatItChanges) {
 }
 
 TEST(RecipeTest, RefusesWhatItDoesNotKnow) {
-  EXPECT_EQ(Refusal("# a\nnode = 5"), "line 2, 'node = 5', names nothing that a recipe knows");
+  EXPECT_EQ(Refusal("# a\nnode = 5"), "'node' is nothing a recipe knows");
   EXPECT_NE(Refusal("nodes = five"), "");
   EXPECT_NE(Refusal("nodes = \"5..3\""), "");
   EXPECT_NE(Refusal("nodes = -1"), "");
-  EXPECT_NE(Refusal("nodes"), "");
+  EXPECT_EQ(Refusal("# a\nnodes").substr(0, 6), "line 2");
 }
 
 class FileBaseTest : public ::testing::Test {

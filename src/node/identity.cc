@@ -26,21 +26,25 @@ std::map<NodeId, uint64_t> FoundersOf(const Identity& identity) {
   return founders;
 }
 
+void SetFounders(const std::map<NodeId, uint64_t>& founders, Identity* identity) {
+  identity->clear_founders();
+  for (const auto& [node, incarnation] : founders) {
+    Member* founder = identity->add_founders();
+    founder->set_node(node.value);
+    founder->set_incarnation(incarnation);
+  }
+}
+
 bool AreThose(const std::map<NodeId, uint64_t>& founders, const std::vector<NodeId>& members) {
   return std::equal(founders.begin(), founders.end(), members.begin(), members.end(),
                     [](const auto& founder, NodeId member) { return founder.first == member; });
 }
 
-// The same on every founder, and as good as unique: a hash over random numbers.
-uint64_t NameOf(const std::vector<Member>& founders) {
+// As good as unique: a hash over random numbers.
+uint64_t NameOf(const Identity& identity) {
   std::string bytes;
-  for (const Member& founder : founders) bytes += founder.SerializeAsString();
+  for (const Member& founder : identity.founders()) bytes += founder.SerializeAsString();
   return std::max<uint64_t>(XXH3_64bits(bytes.data(), bytes.size()), 1);
-}
-
-bool Exists(FileSystem& files, const std::string& folder, const std::string& name) {
-  auto names = files.List(folder);
-  return names && std::find(names->begin(), names->end(), name) != names->end();
 }
 
 }  // namespace
@@ -50,7 +54,9 @@ Result<Founding> Founding::Open(FileSystem& files, const std::string& folder, No
   if (auto made = files.CreateFolders(folder); !made) return Fail(made.error());
   Founding founding(files, folder, std::move(members));
   Identity& identity = founding.identity_;
-  if (Exists(files, folder, "identity")) {
+  const auto exists = files.Exists(PathIn(folder));
+  if (!exists) return Fail(exists.error());
+  if (*exists) {
     auto bytes = ReadFile(files, PathIn(folder), bounds::kIdentityBytesMax);
     if (!bytes) return Fail(bytes.error());
     if (!identity.ParseFromString(*bytes) || identity.format() == 0) {
@@ -74,15 +80,17 @@ Result<Founding> Founding::Open(FileSystem& files, const std::string& folder, No
       return Fail(saved.error());
     }
   }
-  if (founding.founded()) {
+  founding.met_[self] = identity.incarnation();
+  if (founding.proposed()) {
     founding.met_ = FoundersOf(identity);
     if (!AreThose(founding.met_, founding.members_)) {
       return Fail(Refused(folder + " belongs to a cluster of other members than --members names",
                           "Start the node with the members that it was founded with."));
     }
+    founding.Agrees(identity);
+  } else if (auto proposed = founding.ProposeIfComplete(); !proposed) {
+    return Fail(proposed.error());
   }
-  founding.met_[self] = identity.incarnation();
-  founding.known_ = founding.founded();
   return founding;
 }
 
@@ -91,29 +99,32 @@ Result<void> Founding::Meet(const Identity& peer) {
   if (std::find(members_.begin(), members_.end(), id) == members_.end()) {
     return Fail(Refused("node " + id.ToString() + " is not a member", "Check --members."));
   }
-  if (!known_) {
-    if (peer.founders_size() > 0) return Join(peer);
-    // It takes a lost folder's place. To welcome it is to have that on record, which this node
-    // cannot before it knows the cluster itself.
-    if (peer.rejoining()) {
-      return Fail(Refused("this node is new, too, and knows nothing of the cluster yet", ""));
-    }
+  const bool proposes = peer.founders_size() > 0;
+  if (!proposes && !proposed()) {
     met_[id] = peer.incarnation();
-    return {};
+    return ProposeIfComplete();
   }
-  if (peer.cluster() != 0 && identity_.cluster() != 0 && peer.cluster() != identity_.cluster()) {
+  if (proposes && !founded() && Yields(peer)) {
+    if (auto joined = Join(peer); !joined) return joined;
+  }
+  if (proposes && peer.cluster() != identity_.cluster()) {
     return Fail(Refused("node " + id.ToString() + " belongs to another cluster", ""));
   }
   if (met_[id] != peer.incarnation()) {
-    if (peer.rejoining() && founded()) return MeetReplacement(peer);
-    return Fail(Refused(
-        "node " + id.ToString() + " has another data folder than the one that the cluster knows",
-        ""));
+    if (!peer.rejoining()) {
+      return Fail(Refused(
+          "node " + id.ToString() + " has another data folder than the one that the cluster knows",
+          ""));
+    }
+    if (auto met = MeetReplacement(peer); !met) return met;
   }
-  if (peer.founders_size() == 0 || rejoining()) return {};
-  std::map<NodeId, uint64_t> theirs = FoundersOf(peer);
+  if (!proposes) return {};
+  Agrees(peer);
+  if (rejoining()) return {};
   const NodeId self(identity_.node());
-  if (theirs.contains(self) && theirs[self] != identity_.incarnation()) {
+  const std::map<NodeId, uint64_t> theirs = FoundersOf(peer);
+  const auto own = theirs.find(self);
+  if (own != theirs.end() && own->second != identity_.incarnation()) {
     outcast_ = "Another data folder has taken the place of " + folder_ + " as node " +
                self.ToString() + " and has made promises that this one knows nothing of.";
     return Fail(Refused(outcast_, ""));
@@ -122,13 +133,30 @@ Result<void> Founding::Meet(const Identity& peer) {
 }
 
 Result<void> Founding::MeetReplacement(const Identity& peer) {
+  std::map<NodeId, uint64_t> met = met_;
+  met[NodeId(peer.node())] = peer.incarnation();
   Identity next = identity_;
-  for (Member& member : *next.mutable_founders()) {
-    if (member.node() == peer.node()) member.set_incarnation(peer.incarnation());
-  }
+  SetFounders(met, &next);
   if (auto saved = Save(std::move(next)); !saved) return saved;
-  met_[NodeId(peer.node())] = peer.incarnation();
+  met_ = std::move(met);
   return {};
+}
+
+Result<void> Founding::ProposeIfComplete() {
+  if (met_.size() < members_.size()) return {};
+  Identity next = identity_;
+  SetFounders(met_, &next);
+  next.set_cluster(NameOf(next));
+  next.set_founding(true);
+  if (auto saved = Save(std::move(next)); !saved) return saved;
+  Agrees(identity_);
+  return {};
+}
+
+bool Founding::Yields(const Identity& peer) const {
+  if (!proposed()) return true;
+  return peer.cluster() != identity_.cluster() &&
+         (!peer.founding() || peer.cluster() < identity_.cluster());
 }
 
 Result<void> Founding::Join(const Identity& peer) {
@@ -138,46 +166,32 @@ Result<void> Founding::Join(const Identity& peer) {
                             " belongs to a cluster of other members than --members names",
                         "Check --members."));
   }
-  // Either we were there when it was founded, or our folder is new. The latter is made durable
-  // before anyone hears of it: peers put the new incarnation on record, and after a crash it would
-  // look as if it had been there from the beginning.
   uint64_t& own = founders[NodeId(identity_.node())];
   Identity next = identity_;
-  next.set_cluster(peer.cluster());
-  if (own != identity_.incarnation() && !identity_.rejoining()) {
-    next.set_rejoining(true);
-    if (auto saved = Save(std::move(next)); !saved) return saved;
-  } else {
-    identity_ = std::move(next);
-  }
+  // Then our folder is new where the list is not. That is durable before anyone hears of it: peers
+  // put our incarnation on record, and after a crash we would look like a founder.
+  if (own != identity_.incarnation()) next.set_rejoining(true);
   own = identity_.incarnation();
+  SetFounders(founders, &next);
+  next.set_cluster(peer.cluster());
+  next.set_founding(true);
+  if (auto saved = Save(std::move(next)); !saved) return saved;
   met_ = std::move(founders);
-  known_ = true;
+  agreed_.clear();
+  Agrees(identity_);
   return {};
 }
 
-std::optional<std::vector<Member>> Founding::Founders() const {
-  std::vector<Member> founders;
-  for (NodeId id : members_) {
-    auto met = met_.find(id);
-    if (met == met_.end()) return std::nullopt;
-    Member member;
-    member.set_node(id.value);
-    member.set_incarnation(met->second);
-    founders.push_back(std::move(member));
-  }
-  return founders;
+void Founding::Agrees(const Identity& member) {
+  agreed_.insert(NodeId(member.node()));
+  exists_ |= !member.founding();
 }
 
 Result<void> Founding::Found() {
-  const auto founders = Founders();
-  HOLDFAST_CHECK(founders.has_value() && !founded(), "founding without all members, or twice");
+  HOLDFAST_CHECK(agreed() && !founded(), "founding without the others' word, or twice");
   Identity next = identity_;
-  for (const Member& founder : *founders) *next.add_founders() = founder;
-  if (next.cluster() == 0) next.set_cluster(NameOf(*founders));
-  if (auto saved = Save(std::move(next)); !saved) return saved;
-  known_ = true;
-  return {};
+  next.set_founding(false);
+  return Save(std::move(next));
 }
 
 Result<void> Founding::Rejoined() {

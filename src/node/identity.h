@@ -1,15 +1,22 @@
 // Who a node is, and how a cluster comes to be.
 //
-// A data folder gets a random *incarnation* when it is created. A new cluster is founded once its
-// members have all seen one another's: the list of founders is its identity. Afterwards a majority
-// is enough for everything. A folder that was lost and begun anew has another incarnation: it is
-// recognised, takes the lost one's place, and has no voice until it has caught up, for it has
-// forgotten votes and entries that it had promised to keep (docs/decisions/0005, 0010). The lost
-// one, should it turn up again, is refused.
+// A data folder gets a random *incarnation* when it is created. A member of a new cluster that has
+// met all others *proposes* them, with their incarnations, as its founders; it records that first,
+// and the others, told of it, take the proposal over. The cluster is founded once all have recorded
+// the same one: the list is its identity. Afterwards a majority is enough for everything. A folder
+// that was lost and begun anew has another incarnation: it is recognised, takes the lost one's
+// place, and has no voice until it has caught up, for it has forgotten votes and entries that it
+// had promised to keep (docs/decisions/0005, 0010). The lost one, should it turn up again, is
+// refused.
+//
+// Invariant: at most one list is ever acted on. To be founded it needs the record of all, and a
+// folder records one list at a time: its own or, of several, the one with the least name, so that
+// who has recorded a list never goes back to one that it gave up. Only that a list was founded
+// counts more.
 #pragma once
 
 #include <map>
-#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,16 +36,14 @@ class Founding {
                                std::vector<NodeId> members, uint64_t incarnation);
 
   const Identity& identity() const { return identity_; }
-  bool founded() const { return identity_.founders_size() > 0; }
+  bool founded() const { return proposed() && !identity_.founding(); }
 
-  // A peer says who it is. An Error refuses it, in words for the peer's log. That a peer's folder
-  // takes the place of a lost one is durable on return.
+  // A peer says who it is. An Error refuses it, in words for the peer's log. What it changes in our
+  // own identity is durable on return, and is to be told to the others.
   Result<void> Meet(const Identity& peer);
-  // The founders, once all are known (each has been met, or a founded peer told of them); empty
-  // while some are missing.
-  std::optional<std::vector<Member>> Founders() const;
-  // Makes the founding, or that this folder takes the place of a lost one, durable. The log must
-  // hold its first entry before.
+  // Whether all members have recorded the list that this one has, or one says that it is founded.
+  bool agreed() const { return exists_ || agreed_.size() == members_.size(); }
+  // Makes the founding durable, once agreed. The log must hold its first entry before.
   Result<void> Found();
   bool rejoining() const { return identity_.rejoining(); }
   // Makes it durable that this node has caught up.
@@ -51,8 +56,13 @@ class Founding {
   Founding(FileSystem& files, std::string folder, std::vector<NodeId> members)
       : files_(&files), folder_(std::move(folder)), members_(std::move(members)) {}
 
-  // The cluster exists already: joins it as one of its founders, or says why that cannot be.
+  bool proposed() const { return identity_.founders_size() > 0; }
+  Result<void> ProposeIfComplete();
+  // Whether this node's list, if it has one, gives way to that of `peer`.
+  bool Yields(const Identity& peer) const;
+  // Takes the list of `peer` over, as one of its founders or in the place of one.
   Result<void> Join(const Identity& peer);
+  void Agrees(const Identity& member);
   Result<void> MeetReplacement(const Identity& peer);
   Result<void> Save(Identity next);
 
@@ -60,8 +70,9 @@ class Founding {
   std::string folder_;
   std::vector<NodeId> members_;
   Identity identity_;
-  std::map<NodeId, uint64_t> met_;  // Incarnations, our own included.
-  bool known_ = false;              // The cluster is founded, by us or without us: met_ is final.
+  std::map<NodeId, uint64_t> met_;  // Incarnations, our own included; the list once there is one.
+  std::set<NodeId> agreed_;         // Who has recorded our list, we included.
+  bool exists_ = false;             // Somebody has founded the cluster with it.
   std::string outcast_;
 };
 

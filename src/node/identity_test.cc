@@ -10,6 +10,7 @@ namespace {
 
 constexpr NodeId kOne{1}, kTwo{2}, kThree{3};
 constexpr char kFile[] = "identity";
+constexpr uint64_t kCluster = 7;
 
 Identity IdentityOf(NodeId node, uint64_t incarnation,
                     const std::map<uint64_t, uint64_t>& founders = {}) {
@@ -22,12 +23,12 @@ Identity IdentityOf(NodeId node, uint64_t incarnation,
     member->set_node(id);
     member->set_incarnation(founder_incarnation);
   }
+  if (!founders.empty()) identity.set_cluster(kCluster);
   return identity;
 }
-
-constexpr uint64_t kCluster = 7;
-Identity InCluster(Identity identity) {
-  identity.set_cluster(kCluster);
+Identity Proposing(Identity identity, uint64_t cluster) {
+  identity.set_cluster(cluster);
+  identity.set_founding(true);
   return identity;
 }
 
@@ -51,11 +52,20 @@ class FoundingTest : public ::testing::Test {
     EXPECT_TRUE(founding) << founding.error().message;
     return std::move(*founding);
   }
+  // All have met, and agree.
+  void Agree(Founding& founding) {
+    ASSERT_TRUE(founding.Meet(IdentityOf(kTwo, 20)));
+    ASSERT_TRUE(founding.Meet(IdentityOf(kThree, 30)));
+    const uint64_t cluster = founding.identity().cluster();
+    ASSERT_TRUE(founding.Meet(Proposing(IdentityOf(kTwo, 20, kFounders), cluster)));
+    EXPECT_FALSE(founding.agreed()) << "one is missing";
+    ASSERT_TRUE(founding.Meet(Proposing(IdentityOf(kThree, 30, kFounders), cluster)));
+    ASSERT_TRUE(founding.agreed());
+  }
   // A folder that node 1 left behind when it had been founded.
   void LeaveFounded() {
     Founding founding = Open(kOne, 10);
-    ASSERT_TRUE(founding.Meet(IdentityOf(kTwo, 20)));
-    ASSERT_TRUE(founding.Meet(IdentityOf(kThree, 30)));
+    Agree(founding);
     ASSERT_TRUE(founding.Found());
   }
   // A folder of node 1 with any bytes in its identity: why it is refused.
@@ -77,16 +87,18 @@ bool Says(const std::string& message, const std::string& part) {
   return message.find(part) != std::string::npos;
 }
 
-TEST_F(FoundingTest, FoundsWhenAllHaveMet) {
+TEST_F(FoundingTest, FoundsWhenAllHaveMetAndAgree) {
   Founding founding = Open(kOne, 10);
   EXPECT_FALSE(founding.founded());
-  EXPECT_FALSE(founding.Founders());
   EXPECT_TRUE(founding.Meet(IdentityOf(kThree, 30)));
-  EXPECT_FALSE(founding.Founders()) << "one is missing";
   EXPECT_TRUE(founding.Meet(IdentityOf(kThree, 30)));
-  EXPECT_FALSE(founding.Founders()) << "the same again is not another";
+  EXPECT_EQ(FoundersIn(founding.identity()).size(), 0u) << "the same again is not another";
   EXPECT_TRUE(founding.Meet(IdentityOf(kTwo, 20)));
-  ASSERT_TRUE(founding.Founders());
+  EXPECT_EQ(FoundersIn(founding.identity()), kFounders);
+  EXPECT_TRUE(founding.identity().founding());
+  EXPECT_FALSE(founding.agreed()) << "nobody else has it on record";
+  Agree(founding);
+  EXPECT_FALSE(founding.founded());
   ASSERT_TRUE(founding.Found());
   EXPECT_TRUE(founding.founded());
   EXPECT_EQ(FoundersIn(founding.identity()), kFounders);
@@ -94,9 +106,75 @@ TEST_F(FoundingTest, FoundsWhenAllHaveMet) {
 
 TEST_F(FoundingTest, ANodeAloneNeedsNobody) {
   auto founding = TryOpen(kOne, 10, {kOne});
-  ASSERT_TRUE(founding && founding->Founders());
+  ASSERT_TRUE(founding && founding->agreed());
   ASSERT_TRUE(founding->Found());
   EXPECT_TRUE(TryOpen(kOne, 11, {kOne})->founded());
+}
+
+// What went wrong: node 3 was wiped while the cluster was being founded. Node 1 founded it with the
+// lost folder, which may have voted by then; node 2, a moment later, with the new one.
+TEST_F(FoundingTest, AProposalStandsWhoeverLosesItsFolderAfterwards) {
+  Founding one = Open(kOne, 10);
+  Founding two = Open(kTwo, 20);
+  Founding three = Open(kThree, 30);
+  ASSERT_TRUE(one.Meet(three.identity()));
+  ASSERT_TRUE(one.Meet(two.identity()));
+  ASSERT_TRUE(three.Meet(one.identity()));
+  ASSERT_TRUE(two.Meet(three.identity()));
+  ASSERT_TRUE(two.Meet(one.identity()));
+  ASSERT_TRUE(one.Meet(three.identity()));
+  ASSERT_TRUE(one.Meet(two.identity()));
+  ASSERT_TRUE(one.agreed());
+
+  Founding wiped = Founding::Open(files_, "/data/new", kThree, {kOne, kTwo, kThree}, 31).value();
+  EXPECT_TRUE(Says(WhyNot(two.Meet(wiped.identity())), "another data folder"));
+  ASSERT_TRUE(wiped.Meet(two.identity()));
+  EXPECT_TRUE(wiped.rejoining());
+  ASSERT_TRUE(two.Meet(wiped.identity()));
+  EXPECT_TRUE(two.agreed());
+  EXPECT_EQ(two.identity().cluster(), one.identity().cluster());
+  ASSERT_TRUE(one.Found());
+  ASSERT_TRUE(two.Found());
+  EXPECT_TRUE(two.Meet(one.identity()));
+  EXPECT_TRUE(one.Meet(wiped.identity()));
+}
+
+// Both had met everyone, with another folder of node 3 each.
+TEST_F(FoundingTest, OfTwoProposalsTheLesserNameIsTaken) {
+  Founding one = Open(kOne, 10);
+  ASSERT_TRUE(one.Meet(IdentityOf(kTwo, 20)));
+  ASSERT_TRUE(one.Meet(IdentityOf(kThree, 30)));
+  const uint64_t name = one.identity().cluster();
+  const std::map<uint64_t, uint64_t> others{{1, 10}, {2, 20}, {3, 31}};
+  EXPECT_TRUE(
+      Says(WhyNot(one.Meet(Proposing(IdentityOf(kTwo, 20, others), name + 1))), "another cluster"));
+  EXPECT_EQ(one.identity().cluster(), name);
+  EXPECT_TRUE(one.Meet(Proposing(IdentityOf(kTwo, 20, others), name - 1)));
+  EXPECT_EQ(FoundersIn(Open(kOne, 99).identity()), others) << "durable";
+  EXPECT_FALSE(one.rejoining());
+  EXPECT_FALSE(one.agreed()) << "who agreed to the one says nothing of the other";
+  EXPECT_FALSE(one.Meet(Proposing(IdentityOf(kTwo, 20, kFounders), name))) << "no way back";
+  // A list that was founded counts more, for all had recorded it.
+  EXPECT_TRUE(one.Meet(IdentityOf(kTwo, 20, kFounders)));
+  EXPECT_TRUE(one.agreed());
+  ASSERT_TRUE(one.Found());
+  EXPECT_EQ(one.identity().cluster(), kCluster);
+  EXPECT_FALSE(one.Meet(Proposing(IdentityOf(kTwo, 20, others), 1))) << "founded is founded";
+}
+
+TEST_F(FoundingTest, AProposalSurvivesACrash) {
+  {
+    Founding founding = Open(kOne, 10);
+    ASSERT_TRUE(founding.Meet(IdentityOf(kTwo, 20)));
+    files_.FailSync(1, EIO);
+    EXPECT_TRUE(Says(WhyNot(founding.Meet(IdentityOf(kThree, 30))), "/data/1/identity"));
+    ASSERT_TRUE(founding.Meet(IdentityOf(kThree, 30)));
+  }
+  files_.Crash();
+  Founding again = Open(kOne, 99);
+  EXPECT_FALSE(again.founded());
+  EXPECT_EQ(FoundersIn(again.identity()), kFounders);
+  Agree(again);
 }
 
 TEST_F(FoundingTest, AFolderKeepsItsIncarnation) {
@@ -127,19 +205,18 @@ TEST_F(FoundingTest, TheFileIsAsDocumented) {
   EXPECT_EQ(files_.Contents(Folder(kOne) + "/" + kFile), expected);
 }
 
-TEST_F(FoundingTest, BeforeTheFoundingTheLatestIncarnationCounts) {
+TEST_F(FoundingTest, BeforeAProposalTheLatestIncarnationCounts) {
   Founding founding = Open(kOne, 10);
   EXPECT_TRUE(founding.Meet(IdentityOf(kTwo, 21)));
   EXPECT_TRUE(founding.Meet(IdentityOf(kTwo, 20))) << "wiped, and nothing was promised yet";
   EXPECT_TRUE(founding.Meet(IdentityOf(kThree, 30)));
-  ASSERT_TRUE(founding.Found());
   EXPECT_EQ(FoundersIn(founding.identity()), kFounders);
 }
 
 TEST_F(FoundingTest, AdoptsAClusterThatListsIt) {
   Founding founding = Open(kOne, 10);
   EXPECT_TRUE(founding.Meet(IdentityOf(kTwo, 20, kFounders)));
-  ASSERT_TRUE(founding.Founders()) << "node 3 need not be there";
+  ASSERT_TRUE(founding.agreed()) << "node 3 need not be there";
   ASSERT_TRUE(founding.Found());
   EXPECT_EQ(FoundersIn(founding.identity()), kFounders);
   EXPECT_EQ(founding.outcast(), "");
@@ -160,7 +237,7 @@ TEST_F(FoundingTest, WhatItAdoptsStands) {
 
 TEST_F(FoundingTest, ANewFolderTakesThePlaceOfALostOne) {
   Founding lost = Open(kOne, 11);
-  ASSERT_TRUE(lost.Meet(InCluster(IdentityOf(kTwo, 20, kFounders))));
+  ASSERT_TRUE(lost.Meet(IdentityOf(kTwo, 20, kFounders)));
   EXPECT_TRUE(lost.rejoining());
   EXPECT_FALSE(lost.founded());
   ASSERT_TRUE(lost.Found());
@@ -169,7 +246,7 @@ TEST_F(FoundingTest, ANewFolderTakesThePlaceOfALostOne) {
   EXPECT_EQ(lost.identity().cluster(), kCluster);
 
   Founding other = Open(kTwo, 20);
-  ASSERT_TRUE(other.Meet(InCluster(IdentityOf(kThree, 30, kFounders))));
+  ASSERT_TRUE(other.Meet(IdentityOf(kThree, 30, kFounders)));
   ASSERT_TRUE(other.Found());
   EXPECT_FALSE(other.rejoining());
   EXPECT_TRUE(other.Meet(lost.identity()));
@@ -217,7 +294,7 @@ TEST_F(FoundingTest, AClusterOfOthersIsNotAdopted) {
     Founding founding = Open(kOne, 10);
     EXPECT_TRUE(Says(WhyNot(founding.Meet(IdentityOf(kTwo, 20, founders))), "other members"));
     EXPECT_TRUE(founding.Meet(IdentityOf(kThree, 30)));
-    EXPECT_FALSE(founding.Founders());
+    EXPECT_FALSE(founding.agreed());
     EXPECT_EQ(founding.outcast(), "");
   }
 }
@@ -225,8 +302,10 @@ TEST_F(FoundingTest, AClusterOfOthersIsNotAdopted) {
 TEST_F(FoundingTest, OnceFoundedOnlyTheFoundersAreLetIn) {
   LeaveFounded();
   Founding founding = Open(kOne, 99);
-  EXPECT_TRUE(founding.Meet(IdentityOf(kTwo, 20, kFounders)));
-  EXPECT_TRUE(founding.Meet(IdentityOf(kTwo, 20))) << "it died before its own founding";
+  Identity founder = IdentityOf(kTwo, 20, kFounders);
+  founder.set_cluster(founding.identity().cluster());
+  EXPECT_TRUE(founding.Meet(founder));
+  EXPECT_TRUE(founding.Meet(IdentityOf(kTwo, 20))) << "it died before it heard of the proposal";
   EXPECT_TRUE(Says(WhyNot(founding.Meet(IdentityOf(kTwo, 21))), "node 2 has another data folder"));
   EXPECT_TRUE(Says(WhyNot(founding.Meet(IdentityOf(NodeId(4), 40))), "node 4 is not a member"));
   EXPECT_EQ(founding.outcast(), "") << "others being wrong does not make us so";
@@ -313,7 +392,7 @@ TEST_F(FoundingTest, ACrashOfANewFolderIsHarmless) {
 // founder that had never made a promise.
 TEST_F(FoundingTest, ThatItReplacesALostOneSurvivesACrashBeforeItIsFounded) {
   Founding other = Open(kTwo, 20);
-  ASSERT_TRUE(other.Meet(InCluster(IdentityOf(kThree, 30, kFounders))));
+  ASSERT_TRUE(other.Meet(IdentityOf(kThree, 30, kFounders)));
   ASSERT_TRUE(other.Found());
   {
     Founding lost = Open(kOne, 11);
@@ -331,26 +410,27 @@ TEST_F(FoundingTest, ThatItReplacesALostOneSurvivesACrashBeforeItIsFounded) {
 
 // Found by simulation: two had lost their disks, one welcomed the other before it knew the cluster,
 // and then learnt the lost incarnation from a third.
-TEST_F(FoundingTest, TwoNewFoldersWelcomeOneAnotherOnlyForTheRecord) {
+TEST_F(FoundingTest, TwoNewFoldersWelcomeOneAnotherForTheRecord) {
   Founding one = Open(kOne, 11);
-  ASSERT_TRUE(one.Meet(InCluster(IdentityOf(kThree, 30, kFounders))));
+  ASSERT_TRUE(one.Meet(IdentityOf(kThree, 30, kFounders)));
   ASSERT_TRUE(one.rejoining());
   Founding two = Open(kTwo, 21);
-  EXPECT_TRUE(Says(WhyNot(two.Meet(one.identity())), "knows nothing of the cluster yet"));
-  ASSERT_TRUE(two.Meet(InCluster(IdentityOf(kThree, 30, kFounders))));
-  EXPECT_FALSE(two.Meet(one.identity())) << "not founded yet: nothing is on record";
-  ASSERT_TRUE(two.Found());
-  EXPECT_TRUE(two.Meet(one.identity()));
+  ASSERT_TRUE(two.Meet(one.identity()));
+  EXPECT_TRUE(two.rejoining());
   EXPECT_EQ(FoundersIn(Open(kTwo, 99).identity())[1], 11u) << "durable";
+  ASSERT_TRUE(two.Meet(IdentityOf(kThree, 30, kFounders)));
+  EXPECT_EQ(FoundersIn(Open(kTwo, 99).identity())[1], 11u) << "the third has not met it yet";
+  ASSERT_TRUE(two.Found());
+  EXPECT_TRUE(one.Meet(two.identity()));
 }
 
 TEST_F(FoundingTest, ANewFolderWhoseReplacingCannotBeSavedTellsNobody) {
   Founding lost = Open(kOne, 11);
   files_.FailSync(1, EIO);
-  EXPECT_TRUE(Says(WhyNot(lost.Meet(InCluster(IdentityOf(kTwo, 20, kFounders)))), "identity"));
+  EXPECT_TRUE(Says(WhyNot(lost.Meet(IdentityOf(kTwo, 20, kFounders))), "identity"));
   EXPECT_FALSE(lost.rejoining());
-  EXPECT_FALSE(lost.Founders().has_value());
-  EXPECT_TRUE(lost.Meet(InCluster(IdentityOf(kTwo, 20, kFounders))));
+  EXPECT_FALSE(lost.agreed());
+  EXPECT_TRUE(lost.Meet(IdentityOf(kTwo, 20, kFounders)));
   EXPECT_TRUE(lost.rejoining());
 }
 

@@ -200,15 +200,19 @@ void Node::StepInTime(uint64_t now_ms) {
 void Node::FoundIfComplete() {
   // Running already; or Start comes later; or the log's first entry is on its way to the disk.
   if (replica_ || link_ == nullptr || founding_ticket_ != 0) return;
+  bool agreed = false;
+  uint64_t proposed = 0;
   {
     std::lock_guard lock(founding_mutex_);
-    const auto founders = parts_.founding.Founders();
-    if (!founders) return;
+    agreed = parts_.founding.agreed();
+    proposed = parts_.founding.identity().cluster();
   }
+  if (std::exchange(told_proposal_, proposed) != proposed) SayHelloAgain();
+  if (!agreed) return;
   // The log's first entry is made durable before the founding: a folder that says it is founded has
   // a log, and a log that has more than that entry has voted.
   if (parts_.log.last().value == 0) {
-    logging::Info(Component::kNode, "all members are known, founding the cluster",
+    logging::Info(Component::kNode, "all members agree, founding the cluster",
                   {{"members", options_.members.size()}});
     const wal::Ticket ticket =
         raft::Replica::FoundLog(parts_.log, raft::Membership{options_.members});
@@ -227,7 +231,11 @@ void Node::FinishFounding() {
     }
   }
   BeginConsensus();
-  // Who has not founded it yet hears of it on the connection that stands; it said hello before.
+  SayHelloAgain();
+}
+
+// Who this node is has changed since it said so on the connections that stand.
+void Node::SayHelloAgain() {
   for (NodeId member : options_.members) {
     if (member == options_.raft.id) continue;
     PeerFrame frame;
@@ -377,7 +385,7 @@ void Node::OnFrames(NodeId from, uint64_t epoch, std::vector<PeerFrame> frames) 
       return;
     }
     // A connection in place of another: answers that the old one carried are lost.
-    if (newest != 0 && epoch > newest) writes_->LinkDown(from, parts_.clock.MonotonicMs());
+    if (newest != 0 && epoch > newest) AnswersLost(from);
     newest = epoch;
     Batch replies;
     for (PeerFrame& frame : frames) HandleFrame(from, frame);
@@ -385,10 +393,14 @@ void Node::OnFrames(NodeId from, uint64_t epoch, std::vector<PeerFrame> frames) 
 }
 
 void Node::OnLinkDown(NodeId to) {
-  OnLoop([this, to] {
-    fetch_.LinkDown(parts_.clock.MonotonicMs(), to);
-    if (writes_) writes_->LinkDown(to, parts_.clock.MonotonicMs());
-  });
+  OnLoop([this, to] { AnswersLost(to); });
+}
+
+// What was asked of it, or its answers, may have been lost with a connection.
+void Node::AnswersLost(NodeId peer) {
+  const uint64_t now_ms = parts_.clock.MonotonicMs();
+  fetch_.LinkDown(now_ms, peer);
+  if (writes_) writes_->LinkDown(peer, now_ms);
 }
 
 void Node::HandleFrame(NodeId from, PeerFrame& frame) {

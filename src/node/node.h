@@ -150,12 +150,14 @@ class Node : public Dispatcher, public PeerHandler {
   void Sweep();
   void FoundIfComplete();
   void FinishFounding();
+  void SayHelloAgain();
   void FinishRejoin();
   void BeginConsensus();
   void HandCommitted();
   void HandOverWhenLevel(uint64_t now_ms);
   void PublishStatus();
 
+  void AnswersLost(NodeId peer);
   void HandleFrame(NodeId from, PeerFrame& frame);
   void HandleForward(NodeId from, ForwardWrite& forward);
   void HandleCheckpointRequest(NodeId from, const CheckpointRequest& request);
@@ -184,6 +186,7 @@ class Node : public Dispatcher, public PeerHandler {
   std::map<NodeId, uint64_t> epochs_;
   LogIndex handed_;                  // Given to the applier.
   std::atomic<size_t> applying_{0};  // Entries that the applier has not finished.
+  uint64_t told_proposal_ = 0;       // The list (by its name) that the others were told of.
   wal::Ticket founding_ticket_ = 0;  // Of the log's first entry, while it becomes durable.
   bool handing_over_ = false;        // Leadership goes to the first follower that has everything.
   CheckpointFetch fetch_;
