@@ -1,5 +1,6 @@
 #include "src/node/applier.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "src/base/batch.h"
@@ -64,40 +65,56 @@ void Applier::ApplyNow(CommittedEntry& entry) {
   applied_(entry.index);
 }
 
-std::optional<uint64_t> Applier::WhenApplied(LogIndex index, absl::AnyInvocable<void()> ready) {
+void Applier::WhenApplied(LogIndex index, uint64_t deadline_ms, Waited waited) {
   {
     std::lock_guard lock(mutex_);
     // Looked at under the mutex: WakeReaders cannot pass between the look and the wait.
     if (machine_.applied() < index) {
-      readers_.emplace(std::pair(index, ++last_ticket_), std::move(ready));
-      return last_ticket_;
+      if (stopped_) return;
+      readers_.emplace(index, Reader{deadline_ms, std::move(waited)});
+      next_deadline_ms_ = std::min(next_deadline_ms_, deadline_ms);
+      return;
     }
   }
-  ready();
-  return std::nullopt;
+  waited(true);
 }
 
-void Applier::Forget(LogIndex index, uint64_t ticket) {
-  Readers::node_type forgotten;  // Destroyed after the lock.
-  std::lock_guard lock(mutex_);
-  forgotten = readers_.extract({index, ticket});
+void Applier::ExpireReaders(uint64_t now_ms) {
+  std::vector<Waited> expired;
+  {
+    std::lock_guard lock(mutex_);
+    if (now_ms < next_deadline_ms_) return;
+    next_deadline_ms_ = UINT64_MAX;
+    for (auto it = readers_.begin(); it != readers_.end();) {
+      Reader& reader = it->second;
+      if (now_ms < reader.deadline_ms) {
+        next_deadline_ms_ = std::min(next_deadline_ms_, reader.deadline_ms);
+        ++it;
+        continue;
+      }
+      expired.push_back(std::move(reader.waited));
+      it = readers_.erase(it);
+    }
+  }
+  for (Waited& waited : expired) waited(false);
 }
 
 void Applier::WakeReaders(LogIndex applied) {
-  std::vector<absl::AnyInvocable<void()>> ready;
+  std::vector<Waited> ready;
   {
     std::lock_guard lock(mutex_);
-    while (!readers_.empty() && readers_.begin()->first.first <= applied) {
-      ready.push_back(std::move(readers_.begin()->second));
+    while (!readers_.empty() && readers_.begin()->first <= applied) {
+      ready.push_back(std::move(readers_.begin()->second.waited));
       readers_.erase(readers_.begin());
     }
   }
-  for (auto& wake : ready) wake();
+  for (Waited& waited : ready) waited(true);
 }
 
 void Applier::DropReaders() {
   Readers dropped;  // Destroyed after the lock.
   std::lock_guard lock(mutex_);
+  stopped_ = true;
   dropped.swap(readers_);
 }
 

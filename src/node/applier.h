@@ -39,12 +39,13 @@ class Applier {
   // Entries must come in order of index. Thread-safe.
   void Apply(CommittedEntry entry);
 
-  // Calls `ready` as soon as entry `index` is applied here: at once, or on the apply executor. In
-  // the latter case returns a ticket for Forget. Thread-safe.
-  std::optional<uint64_t> WhenApplied(LogIndex index, absl::AnyInvocable<void()> ready);
-  // Time is up: destroys `ready` unless it has been called. Entries that never come must not keep
-  // what waits for them. Thread-safe.
-  void Forget(LogIndex index, uint64_t ticket);
+  // Calls `waited`: with true as soon as entry `index` is applied here, at once or on the apply
+  // executor; with false once the deadline has passed, from ExpireReaders. Destroys it instead when
+  // the node stops. Thread-safe.
+  using Waited = absl::AnyInvocable<void(bool applied)>;
+  void WhenApplied(LogIndex index, uint64_t deadline_ms, Waited waited);
+  // As precise as it is often called. Thread-safe.
+  void ExpireReaders(uint64_t now_ms);
 
   // Begins a checkpoint of whatever has changed, though no bound calls for one. Thread-safe.
   void CheckpointSoon();
@@ -54,7 +55,7 @@ class Applier {
   // Whether entries should be held back until a checkpoint is written. Any thread.
   bool overfull() const { return overfull_.load(std::memory_order_relaxed); }
 
-  // The node stops: lets go of whoever waits in WhenApplied.
+  // The node stops: lets go of whoever waits in WhenApplied, now or later.
   void DropReaders();
 
   const ApplyMetrics& metrics() const { return metrics_; }  // Any thread.
@@ -78,10 +79,15 @@ class Applier {
   std::atomic<bool> overfull_{false};
   ApplyMetrics metrics_;
   std::vector<state_machine::Outcome> outcomes_;  // Reused from entry to entry.
+  struct Reader {
+    uint64_t deadline_ms = 0;
+    Waited waited;
+  };
+  using Readers = std::multimap<LogIndex, Reader>;
   std::mutex mutex_;
-  using Readers = std::map<std::pair<LogIndex, uint64_t>, absl::AnyInvocable<void()>>;
-  Readers readers_;  // By index and ticket.
-  uint64_t last_ticket_ = 0;
+  Readers readers_;  // By the entry that they wait for.
+  uint64_t next_deadline_ms_ = UINT64_MAX;  // Not later than the first of them.
+  bool stopped_ = false;
 };
 
 }  // namespace holdfast::node

@@ -6,8 +6,12 @@
 #include "src/base/bounds.h"
 
 namespace holdfast::node {
-CheckpointExports::CheckpointExports(FileSystem& files, std::string folder, Export export_store)
-    : files_(files), folder_(std::move(folder)), export_(std::move(export_store)) {
+CheckpointExports::CheckpointExports(FileSystem& files, std::string folder, Executor& background,
+                                     Export export_store)
+    : files_(files),
+      folder_(std::move(folder)),
+      background_(background),
+      export_(std::move(export_store)) {
   Remove(folder_);
 }
 
@@ -21,12 +25,13 @@ void CheckpointExports::Remove(const std::string& folder) {
 
 Result<CheckpointManifest> CheckpointExports::Open(NodeId peer, uint64_t now_ms) {
   Session session;
+  std::map<NodeId, Session>::node_type before;
   {
     std::lock_guard lock(mutex_);
-    auto before = sessions_.extract(peer);
-    if (before) Remove(before.mapped().folder);
+    before = sessions_.extract(peer);
     session.number = ++last_session_;
   }
+  if (before) Remove(before.mapped().folder);
   if (auto made = files_.CreateFolders(folder_); !made) return Fail(made.error());
   session.folder = folder_ + "/" + std::to_string(session.number);
   if (auto done = export_(session.folder); !done) return Fail(done.error());
@@ -89,20 +94,16 @@ Result<CheckpointPiece> CheckpointExports::Read(NodeId peer, const CheckpointReq
 
 std::vector<NodeId> CheckpointExports::CloseIdle(uint64_t now_ms, uint64_t idle_ms) {
   std::vector<NodeId> closed;
-  std::vector<std::string> folders;
-  {
-    std::lock_guard lock(mutex_);
-    for (auto it = sessions_.begin(); it != sessions_.end();) {
-      if (now_ms < it->second.used_ms + idle_ms) {
-        ++it;
-        continue;
-      }
-      closed.push_back(it->first);
-      folders.push_back(it->second.folder);
-      it = sessions_.erase(it);
+  std::lock_guard lock(mutex_);
+  for (auto it = sessions_.begin(); it != sessions_.end();) {
+    if (now_ms < it->second.used_ms + idle_ms) {
+      ++it;
+      continue;
     }
+    closed.push_back(it->first);
+    background_.Post([this, folder = it->second.folder] { Remove(folder); });
+    it = sessions_.erase(it);
   }
-  for (const std::string& folder : folders) Remove(folder);
   return closed;
 }
 

@@ -13,6 +13,7 @@
 
 #include "holdfast/peer.pb.h"
 #include "src/base/error.h"
+#include "src/base/executor.h"
 #include "src/base/file_system.h"
 #include "src/base/ids.h"
 
@@ -23,8 +24,10 @@ class CheckpointExports {
   // Links the store's files into a new folder (RocksDbBase::Export).
   using Export = std::function<Result<void>(const std::string& folder)>;
 
-  // What an earlier life left in `folder` is removed. `files` must outlive this.
-  CheckpointExports(FileSystem& files, std::string folder, Export export_store);
+  // What an earlier life left in `folder` is removed. `files` must outlive this; stop `background`
+  // before it goes.
+  CheckpointExports(FileSystem& files, std::string folder, Executor& background,
+                    Export export_store);
   ~CheckpointExports();
 
   // A manifest with its session and files; the rest is the caller's to fill in. What `peer` had
@@ -51,6 +54,7 @@ class CheckpointExports {
 
   FileSystem& files_;
   const std::string folder_;
+  Executor& background_;  // Removes what is no longer offered.
   const Export export_;
   std::mutex mutex_;
   std::map<NodeId, Session> sessions_;

@@ -226,6 +226,11 @@ void CheckpointFetch::GiveUp(uint64_t now_ms, const std::string& why) {
   spdlog::warn("checkpoint: fetching node {}'s failed: {}; trying again", leader_.value, why);
   state_.reset();
   earliest_ms_ = now_ms + kPauseMs;
+  parts_.background.Post([this] {  // It may be most of a disk.
+    if (auto removed = parts_.files.RemoveAll(parts_.incoming); !removed) {
+      spdlog::warn("{}", removed.error().message);
+    }
+  });
 }
 
 }  // namespace holdfast::node

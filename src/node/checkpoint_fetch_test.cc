@@ -25,7 +25,7 @@ constexpr NodeId kLeader{1}, kStranger{2};
 class CheckpointFetchTest : public ::testing::Test {
  protected:
   CheckpointFetchTest()
-      : exports_(files_, folder_.path() + "/exports", [this](const std::string& to) {
+      : exports_(files_, folder_.path() + "/exports", queue_, [this](const std::string& to) {
           fs::copy(folder_.path() + "/store", to);
           return Result<void>();
         }) {
@@ -201,6 +201,7 @@ TEST_F(CheckpointFetchTest, ABadPieceEndsIt) {
     EXPECT_FALSE(fetch_->active());
     EXPECT_FALSE(done_);
     EXPECT_GT(fetch_->earliest_ms(), now_ms_) << "not at once again";
+    EXPECT_FALSE(fs::exists(Incoming())) << "it takes no room while it waits";
   }
   fetch_->Begin(now_ms_, kLeader);
   Serve();
@@ -309,6 +310,7 @@ TEST_F(CheckpointFetchTest, ExportsAnswerOnlyWhatTheyOffer) {
   EXPECT_TRUE(exports_.CloseIdle(now_ms_ + 50, 100).empty());
   EXPECT_EQ(exports_.CloseIdle(now_ms_ + 100, 100), std::vector<NodeId>{kLeader});
   EXPECT_FALSE(exports_.Read(kLeader, request, now_ms_));
+  queue_.RunAll();
   EXPECT_TRUE(fs::is_empty(folder_.path() + "/exports"));
 }
 

@@ -20,7 +20,8 @@
 
 namespace holdfast::node {
 
-inline constexpr char kCheckpointFolder[] = "checkpoint";
+inline constexpr char kCheckpointFolder[] = "checkpoint";        // Complete, to be installed.
+inline constexpr char kCheckpointIncomingFolder[] = "incoming";  // Being fetched.
 inline constexpr char kCheckpointStoreFolder[] = "db";
 
 // Whether the manifest says where in a log its checkpoint stands. It may come from anywhere.

@@ -35,16 +35,25 @@ Error NotFounded() {
 
 }  // namespace
 
-// A read that waits for entries to be applied, until its deadline: whoever comes first takes it.
-struct Frontend::PendingRead {
-  Done done;
-  std::atomic<bool> taken{false};
-
-  explicit PendingRead(Done d) : done(std::move(d)) {}
+// A read that waits for its turn. It is answered when nobody holds it any more, at the latest.
+class Frontend::PendingRead {
+ public:
+  PendingRead(const Method& method, std::string request, Done done)
+      : method_(&method), request_(std::move(request)), done_(std::move(done)) {}
+  PendingRead(PendingRead&&) = default;
+  PendingRead& operator=(PendingRead&&) = delete;
   ~PendingRead() {
-    if (Take()) done(Failed(Stopping()));
+    if (done_) done_(Failed(Stopping()));
   }
-  bool Take() { return !taken.exchange(true); }
+
+  const Method& method() const { return *method_; }
+  const std::string& request() const { return request_; }
+  void Answer(Reply reply) { std::exchange(done_, nullptr)(std::move(reply)); }
+
+ private:
+  const Method* method_;
+  std::string request_;
+  Done done_;
 };
 
 void Frontend::Call(const Method& method, std::string request, CallOptions options, Done done) {
@@ -187,6 +196,7 @@ std::vector<std::unique_ptr<Write>> Frontend::TakeWrites() {
 void Frontend::Step(uint64_t now_ms) {
   write_admission_.Step(now_ms);
   read_admission_.Step(now_ms);
+  parts_.applier.ExpireReaders(now_ms);
 }
 
 void Frontend::Stop() {
@@ -202,7 +212,7 @@ void Frontend::CallRead(const Method& method, std::string request, CallOptions o
     options.consistency = Consistency::kLinearizable;
   }
   if (options.consistency == Consistency::kStale) {
-    ReadNow(method, request, std::move(done));
+    done(ReadNow(method, request));
     return;
   }
   if (!is_open()) {
@@ -212,7 +222,7 @@ void Frontend::CallRead(const Method& method, std::string request, CallOptions o
   const uint64_t deadline_ms = DeadlineMs(options);
   const bool has_token = options.consistency == Consistency::kSession && options.after.value != 0;
   if (has_token && parts_.machine.applied() >= options.after) {
-    ReadNow(method, request, std::move(done));
+    done(ReadNow(method, request));
     return;
   }
   const uint64_t now_ms = parts_.clock.MonotonicMs();
@@ -227,49 +237,43 @@ void Frontend::CallRead(const Method& method, std::string request, CallOptions o
     return;
   }
   read_admission_.Enter(0);
-  auto pending = std::make_shared<PendingRead>([this, done = std::move(done)](Reply reply) mutable {
+  PendingRead read(method, std::move(request), [this, done = std::move(done)](Reply reply) mutable {
     --waiting_reads_;
     read_admission_.Leave(0, reply.body.has_value());
     done(std::move(reply));
   });
   if (has_token) {
-    ReadAt(options.after, "holdfast-after", deadline_ms, method, std::move(request),
-           std::move(pending));
+    ReadAt(options.after, "holdfast-after", deadline_ms, std::move(read));
     return;
   }
-  parts_.find_index(deadline_ms, [this, deadline_ms, &method, request = std::move(request),
-                                  pending](Result<LogIndex> index) mutable {
-    if (!index) {
-      if (pending->Take()) pending->done(Failed(index.error()));
-      return;
-    }
-    ReadAt(*index, "", deadline_ms, method, std::move(request), std::move(pending));
-  });
+  parts_.find_index(deadline_ms,
+                    [this, deadline_ms, read = std::move(read)](Result<LogIndex> index) mutable {
+                      if (index) {
+                        ReadAt(*index, "", deadline_ms, std::move(read));
+                      } else {
+                        read.Answer(Failed(index.error()));
+                      }
+                    });
 }
 
-void Frontend::ReadAt(LogIndex index, const char* field, uint64_t deadline_ms, const Method& method,
-                      std::string request, std::shared_ptr<PendingRead> pending) {
-  const auto ticket = parts_.applier.WhenApplied(
-      index, [this, pending, &method, request = std::move(request)]() mutable {
-        parts_.reads.Post([this, pending, &method, request = std::move(request)] {
-          if (pending->Take()) ReadNow(method, request, std::move(pending->done));
-        });
+void Frontend::ReadAt(LogIndex index, const char* field, uint64_t deadline_ms, PendingRead read) {
+  parts_.applier.WhenApplied(
+      index, deadline_ms, [this, index, field, read = std::move(read)](bool applied) mutable {
+        if (applied) {
+          parts_.reads.Post([this, read = std::move(read)]() mutable {
+            read.Answer(ReadNow(read.method(), read.request()));
+          });
+          return;
+        }
+        read.Answer(
+            Failed(Error{ErrorCode::kDeadlineExceeded,
+                         "this node had not reached log position " + index.ToString() + " in time",
+                         field, "Ask another node, or allow more time.",
+                         static_cast<uint32_t>(bounds::kRetryAfterMsDefault)}));
       });
-  if (!ticket) return;
-  const uint64_t now_ms = parts_.clock.MonotonicMs();
-  const uint64_t left_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0;
-  parts_.loop.PostAfter(left_ms, [this, pending, index, field, ticket] {
-    if (!pending->Take()) return;
-    parts_.applier.Forget(index, *ticket);
-    pending->done(
-        Failed(Error{ErrorCode::kDeadlineExceeded,
-                     "this node had not reached log position " + index.ToString() + " in time",
-                     field, "Ask another node, or allow more time.",
-                     static_cast<uint32_t>(bounds::kRetryAfterMsDefault)}));
-  });
 }
 
-void Frontend::ReadNow(const Method& method, const std::string& request, Done done) {
+Reply Frontend::ReadNow(const Method& method, const std::string& request) {
   google::protobuf::Arena arena;
   Message* body = method.request->New(&arena);
   HOLDFAST_CHECK(body->ParseFromString(request), "an unchecked request: " + method.full_name);
@@ -278,7 +282,7 @@ void Frontend::ReadNow(const Method& method, const std::string& request, Done do
   reply.body = parts_.machine.Read(method, *body, &at);
   reply.position = at.applied;
   reply.age = parts_.age(at.applied);
-  done(std::move(reply));
+  return reply;
 }
 
 }  // namespace holdfast::node

@@ -39,7 +39,6 @@ struct FrontendParts {
   const Clock& clock;
   state_machine::Machine& machine;
   Applier& applier;
-  Executor& loop;   // For deadlines.
   Executor& reads;  // Runs the reads that had to wait.
   // Writes have come into an empty inbox: the loop is to take them soon. With no lock held; may run
   // the loop's turn on this thread.
@@ -78,7 +77,7 @@ class Frontend {
   size_t waiting_reads() const { return waiting_reads_.load(std::memory_order_relaxed); }
 
  private:
-  struct PendingRead;
+  class PendingRead;
   void CallWrite(const state_machine::Method& method, std::string request, CallOptions options,
                  Done done);
   void CallRead(const state_machine::Method& method, std::string request, CallOptions options,
@@ -88,12 +87,10 @@ class Frontend {
   // Wakes the loop; refuses what does not fit.
   void PutIntoInbox(std::vector<std::unique_ptr<Write>> writes);
   uint64_t DeadlineMs(const CallOptions& options) const;
-  void ReadNow(const state_machine::Method& method, const std::string& request, Done done);
+  Reply ReadNow(const state_machine::Method& method, const std::string& request);
   // Reads once entry `index` is applied here, or fails at the deadline; `field` is what of the
   // request asked for that entry.
-  void ReadAt(LogIndex index, const char* field, uint64_t deadline_ms,
-              const state_machine::Method& method, std::string request,
-              std::shared_ptr<PendingRead> pending);
+  void ReadAt(LogIndex index, const char* field, uint64_t deadline_ms, PendingRead read);
 
   const FrontendParts parts_;
   std::atomic<bool> open_{false};

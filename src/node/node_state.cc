@@ -47,6 +47,10 @@ Result<void> NodeState::OpenLog(FileSystem& files, const NodeStateOptions& optio
 }
 
 Result<void> NodeState::TakeOverCheckpoint(FileSystem& files, const NodeStateOptions& options) {
+  // A fetch that was cut short begins anew.
+  if (auto removed = files.RemoveAll(options.folder + "/" + kCheckpointIncomingFolder); !removed) {
+    return removed;
+  }
   const std::string checkpoint = options.folder + "/" + kCheckpointFolder;
   auto pending = PendingCheckpoint(files, checkpoint, *log_);
   if (!pending) return Fail(pending.error());
