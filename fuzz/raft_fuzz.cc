@@ -1,6 +1,8 @@
 // Raft messages of peers that say anything at all -> guard and engine. The node may stop with a
 // report (a broken invariant: that ends this input); it must not crash, hang, or take back what is
 // committed.
+#include <cstdlib>
+
 #include "fuzz/input.h"
 #include "src/base/testing/stopped.h"
 #include "src/raft/replica.h"
@@ -21,7 +23,7 @@ class Server {
  public:
   Server()
       : replica_(EngineOptions{kSelf}, kMembers, Founded(log_), [this](NodeId, Message) {
-          if (++sent_ > 100'000) throw testing::Stopped("sends without end");
+          if (++sent_ > 100'000) std::abort();  // Sends without end: no stop in an orderly way.
         }) {
     replica_.Start(now_ms_, LogIndex(0));
   }
@@ -29,7 +31,7 @@ class Server {
   void Run(fuzz::Input& input) {
     while (!input.empty()) {
       Step(input);
-      HOLDFAST_CHECK(replica_.committed() >= committed_, "the commit index goes back");
+      lost_ |= replica_.committed() < committed_;
       for (; committed_ < replica_.committed(); committed_ = committed_.Next()) {
         terms_.push_back(log_.TermAt(committed_.Next()));
       }
