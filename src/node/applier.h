@@ -85,7 +85,7 @@ class Applier {
   };
   using Readers = std::multimap<LogIndex, Reader>;
   std::mutex mutex_;
-  Readers readers_;  // By the entry that they wait for.
+  Readers readers_;                         // By the entry that they wait for.
   uint64_t next_deadline_ms_ = UINT64_MAX;  // Not later than the first of them.
   bool stopped_ = false;
 };

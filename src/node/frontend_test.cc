@@ -50,10 +50,11 @@ class FrontendTest : public ::testing::Test {
               const CallOptions& options) {
     const size_t at = replies_.size();
     replies_.emplace_back();
-    frontend_->Call(MethodOf(method), request.SerializeAsString(), options, [this, at](Reply reply) {
-      EXPECT_FALSE(replies_[at]) << "answered twice";
-      replies_[at] = std::move(reply);
-    });
+    frontend_->Call(MethodOf(method), request.SerializeAsString(), options,
+                    [this, at](Reply reply) {
+                      EXPECT_FALSE(replies_[at]) << "answered twice";
+                      replies_[at] = std::move(reply);
+                    });
     return at;
   }
   size_t Get(const CallOptions& options) {

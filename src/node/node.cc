@@ -26,8 +26,7 @@ Node::Node(NodeOptions options, Parts parts, Endings endings)
     : options_(std::move(options)),
       parts_(std::move(parts)),
       endings_(std::move(endings)),
-      frontend_({parts_.clock, parts_.machine, applier_, parts_.reads,
-                 [this] { NowOnLoop([] {}); },
+      frontend_({parts_.clock, parts_.machine, applier_, parts_.reads, [this] { NowOnLoop([] {}); },
                  [this](uint64_t deadline_ms, ReadRouter::Done found) {
                    OnLoop([this, deadline_ms, found = std::move(found)]() mutable {
                      reads_->Add(deadline_ms, std::move(found));
@@ -45,10 +44,10 @@ Node::Node(NodeOptions options, Parts parts, Endings endings)
               if (replica_) replica_->Checkpointed(parts_.clock.MonotonicMs(), index);
             });
           }),
-      exports_(parts_.files, parts_.folder + "/exports", parts_.background,
-               parts_.export_store),
-      fetch_({parts_.files, parts_.folder + "/" + kCheckpointIncomingFolder, parts_.folder + "/" + kCheckpointFolder,
-              parts_.background, [this](Task task) { OnLoop(std::move(task)); },
+      exports_(parts_.files, parts_.folder + "/exports", parts_.background, parts_.export_store),
+      fetch_({parts_.files, parts_.folder + "/" + kCheckpointIncomingFolder,
+              parts_.folder + "/" + kCheckpointFolder, parts_.background,
+              [this](Task task) { OnLoop(std::move(task)); },
               [this](NodeId leader, CheckpointRequest request) {
                 PeerFrame frame;
                 *frame.mutable_checkpoint_request() = std::move(request);
