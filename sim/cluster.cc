@@ -11,6 +11,8 @@ namespace {
 constexpr char kFolder[] = "/data";
 constexpr char kDatabase[] = "/data/store/db";
 constexpr int64_t kEpochUs = 1'700'000'000'000'000;
+constexpr uint64_t kDiskReserveBytes = 512 << 20;
+constexpr uint64_t kFreeBytes = uint64_t{1} << 40;
 
 std::string Name(NodeId node) { return "node " + node.ToString(); }
 
@@ -119,8 +121,16 @@ void Cluster::Observe(Member& member) {
                      entry.type == wal::EntryType::kCommand ? *entry.payload : std::string(),
                      life.state->machine().position().digest);
   }
+  const node::NodeStatus status = life.node->status();
+  if (!std::exchange(life.full, status.disk_full)) {
+    life.full_last = status.last;
+    life.full_term = status.term;
+  }
+  // But for a new leader's first entry it takes nothing into its log.
+  Require(!life.full || status.last.value - std::min(life.full_last, status.last).value <=
+                            status.term.value - life.full_term.value,
+          Name(member.id) + " has no room and goes on writing, up to " + status.last.ToString());
   if (member.lost) {
-    const node::NodeStatus status = life.node->status();
     if (status.founded && !status.rejoining && !life.state->founding().rejoining()) {
       world_.Trace(Name(member.id) + " has caught up with its new disk");
       member.lost = false;
@@ -215,6 +225,7 @@ void Cluster::Start(NodeId node) {
   for (const auto& each : members_) options.members.push_back(each->id);
   options.checkpoint_interval_ms = options_.checkpoint_interval_ms;
   options.retention.entries = options_.keep_entries;
+  options.disk_reserve_bytes = kDiskReserveBytes;
   options.lifetime = world_.random.Next();
   options.restarts = static_cast<uint32_t>(member.lives++);
   options.raft.id = node;
@@ -276,6 +287,17 @@ void Cluster::FailWrite(NodeId node, uint64_t nth) {
   At(node).files->FailWrite(nth, ENOSPC);
 }
 
+void Cluster::FillDisk(NodeId node, uint64_t ms) {
+  Member& member = At(node);
+  world_.Trace(Name(node) + " has no room on its disk for " + std::to_string(ms) + " ms");
+  member.files->SetFreeBytes(0);
+  member.full_until_us = std::max(member.full_until_us, world_.events.now_us() + ms * 1000);
+  world_.events.At(member.full_until_us, [this, node] {
+    Member& full = At(node);
+    if (world_.events.now_us() >= full.full_until_us) full.files->SetFreeBytes(kFreeBytes);
+  });
+}
+
 void Cluster::Pause(NodeId node, uint64_t ms) {
   Member& member = At(node);
   if (!member.life || member.paused) return;
@@ -298,6 +320,7 @@ void Cluster::GoOn(Member& member) {
 void Cluster::Heal(NodeId node) {
   Member& member = At(node);
   member.files->ForgetFaults();
+  member.files->SetFreeBytes(kFreeBytes);
   GoOn(member);
 }
 

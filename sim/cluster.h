@@ -59,6 +59,8 @@ class Cluster {
   void FailSync(NodeId node, uint64_t nth);
   void FailWrite(NodeId node, uint64_t nth);
   void Pause(NodeId node, uint64_t ms);
+  // For so long its disk has less room than the node keeps free.
+  void FillDisk(NodeId node, uint64_t ms);
   // Its disk is lost, with all that it held. Only while a majority keeps theirs.
   bool Wipe(NodeId node);
   void SetDisk(NodeId node, uint64_t min_us, uint64_t max_us);
@@ -86,7 +88,10 @@ class Cluster {
     std::unique_ptr<Link> link;
     std::unique_ptr<node::Node> node;
     const FileBase* base = nullptr;
-    LogIndex seen;  // Applied, as last looked at.
+    LogIndex seen;       // Applied, as last looked at.
+    bool full = false;   // Says that its disk is ...
+    LogIndex full_last;  // ... since its log ended here ...
+    Term full_term;      // ... in this term.
     bool writing = false;
   };
   struct Member {
@@ -99,6 +104,7 @@ class Cluster {
     std::deque<std::pair<std::weak_ptr<Life>, std::function<void()>>> kept;  // While paused.
     uint64_t disk_min_us = 50;
     uint64_t disk_max_us = 800;
+    uint64_t full_until_us = 0;
     bool lost = false;  // Wiped, and not caught up yet.
   };
 

@@ -89,6 +89,10 @@ MUTANTS = {
         'src/node/identity.cc',
         'next.set_rejoining(true);',
         'next.set_rejoining(false);'),
+    'store entries though the disk is full': (
+        'src/raft/replica.cc',
+        '    if (stores_nothing_) append->entries.clear();\n',
+        ''),
     'found a cluster before all have agreed': (
         'src/node/identity.h',
         'return exists_ || agreed_.size() == members_.size();',

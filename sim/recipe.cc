@@ -58,6 +58,7 @@ const std::map<std::string, Range>& RecipeDefaults() {
       {"cut_power_ms", {0, 0}},     // A machine loses power in the middle of what it writes.
       {"fail_sync_ms", {0, 0}},     // A sync fails: the process ends.
       {"fail_write_ms", {0, 0}},    // A write fails: the process ends.
+      {"fill_disk_ms", {0, 0}},     // A disk has no more room, for up to three seconds.
       {"wipe_ms", {0, 0}},          // A disk is lost; of a minority at a time.
       {"pause_node_ms", {0, 0}},    // A process stands still, longer than an election at times.
       {"slow_disk_ms", {0, 0}},     // Disks change their pace.

@@ -77,6 +77,7 @@ class Simulation {
     Plan("cut_power_ms", &Simulation::CutPower);
     Plan("fail_sync_ms", &Simulation::FailSync);
     Plan("fail_write_ms", &Simulation::FailWrite);
+    Plan("fill_disk_ms", &Simulation::FillDisk);
     Plan("wipe_ms", &Simulation::Wipe);
     Plan("pause_node_ms", &Simulation::PauseNode);
     Plan("slow_disk_ms", &Simulation::SlowDisks);
@@ -139,6 +140,7 @@ class Simulation {
   void CutPower() { cluster_.CutPower(LeaderOrAny(), world_.random.Between(1, 60)); }
   void FailSync() { cluster_.FailSync(LeaderOrAny(), world_.random.Between(1, 20)); }
   void FailWrite() { cluster_.FailWrite(LeaderOrAny(), world_.random.Between(1, 20)); }
+  void FillDisk() { cluster_.FillDisk(LeaderOrAny(), world_.random.Between(100, 3'000)); }
   void Wipe() { cluster_.Wipe(LeaderOrAny()); }
   void PauseNode() {
     cluster_.Pause(LeaderOrAny(),

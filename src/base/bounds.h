@@ -53,7 +53,8 @@ inline constexpr uint64_t kLogGroupBytesMax = 4 << 20;  // One write; longer del
 inline constexpr size_t kLogTailBytesMax = 64 << 20;    // Entries kept in memory for followers.
 // Behind the last checkpoint, for followers that were away: about a minute at full rate ...
 inline constexpr uint64_t kLogKeepBytes = 256 << 20;
-inline constexpr uint64_t kLogKeepEntries = 65'536;  // ... and no more than start up fast.
+inline constexpr uint64_t kLogKeepEntries = 65'536;       // ... and no more than start up fast.
+inline constexpr uint64_t kDiskReserveBytes = 512 << 20;  // Of the disk, for what may not fail.
 inline constexpr uint64_t kLogHeldBytesMax = uint64_t{4} << 30;  // While one fetches a checkpoint.
 
 // --- State machine

@@ -387,7 +387,13 @@ Result<void> FaultyFileSystem::MoveFolder(const std::string& from, const std::st
 }
 
 Result<uint64_t> FaultyFileSystem::FreeBytes(const std::string& /*folder*/) {
-  return uint64_t{1} << 40;
+  std::lock_guard lock(mutex_);
+  return free_bytes_;
+}
+
+void FaultyFileSystem::SetFreeBytes(uint64_t bytes) {
+  std::lock_guard lock(mutex_);
+  free_bytes_ = bytes;
 }
 
 }  // namespace holdfast

@@ -46,6 +46,8 @@ class FaultyFileSystem final : public FileSystem {
   void FailSync(uint64_t nth, int errno_value);
   // What was planned with the three above does not happen.
   void ForgetFaults();
+  // What FreeBytes says. Writes succeed all the same.
+  void SetFreeBytes(uint64_t bytes);
   // Bit rot: changes what the process sees as well as what is on the disk.
   void FlipBit(const std::string& path, uint64_t offset, uint32_t bit);
 
@@ -122,6 +124,7 @@ class FaultyFileSystem final : public FileSystem {
   uint64_t writes_ = 0;
   uint64_t syncs_ = 0;
   uint64_t faults_ = 0;
+  uint64_t free_bytes_ = uint64_t{1} << 40;
   std::optional<uint64_t> power_fails_at_;
   struct Planned {
     uint64_t at;

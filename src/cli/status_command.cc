@@ -16,7 +16,8 @@ using Answers = std::vector<Asked<StatusReply>>;
 constexpr char kStatusMethod[] = "/holdfast.cluster.Cluster/Status";
 
 std::string RoleText(const StatusReply& status) {
-  return status.stopping() ? "stopping" : StatusReply::Role_Name(status.role());
+  if (status.stopping()) return "stopping";
+  return StatusReply::Role_Name(status.role()) + (status.disk_full() ? ", disk full" : "");
 }
 
 uint64_t CommittedOf(const Answers& answers) {

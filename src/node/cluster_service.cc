@@ -94,6 +94,7 @@ class ClusterService : public state_machine::Service {
     reply->set_memory_bytes(figures.memory_bytes);
     reply->set_uptime_ms(figures.uptime_us / 1'000);
     reply->set_rejoining(status.rejoining);
+    reply->set_disk_full(status.disk_full);
     reply->set_restarts(status.restarts);
     return {};
   }

@@ -14,6 +14,7 @@
 namespace holdfast::node {
 namespace {
 
+constexpr uint64_t kReliefMs = 5'000;          // Between two attempts of a full leader to go.
 constexpr uint64_t kSweepMs = 20;              // Deadlines and retries are this late.
 constexpr uint64_t kLoopSilentMsMax = 10'000;  // A disk may stall for seconds; past this it hangs.
 
@@ -53,7 +54,8 @@ Node::Node(NodeOptions options, Parts parts, Endings endings)
                 *frame.mutable_checkpoint_request() = std::move(request);
                 return link_->Send(leader, std::move(frame));
               },
-              [this](const CheckpointManifest& manifest) { CheckpointFetched(manifest); }}) {
+              [this](const CheckpointManifest& manifest) { CheckpointFetched(manifest); }}),
+      disk_(parts_.files, parts_.folder, options_.disk_reserve_bytes) {
   status_.id = options_.raft.id;
   status_.restarts = options_.restarts;
 }
@@ -103,14 +105,29 @@ void Node::HandOver(uint64_t patience_ms) {
 // A follower that lacks entries would keep writes out for a whole election timeout (the engine
 // waits for it and gives up); so nothing is proposed any more, and the first one that has
 // everything takes over.
-void Node::HandOverWhenLevel(uint64_t now_ms) {
-  if (replica_->role() != Role::kLeader) return;
+bool Node::HandOverWhenLevel(uint64_t now_ms) {
+  if (replica_->role() != Role::kLeader) return false;
   const LogIndex last = parts_.log.last();
   const auto level = [&](NodeId member) {
     return member != options_.raft.id && replica_->MatchOf(member) == last;
   };
-  if (std::any_of(options_.members.begin(), options_.members.end(), level)) {
-    replica_->HandOver(now_ms);
+  return std::any_of(options_.members.begin(), options_.members.end(), level) &&
+         replica_->HandOver(now_ms);
+}
+
+// The others may have room: one of them leads, and finds that out.
+void Node::WatchDisk(uint64_t now_ms) {
+  if (disk_.Look(now_ms)) {
+    if (disk_.full()) {
+      logging::Warn(Component::kNode, disk_.Refusal().message + "; reads go on");
+    } else {
+      logging::Info(Component::kNode, "there is room on the disk again");
+    }
+    replica_->StoreNothingNew(disk_.full());
+    writes_->Refuse(disk_.full() ? std::optional(disk_.Refusal()) : std::nullopt);
+  }
+  if (disk_.full() && now_ms >= relief_ms_ + kReliefMs && HandOverWhenLevel(now_ms)) {
+    relief_ms_ = now_ms;
   }
 }
 
@@ -171,6 +188,7 @@ void Node::Step() {
   if (now_ms >= replica_->timeout_ms()) replica_->Tick(now_ms);
   if (replica_->caught_up()) FinishRejoin();
   StepCheckpoints(now_ms);
+  WatchDisk(now_ms);
   if (handing_over_) HandOverWhenLevel(now_ms);
   Advance(now_ms);
 }
@@ -506,6 +524,7 @@ NodeStatus Node::status() const {
   status.apply_backlog = applying_.load();
   status.now = position.now;
   status.founded = frontend_.is_open();
+  status.disk_full = disk_.full();
   const uint64_t now_ms = parts_.clock.MonotonicMs();
   status.waiting_reads = frontend_.waiting_reads();
   status.live = now_ms < swept_ms_.load(std::memory_order_relaxed) + kLoopSilentMsMax;

@@ -30,6 +30,7 @@
 #include "src/node/applier.h"
 #include "src/node/checkpoint_exports.h"
 #include "src/node/checkpoint_fetch.h"
+#include "src/node/disk_space.h"
 #include "src/node/dispatcher.h"
 #include "src/node/freshness.h"
 #include "src/node/frontend.h"
@@ -50,7 +51,8 @@ struct NodeOptions {
   uint64_t lifetime = 0;        // Another one in every life of the process.
   uint32_t restarts = 0;        // How often the process has begun anew, for the status.
   uint64_t checkpoint_interval_ms = bounds::kCheckpointIntervalMsDefault;  // At least so often.
-  raft::Retention retention;  // Of the log behind a checkpoint.
+  raft::Retention retention;        // Of the log behind a checkpoint.
+  uint64_t disk_reserve_bytes = 0;  // See DiskSpace.
 };
 
 // What an operator wants to know; a copy at one moment.
@@ -71,6 +73,7 @@ struct NodeStatus {
   bool ready = false;      // Can serve: knows a leader, and has heard of it lately.
   bool live = false;       // The loop runs; if it does not for long, only a restart helps.
   bool stopping = false;   // Takes no new work; set by whoever stops the node.
+  bool disk_full = false;  // Takes no writes until there is room; see DiskSpace.
   uint64_t leader_changes = 0;  // How often another leader became known, in this life.
   bool caught_up = false;       // Has, in this life, applied all that it knew to be committed.
   uint64_t silent_ms = 0;       // Since this node last knew itself in touch with the log's end.
@@ -154,7 +157,8 @@ class Node : public Dispatcher, public PeerHandler {
   void FinishRejoin();
   void BeginConsensus();
   void HandCommitted();
-  void HandOverWhenLevel(uint64_t now_ms);
+  bool HandOverWhenLevel(uint64_t now_ms);
+  void WatchDisk(uint64_t now_ms);
   void PublishStatus();
 
   void AnswersLost(NodeId peer);
@@ -188,8 +192,10 @@ class Node : public Dispatcher, public PeerHandler {
   std::atomic<size_t> applying_{0};  // Entries that the applier has not finished.
   uint64_t told_proposal_ = 0;       // The list (by its name) that the others were told of.
   wal::Ticket founding_ticket_ = 0;  // Of the log's first entry, while it becomes durable.
+  uint64_t relief_ms_ = 0;           // When leadership was last given away for want of room.
   bool handing_over_ = false;        // Leadership goes to the first follower that has everything.
   CheckpointFetch fetch_;
+  DiskSpace disk_;
   uint64_t checkpoint_ms_ = 0;  // When the last was asked for by time.
   bool installing_ = false;     // A checkpoint lies ready: nothing more is done but to stop.
   bool step_posted_ = false;

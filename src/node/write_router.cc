@@ -112,7 +112,11 @@ void WriteRouter::Step(uint64_t now_ms, int64_t next_timer_us) {
   }
   if (replica_.role() == raft::Role::kLeader) {
     FollowLeader(self_, now_ms);
-    if (!paused_) Propose(now_ms, next_timer_us);
+    if (refusal_) {
+      RefuseWaiting();
+    } else if (!paused_) {
+      Propose(now_ms, next_timer_us);
+    }
   } else {
     RefuseForeign();
     const NodeId leader = replica_.leader();
@@ -221,6 +225,13 @@ void WriteRouter::RefuseForeign() {
     Answer(*write, Failed(NoLeader()));
     return true;
   });
+}
+
+void WriteRouter::RefuseWaiting() {
+  for (auto& write : std::exchange(waiting_, {})) {
+    Answer(*write, Failed(write->maybe_done ? Unknown() : *refusal_));
+  }
+  waiting_bytes_ = 0;
 }
 
 std::vector<Done> WriteRouter::TakeWaiting(LogIndex index, Term term) {

@@ -55,6 +55,8 @@ class WriteRouter {
   std::vector<Done> TakeWaiting(LogIndex index, Term term);
   // While paused nothing is proposed: writes wait for who leads next. For handing over.
   void Pause(bool paused) { paused_ = paused; }
+  // While there is a refusal nothing is proposed, and as the leader whoever waits is told it.
+  void Refuse(std::optional<Error> refusal) { refusal_ = std::move(refusal); }
   // A leader's answer to a forwarded write.
   void ForwardAnswered(uint64_t id, Reply reply, uint64_t now_ms);
   void LinkDown(NodeId to, uint64_t now_ms);
@@ -77,6 +79,7 @@ class WriteRouter {
   void FollowLeader(NodeId leader, uint64_t now_ms);
   std::unique_ptr<Write> Extract(std::map<uint64_t, Forwarded>::iterator it);
   void RefuseForeign();
+  void RefuseWaiting();
   void Expire(uint64_t now_ms);
   void WaitAgain(std::unique_ptr<Write> write, uint64_t not_before_ms);
   // What was sent under a key and is open: the same again is safe.
@@ -95,6 +98,7 @@ class WriteRouter {
   std::map<uint64_t, Forwarded> forwarded_;
   NodeId forward_leader_;  // Whom forwarded_ was looked through for last.
   bool paused_ = false;
+  std::optional<Error> refusal_;
   uint64_t next_forward_;
   uint64_t next_expiry_ms_ = 0;
   int64_t last_stamp_us_ = 0;

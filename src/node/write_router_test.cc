@@ -116,6 +116,21 @@ TEST_F(WriteRouterTest, NothingIsProposedWhileLeadershipIsHandedOver) {
   EXPECT_GT(log_.last(), last);
 }
 
+TEST_F(WriteRouterTest, ALeaderThatMayNotWriteRefusesWhatWaits) {
+  Lead();
+  Acknowledge();
+  const LogIndex last = log_.last();
+  router_->Refuse(Error{ErrorCode::kResourceExhausted, "no room", "", "", 0});
+  Add("a");
+  EXPECT_EQ(log_.last(), last);
+  ASSERT_TRUE(answers_.contains("a"));
+  EXPECT_EQ(answers_.at("a").body.error().message, "no room");
+  router_->Refuse(std::nullopt);
+  Add("b");
+  EXPECT_GT(log_.last(), last);
+  EXPECT_FALSE(answers_.contains("b"));
+}
+
 TEST_F(WriteRouterTest, ProposesAndAnswersByIndexAndTerm) {
   Lead();
   Acknowledge();

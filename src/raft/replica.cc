@@ -77,7 +77,8 @@ void Replica::Receive(uint64_t now_ms, NodeId from, Message message) {
       behind_ = Behind{from, install->last_index};
     }
   }
-  if (const auto* append = std::get_if<AppendEntries>(&message)) {
+  if (auto* append = std::get_if<AppendEntries>(&message)) {
+    if (stores_nothing_) append->entries.clear();
     if (append->term >= term()) {
       contact_ms_ = now_ms;
       known_commit_ = std::max(known_commit_, append->leader_commit);

@@ -68,6 +68,10 @@ class Replica {
   // Keeps the entries after `index` for `peer` until it has them, within the bound; 0: no longer.
   void HoldFor(NodeId peer, LogIndex index);
 
+  // As a follower: takes no new entries from its leader, until told otherwise. To consensus it is
+  // one whose entries got lost on the way.
+  void StoreNothingNew(bool nothing) { stores_nothing_ = nothing; }
+
   // As a follower: the leader no longer has what this server lacks. It must fetch the leader's
   // checkpoint and start anew from it. Forgotten when entries arrive again.
   struct Behind {
@@ -145,6 +149,7 @@ class Replica {
   uint64_t announce_ms_ = UINT64_MAX;  // ... and when the next is to be told.
   bool configuration_noted_ = false;   // The engine knows the founding entry to be committed.
   bool started_ = false;
+  bool stores_nothing_ = false;
   LogIndex checkpoint_;
   std::map<NodeId, LogIndex> holds_;
   std::optional<Behind> behind_;

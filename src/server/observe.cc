@@ -70,6 +70,8 @@ void Observer::SampleConsensus(metrics::Sampler& out) const {
   const node::NodeStatus status = Status();
   const bool leads = status.role == raft::Role::kLeader;
   out.Gauge("holdfast_ready", "1: this node can serve", status.ready ? 1 : 0);
+  out.Gauge("holdfast_disk_full", "1: this node takes no writes until there is room on its disk",
+            status.disk_full ? 1 : 0);
   out.Gauge("holdfast_is_leader", "1: this node leads", leads ? 1 : 0);
   out.Gauge("holdfast_leader_known", "1: this node knows a leader",
             status.leader.value != 0 ? 1 : 0);

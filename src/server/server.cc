@@ -140,6 +140,7 @@ Result<void> Server::Parts::Open() {
   options.checkpoint_interval_ms = config.checkpoint_interval_ms;
   options.retention.bytes = config.log_keep_bytes;
   options.retention.entries = config.log_keep_entries;
+  options.disk_reserve_bytes = config.disk_reserve_bytes;
   options.members = folder.members;
   options.restarts = restarts;
   options.lifetime = RandomNumber();

@@ -44,6 +44,7 @@ struct ServerConfig {
   uint64_t log_segment_bytes = bounds::kSegmentBytes;   // One file of the log.
   uint64_t log_keep_bytes = bounds::kLogKeepBytes;      // Behind a checkpoint ...
   uint64_t log_keep_entries = bounds::kLogKeepEntries;  // ... whichever is less.
+  uint64_t disk_reserve_bytes = bounds::kDiskReserveBytes;
   // Told why the node cannot go on. Must end the process.
   std::function<void(const std::string&)> fatal;
 };

@@ -191,6 +191,9 @@ std::vector<Setting> MakeSettings() {
              "fetches a checkpoint from the leader"),
       Number("store", "log_keep_entries", "entries", {1, 100'000'000}, &C::log_keep_entries,
              "The same, in entries; whichever is less"),
+      Number("store", "disk_reserve_bytes", "bytes", {0, int64_t{1} << 40}, &C::disk_reserve_bytes,
+             "With less than this left on the disk the node takes no more writes, until there is "
+             "room again; reads go on. 0: writes until a write fails, which stops the node"),
       Text("log", "format", "WORD", "text, logfmt, json", &S::log_format, IsFormat,
            "How lines of the node's log (the one for people) look"),
       Text("log", "level", "LEVELS", "trace, debug, info, warn, error, off", &S::log_level, IsLevel,

@@ -1,8 +1,10 @@
 // What an operator does to running nodes: stops under load, signals, and looks.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 
 #include <atomic>
+#include <filesystem>
 #include <fstream>
 #include <regex>
 #include <thread>
@@ -106,6 +108,50 @@ TEST(OperateTest, StoppingTheLeaderUnderLoadLosesNothing) {
   EXPECT_EQ(testing::BalanceAt(cluster, 1, "bob"), static_cast<int64_t>(load.acknowledged()));
   std::string report;
   EXPECT_TRUE(cluster.WaitEqualState(std::chrono::seconds(20), &report)) << report;
+}
+
+// Another program fills the disk, and an operator makes room: nothing is restarted.
+TEST(OperateTest, AFullDiskStopsWritesUntilThereIsRoom) {
+  constexpr uint64_t kMargin = 512 << 20;
+  ProcessCluster cluster(1);
+  testing::TempFolder other;
+  const uint64_t free = std::filesystem::space(other.path()).available;
+  ASSERT_GT(free, 3 * kMargin) << "this test needs 1.5 GiB of disk";
+  cluster.SetFlags({"--disk-reserve-bytes", std::to_string(free - kMargin)});
+  cluster.StartAll();
+  ASSERT_TRUE(cluster.WaitHealthy());
+  testing::OpenAccount(cluster, "alice");
+  HttpClient client(cluster.http(1));
+  int number = 0;
+  const auto open = [&] {
+    return client.Post("/v1/ledger/accounts",
+                       R"({"id":"a)" + std::to_string(++number) + R"(","currency":"EUR"})");
+  };
+  const auto until = [&](int status) {
+    const auto patience = Clock::now() + std::chrono::seconds(20);
+    HttpReply reply;
+    do {
+      reply = open();
+    } while (reply.status != status && Clock::now() < patience);
+    return reply;
+  };
+  EXPECT_EQ(until(201).status, 201);
+
+  const std::string filler = other.path() + "/filler";
+  const int file = ::open(filler.c_str(), O_CREAT | O_RDWR, 0600);
+  ASSERT_EQ(posix_fallocate(file, 0, 2 * kMargin), 0);
+  const HttpReply refused = until(429);
+  EXPECT_EQ(refused.status, 429) << refused.body;
+  EXPECT_NE(refused.body.find("the disk of the leader is full"), std::string::npos) << refused.body;
+  EXPECT_TRUE(refused.headers.contains("retry-after"));
+  EXPECT_EQ(client.Get("/v1/ledger/accounts/alice").status, 200) << "reads go on";
+  EXPECT_EQ(JsonField(client.Get("/status").body, "disk_full"), "true");
+  EXPECT_EQ(client.Get("/health").status, 200);
+
+  close(file);
+  std::filesystem::remove(filler);
+  EXPECT_EQ(until(201).status, 201);
+  EXPECT_EQ(cluster.Terminate(1), 0) << cluster.LogOf(1);
 }
 
 TEST(OperateTest, AHangUpReadsTheLevelsAgain) {
