@@ -10,8 +10,24 @@
 namespace holdfast::wal {
 namespace {
 
+constexpr uint64_t kSectorBytes = 512;
+constexpr uint64_t kRecordCountOffset = 52;  // In a record's header.
+
 bool AllZero(std::string_view bytes) {
   return bytes.find_first_not_of('\0') == std::string_view::npos;
+}
+
+// Whether all of what was to be written to [from, to) has certainly arrived. Segments hold zeros
+// before. A write that the power cuts lacks whole sectors; one that the process did not finish lacks
+// its end.
+bool Arrived(std::string_view bytes, uint64_t from, uint64_t to) {
+  if (to > bytes.size() || bytes[to - 1] == '\0') return false;
+  while (from < to) {
+    const uint64_t end = std::min(to, from - from % kSectorBytes + kSectorBytes);
+    if (AllZero(bytes.substr(from, end - from))) return false;
+    from = end;
+  }
+  return true;
 }
 
 // A record of the group that is being read; applied when the group is complete.
@@ -235,6 +251,14 @@ Result<void> Scan::JudgeHole(uint64_t group_start, uint64_t hole) {
   if (group_ <= state_.durable_group) {
     return Fail(DamagedAt(hole, "bad record of group " + std::to_string(group_) +
                                     ", which is known to have been durable"));
+  }
+  const auto header = DecodeRecordHeader(bytes().substr(hole), salt_);
+  // Of a header the number of records ends what is not 0; of a whole header the payload is bad.
+  const uint64_t bytes_meant =
+      header ? kRecordHeaderBytes + header->length : kRecordCountOffset + 1;
+  if (Arrived(bytes(), hole, hole + bytes_meant)) {
+    return Fail(DamagedAt(hole, "bad record of group " + std::to_string(group_) +
+                                    ", although all its sectors were written"));
   }
   torn_ = scanned_.size() - 1;
   torn_start_ = group_start;

@@ -65,18 +65,20 @@ TEST_F(RecoveryTest, EveryBitOfAnEarlierGroupIsGuarded) {
   EXPECT_EQ(log_->last(), LogIndex(2));
 }
 
+// Whichever sector of the last write did not arrive: of three records of 656 bytes behind one of 64.
 TEST_F(RecoveryTest, ATornTailIsCutAsAWholeGroupAndStaysAway) {
-  // Offsets within the last group, of records at 0, 64 and 128.
-  for (const uint64_t offset : {0, 8, 60, 64, 100, 128, 190}) {
-    SCOPED_TRACE(offset);
+  constexpr uint64_t kGroup = 64, kEnd = 64 + 3 * 656;
+  for (uint64_t sector = 0; sector < kEnd; sector += 512) {
+    SCOPED_TRACE(sector);
     files_.CreateFolders(kFolder);
     const auto names = files_.List(kFolder);
     for (const std::string& name : *names) files_.Remove(std::string(kFolder) + "/" + name);
     Open();
     AppendGroup({"a"});
-    AppendGroup({"x", "y", "z"});
+    AppendGroup({std::string(600, 'x'), std::string(600, 'y'), std::string(600, 'z')});
     Kill();
-    files_.FlipBit(kFirst, kBase + 64 + offset, 3);
+    const uint64_t from = std::max(sector, kGroup);
+    Overwrite(kFirst, kBase + from, std::string(std::min(sector + 512, kEnd) - from, '\0'));
     Open();
     EXPECT_EQ(EntriesOf(*log_), std::vector<std::string>{"1:a"});
     const auto bytes = files_.Contents(kFirst);
@@ -88,6 +90,24 @@ TEST_F(RecoveryTest, ATornTailIsCutAsAWholeGroupAndStaysAway) {
     EXPECT_EQ(EntriesOf(*log_), (std::vector<std::string>{"1:a", "1:new"}));
     log_ = nullptr;
   }
+}
+
+// A sector that did not arrive is one of zeros: anything else is damage, and not to be cut.
+TEST_F(RecoveryTest, AFlippedBitInTheLastGroupIsNotTorn) {
+  Open();
+  AppendGroup({"a"});
+  AppendGroup({std::string(600, 'x'), "y"});
+  Kill();
+  for (uint64_t offset = 64; offset < 64 + 656 + 64; ++offset) {
+    files_.FlipBit(kFirst, kBase + offset, offset % 8);
+    const std::string error = OpenError();
+    EXPECT_NE(error.find("bad record of group 2, although all its sectors were written"),
+              std::string::npos)
+        << "offset " << offset << ": " << error;
+    files_.FlipBit(kFirst, kBase + offset, offset % 8);
+  }
+  Open();
+  EXPECT_EQ(log_->last(), LogIndex(3));
 }
 
 TEST_F(RecoveryTest, ATailThatWasKnownToBeDurableIsNotTorn) {
@@ -119,7 +139,8 @@ TEST_F(RecoveryTest, DamageBeforeALaterSegmentIsFound) {
   AppendGroup({std::string(5'000, 'b')});
   AppendGroup({std::string(5'000, 'c')});  // In the second segment.
   Kill();
-  files_.FlipBit(kFirst, kBase + 5'056 + 1'000, 0);  // Within group 2, the last of its segment.
+  // Within group 2, the last of its segment: torn, if it were the last of all.
+  Overwrite(kFirst, kBase + 6'144, std::string(512, '\0'));
   EXPECT_EQ(OpenError(),
             kFirst + ", offset 9152: bad record, although " + kSecond + " was written after it");
 }
@@ -147,7 +168,7 @@ TEST_F(RecoveryTest, APayloadCannotPretend) {
   AppendGroup({"a"});
   AppendGroup({forged});
   Kill();
-  files_.FlipBit(kFirst, kBase + 64, 0);
+  Overwrite(kFirst, kBase + 64, std::string(512 - 64, '\0'));
   Open();
   EXPECT_EQ(EntriesOf(*log_), std::vector<std::string>{"1:a"});
 }
