@@ -18,9 +18,7 @@ Result<Founding> Open(FileSystem& files) {
 void CheckStored(FaultyFileSystem& files, const Founding& founding) {
   auto again = Open(files);
   HOLDFAST_CHECK(again, "does not open what it wrote: " + again.error().message);
-  HOLDFAST_CHECK(again->founded() == founding.founded() &&
-                     again->identity().incarnation() == founding.identity().incarnation() &&
-                     again->rejoining() == founding.rejoining(),
+  HOLDFAST_CHECK(again->identity().SerializeAsString() == founding.identity().SerializeAsString(),
                  "another identity after a restart");
 }
 
@@ -43,7 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       if (!founding->outcast().empty()) return 0;
       continue;
     }
-    if (!founding->founded() && founding->agreed()) {
+    if (!founding->founded() && founding->agreed() && input.Byte() % 2 == 0) {
       HOLDFAST_CHECK(founding->Found(), "cannot be founded");
       CheckStored(files, *founding);
     }

@@ -102,9 +102,10 @@ void Cluster::Run(NodeId node, const std::weak_ptr<Life>& life, std::function<vo
 
 // A node has stopped by itself: its disk must have failed it just now.
 void Cluster::End(Member& member, bool has_reason, const std::string& why) {
-  Require(has_reason, Name(member.id) + " stopped: " + why);
+  Require(has_reason || member.rotten, Name(member.id) + " stopped: " + why);
   world_.Trace(Name(member.id) + " stopped: " + why);
   Crash(member.id);
+  if (!has_reason) ReplaceDisk(member);
 }
 
 void Cluster::Observe(Member& member) {
@@ -130,8 +131,14 @@ void Cluster::Observe(Member& member) {
   Require(!life.full || status.last.value - std::min(life.full_last, status.last).value <=
                             status.term.value - life.full_term.value,
           Name(member.id) + " has no room and goes on writing, up to " + status.last.ToString());
+  const node::Founding& founding = life.state->founding();
+  if (founding.founded()) {
+    const uint64_t cluster = founding.identity().cluster();
+    if (founded_ == 0) founded_ = cluster;
+    Require(founded_ == cluster, Name(member.id) + " belongs to a second cluster");
+  }
   if (member.lost) {
-    if (status.founded && !status.rejoining && !life.state->founding().rejoining()) {
+    if (status.founded && !status.rejoining && !founding.rejoining()) {
       world_.Trace(Name(member.id) + " has caught up with its new disk");
       member.lost = false;
     }
@@ -210,11 +217,13 @@ void Cluster::Start(NodeId node) {
   try {
     if (auto opened = Open(member, life); !opened) throw testing::Stopped(opened.error().message);
   } catch (const testing::Stopped& stopped) {
-    Require(member.files->faults() > faults, Name(node) + " cannot start: " + stopped.what());
+    const bool has_reason = member.files->faults() > faults;
+    Require(has_reason || member.rotten, Name(node) + " cannot start: " + stopped.what());
     world_.Trace(Name(node) + " cannot start: " + stopped.what());
     if (life->state) life->state->log().Abandon();
     life.reset();
     member.files->Crash();
+    if (!has_reason) ReplaceDisk(member);
     return;
   }
   life->seen = life->state->machine().applied();
@@ -255,10 +264,12 @@ void Cluster::Start(NodeId node) {
   network_.Up(node);
 }
 
-void Cluster::Kill(NodeId node) {
+void Cluster::Kill(NodeId node) { Drop(node, true); }
+
+void Cluster::Drop(NodeId node, bool killed) {
   Member& member = At(node);
   if (!member.life) return;
-  network_.Down(node);
+  network_.Down(node, killed);
   const std::shared_ptr<Life> life = std::exchange(member.life, nullptr);
   member.paused = false;
   member.kept.clear();
@@ -268,7 +279,7 @@ void Cluster::Kill(NodeId node) {
 
 void Cluster::Crash(NodeId node) {
   if (At(node).life) world_.Trace(Name(node) + " crashes");
-  Kill(node);
+  Drop(node, false);
   At(node).files->Crash();
 }
 
@@ -326,18 +337,53 @@ void Cluster::Heal(NodeId node) {
 
 size_t Cluster::LostDisks() const {
   size_t lost = 0;
-  for (const auto& member : members_) lost += member->lost ? 1 : 0;
+  for (const auto& member : members_) lost += member->lost || member->rotten ? 1 : 0;
   return lost;
 }
 
 bool Cluster::Wipe(NodeId node) {
   Member& member = At(node);
-  if (!member.lost && 2 * (LostDisks() + 1) >= size()) return false;
-  Kill(node);
+  if (!MayLose(member)) return false;
+  Drop(node, false);
   world_.Trace(Name(node) + " loses its disk");
-  member.files = std::make_unique<FaultyFileSystem>(FaultyOptions{.seed = world_.random.Next()});
-  member.lost = true;
+  ReplaceDisk(member);
   return true;
+}
+
+bool Cluster::MayLose(const Member& member) const {
+  return member.lost || member.rotten || 2 * (LostDisks() + 1) < size();
+}
+
+void Cluster::ReplaceDisk(Member& member) {
+  member.files = std::make_unique<FaultyFileSystem>(FaultyOptions{.seed = world_.random.Next()});
+  member.rotten = false;
+  member.lost = true;
+}
+
+void Cluster::BeginAnew() {
+  Require(founded_ == 0, "liveness: no leader, though the cluster was founded:" + Describe());
+  world_.Trace("the cluster cannot be founded; all begin anew");
+  for (auto& member : members_) {
+    Drop(member->id, false);
+    ReplaceDisk(*member);
+    member->lost = false;
+    Start(member->id);
+  }
+}
+
+void Cluster::Rot(NodeId node) {
+  Member& member = At(node);
+  const std::vector<std::string> files = member.files->Files();
+  if (files.empty() || !MayLose(member)) return;
+  const std::string& file = files[world_.random.Between(0, files.size() - 1)];
+  const std::string bytes = *member.files->Contents(file);
+  // Most of a log's file is zeros that nobody has written yet.
+  const size_t end = bytes.find_last_not_of('\0') + 1;
+  if (end == 0) return;
+  const uint64_t offset = world_.random.Between(0, end - 1);
+  world_.Trace(Name(node) + " has a flipped bit in " + file + " at " + std::to_string(offset));
+  member.files->FlipBit(file, offset, static_cast<uint32_t>(world_.random.Between(0, 7)));
+  member.rotten = true;
 }
 
 void Cluster::SetDisk(NodeId node, uint64_t min_us, uint64_t max_us) {

@@ -61,6 +61,12 @@ class Cluster {
   void Pause(NodeId node, uint64_t ms);
   // For so long its disk has less room than the node keeps free.
   void FillDisk(NodeId node, uint64_t ms);
+  // Nobody has founded the cluster, and the members cannot agree: the operator removes all folders.
+  void BeginAnew();
+  bool founded() const { return founded_ != 0; }
+  // A bit of a file of its flips. Where that is noticed the node stops, or does not start, and the
+  // operator gives it a new disk. Only while a majority keeps theirs.
+  void Rot(NodeId node);
   // Its disk is lost, with all that it held. Only while a majority keeps theirs.
   bool Wipe(NodeId node);
   void SetDisk(NodeId node, uint64_t min_us, uint64_t max_us);
@@ -105,7 +111,8 @@ class Cluster {
     uint64_t disk_min_us = 50;
     uint64_t disk_max_us = 800;
     uint64_t full_until_us = 0;
-    bool lost = false;  // Wiped, and not caught up yet.
+    bool rotten = false;  // A bit of its files has flipped.
+    bool lost = false;    // Wiped, and not caught up yet.
   };
 
   Member& At(NodeId node) { return *members_[node.value - 1]; }
@@ -115,6 +122,9 @@ class Cluster {
   void Observe(Member& member);
   void WriteLater(Member& member);
   void GoOn(Member& member);
+  void Drop(NodeId node, bool killed);
+  bool MayLose(const Member& member) const;
+  void ReplaceDisk(Member& member);
   void End(Member& member, bool has_reason, const std::string& why);
   Result<void> Open(Member& member, const std::shared_ptr<Life>& life);
 
@@ -123,6 +133,7 @@ class Cluster {
   const ClusterOptions options_;
   Network network_;
   std::vector<std::unique_ptr<Member>> members_;
+  uint64_t founded_ = 0;  // The cluster's name, once any node has founded it.
   uint64_t starts_ = 0;
   uint64_t installs_ = 0;
 };

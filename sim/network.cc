@@ -28,11 +28,19 @@ void Network::Up(NodeId node) {
   }
 }
 
-void Network::Down(NodeId node) {
+void Network::Down(NodeId node, bool killed) {
   up_[node.value] = false;
   for (uint64_t other = 1; other <= nodes_; ++other) {
     if (other == node.value) continue;
     Link& out = At(node, NodeId(other));
+    if (killed && !out.cut) {
+      for (PeerFrame& frame : out.queue) {
+        world_.events.After(Delay(out), [this, node, other, epoch = out.epoch,
+                                         kept = std::make_shared<PeerFrame>(std::move(frame))] {
+          Deliver(node, NodeId(other), epoch, std::move(*kept));
+        });
+      }
+    }
     ++out.generation;
     out.state = State::kDown;
     out.queue.clear();
@@ -59,24 +67,40 @@ void Network::Dial(NodeId from, NodeId to) {
   }
   const uint64_t generation = At(from, to).generation;
   run_on_(from, [this, from, to, generation](node::PeerHandler& sender) {
-    const Identity hello = sender.Hello();
-    run_on_(to, [this, from, to, generation, hello](node::PeerHandler& receiver) {
-      if (At(from, to).generation != generation) return;
-      const std::string refused = receiver.OnHello(hello);
-      Link& link = At(from, to);
-      if (link.generation != generation) return;
-      if (!refused.empty()) {
-        world_.Trace("node " + to.ToString() + " refuses node " + from.ToString() + ": " + refused);
-        DialLater(from, to);
-        return;
-      }
-      link.state = State::kUp;
-      link.epoch = ++last_epoch_;
-      link.last_us = world_.events.now_us();
-      link.queue.clear();
-      link.due = 0;
+    world_.events.After(Delay(At(from, to)), [this, from, to, generation, hello = sender.Hello()] {
+      if (At(from, to).generation == generation) Greet(from, to, hello);
     });
   });
+}
+
+void Network::Greet(NodeId from, NodeId to, const Identity& hello) {
+  const uint64_t generation = At(from, to).generation;
+  if (!up_[to.value]) {
+    DialLater(from, to);
+    return;
+  }
+  run_on_(to, [this, from, to, generation, hello](node::PeerHandler& receiver) {
+    if (At(from, to).generation != generation) return;
+    const std::string refused = receiver.OnHello(hello);
+    Link& link = At(from, to);
+    if (link.generation != generation) return;
+    if (!refused.empty()) {
+      world_.Trace("node " + to.ToString() + " refuses node " + from.ToString() + ": " + refused);
+      DialLater(from, to);
+      return;
+    }
+    link.epoch = ++last_epoch_;
+    world_.events.After(Delay(link), [this, from, to, generation] {
+      if (At(from, to).generation == generation) Welcome(At(from, to));
+    });
+  });
+}
+
+void Network::Welcome(Link& link) {
+  link.state = State::kUp;
+  link.last_us = world_.events.now_us();
+  link.queue.clear();
+  link.due = 0;
 }
 
 bool Network::Send(NodeId from, NodeId to, PeerFrame frame) {
@@ -102,11 +126,15 @@ void Network::Arrive(NodeId from, NodeId to, uint64_t generation) {
     ++link.due;
     return;
   }
-  std::vector<PeerFrame> frames;
-  frames.push_back(std::move(link.queue.front()));
+  PeerFrame frame = std::move(link.queue.front());
   link.queue.pop_front();
-  run_on_(to, [from, epoch = link.epoch,
-               frames = std::move(frames)](node::PeerHandler& receiver) mutable {
+  Deliver(from, to, link.epoch, std::move(frame));
+}
+
+void Network::Deliver(NodeId from, NodeId to, uint64_t epoch, PeerFrame frame) {
+  std::vector<PeerFrame> frames;
+  frames.push_back(std::move(frame));
+  run_on_(to, [from, epoch, frames = std::move(frames)](node::PeerHandler& receiver) mutable {
     receiver.OnFrames(from, epoch, std::move(frames));
   });
 }

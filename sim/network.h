@@ -22,8 +22,10 @@ class Network {
   Network(World& world, size_t nodes, RunOn run_on);
 
   // --- A node's side
-  void Up(NodeId node);    // It dials, and is dialled.
-  void Down(NodeId node);  // Its streams are gone, in both directions.
+  void Up(NodeId node);  // It dials, and is dialled.
+  // Its streams are gone, in both directions. `killed`: its kernel lives on, and sends what is
+  // under way.
+  void Down(NodeId node, bool killed);
   bool Send(NodeId from, NodeId to, PeerFrame frame);
 
   // --- Faults
@@ -37,7 +39,7 @@ class Network {
   uint64_t frames() const { return frames_; }
 
  private:
-  enum class State { kDown, kDialling, kUp };
+  enum class State { kDown, kDialling, kUp };  // Up: it was told that it is welcome.
   struct Link {
     State state = State::kDown;
     bool cut = false;
@@ -53,7 +55,10 @@ class Network {
   bool Reaches(NodeId from, NodeId to) { return !At(from, to).cut; }
   void DialLater(NodeId from, NodeId to);
   void Dial(NodeId from, NodeId to);
+  void Greet(NodeId from, NodeId to, const Identity& hello);
+  void Welcome(Link& link);
   void Arrive(NodeId from, NodeId to, uint64_t generation);
+  void Deliver(NodeId from, NodeId to, uint64_t epoch, PeerFrame frame);
   void Lose(NodeId from, NodeId to);
   uint64_t Delay(const Link& link);
 

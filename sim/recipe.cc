@@ -59,6 +59,7 @@ const std::map<std::string, Range>& RecipeDefaults() {
       {"fail_sync_ms", {0, 0}},     // A sync fails: the process ends.
       {"fail_write_ms", {0, 0}},    // A write fails: the process ends.
       {"fill_disk_ms", {0, 0}},     // A disk has no more room, for up to three seconds.
+      {"rot_ms", {0, 0}},           // A bit of a stored file flips; at a minority of the nodes.
       {"wipe_ms", {0, 0}},          // A disk is lost; of a minority at a time.
       {"pause_node_ms", {0, 0}},    // A process stands still, longer than an election at times.
       {"slow_disk_ms", {0, 0}},     // Disks change their pace.

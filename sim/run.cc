@@ -78,6 +78,7 @@ class Simulation {
     Plan("fail_sync_ms", &Simulation::FailSync);
     Plan("fail_write_ms", &Simulation::FailWrite);
     Plan("fill_disk_ms", &Simulation::FillDisk);
+    Plan("rot_ms", &Simulation::Rot);
     Plan("wipe_ms", &Simulation::Wipe);
     Plan("pause_node_ms", &Simulation::PauseNode);
     Plan("slow_disk_ms", &Simulation::SlowDisks);
@@ -141,6 +142,7 @@ class Simulation {
   void FailSync() { cluster_.FailSync(LeaderOrAny(), world_.random.Between(1, 20)); }
   void FailWrite() { cluster_.FailWrite(LeaderOrAny(), world_.random.Between(1, 20)); }
   void FillDisk() { cluster_.FillDisk(LeaderOrAny(), world_.random.Between(100, 3'000)); }
+  void Rot() { cluster_.Rot(LeaderOrAny()); }
   void Wipe() { cluster_.Wipe(LeaderOrAny()); }
   void PauseNode() {
     cluster_.Pause(LeaderOrAny(),
@@ -208,6 +210,9 @@ class Simulation {
   }
 
   // --- The end
+  void StartAll() {
+    for (uint64_t id = 1; id <= cluster_.size(); ++id) cluster_.Start(NodeId(id));
+  }
   bool Until(uint64_t ms, const std::function<bool()>& condition) {
     const uint64_t end_us = world_.events.now_us() + ms * 1000;
     while (!condition()) {
@@ -225,11 +230,18 @@ class Simulation {
     for (uint64_t id = 1; id <= cluster_.size(); ++id) {
       cluster_.SetDisk(NodeId(id), 50, 800);
       cluster_.Heal(NodeId(id));
-      cluster_.Start(NodeId(id));
     }
+    StartAll();
     workload.Finish();
+    if (!Until(kFoundingMsMax, [this] { return cluster_.founded(); })) {
+      ++report_.faults["begin_anew_ms"];
+      cluster_.BeginAnew();
+    }
     const uint64_t ms_max = kElectionsMax * cluster_.options().election_timeout_ms + kCatchUpMsMax;
-    const bool converged = Until(ms_max, [&] { return workload.done() && cluster_.Converged(); });
+    const bool converged = Until(ms_max, [&] {
+      StartAll();  // Whoever stops now has come upon a flipped bit, and has got a new disk.
+      return workload.done() && cluster_.Converged();
+    });
     Require(converged,
             "liveness: not level " + std::to_string(ms_max) + " ms after everything healed" +
                 (workload.done() ? "" : ", and a client still waits") + ":" + cluster_.Describe());

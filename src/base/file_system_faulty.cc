@@ -168,6 +168,15 @@ void FaultyFileSystem::FlipBit(const std::string& path, uint64_t offset, uint32_
   }
 }
 
+std::vector<std::string> FaultyFileSystem::Files() const {
+  std::lock_guard lock(mutex_);
+  std::vector<std::string> paths;
+  for (const auto& [path, file] : seen_) {
+    if (!file->is_folder) paths.push_back(path);
+  }
+  return paths;
+}
+
 std::optional<std::string> FaultyFileSystem::Contents(const std::string& path) const {
   std::lock_guard lock(mutex_);
   const auto found = seen_.find(path);

@@ -96,6 +96,7 @@ void Applier::ExpireReaders(uint64_t now_ms) {
       it = readers_.erase(it);
     }
   }
+  Batch answers;
   for (Waited& waited : expired) waited(false);
 }
 

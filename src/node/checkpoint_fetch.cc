@@ -56,7 +56,7 @@ struct CheckpointFetch::State {
   uint64_t written_bytes = 0;
   bool completing = false;
   // The background's.
-  uint32_t open_file = 0;
+  bool failed = false;  // What comes after a failure is not written.
   std::unique_ptr<File> output;
   uint64_t unsynced = 0;
 };
@@ -92,7 +92,8 @@ void CheckpointFetch::Receive(uint64_t now_ms, NodeId from, CheckpointReply repl
 }
 
 void CheckpointFetch::LinkDown(uint64_t now_ms, NodeId to) {
-  if (active() && to == leader_) GiveUp(now_ms, "the link to node " + to.ToString() + " broke");
+  if (!active() || to != leader_ || HasAll()) return;
+  GiveUp(now_ms, "the link to node " + to.ToString() + " broke");
 }
 
 void CheckpointFetch::Accept(uint64_t now_ms, const CheckpointManifest& manifest) {
@@ -106,6 +107,7 @@ void CheckpointFetch::Accept(uint64_t now_ms, const CheckpointManifest& manifest
   ++state_->writing;  // The folder.
   parts_.background.Post([this, state = state_] {
     Result<void> done = PrepareIncoming(parts_.files, parts_.incoming, state->bytes_total);
+    state->failed = !done;
     parts_.on_loop([this, state, done] { Written(state->heard_ms, state, 0, done); });
   });
 }
@@ -135,8 +137,13 @@ void CheckpointFetch::Ask(uint64_t now_ms) {
     state.asked.push_back(piece);
     if (!Send(now_ms, std::move(request))) return;
   }
-  const bool all = state.file == static_cast<uint32_t>(state.manifest.files_size());
-  if (all && state.asked.empty() && state.writing == 0 && !state.completing) Complete();
+  if (HasAll() && state.writing == 0 && !state.completing) Complete();
+}
+
+// Every piece has come: the leader is not needed any more.
+bool CheckpointFetch::HasAll() const {
+  return state_->manifest.session() != 0 && state_->asked.empty() &&
+         state_->file == static_cast<uint32_t>(state_->manifest.files_size());
 }
 
 void CheckpointFetch::Accept(uint64_t now_ms, CheckpointPiece piece) {
@@ -154,6 +161,7 @@ void CheckpointFetch::Accept(uint64_t now_ms, CheckpointPiece piece) {
   const std::string& name = state.manifest.files(static_cast<int>(asked.file)).name();
   parts_.background.Post([this, state = state_, piece = std::move(piece),
                           path = parts_.incoming + "/" + kCheckpointStoreFolder + "/" + name] {
+    if (state->failed) return;
     Result<void> done;
     if (piece.offset() == 0) {
       if (state->output) done = state->output->Sync();
@@ -168,6 +176,7 @@ void CheckpointFetch::Accept(uint64_t now_ms, CheckpointPiece piece) {
       done = state->output->Sync();
       state->unsynced = 0;
     }
+    state->failed = !done;
     const size_t bytes = piece.data().size();
     parts_.on_loop([this, state, bytes, done] { Written(state->heard_ms, state, bytes, done); });
   });

@@ -64,6 +64,7 @@ class CheckpointFetch {
   bool Send(uint64_t now_ms, CheckpointRequest request);
   void Written(uint64_t now_ms, const std::shared_ptr<State>& state, size_t bytes,
                const Result<void>& result);
+  bool HasAll() const;
   void Complete();
   void GiveUp(uint64_t now_ms, const std::string& why);
 

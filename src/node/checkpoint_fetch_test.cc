@@ -272,6 +272,23 @@ TEST_F(CheckpointFetchTest, DoesNotWaitForALeaderThatIsNotThere) {
   EXPECT_FALSE(done_);
 }
 
+// Found by simulation: the pieces behind one whose file could not be opened were written to no
+// file.
+TEST_F(CheckpointFetchTest, ADiskThatRefusesEndsTheFetchAndNotTheNode) {
+  PutFile("000007.sst", 3 * bounds::kCheckpointPieceBytes);
+  fetch_->Begin(now_ms_, kLeader);
+  fetch_->Receive(now_ms_, kLeader, AnswerTo(asked_.front()));
+  queue_.RunAll();
+  ASSERT_GE(asked_.size(), 3u);
+  fs::create_directories(Incoming() + "/db/000007.sst");  // In the place of the file.
+  for (size_t i = 1; i < asked_.size(); ++i) {
+    fetch_->Receive(now_ms_, kLeader, AnswerTo(asked_[i]));
+  }
+  queue_.RunAll();
+  EXPECT_FALSE(fetch_->active());
+  EXPECT_FALSE(done_);
+}
+
 TEST_F(CheckpointFetchTest, KeepsItsPace) {
   PutFile("000007.sst", 8 * bounds::kCheckpointPieceBytes);
   Restart(bounds::kCheckpointPieceBytes);  // One piece a second.

@@ -1,6 +1,6 @@
-// Whether the disk that a node's data lies on has room for more. Below the reserve the node takes no
-// more into its log: reads go on, what is under way is finished, and when there is room again so do
-// writes. The reserve is for what may not fail: the rest of the log's file, checkpoints,
+// Whether the disk that a node's data lies on has room for more. Below the reserve the node takes
+// no more into its log: reads go on, what is under way is finished, and when there is room again so
+// do writes. The reserve is for what may not fail: the rest of the log's file, checkpoints,
 // compactions. A write that fails for want of room all the same stops the node.
 #pragma once
 
@@ -38,13 +38,12 @@ class DiskSpace {
   // --- Any thread
   bool full() const { return full_.load(std::memory_order_relaxed); }
   Error Refusal() const {
-    return Error{ErrorCode::kResourceExhausted,
-                 "the disk of the leader is full: " +
-                     std::to_string(free_bytes_.load(std::memory_order_relaxed) >> 20) +
-                     " MiB are left, " + std::to_string(reserve_bytes_ >> 20) +
-                     " MiB are kept free (store.disk_reserve_bytes)",
-                 "", "Nothing was done. Make room on that disk; writes go on by themselves.",
-                 kRetryAfterMs};
+    return Error{
+        ErrorCode::kResourceExhausted,
+        "the disk of the leader is full: " +
+            std::to_string(free_bytes_.load(std::memory_order_relaxed) >> 20) + " MiB are left, " +
+            std::to_string(reserve_bytes_ >> 20) + " MiB are kept free (store.disk_reserve_bytes)",
+        "", "Nothing was done. Make room on that disk; writes go on by themselves.", kRetryAfterMs};
   }
 
  private:

@@ -26,9 +26,16 @@ Error InboxFull() {
                "Nothing was done. Slow down and try again.", 100};
 }
 
+Error NotReached(LogIndex index, const char* field) {
+  return Error{ErrorCode::kDeadlineExceeded,
+               "this node had not reached log position " + index.ToString() + " in time", field,
+               "Ask another node, or allow more time.",
+               static_cast<uint32_t>(bounds::kRetryAfterMsDefault)};
+}
+
 Error NotFounded() {
   return Error{ErrorCode::kUnavailable,
-               "this cluster is new and still waits for some of its members to start", "",
+               "this cluster is new: not all of its members have agreed to found it yet", "",
                "Start all nodes once; afterwards a majority is enough.",
                static_cast<uint32_t>(bounds::kRetryAfterMsDefault)};
 }
@@ -258,18 +265,14 @@ void Frontend::CallRead(const Method& method, std::string request, CallOptions o
 
 void Frontend::ReadAt(LogIndex index, const char* field, uint64_t deadline_ms, PendingRead read) {
   parts_.applier.WhenApplied(
-      index, deadline_ms, [this, index, field, read = std::move(read)](bool applied) mutable {
-        if (applied) {
-          parts_.reads.Post([this, read = std::move(read)]() mutable {
-            read.Answer(ReadNow(read.method(), read.request()));
-          });
-          return;
-        }
-        read.Answer(
-            Failed(Error{ErrorCode::kDeadlineExceeded,
-                         "this node had not reached log position " + index.ToString() + " in time",
-                         field, "Ask another node, or allow more time.",
-                         static_cast<uint32_t>(bounds::kRetryAfterMsDefault)}));
+      index, deadline_ms,
+      [this, index, field, deadline_ms, read = std::move(read)](bool applied) mutable {
+        if (!applied) return read.Answer(Failed(NotReached(index, field)));
+        parts_.reads.Post([this, index, field, deadline_ms, read = std::move(read)]() mutable {
+          const bool late = parts_.clock.MonotonicMs() > deadline_ms;
+          read.Answer(late ? Failed(NotReached(index, field))
+                           : ReadNow(read.method(), read.request()));
+        });
       });
 }
 

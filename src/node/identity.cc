@@ -10,7 +10,36 @@
 namespace holdfast::node {
 namespace {
 
-constexpr uint32_t kFormat = 1;
+constexpr uint32_t kFormat = 2;
+constexpr uint32_t kFirstWithChecksum = 2;
+
+// Who has founders belongs to a cluster, and stands in the list with the folder that it has.
+bool MakesSense(const Identity& identity) {
+  const auto& founders = identity.founders();
+  if (founders.empty()) return identity.cluster() == 0;
+  return identity.cluster() != 0 &&
+         std::any_of(founders.begin(), founders.end(), [&](const Member& founder) {
+           return founder.node() == identity.node() &&
+                  founder.incarnation() == identity.incarnation();
+         });
+}
+
+// With its checksum, as it is stored.
+std::string Encoded(Identity identity) {
+  identity.clear_checksum();
+  const std::string bytes = identity.SerializeAsString();
+  identity.set_checksum(XXH3_64bits(bytes.data(), bytes.size()));
+  return identity.SerializeAsString();
+}
+
+bool Decode(const std::string& bytes, Identity* identity) {
+  if (!identity->ParseFromString(bytes) || identity->format() == 0) return false;
+  if (identity->format() > kFormat) return true;  // To be refused by name.
+  if (identity->format() >= kFirstWithChecksum && Encoded(*identity) != bytes) return false;
+  identity->clear_checksum();
+  identity->set_format(kFormat);
+  return MakesSense(*identity);
+}
 
 std::string PathIn(const std::string& folder) { return folder + "/identity"; }
 
@@ -33,6 +62,13 @@ void SetFounders(const std::map<NodeId, uint64_t>& founders, Identity* identity)
     founder->set_node(node.value);
     founder->set_incarnation(incarnation);
   }
+}
+
+std::string NodesIn(const std::map<NodeId, uint64_t>& founders) {
+  std::string text;
+  for (const auto& [node, incarnation] : founders)
+    text += (text.empty() ? "" : ", ") + node.ToString();
+  return text;
 }
 
 bool AreThose(const std::map<NodeId, uint64_t>& founders, const std::vector<NodeId>& members) {
@@ -59,9 +95,10 @@ Result<Founding> Founding::Open(FileSystem& files, const std::string& folder, No
   if (*exists) {
     auto bytes = ReadFile(files, PathIn(folder), bounds::kIdentityBytesMax);
     if (!bytes) return Fail(bytes.error());
-    if (!identity.ParseFromString(*bytes) || identity.format() == 0) {
+    if (!Decode(*bytes, &identity)) {
       return Fail(Refused(PathIn(folder) + " is damaged",
-                          "Do not start this node; the others go on without it."));
+                          "Move the whole data folder away: the node rejoins with a new one, while "
+                          "all others run."));
     }
     if (identity.format() > kFormat) {
       return Fail(Refused(folder + " was written by a newer Holdfast",
@@ -76,7 +113,7 @@ Result<Founding> Founding::Open(FileSystem& files, const std::string& folder, No
     identity.set_format(kFormat);
     identity.set_node(self.value);
     identity.set_incarnation(incarnation);
-    if (auto saved = ReplaceFile(files, PathIn(folder), identity.SerializeAsString()); !saved) {
+    if (auto saved = ReplaceFile(files, PathIn(folder), Encoded(identity)); !saved) {
       return Fail(saved.error());
     }
   }
@@ -84,7 +121,8 @@ Result<Founding> Founding::Open(FileSystem& files, const std::string& folder, No
   if (founding.proposed()) {
     founding.met_ = FoundersOf(identity);
     if (!AreThose(founding.met_, founding.members_)) {
-      return Fail(Refused(folder + " belongs to a cluster of other members than --members names",
+      return Fail(Refused(folder + " belongs to a cluster of nodes " + NodesIn(founding.met_) +
+                              ", cluster.members names others",
                           "Start the node with the members that it was founded with."));
     }
     founding.Agrees(identity);
@@ -99,15 +137,22 @@ Result<void> Founding::Meet(const Identity& peer) {
   if (std::find(members_.begin(), members_.end(), id) == members_.end()) {
     return Fail(Refused("node " + id.ToString() + " is not a member", "Check --members."));
   }
+  if (!MakesSense(peer)) return Fail(Refused("what it says of itself makes no sense", ""));
   const bool proposes = peer.founders_size() > 0;
   if (!proposes && !proposed()) {
     met_[id] = peer.incarnation();
     return ProposeIfComplete();
   }
-  if (proposes && !founded() && Yields(peer)) {
+  const bool differs = proposes && peer.cluster() != identity_.cluster();
+  if (differs && (!proposed() || (!founded() && !peer.founding()))) {
     if (auto joined = Join(peer); !joined) return joined;
-  }
-  if (proposes && peer.cluster() != identity_.cluster()) {
+  } else if (differs && !founded()) {
+    return Fail(
+        Refused("node " + id.ToString() +
+                    " has put other folders on record as founders: one was lost meanwhile",
+                "Stop all nodes, remove all their data folders, which hold nothing yet, and "
+                "start them again."));
+  } else if (differs) {
     return Fail(Refused("node " + id.ToString() + " belongs to another cluster", ""));
   }
   if (met_[id] != peer.incarnation()) {
@@ -153,18 +198,12 @@ Result<void> Founding::ProposeIfComplete() {
   return {};
 }
 
-bool Founding::Yields(const Identity& peer) const {
-  if (!proposed()) return true;
-  return peer.cluster() != identity_.cluster() &&
-         (!peer.founding() || peer.cluster() < identity_.cluster());
-}
-
 Result<void> Founding::Join(const Identity& peer) {
   std::map<NodeId, uint64_t> founders = FoundersOf(peer);
   if (!AreThose(founders, members_)) {
-    return Fail(Refused("node " + std::to_string(peer.node()) +
-                            " belongs to a cluster of other members than --members names",
-                        "Check --members."));
+    return Fail(Refused("node " + std::to_string(peer.node()) + " belongs to a cluster of nodes " +
+                            NodesIn(founders) + ", cluster.members of this one names others",
+                        "Check cluster.members of both."));
   }
   uint64_t& own = founders[NodeId(identity_.node())];
   Identity next = identity_;
@@ -178,12 +217,29 @@ Result<void> Founding::Join(const Identity& peer) {
   if (auto saved = Save(std::move(next)); !saved) return saved;
   met_ = std::move(founders);
   agreed_.clear();
+  voices_.clear();
+  exists_ = false;
   Agrees(identity_);
   return {};
 }
 
+std::string Founding::missing() const {
+  std::string nodes;
+  for (NodeId member : members_) {
+    if (proposed() ? agreed_.contains(member) : met_.contains(member)) continue;
+    nodes += (nodes.empty() ? "" : ", ") + member.ToString();
+  }
+  return nodes;
+}
+
 void Founding::Agrees(const Identity& member) {
-  agreed_.insert(NodeId(member.node()));
+  const NodeId id(member.node());
+  agreed_.insert(id);
+  if (member.rejoining()) {
+    voices_.erase(id);
+  } else {
+    voices_.insert(id);
+  }
   exists_ |= !member.founding();
 }
 
@@ -202,7 +258,7 @@ Result<void> Founding::Rejoined() {
 
 // What is not durable is not known: a peer is told yes only on what a restart remembers.
 Result<void> Founding::Save(Identity next) {
-  auto saved = ReplaceFile(*files_, PathIn(folder_), next.SerializeAsString());
+  auto saved = ReplaceFile(*files_, PathIn(folder_), Encoded(next));
   if (saved) identity_ = std::move(next);
   return saved;
 }

@@ -9,10 +9,11 @@
 // had promised to keep (docs/decisions/0005, 0010). The lost one, should it turn up again, is
 // refused.
 //
-// Invariant: at most one list is ever acted on. To be founded it needs the record of all, and a
-// folder records one list at a time: its own or, of several, the one with the least name, so that
-// who has recorded a list never goes back to one that it gave up. Only that a list was founded
-// counts more.
+// Invariant: at most one list is ever founded, unless every member has lost a folder. To be founded
+// a list needs the word of all that they have it on record, and a folder puts one on record, once;
+// but for a folder that then hears of a founded list without having agreed to it: that one's
+// predecessor has. Different lists are proposed only when a folder is lost meanwhile. When they
+// stand against one another the cluster is not founded: it holds nothing yet, and is begun anew.
 #pragma once
 
 #include <map>
@@ -41,8 +42,13 @@ class Founding {
   // A peer says who it is. An Error refuses it, in words for the peer's log. What it changes in our
   // own identity is durable on return, and is to be told to the others.
   Result<void> Meet(const Identity& peer);
-  // Whether all members have recorded the list that this one has, or one says that it is founded.
-  bool agreed() const { return exists_ || agreed_.size() == members_.size(); }
+  // Whether all members have recorded the list that this one has, most of them with the folders
+  // that it names (no leader could be elected else), or one says that it is founded.
+  bool agreed() const {
+    return exists_ || (agreed_.size() == members_.size() && 2 * voices_.size() > members_.size());
+  }
+  // The members that have not been met, or not agreed yet; for people.
+  std::string missing() const;
   // Makes the founding durable, once agreed. The log must hold its first entry before.
   Result<void> Found();
   bool rejoining() const { return identity_.rejoining(); }
@@ -58,8 +64,6 @@ class Founding {
 
   bool proposed() const { return identity_.founders_size() > 0; }
   Result<void> ProposeIfComplete();
-  // Whether this node's list, if it has one, gives way to that of `peer`.
-  bool Yields(const Identity& peer) const;
   // Takes the list of `peer` over, as one of its founders or in the place of one.
   Result<void> Join(const Identity& peer);
   void Agrees(const Identity& member);
@@ -71,7 +75,8 @@ class Founding {
   std::vector<NodeId> members_;
   Identity identity_;
   std::map<NodeId, uint64_t> met_;  // Incarnations, our own included; the list once there is one.
-  std::set<NodeId> agreed_;         // Who has recorded our list, we included.
+  std::set<NodeId> agreed_;         // Who has recorded our list, we included ...
+  std::set<NodeId> voices_;         // ... and is not rejoining.
   bool exists_ = false;             // Somebody has founded the cluster with it.
   std::string outcast_;
 };

@@ -2,6 +2,7 @@
 #include "src/node/identity.h"
 
 #include <gtest/gtest.h>
+#include <xxhash.h>
 
 #include "src/base/file_system_faulty.h"
 
@@ -15,7 +16,7 @@ constexpr uint64_t kCluster = 7;
 Identity IdentityOf(NodeId node, uint64_t incarnation,
                     const std::map<uint64_t, uint64_t>& founders = {}) {
   Identity identity;
-  identity.set_format(1);
+  identity.set_format(2);
   identity.set_node(node.value);
   identity.set_incarnation(incarnation);
   for (const auto& [id, founder_incarnation] : founders) {
@@ -139,27 +140,64 @@ TEST_F(FoundingTest, AProposalStandsWhoeverLosesItsFolderAfterwards) {
   EXPECT_TRUE(one.Meet(wiped.identity()));
 }
 
-// Both had met everyone, with another folder of node 3 each.
-TEST_F(FoundingTest, OfTwoProposalsTheLesserNameIsTaken) {
+// Both had met everyone, with another folder of node 3 each. Neither can tell whether somebody acts
+// on the other's list already.
+TEST_F(FoundingTest, AListOnRecordIsNeverGivenUpForAnother) {
+  const std::map<uint64_t, uint64_t> others{{1, 10}, {2, 20}, {3, 31}};
+  Founding one = Open(kOne, 10);
+  ASSERT_TRUE(one.Meet(IdentityOf(kTwo, 20)));
+  ASSERT_TRUE(one.Meet(IdentityOf(kThree, 30)));
+  for (const uint64_t name : {uint64_t{1}, UINT64_MAX}) {
+    EXPECT_TRUE(Says(WhyNot(one.Meet(Proposing(IdentityOf(kTwo, 20, others), name))),
+                     "has put other folders on record"));
+  }
+  EXPECT_EQ(FoundersIn(Open(kOne, 99).identity()), kFounders);
+  EXPECT_FALSE(one.agreed());
+}
+
+// But one that is founded had the word of all, of this node's lost folder too.
+TEST_F(FoundingTest, AFoundedListIsTakenOverAndCountsAnew) {
+  const std::map<uint64_t, uint64_t> others{{1, 11}, {2, 21}, {3, 30}};
+  Founding one = Open(kOne, 11);
+  ASSERT_TRUE(one.Meet(IdentityOf(kTwo, 21)));
+  ASSERT_TRUE(one.Meet(IdentityOf(kThree, 30)));
+  EXPECT_EQ(FoundersIn(one.identity()), others);
+  EXPECT_TRUE(one.Meet(IdentityOf(kThree, 30, kFounders)));
+  EXPECT_TRUE(one.rejoining());
+  EXPECT_TRUE(one.agreed());
+  ASSERT_TRUE(one.Found());
+  EXPECT_EQ(Open(kOne, 99).identity().cluster(), kCluster);
+  EXPECT_TRUE(Says(WhyNot(one.Meet(Proposing(IdentityOf(kTwo, 21, others), 1))), "another cluster"))
+      << "founded is founded";
+}
+
+// Most folders were lost after the proposal: whoever is left could never be elected.
+TEST_F(FoundingTest, AListOfWhichMostWereReplacedIsNotFounded) {
   Founding one = Open(kOne, 10);
   ASSERT_TRUE(one.Meet(IdentityOf(kTwo, 20)));
   ASSERT_TRUE(one.Meet(IdentityOf(kThree, 30)));
   const uint64_t name = one.identity().cluster();
-  const std::map<uint64_t, uint64_t> others{{1, 10}, {2, 20}, {3, 31}};
-  EXPECT_TRUE(
-      Says(WhyNot(one.Meet(Proposing(IdentityOf(kTwo, 20, others), name + 1))), "another cluster"));
-  EXPECT_EQ(one.identity().cluster(), name);
-  EXPECT_TRUE(one.Meet(Proposing(IdentityOf(kTwo, 20, others), name - 1)));
-  EXPECT_EQ(FoundersIn(Open(kOne, 99).identity()), others) << "durable";
-  EXPECT_FALSE(one.rejoining());
-  EXPECT_FALSE(one.agreed()) << "who agreed to the one says nothing of the other";
-  EXPECT_FALSE(one.Meet(Proposing(IdentityOf(kTwo, 20, kFounders), name))) << "no way back";
-  // A list that was founded counts more, for all had recorded it.
-  EXPECT_TRUE(one.Meet(IdentityOf(kTwo, 20, kFounders)));
-  EXPECT_TRUE(one.agreed());
-  ASSERT_TRUE(one.Found());
-  EXPECT_EQ(one.identity().cluster(), kCluster);
-  EXPECT_FALSE(one.Meet(Proposing(IdentityOf(kTwo, 20, others), 1))) << "founded is founded";
+  Identity two = Proposing(IdentityOf(kTwo, 21, {{1, 10}, {2, 21}, {3, 30}}), name);
+  two.set_rejoining(true);
+  ASSERT_TRUE(one.Meet(two));
+  Identity three = Proposing(IdentityOf(kThree, 31, {{1, 10}, {2, 21}, {3, 31}}), name);
+  three.set_rejoining(true);
+  ASSERT_TRUE(one.Meet(three));
+  EXPECT_EQ(one.missing(), "");
+  EXPECT_FALSE(one.agreed());
+}
+
+TEST_F(FoundingTest, RefusesWhatMakesNoSense) {
+  Founding one = Open(kOne, 10);
+  Identity nameless = IdentityOf(kTwo, 20, kFounders);
+  nameless.set_cluster(0);
+  Identity listless = IdentityOf(kTwo, 20);
+  listless.set_cluster(7);
+  for (const Identity& peer : {nameless, listless, IdentityOf(kTwo, 21, kFounders)}) {
+    EXPECT_TRUE(Says(WhyNot(one.Meet(peer)), "makes no sense"));
+  }
+  EXPECT_EQ(Open(kOne, 99).identity().cluster(), 0u) << "nothing was written down";
+  EXPECT_EQ(one.missing(), "2, 3");
 }
 
 TEST_F(FoundingTest, AProposalSurvivesACrash) {
@@ -195,13 +233,16 @@ TEST_F(FoundingTest, TheFileIsAsDocumented) {
   const uint64_t cluster = Open(kOne, 10).identity().cluster();
   EXPECT_NE(cluster, 0u);
   std::string expected(
-      "\x08\x01\x10\x01\x19\x0a\0\0\0\0\0\0\0"
+      "\x08\x02\x10\x01\x19\x0a\0\0\0\0\0\0\0"
       "\x22\x0b\x08\x01\x11\x0a\0\0\0\0\0\0\0"
       "\x22\x0b\x08\x02\x11\x14\0\0\0\0\0\0\0"
       "\x22\x0b\x08\x03\x11\x1e\0\0\0\0\0\0\0",
       13 * 4);
   expected += '\x31';
   expected.append(reinterpret_cast<const char*>(&cluster), sizeof(cluster));
+  const uint64_t checksum = XXH3_64bits(expected.data(), expected.size());
+  expected += '\x41';
+  expected.append(reinterpret_cast<const char*>(&checksum), sizeof(checksum));
   EXPECT_EQ(files_.Contents(Folder(kOne) + "/" + kFile), expected);
 }
 
@@ -265,7 +306,7 @@ TEST_F(FoundingTest, TheLostFolderIsRefusedWhenItTurnsUpAgain) {
   Founding other = Open(kTwo, 20);
   ASSERT_TRUE(other.Meet(found_again.identity()));
   ASSERT_TRUE(other.Found());
-  Identity replacement = IdentityOf(kOne, 11, kFounders);
+  Identity replacement = IdentityOf(kOne, 11, {{1, 11}, {2, 20}, {3, 30}});
   replacement.set_cluster(other.identity().cluster());
   EXPECT_TRUE(Says(WhyNot(other.Meet(replacement)), "another data folder")) << "not rejoining";
   replacement.set_rejoining(true);
@@ -279,7 +320,7 @@ TEST_F(FoundingTest, TheLostFolderIsRefusedWhenItTurnsUpAgain) {
 TEST_F(FoundingTest, AnotherClusterIsAnotherCluster) {
   LeaveFounded();
   Founding founding = Open(kOne, 99);
-  Identity stranger = IdentityOf(kTwo, 21, kFounders);
+  Identity stranger = IdentityOf(kTwo, 21, {{1, 10}, {2, 21}, {3, 30}});
   stranger.set_cluster(founding.identity().cluster() + 1);
   stranger.set_rejoining(true);
   EXPECT_TRUE(Says(WhyNot(founding.Meet(stranger)), "node 2 belongs to another cluster"));
@@ -292,7 +333,7 @@ TEST_F(FoundingTest, AClusterOfOthersIsNotAdopted) {
       {{2, 20}, {3, 30}}, {{2, 20}, {3, 30}, {4, 40}}, {{1, 10}, {2, 20}, {3, 30}, {4, 40}}};
   for (const auto& founders : strangers) {
     Founding founding = Open(kOne, 10);
-    EXPECT_TRUE(Says(WhyNot(founding.Meet(IdentityOf(kTwo, 20, founders))), "other members"));
+    EXPECT_TRUE(Says(WhyNot(founding.Meet(IdentityOf(kTwo, 20, founders))), "names others"));
     EXPECT_TRUE(founding.Meet(IdentityOf(kThree, 30)));
     EXPECT_FALSE(founding.agreed());
     EXPECT_EQ(founding.outcast(), "");
@@ -324,14 +365,41 @@ TEST_F(FoundingTest, RefusesFoldersThatAreNotItsOwn) {
                               {kOne, kTwo, kThree, NodeId(4)}}) {
     const auto founding = TryOpen(kOne, 10, members);
     ASSERT_FALSE(founding);
-    EXPECT_TRUE(Says(founding.error().message, "other members than --members"));
+    EXPECT_TRUE(Says(founding.error().message, "cluster.members names others"));
   }
   EXPECT_TRUE(TryOpen(kOne, 10)) << "and no refusal has changed anything";
 }
 
+TEST_F(FoundingTest, EveryBitOfTheFileIsGuarded) {
+  LeaveFounded();
+  const std::string path = Folder(kOne) + "/" + kFile;
+  const size_t bytes = files_.Contents(path)->size();
+  for (size_t at = 0; at < 8 * bytes; ++at) {
+    files_.FlipBit(path, at / 8, at % 8);
+    EXPECT_FALSE(TryOpen(kOne, 10)) << "bit " << at;
+    files_.FlipBit(path, at / 8, at % 8);
+  }
+  EXPECT_TRUE(Open(kOne, 10).founded());
+}
+
+// A folder of before the checksum is read, and has one from the next change on.
+TEST_F(FoundingTest, ReadsFormat1) {
+  LeaveFounded();
+  Identity old = Open(kOne, 10).identity();
+  old.set_format(1);
+  ASSERT_TRUE(ReplaceFile(files_, Folder(kOne) + "/" + kFile, old.SerializeAsString()));
+  Founding founding = Open(kOne, 99);
+  EXPECT_TRUE(founding.founded());
+  ASSERT_TRUE(founding.Rejoined());
+  Identity stored;
+  ASSERT_TRUE(stored.ParseFromString(*files_.Contents(Folder(kOne) + "/" + kFile)));
+  EXPECT_EQ(stored.format(), 2u);
+  EXPECT_NE(stored.checksum(), 0u);
+}
+
 TEST_F(FoundingTest, RefusesWhatItCannotRead) {
   Identity newer = IdentityOf(kOne, 10);
-  newer.set_format(2);
+  newer.set_format(3);
   EXPECT_EQ(RefusalOf(newer.SerializeAsString()), "/data/1 was written by a newer Holdfast");
   EXPECT_EQ(RefusalOf(""), "/data/1/identity is damaged");
   EXPECT_EQ(RefusalOf("not an identity"), "/data/1/identity is damaged");
@@ -439,7 +507,7 @@ TEST_F(FoundingTest, ANewFolderWhoseReplacingCannotBeSavedTellsNobody) {
 TEST_F(FoundingTest, AReplacementThatCouldNotBeSavedIsRefusedUntilItIs) {
   LeaveFounded();
   Founding other = Open(kOne, 10);
-  Identity replacement = IdentityOf(kTwo, 21, kFounders);
+  Identity replacement = IdentityOf(kTwo, 21, {{1, 10}, {2, 21}, {3, 30}});
   replacement.set_cluster(other.identity().cluster());
   replacement.set_rejoining(true);
   for (int i = 0; i < 2; ++i) {

@@ -15,6 +15,7 @@ namespace holdfast::node {
 namespace {
 
 constexpr uint64_t kReliefMs = 5'000;          // Between two attempts of a full leader to go.
+constexpr uint64_t kHelloMs = 500;             // Until the cluster is founded.
 constexpr uint64_t kSweepMs = 20;              // Deadlines and retries are this late.
 constexpr uint64_t kLoopSilentMsMax = 10'000;  // A disk may stall for seconds; past this it hangs.
 
@@ -177,6 +178,7 @@ void Node::Sweep() {
   swept_ms_.store(now_ms, std::memory_order_relaxed);
   frontend_.Step(now_ms);
   Step();
+  if (!replica_ && link_ != nullptr && now_ms >= said_hello_ms_ + kHelloMs) SayHelloAgain(now_ms);
   parts_.loop.PostAfter(kSweepMs, [this] {
     if (!stopped_) Sweep();
   });
@@ -225,7 +227,8 @@ void Node::FoundIfComplete() {
     agreed = parts_.founding.agreed();
     proposed = parts_.founding.identity().cluster();
   }
-  if (std::exchange(told_proposal_, proposed) != proposed) SayHelloAgain();
+  if (std::exchange(told_proposal_, proposed) != proposed)
+    SayHelloAgain(parts_.clock.MonotonicMs());
   if (!agreed) return;
   // The log's first entry is made durable before the founding: a folder that says it is founded has
   // a log, and a log that has more than that entry has voted.
@@ -249,17 +252,22 @@ void Node::FinishFounding() {
     }
   }
   BeginConsensus();
-  SayHelloAgain();
+  SayHelloAgain(checkpoint_ms_);
 }
 
-// Who this node is has changed since it said so on the connections that stand.
-void Node::SayHelloAgain() {
+// Who this node is has changed since it said so on the connections that stand. Until the cluster is
+// founded it says it again and again: a connection that is not welcome yet carries nothing.
+void Node::SayHelloAgain(uint64_t now_ms) {
+  said_hello_ms_ = now_ms;
   for (NodeId member : options_.members) {
-    if (member == options_.raft.id) continue;
-    PeerFrame frame;
-    *frame.mutable_hello() = Hello();
-    link_->Send(member, std::move(frame));
+    if (member != options_.raft.id) SayHelloTo(member);
   }
+}
+
+void Node::SayHelloTo(NodeId peer) {
+  PeerFrame frame;
+  *frame.mutable_hello() = Hello();
+  link_->Send(peer, std::move(frame));
 }
 
 // It votes again, and must never forget anything any more: so this is durable first.
@@ -367,7 +375,8 @@ void Node::LogDurable(wal::Ticket ticket) {
       replica_->Durable(parts_.clock.MonotonicMs(), ticket);
     } else if (founding_ticket_ != 0 && ticket >= founding_ticket_) {
       OnLoop([this] {
-        if (!replica_) FinishFounding();
+        founding_ticket_ = 0;
+        FoundIfComplete();
       });
     }
   });
@@ -387,9 +396,23 @@ std::string Node::OnHello(const Identity& peer) {
     endings_.fatal(parts_.founding.outcast() +
                    "\nLeave this folder off; or remove it, and the node rejoins with a new one.");
   }
-  if (!met) return met.error().message;
-  OnLoop([this] { FoundIfComplete(); });
-  return "";
+  const bool tell = parts_.founding.founded() && (peer.founding() || peer.founders_size() == 0);
+  OnLoop([this, tell, id = NodeId(peer.node())] {
+    FoundIfComplete();
+    if (tell) SayHelloTo(id);
+  });
+  return met ? "" : met.error().message;
+}
+
+void Node::HelloFrame(NodeId from, const Identity& peer) {
+  if (NodeId(peer.node()) != from) return;
+  std::string refused = OnHello(peer);
+  std::string& before = refused_hellos_[from];
+  if (!refused.empty() && refused != before) {
+    logging::Warn(Component::kNode, "what a peer says of itself does not fit: " + refused,
+                  {{"peer", from.value}});
+  }
+  before = std::move(refused);
 }
 
 void Node::OnFrames(NodeId from, uint64_t epoch, std::vector<PeerFrame> frames) {
@@ -398,7 +421,7 @@ void Node::OnFrames(NodeId from, uint64_t epoch, std::vector<PeerFrame> frames) 
     if (epoch < newest || installing_) return;
     if (!replica_) {  // Until it is founded nothing else concerns this node.
       for (const PeerFrame& frame : frames) {
-        if (frame.has_hello()) static_cast<void>(OnHello(frame.hello()));
+        if (frame.has_hello()) HelloFrame(from, frame.hello());
       }
       return;
     }
@@ -467,7 +490,7 @@ void Node::HandleFrame(NodeId from, PeerFrame& frame) {
     case PeerFrame::kCheckpointReply:
       fetch_.Receive(now_ms, from, std::move(*frame.mutable_checkpoint_reply()));
       break;
-    case PeerFrame::kHello: static_cast<void>(OnHello(frame.hello())); break;
+    case PeerFrame::kHello: HelloFrame(from, frame.hello()); break;
     case PeerFrame::kWelcome:
     case PeerFrame::BODY_NOT_SET: break;
   }

@@ -153,7 +153,9 @@ class Node : public Dispatcher, public PeerHandler {
   void Sweep();
   void FoundIfComplete();
   void FinishFounding();
-  void SayHelloAgain();
+  void SayHelloAgain(uint64_t now_ms);
+  void SayHelloTo(NodeId peer);
+  void HelloFrame(NodeId from, const Identity& peer);
   void FinishRejoin();
   void BeginConsensus();
   void HandCommitted();
@@ -190,7 +192,9 @@ class Node : public Dispatcher, public PeerHandler {
   std::map<NodeId, uint64_t> epochs_;
   LogIndex handed_;                  // Given to the applier.
   std::atomic<size_t> applying_{0};  // Entries that the applier has not finished.
-  uint64_t told_proposal_ = 0;       // The list (by its name) that the others were told of.
+  uint64_t told_proposal_ = 0;       // The list (by its name) that the others were told of ...
+  uint64_t said_hello_ms_ = 0;       // ... and when.
+  std::map<NodeId, std::string> refused_hellos_;  // Why, the last time.
   wal::Ticket founding_ticket_ = 0;  // Of the log's first entry, while it becomes durable.
   uint64_t relief_ms_ = 0;           // When leadership was last given away for want of room.
   bool handing_over_ = false;        // Leadership goes to the first follower that has everything.

@@ -14,8 +14,8 @@ namespace holdfast::node {
 class PeerHandler {
  public:
   virtual ~PeerHandler() = default;
-  // Who we are: the first frame of every connection we open. A node that has been founded says it
-  // once more, as a frame like others.
+  // Who we are: the first frame of every connection we open. Said again, as a
+  // frame like others, when it has changed, and until the cluster is founded.
   virtual Identity Hello() = 0;
   // A peer opened a connection. Empty: welcome. Else why not, told to the peer.
   virtual std::string OnHello(const Identity& peer) = 0;

@@ -18,8 +18,8 @@ bool AllZero(std::string_view bytes) {
 }
 
 // Whether all of what was to be written to [from, to) has certainly arrived. Segments hold zeros
-// before. A write that the power cuts lacks whole sectors; one that the process did not finish lacks
-// its end.
+// before. A write that the power cuts lacks whole sectors; one that the process did not finish
+// lacks its end.
 bool Arrived(std::string_view bytes, uint64_t from, uint64_t to) {
   if (to > bytes.size() || bytes[to - 1] == '\0') return false;
   while (from < to) {

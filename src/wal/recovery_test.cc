@@ -65,7 +65,8 @@ TEST_F(RecoveryTest, EveryBitOfAnEarlierGroupIsGuarded) {
   EXPECT_EQ(log_->last(), LogIndex(2));
 }
 
-// Whichever sector of the last write did not arrive: of three records of 656 bytes behind one of 64.
+// Whichever sector of the last write did not arrive: of three records of 656 bytes behind one
+// of 64.
 TEST_F(RecoveryTest, ATornTailIsCutAsAWholeGroupAndStaysAway) {
   constexpr uint64_t kGroup = 64, kEnd = 64 + 3 * 656;
   for (uint64_t sector = 0; sector < kEnd; sector += 512) {
