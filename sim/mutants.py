@@ -80,9 +80,9 @@ MUTANTS = {
         '  if (has_token) {'),
     'believe a replaced folder that could not be saved': (
         'src/node/identity.cc',
-        '  auto saved = ReplaceFile(*files_, PathIn(folder_), next.SerializeAsString());\n'
+        '  auto saved = ReplaceFile(*files_, PathIn(folder_), Encoded(next));\n'
         '  if (saved) identity_ = std::move(next);',
-        '  auto saved = ReplaceFile(*files_, PathIn(folder_), next.SerializeAsString());\n'
+        '  auto saved = ReplaceFile(*files_, PathIn(folder_), Encoded(next));\n'
         '  identity_ = std::move(next);\n'
         '  met_ = FoundersOf(identity_);'),
     'let a wiped node take part at once': (
@@ -95,8 +95,8 @@ MUTANTS = {
         ''),
     'found a cluster before all have agreed': (
         'src/node/identity.h',
-        'return exists_ || agreed_.size() == members_.size();',
-        'return exists_ || !agreed_.empty();',
+        'agreed_.size() == members_.size() &&',
+        '!agreed_.empty() &&',
         'founding'),
     'wait for a leader that is not there': (
         'src/node/checkpoint_fetch.cc',

@@ -147,7 +147,12 @@ std::string WhyNotReady(const NodeStatus& status) {
   if (!status.live) return "the node's main loop has not run for a long time";
   if (status.stopping) return "the node is stopping";
   if (status.ready) return "";
-  if (!status.founded) return "a new cluster: some of its members have not started yet";
+  if (!status.founded)
+    return "a new cluster, and it waits for the word of nodes " + status.waits_for;
+  if (status.rejoining && !status.waits_for.empty()) {
+    return "this node has lost its data and waits for the word of nodes " + status.waits_for +
+           ": all others must run";
+  }
   if (status.leader.value == 0) return "no leader is known: is a majority of the nodes running?";
   if (!status.caught_up) return "this node has yet to catch up with the log";
   return "nothing was heard of the leader, node " + status.leader.ToString() + ", for " +

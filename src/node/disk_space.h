@@ -24,16 +24,21 @@ class DiskSpace {
 
   // Looks, if it is time to. True: full() is another than before. One thread.
   bool Look(uint64_t now_ms) {
-    if (reserve_bytes_ == 0 || now_ms < next_look_ms_) return false;
+    if (now_ms < next_look_ms_) return false;
     next_look_ms_ = now_ms + kLookMs;
+    const auto exists = files_.Exists(folder_);
+    gone_ = exists && !*exists;
     const auto free = files_.FreeBytes(folder_);
-    if (!free) return false;
+    if (!free || reserve_bytes_ == 0) return false;
     free_bytes_.store(*free, std::memory_order_relaxed);
     // Not to and fro around the bound.
     const uint64_t more = full() ? std::min(reserve_bytes_ / 4, kMoreBytesMax) : 0;
     const uint64_t enough = reserve_bytes_ + more;
     return full_.exchange(*free < enough) != (*free < enough);
   }
+
+  // The folder itself was not there at the last look.
+  bool gone() const { return gone_; }
 
   // --- Any thread
   bool full() const { return full_.load(std::memory_order_relaxed); }
@@ -55,6 +60,7 @@ class DiskSpace {
   const std::string folder_;
   const uint64_t reserve_bytes_;
   uint64_t next_look_ms_ = 0;
+  bool gone_ = false;
   std::atomic<uint64_t> free_bytes_{0};
   std::atomic<bool> full_{false};
 };

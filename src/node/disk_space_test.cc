@@ -12,6 +12,7 @@ constexpr uint64_t kMib = 1 << 20;
 
 class DiskSpaceTest : public ::testing::Test {
  protected:
+  DiskSpaceTest() { EXPECT_TRUE(files_.CreateFolders("/data")); }
   bool LookAt(DiskSpace& disk, uint64_t free_mib) {
     files_.SetFreeBytes(free_mib * kMib);
     now_ms_ += 1'000;
@@ -40,6 +41,15 @@ TEST_F(DiskSpaceTest, WithoutAReserveItIsNeverFull) {
   DiskSpace disk(files_, "/data", 0);
   EXPECT_FALSE(LookAt(disk, 0));
   EXPECT_FALSE(disk.full());
+}
+
+TEST_F(DiskSpaceTest, AFolderThatIsGoneIsNoticed) {
+  DiskSpace disk(files_, "/data", 0);
+  disk.Look(1'000);
+  EXPECT_FALSE(disk.gone());
+  ASSERT_TRUE(files_.RemoveAll("/data"));
+  disk.Look(2'000);
+  EXPECT_TRUE(disk.gone());
 }
 
 TEST_F(DiskSpaceTest, LooksNowAndThenOnly) {

@@ -15,6 +15,7 @@ namespace holdfast::node {
 namespace {
 
 constexpr uint64_t kReliefMs = 5'000;          // Between two attempts of a full leader to go.
+constexpr uint64_t kLeaderlessMs = 3'000;      // Then it is worth a warning.
 constexpr uint64_t kHelloMs = 500;             // Until the cluster is founded.
 constexpr uint64_t kSweepMs = 20;              // Deadlines and retries are this late.
 constexpr uint64_t kLoopSilentMsMax = 10'000;  // A disk may stall for seconds; past this it hangs.
@@ -118,6 +119,11 @@ bool Node::HandOverWhenLevel(uint64_t now_ms) {
 
 // The others may have room: one of them leads, and finds that out.
 void Node::WatchDisk(uint64_t now_ms) {
+  if (disk_.gone()) {
+    endings_.fatal("the data folder " + parts_.folder +
+                   " is gone. What this node acknowledges now would be forgotten by its next start."
+                   "\nStart it again: with a new folder it rejoins, while all others run.");
+  }
   if (disk_.Look(now_ms)) {
     if (disk_.full()) {
       logging::Warn(Component::kNode, disk_.Refusal().message + "; reads go on");
@@ -191,6 +197,7 @@ void Node::Step() {
   if (replica_->caught_up()) FinishRejoin();
   StepCheckpoints(now_ms);
   WatchDisk(now_ms);
+  WarnWithoutLeader(now_ms);
   if (handing_over_) HandOverWhenLevel(now_ms);
   Advance(now_ms);
 }
@@ -221,10 +228,12 @@ void Node::FoundIfComplete() {
   // Running already; or Start comes later; or the log's first entry is on its way to the disk.
   if (replica_ || link_ == nullptr || founding_ticket_ != 0) return;
   bool agreed = false;
+  bool rejoining = false;
   uint64_t proposed = 0;
   {
     std::lock_guard lock(founding_mutex_);
     agreed = parts_.founding.agreed();
+    rejoining = parts_.founding.rejoining();
     proposed = parts_.founding.identity().cluster();
   }
   if (std::exchange(told_proposal_, proposed) != proposed)
@@ -233,8 +242,12 @@ void Node::FoundIfComplete() {
   // The log's first entry is made durable before the founding: a folder that says it is founded has
   // a log, and a log that has more than that entry has voted.
   if (parts_.log.last().value == 0) {
-    logging::Info(Component::kNode, "all members agree, founding the cluster",
-                  {{"members", options_.members.size()}});
+    if (rejoining) {
+      logging::Info(Component::kNode, "takes the place of a lost data folder in its cluster");
+    } else {
+      logging::Info(Component::kNode, "all members agree, founding the cluster",
+                    {{"members", options_.members.size()}});
+    }
     const wal::Ticket ticket =
         raft::Replica::FoundLog(parts_.log, raft::Membership{options_.members});
     founding_ticket_ = ticket;
@@ -266,7 +279,7 @@ void Node::SayHelloAgain(uint64_t now_ms) {
 
 void Node::SayHelloTo(NodeId peer) {
   PeerFrame frame;
-  *frame.mutable_hello() = Hello();
+  *frame.mutable_hello()->mutable_identity() = Hello();
   link_->Send(peer, std::move(frame));
 }
 
@@ -350,16 +363,17 @@ void Node::PublishStatus() {
   std::lock_guard lock(status_mutex_);
   status_.role = replica_->role();
   const NodeId leader = replica_->leader();
-  if (leader != status_.leader && leader.value != 0 && leader != last_leader_) {
-    ++status_.leader_changes;
-    last_leader_ = leader;
-  }
+  if (leader != status_.leader) NoteLeader(leader);
   status_.leader = leader;
   status_.term = replica_->term();
   status_.first = parts_.log.first();
   status_.last = parts_.log.last();
   status_.waiting_writes = writes_->waiting();
   status_.rejoining = replica_->rejoining();
+  status_.waits_for.clear();
+  for (NodeId node : replica_->Unheard()) {
+    status_.waits_for += (status_.waits_for.empty() ? "" : ", ") + node.ToString();
+  }
   status_.committed = replica_->committed();
   status_.peers.clear();
   for (NodeId member : options_.members) {
@@ -367,6 +381,24 @@ void Node::PublishStatus() {
   }
   freshness_.Heard(parts_.machine.applied(), replica_->known_commit(), replica_->last_contact_ms());
   status_changed_.notify_all();
+}
+
+void Node::NoteLeader(NodeId leader) {
+  leaderless_ms_ = leader.value == 0 ? parts_.clock.MonotonicMs() : 0;
+  if (leader.value == 0 || leader == last_leader_) return;
+  ++status_.leader_changes;
+  last_leader_ = leader;
+  if (leader == options_.raft.id) return;  // Says so itself.
+  logging::Info(Component::kRaft, "follows",
+                {{"leader", leader.value}, {"term", replica_->term().value}});
+}
+
+// An election that takes longer than it may: somebody at 3 am looks here first.
+void Node::WarnWithoutLeader(uint64_t now_ms) {
+  if (leaderless_ms_ == 0 || now_ms < leaderless_ms_ + kLeaderlessMs) return;
+  leaderless_ms_ = 0;
+  logging::Warn(Component::kRaft, "no leader is known; is a majority of the nodes reachable?",
+                {{"term", replica_->term().value}});
 }
 
 void Node::LogDurable(wal::Ticket ticket) {
@@ -421,7 +453,7 @@ void Node::OnFrames(NodeId from, uint64_t epoch, std::vector<PeerFrame> frames) 
     if (epoch < newest || installing_) return;
     if (!replica_) {  // Until it is founded nothing else concerns this node.
       for (const PeerFrame& frame : frames) {
-        if (frame.has_hello()) HelloFrame(from, frame.hello());
+        if (frame.has_hello()) HelloFrame(from, frame.hello().identity());
       }
       return;
     }
@@ -490,7 +522,7 @@ void Node::HandleFrame(NodeId from, PeerFrame& frame) {
     case PeerFrame::kCheckpointReply:
       fetch_.Receive(now_ms, from, std::move(*frame.mutable_checkpoint_reply()));
       break;
-    case PeerFrame::kHello: HelloFrame(from, frame.hello()); break;
+    case PeerFrame::kHello: HelloFrame(from, frame.hello().identity()); break;
     case PeerFrame::kWelcome:
     case PeerFrame::BODY_NOT_SET: break;
   }
@@ -540,6 +572,11 @@ std::chrono::milliseconds Node::Age(LogIndex applied) const {
 
 NodeStatus Node::status() const {
   const state_machine::Position position = parts_.machine.position();
+  std::string missing;
+  if (!frontend_.is_open()) {
+    std::lock_guard lock(founding_mutex_);
+    missing = parts_.founding.missing();
+  }
   std::lock_guard lock(status_mutex_);
   NodeStatus status = status_;
   status.applied = position.applied;
@@ -548,6 +585,7 @@ NodeStatus Node::status() const {
   status.now = position.now;
   status.founded = frontend_.is_open();
   status.disk_full = disk_.full();
+  if (!missing.empty()) status.waits_for = missing;
   const uint64_t now_ms = parts_.clock.MonotonicMs();
   status.waiting_reads = frontend_.waiting_reads();
   status.live = now_ms < swept_ms_.load(std::memory_order_relaxed) + kLoopSilentMsMax;

@@ -70,6 +70,7 @@ struct NodeStatus {
   uint32_t restarts = 0;   // Of this node in its process; see Server.
   bool rejoining = false;  // Has lost its disk, and no voice yet.
   bool founded = false;    // False: waiting for all members of a new cluster.
+  std::string waits_for;   // Not founded, or rejoining: the nodes that it must hear from first.
   bool ready = false;      // Can serve: knows a leader, and has heard of it lately.
   bool live = false;       // The loop runs; if it does not for long, only a restart helps.
   bool stopping = false;   // Takes no new work; set by whoever stops the node.
@@ -161,6 +162,8 @@ class Node : public Dispatcher, public PeerHandler {
   void HandCommitted();
   bool HandOverWhenLevel(uint64_t now_ms);
   void WatchDisk(uint64_t now_ms);
+  void NoteLeader(NodeId leader);
+  void WarnWithoutLeader(uint64_t now_ms);
   void PublishStatus();
 
   void AnswersLost(NodeId peer);
@@ -194,6 +197,7 @@ class Node : public Dispatcher, public PeerHandler {
   std::atomic<size_t> applying_{0};  // Entries that the applier has not finished.
   uint64_t told_proposal_ = 0;       // The list (by its name) that the others were told of ...
   uint64_t said_hello_ms_ = 0;       // ... and when.
+  uint64_t leaderless_ms_ = 0;       // Since when no leader is known; 0: one is, or it was said.
   std::map<NodeId, std::string> refused_hellos_;  // Why, the last time.
   wal::Ticket founding_ticket_ = 0;  // Of the log's first entry, while it becomes durable.
   uint64_t relief_ms_ = 0;           // When leadership was last given away for want of room.

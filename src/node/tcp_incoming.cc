@@ -17,6 +17,12 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kAcceptPause{100};  // After an error such as too many files.
 
+std::string ToText(const std::set<NodeId>& members) {
+  std::string text;
+  for (NodeId member : members) text += (text.empty() ? "" : ", ") + member.ToString();
+  return text;
+}
+
 PeerFrame Welcome(std::string refusal) {
   PeerFrame frame;
   frame.mutable_welcome()->set_refusal(std::move(refusal));
@@ -108,8 +114,9 @@ class TcpIncoming::Connection : public std::enable_shared_from_this<Connection> 
   }
 
   // False: refused, or gone.
-  bool Meet(const Identity& hello) {
-    std::string refusal = Refusal(hello);
+  bool Meet(const Hello& greeting) {
+    const Identity& hello = greeting.identity();
+    std::string refusal = Refusal(greeting);
     refused_ = !refusal.empty();
     if (!refused_) {
       from_ = NodeId(hello.node());
@@ -127,10 +134,22 @@ class TcpIncoming::Connection : public std::enable_shared_from_this<Connection> 
     return !refused_ && !closed_;
   }
 
-  std::string Refusal(const Identity& hello) const {
+  std::string Refusal(const Hello& greeting) const {
+    const Identity& hello = greeting.identity();
     const std::string node = "node " + std::to_string(hello.node());
-    if (!all_->members_.contains(NodeId(hello.node()))) {
-      return node + " is not a member here: check --members";
+    const std::string self = "node " + all_->self_.ToString();
+    if (greeting.to() != all_->self_.value) {
+      return "this is " + self + ", not node " + std::to_string(greeting.to()) +
+             ": check the addresses in cluster.members";
+    }
+    if (!all_->members_.contains(NodeId(hello.node())) || NodeId(hello.node()) == all_->self_) {
+      return node + " is not another member of the cluster here: check cluster.members";
+    }
+    std::set<NodeId> named;
+    for (const uint64_t member : greeting.members()) named.insert(NodeId(member));
+    if (named != all_->members_) {
+      return node + " names the members " + ToText(named) + ", " + self + " names " +
+             ToText(all_->members_) + ": check cluster.members of both";
     }
     const auto later = [&](const auto& other) {
       return other->from_.value == hello.node() && other->epoch_ > epoch_;
@@ -169,9 +188,11 @@ class TcpIncoming::Connection : public std::enable_shared_from_this<Connection> 
   bool closed_ = false;
 };
 
-TcpIncoming::TcpIncoming(EventLoop& loop, PeerHandler& handler, std::set<NodeId> members)
+TcpIncoming::TcpIncoming(EventLoop& loop, PeerHandler& handler, NodeId self,
+                         std::set<NodeId> members)
     : loop_(loop),
       handler_(handler),
+      self_(self),
       members_(std::move(members)),
       acceptor_(loop.io()),
       pause_(loop.io()) {}

@@ -12,20 +12,15 @@ using asio::ip::tcp;
 using boost::system::error_code;
 using std::chrono::milliseconds;
 
-PeerFrame Hello(Identity identity) {
-  PeerFrame frame;
-  *frame.mutable_hello() = std::move(identity);
-  return frame;
-}
-
 }  // namespace
 
 TcpOutgoing::TcpOutgoing(EventLoop& loop, PeerHandler& handler, NodeId to, std::string address,
-                         uint64_t redial_ms)
+                         std::vector<NodeId> members, uint64_t redial_ms)
     : loop_(loop),
       handler_(handler),
       to_(to),
       address_(std::move(address)),
+      members_(std::move(members)),
       redial_(redial_ms),
       resolver_(loop.io()),
       socket_(loop.io()),
@@ -122,7 +117,11 @@ void TcpOutgoing::Greet() {
   reader_ = FrameReader();
   written_ = 0;
   writing_.clear();
-  AppendFrame(Hello(handler_.Hello()), &writing_);
+  PeerFrame frame;
+  *frame.mutable_hello()->mutable_identity() = handler_.Hello();
+  frame.mutable_hello()->set_to(to_.value);
+  for (NodeId member : members_) frame.mutable_hello()->add_members(member.value);
+  AppendFrame(frame, &writing_);
   Read();
   WriteAll();
 }

@@ -7,13 +7,16 @@ namespace holdfast::node {
 
 Result<std::unique_ptr<TcpPeerLink>> TcpPeerLink::Start(Options options, PeerHandler& handler,
                                                         EventLoop& loop) {
-  std::set<NodeId> members;
+  const NodeId self(handler.Hello().node());
+  std::set<NodeId> members{self};
   for (const auto& [id, address] : options.peers) members.insert(id);
-  auto incoming = std::make_shared<TcpIncoming>(loop, handler, std::move(members));
+  auto incoming = std::make_shared<TcpIncoming>(loop, handler, self, members);
   if (auto listening = incoming->Listen(options.listen); !listening) return Fail(listening.error());
   std::map<NodeId, std::shared_ptr<TcpOutgoing>> peers;
   for (const auto& [id, address] : options.peers) {
-    peers[id] = std::make_shared<TcpOutgoing>(loop, handler, id, address, options.redial_ms);
+    peers[id] = std::make_shared<TcpOutgoing>(loop, handler, id, address,
+                                              std::vector<NodeId>(members.begin(), members.end()),
+                                              options.redial_ms);
   }
   loop.Post([incoming, peers] {
     incoming->Accept();

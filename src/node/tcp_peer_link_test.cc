@@ -146,10 +146,13 @@ class Caller {
     AppendFrame(frame, &bytes);
     Say(bytes);
   }
-  void SayHello(uint64_t node, uint64_t incarnation) {
+  void SayHello(uint64_t node, uint64_t incarnation, uint64_t to = 1,
+                const std::vector<uint64_t>& members = {1, 2}) {
     PeerFrame hello;
-    hello.mutable_hello()->set_node(node);
-    hello.mutable_hello()->set_incarnation(incarnation);
+    hello.mutable_hello()->mutable_identity()->set_node(node);
+    hello.mutable_hello()->mutable_identity()->set_incarnation(incarnation);
+    hello.mutable_hello()->set_to(to);
+    for (const uint64_t member : members) hello.mutable_hello()->add_members(member);
     Say(hello);
   }
   // The refusal in what is answered; nothing: the connection ended without a word.
@@ -245,7 +248,7 @@ TEST_F(TcpPeerLinkTest, WhoIsNotWelcomeIsToldWhy) {
   const struct {
     uint64_t node, incarnation;
     const char* refusal;
-  } cases[] = {{9, 9, "not a member"}, {2, 3, "another data folder"}};
+  } cases[] = {{9, 9, "not another member"}, {2, 3, "another data folder"}};
   for (const auto& one : cases) {
     Caller caller(address_one_);
     caller.SayHello(one.node, one.incarnation);
@@ -265,11 +268,32 @@ TEST_F(TcpPeerLinkTest, WhoIsNotWelcomeIsToldWhy) {
   }
 }
 
+// Two addresses swapped, or members that differ: said at once, or elections go wrong for ever.
+TEST_F(TcpPeerLinkTest, WhoMeansAnotherNodeOrOtherMembersIsTold) {
+  one_.Start(address_one_, {{kTwo, address_two_}});
+  const auto answer = [&](uint64_t node, uint64_t to, const std::vector<uint64_t>& members) {
+    Caller caller(address_one_);
+    caller.SayHello(node, 2, to, members);
+    return caller.Answer().value_or("nothing");
+  };
+  EXPECT_EQ(answer(2, 3, {1, 2}),
+            "this is node 1, not node 3: check the addresses in "
+            "cluster.members");
+  EXPECT_EQ(answer(2, 1, {1, 2, 3}),
+            "node 2 names the members 1, 2, 3, node 1 names 1, 2: check "
+            "cluster.members of both");
+  EXPECT_EQ(answer(1, 1, {1, 2}),
+            "node 1 is not another member of the cluster here: check "
+            "cluster.members");
+  EXPECT_EQ(answer(2, 1, {2, 1}), "");
+}
+
 TEST_F(TcpPeerLinkTest, WhatIsNoFrameEndsTheConnection) {
   one_.Start(address_one_, {{kTwo, address_two_}});
   PeerFrame long_hello;
-  long_hello.mutable_hello()->set_node(2);
-  for (int i = 0; i < 4'000; ++i) long_hello.mutable_hello()->add_founders()->set_node(1u << 30);
+  for (int i = 0; i < 4'000; ++i) {
+    long_hello.mutable_hello()->mutable_identity()->add_founders()->set_node(1u << 30);
+  }
   std::string too_long, damaged;
   AppendFrame(long_hello, &too_long);
   AppendFrame(Probe(1), &damaged);

@@ -16,6 +16,14 @@ void Rejoin::Answered(NodeId from, const RejoinAnswer& answer) {
   known->second = std::max(known->second.value_or(Term(0)), answer.term);
 }
 
+std::vector<NodeId> Rejoin::missing() const {
+  std::vector<NodeId> nodes;
+  for (const auto& [node, term] : terms_) {
+    if (!term) nodes.push_back(node);
+  }
+  return nodes;
+}
+
 std::optional<Term> Rejoin::floor() const {
   Term highest;
   for (const auto& [node, term] : terms_) {

@@ -36,6 +36,8 @@ class Rejoin {
   void Answered(NodeId from, const RejoinAnswer& answer);
   // Once all others have answered: the highest of their terms.
   std::optional<Term> floor() const;
+  // Those that have not; for people.
+  std::vector<NodeId> missing() const;
 
   // Step 3: an answer of the leader that this server follows in `term`, at or above the floor.
   void AimAt(Term term, LogIndex last_index) { aim_ = {last_index, term}; }

@@ -85,6 +85,10 @@ class Replica {
   // ... until it has caught up. Make that durable, then call Rejoined.
   bool caught_up() const;
   void Rejoined();
+  // Who has not said yet what it knows of us; empty once this server takes part.
+  std::vector<NodeId> Unheard() const {
+    return started_ ? std::vector<NodeId>{} : rejoin_->missing();
+  }
   // False: it takes no part at all, and must not confirm anybody's leadership.
   bool takes_part() const { return started_; }
 

@@ -506,7 +506,9 @@ std::string PeerBytes(const PeerFrame& frame) {
 }
 std::string PeerBytes(const Identity& hello) {
   PeerFrame frame;
-  *frame.mutable_hello() = hello;
+  *frame.mutable_hello()->mutable_identity() = hello;
+  frame.mutable_hello()->set_to(1);  // kNode
+  for (const uint64_t member : {1, 2, 3}) frame.mutable_hello()->add_members(member);
   return PeerBytes(frame);
 }
 
@@ -530,6 +532,8 @@ TEST_F(BadInputTest, StrangersAreNoPeers) {
     elsewhere.add_founders()->set_node(node);
     elsewhere.mutable_founders(static_cast<int>(node - 1))->set_incarnation(node);
   }
+  elsewhere.mutable_founders(1)->set_incarnation(impostor.incarnation());
+  elsewhere.set_cluster(1);
   PeerFrame no_hello;
   no_hello.mutable_probe()->set_term(UINT64_MAX);
   PeerFrame forward;
@@ -545,7 +549,7 @@ TEST_F(BadInputTest, StrangersAreNoPeers) {
                {PeerBytes(no_hello), ""},
                {PeerBytes(forward), ""},
                {damaged, ""},
-               {PeerBytes(stranger), "not a member"},
+               {PeerBytes(stranger), "not another member"},
                {PeerBytes(impostor), "folder"},
                {PeerBytes(elsewhere), "folder"}};
   for (size_t i = 0; i < std::size(cases); ++i) {
@@ -570,7 +574,9 @@ TEST_F(BadInputTest, AWriteThatTheLeaderDoesNotKnowIsNotTakenFromAPeer) {
   cluster_->Kill(peer);  // Here is a newer version of it.
   std::ifstream file(cluster_->data(peer) + "/identity", std::ios::binary);
   PeerFrame hello;
-  ASSERT_TRUE(hello.mutable_hello()->ParseFromIstream(&file));
+  ASSERT_TRUE(hello.mutable_hello()->mutable_identity()->ParseFromIstream(&file));
+  hello.mutable_hello()->set_to(static_cast<uint64_t>(leader));
+  for (const uint64_t member : {1, 2, 3}) hello.mutable_hello()->add_members(member);
   std::string bytes = PeerBytes(hello);
   uint64_t id = 0;
   for (const auto& [service, method] :

@@ -154,6 +154,23 @@ TEST(OperateTest, AFullDiskStopsWritesUntilThereIsRoom) {
   EXPECT_EQ(cluster.Terminate(1), 0) << cluster.LogOf(1);
 }
 
+// What it acknowledged from then on would be gone with its process.
+TEST(OperateTest, ANodeWhoseFolderIsGoneStopsAndComesBackWithANewOne) {
+  ProcessCluster cluster(3);
+  cluster.StartAll();
+  ASSERT_TRUE(cluster.WaitHealthy());
+  testing::OpenAccount(cluster, "alice");
+  const int leader = cluster.WaitLeader();
+  ASSERT_NE(leader, 0);
+  std::filesystem::remove_all(cluster.data(leader));
+  cluster.WaitEnd(leader, std::chrono::seconds(20));
+  ASSERT_FALSE(cluster.Running(leader));
+  EXPECT_NE(cluster.LogOf(leader).find("is gone"), std::string::npos) << cluster.LogOf(leader);
+  cluster.Start(leader);
+  EXPECT_TRUE(cluster.WaitHealthy()) << cluster.LogOf(leader);
+  EXPECT_EQ(testing::BalanceAt(cluster, leader, "alice"), 0);
+}
+
 TEST(OperateTest, AHangUpReadsTheLevelsAgain) {
   testing::TempFolder folder;
   const std::string file = folder.path() + "/holdfast.toml";
