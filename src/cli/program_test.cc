@@ -129,6 +129,24 @@ TEST_F(ProgramTest, AMalformedRequestNeedsNoNode) {
   }
 }
 
+// A script whose variable is not set would pay twice, and nobody would see it.
+TEST_F(ProgramTest, AnEmptyIdempotencyKeyIsRefused) {
+  for (const std::vector<std::string>& key : {std::vector<std::string>{"--idempotency-key", ""},
+                                              {"--idempotency-key="},
+                                              {"--idempotency-key", "--compact"}}) {
+    std::vector<std::string> add{"counter", "add", "--name", "unprotected", "--amount", "1"};
+    add.insert(add.end(), key.begin(), key.end());
+    const Ran ran = Run(add);
+    EXPECT_EQ(ran.code, kExitUsage) << ran.out;
+    EXPECT_NE(ran.err.find("--idempotency-key"), std::string::npos) << ran.err;
+  }
+  EXPECT_EQ(Run({"counter", "get", "--name", "unprotected"}).code, kExitRefused)
+      << "nothing was done";
+  EXPECT_EQ(RunAlone({"counter", "add", "--amount=1", "--name="}).err,
+            "holdfast: name: is required (see holdfast counter add --help)\n")
+      << "an empty value is the option's own";
+}
+
 TEST_F(ProgramTest, ANodeThatIsNotThereIs3) {
   std::string dead;
   {
