@@ -9,6 +9,7 @@
 #include "src/base/logging.h"
 #include "src/cli/nodes.h"
 #include "src/cli/reference.h"
+#include "src/cli/serve.h"
 #include "src/cli/testing.h"
 
 namespace holdfast::cli {
@@ -150,6 +151,33 @@ TEST_F(OperateTest, ConfigPrintsChecksAndMerges) {
 }
 
 TEST_F(OperateTest, VersionIsAFlagToo) {
+// `serve` in a process of its own, since it takes over signals and the log.
+int Serve(std::vector<std::string> arguments) {
+  CLI::App app;
+  int code = -1;
+  AddServeCommand(app, &code);
+  arguments.insert(arguments.begin(), "serve");
+  std::reverse(arguments.begin(), arguments.end());
+  app.parse(std::move(arguments));
+  return code;
+}
+
+// 1 is for what the state refuses; a supervisor or a script could not tell the two apart.
+TEST_F(OperateTest, AStartThatFailsIsAFaultAndAWrongFlagIsUsage) {
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
+  TestNode node;
+  const std::string data = folder_.path() + "/data";
+  EXPECT_EXIT(
+      std::_Exit(Serve({"--data", data, "--grpc", node.endpoint(), "--http", "127.0.0.1:0"})),
+      ::testing::ExitedWithCode(kExitFault), "cannot listen on");
+  std::ofstream(folder_.path() + "/thesis.txt") << "years of work";
+  EXPECT_EXIT(std::_Exit(Serve(
+                  {"--data", folder_.path(), "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"})),
+              ::testing::ExitedWithCode(kExitFault), "not a node's folder");
+  EXPECT_EXIT(std::_Exit(Serve({"--data", data, "--log-segment-bytes", "5000000"})),
+              ::testing::ExitedWithCode(kExitUsage), "--log-segment-bytes: is '5000000'");
+}
+
   EXPECT_EQ(program_.Run({"--version"}).out, program_.Run({"version"}).out);
   EXPECT_EQ(program_.Run({"--version"}).code, 0);
 }
