@@ -25,7 +25,7 @@ Replies are JSON on the standard output; errors are one line on the standard err
 
 Exit codes:
   0  done
-  1  refused by the state: the outcome in the reply, or nothing has that id
+  1  refused by the state: the outcome in the reply or of one of its items, or nothing has that id
   2  the command line or the request is malformed
   3  no node could answer in time; nothing was done, try again
   4  outcome unknown: repeat it under the same id or --idempotency-key, it is done once only

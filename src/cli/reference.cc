@@ -121,21 +121,21 @@ std::string FieldTable(const Descriptor& type, Types* types) {
 }
 
 std::string Outcomes(const Descriptor& reply) {
-  for (int i = 0; i < reply.field_count(); ++i) {
-    if (!OptionsOf(reply.field(i)).outcome()) continue;
-    std::string out = "\nOutcomes, in `" + reply.field(i)->name() +
-                      "`:\n\n| outcome | HTTP | meaning |\n|---|---|---|\n";
-    const EnumDescriptor* type = reply.field(i)->enum_type();
-    for (int v = 0; v < type->value_count(); ++v) {
-      if (type->value(v)->number() == 0) continue;  // "Unspecified" is no way to end.
-      const OutcomeOptions& options = type->value(v)->options().GetExtension(holdfast::outcome);
-      const uint32_t status = options.http_status() == 0 ? 200 : options.http_status();
-      out += "| `" + type->value(v)->name() + "` | " + std::to_string(status) + " | " +
-             Cell(options.help()) + " |\n";
-    }
-    return out;
+  const FieldDescriptor* field = OutcomeFieldOf(reply);
+  if (field == nullptr) return "";
+  const bool own = field->containing_type() == &reply;
+  std::string out = "\nOutcomes, in `" + field->name() + "`" + (own ? "" : " of each item") +
+                    ":\n\n| outcome | " + (own ? "HTTP | " : "") + "meaning |\n|---|---|" +
+                    (own ? "---|\n" : "\n");
+  const EnumDescriptor* type = field->enum_type();
+  for (int v = 0; v < type->value_count(); ++v) {
+    if (type->value(v)->number() == 0) continue;  // "Unspecified" is no way to end.
+    const OutcomeOptions& options = type->value(v)->options().GetExtension(holdfast::outcome);
+    const uint32_t status = options.http_status() == 0 ? 200 : options.http_status();
+    out += "| `" + type->value(v)->name() + "` | " + (own ? std::to_string(status) + " | " : "") +
+           Cell(options.help()) + " |\n";
   }
-  return "";
+  return out;
 }
 
 std::string KindText(Kind kind) {
