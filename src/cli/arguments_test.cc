@@ -96,6 +96,7 @@ TEST(ArgumentsTest, RepeatedFieldsTakeRepetitionOrJson) {
 
 TEST(ArgumentsTest, ErrorsNameTheField) {
   EXPECT_EQ(ErrorOf({{"--big", "1.5"}}), "big: must be an integer");
+  EXPECT_EQ(ErrorOf({{"--limit", "yes"}}), "limit: must be an integer or true");
   EXPECT_EQ(ErrorOf({{"--price.amount", "x"}}), "price.amount: must be an integer");
   EXPECT_EQ(ErrorOf({{"--id", "a"}, {"--id", "b"}}), "id: appears more than once");
   EXPECT_EQ(ErrorOf({{"--id", "\xff"}}), "id: must be valid UTF-8");

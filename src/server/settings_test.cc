@@ -159,7 +159,10 @@ TEST(ConfigFileTest, AKeyOutsideItsSectionIsShownTheWay) {
   EXPECT_NE(Texts(problems).find("is no TOML"), std::string::npos);
   problems.clear();
   ReadConfigFile("/nonexistent", &settings, &problems);
-  EXPECT_NE(Texts(problems).find("cannot be read"), std::string::npos);
+  EXPECT_EQ(Texts(problems), ": /nonexistent cannot be read: No such file or directory\n");
+  problems.clear();
+  ReadConfigFile("/", &settings, &problems);
+  EXPECT_EQ(Texts(problems), ": / cannot be read: Is a directory\n");
 }
 
 // What `holdfast config` prints is the defaults, commented out or not.
