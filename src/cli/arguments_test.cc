@@ -155,6 +155,16 @@ TEST(ArgumentsTest, SamplesAreValidRequests) {
   EXPECT_EQ(request.id(), "ID");
 }
 
+// The reference showed a GET without what it requires, which answers 400.
+TEST(ArgumentsTest, SamplesOverHttpHaveWhatIsRequiredOnceOnly) {
+  const auto query = SampleHttp(*Everything::descriptor(), "/v1/things");
+  EXPECT_EQ(query.path + query.query, "/v1/things?id=ID");
+  EXPECT_EQ(query.body, R"({"id": "ID"})");
+  const auto path = SampleHttp(*Everything::descriptor(), "/v1/things/{id}:mend");
+  EXPECT_EQ(path.path + path.query, "/v1/things/ID:mend");
+  EXPECT_EQ(path.body, "{}") << "it is in the path";
+}
+
 TEST(ArgumentsTest, MethodWordsAreKebabCase) {
   EXPECT_EQ(ToWord("CreateTransfer"), "create-transfer");
   EXPECT_EQ(ToWord("Pay"), "pay");
