@@ -14,10 +14,10 @@ constexpr ErrorInfo kErrors[] = {
      false},
     {ErrorCode::kNotFound, 404, grpc::NOT_FOUND, "There is no such resource", "", false},
     {ErrorCode::kUnimplemented, 404, grpc::UNIMPLEMENTED, "There is no such method",
-     "GET /openapi.json lists every route", false},
+     "GET /openapi.json lists every route", false, 405, "the path takes other verbs"},
     // What gRPC itself answers to a message above its bound, so one condition has one code.
     {ErrorCode::kTooLarge, 413, grpc::RESOURCE_EXHAUSTED, "The request is too large",
-     "split it into several requests", false},
+     "split it into several requests", false, 431, "its headers are"},
     {ErrorCode::kIdempotencyKeyReused, 422, grpc::FAILED_PRECONDITION,
      "The idempotency key belongs to another request",
      "send the same request as the first time, or use a new key", false},

@@ -16,6 +16,9 @@ struct ErrorInfo {
   const char* title;   // The same for every error of the code, as RFC 9457 asks.
   const char* advice;  // What to do, when the error itself brings no hint. May be empty.
   bool retry;  // Worth repeating unchanged: answered with a Retry-After even if none is set.
+  // HTTP has a status of its own for one case of it; 0: it has none.
+  int special_http_status = 0;
+  const char* special_case = "";
 };
 
 const ErrorInfo& InfoOf(ErrorCode code);

@@ -97,7 +97,7 @@ TEST(Json, RefusesWithThePathAndTheReason) {
             "colour: must be one of COLOUR_UNSPECIFIED, RED, GREEN");
   EXPECT_EQ(Refusal(R"({"colour": 1})"), "colour: must be one of COLOUR_UNSPECIFIED, RED, GREEN");
   EXPECT_EQ(Refusal(R"({"blob": "%"})"), "blob: must be a string of base64");
-  EXPECT_EQ(Refusal(R"({"limit": "true"})"), "limit: must be an integer");
+  EXPECT_EQ(Refusal(R"({"limit": "true"})"), "limit: must be an integer or true");
   EXPECT_EQ(Refusal(R"({"price": 1})"), "price: must be an object");
   for (const char* text : {"[]", "1", "\"x\"", "null", "true"}) {
     EXPECT_EQ(Refusal(text), ": must be an object") << text;

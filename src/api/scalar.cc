@@ -156,6 +156,11 @@ Reason SetScalar(Message* message, const FieldDescriptor* field, Text kind, std:
   if (integer_true && field->cpp_type() != FieldDescriptor::CPPTYPE_BOOL) {
     return SetScalar(message, field, Text::kNumber, true_text);
   }
+  // A word where a word is allowed: which one is part of the answer.
+  if (field->options().GetExtension(holdfast::field).json_true() != 0 && kind != Text::kNumber &&
+      !IsIntegerText(text)) {
+    return Expectation(field);
+  }
 
 // Parses into a local of the type, then sets or adds it.
 #define HOLDFAST_SET(Type, Name, Parse)                           \

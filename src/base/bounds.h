@@ -47,6 +47,7 @@ inline constexpr size_t kForwardedBytesMax = 32 << 20;  // To the leader; half o
 inline constexpr size_t kApplyBacklogMax = 64;          // Entries committed and not applied.
 inline constexpr size_t kWaitingReadsMax = 65'536;      // Reads that wait for a position.
 inline constexpr size_t kSegmentBytes = 64 << 20;       // One log file.
+inline constexpr uint64_t kSegmentBytesMin = 2 << 20;   // Any entry fits into a file of its own.
 inline constexpr uint64_t kSegmentBytesMax = uint64_t{1}
                                              << 30;     // A header that says more is damage.
 inline constexpr uint64_t kLogGroupBytesMax = 4 << 20;  // One write; longer delays the sync.

@@ -224,16 +224,26 @@ std::string SampleFlags(const Descriptor& type) {
   return text;
 }
 
-std::string SampleJson(const Descriptor& type) {
-  std::string text;
+std::string SampleJson(const Descriptor& type) { return SampleHttp(type, "").body; }
+
+SampleCall SampleHttp(const Descriptor& type, const std::string& route) {
+  SampleCall call{route, "", ""};
   for (int i = 0; i < type.field_count(); ++i) {
     const FieldDescriptor* field = type.field(i);
+    const std::string place = "{" + field->name() + "}";
+    if (const size_t at = call.path.find(place); at != call.path.npos) {
+      call.path.replace(at, place.size(), SampleValue(field, false));
+      continue;
+    }
     if (!IsRequired(field)) continue;
     const std::string value = SampleValue(field, true);
-    text += (text.empty() ? "\"" : ", \"") + field->name() +
-            "\": " + (field->is_repeated() ? "[" + value + "]" : value);
+    call.body += (call.body.empty() ? "\"" : ", \"") + field->name() +
+                 "\": " + (field->is_repeated() ? "[" + value + "]" : value);
+    call.query +=
+        (call.query.empty() ? "?" : "&") + field->name() + "=" + SampleValue(field, false);
   }
-  return "{" + text + "}";
+  call.body = "{" + call.body + "}";
+  return call;
 }
 
 }  // namespace holdfast::cli

@@ -52,4 +52,13 @@ std::string ToWord(std::string_view method);
 std::string SampleFlags(const google::protobuf::Descriptor& type);
 std::string SampleJson(const google::protobuf::Descriptor& type);
 
+// The same for a route such as "/v1/counters/{name}": its path with values in it, and what else is
+// required, as "?key=KEY" for a GET or as the body of a POST.
+struct SampleCall {
+  std::string path;
+  std::string query;
+  std::string body;
+};
+SampleCall SampleHttp(const google::protobuf::Descriptor& type, const std::string& route);
+
 }  // namespace holdfast::cli

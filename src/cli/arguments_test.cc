@@ -96,6 +96,7 @@ TEST(ArgumentsTest, RepeatedFieldsTakeRepetitionOrJson) {
 
 TEST(ArgumentsTest, ErrorsNameTheField) {
   EXPECT_EQ(ErrorOf({{"--big", "1.5"}}), "big: must be an integer");
+  EXPECT_EQ(ErrorOf({{"--limit", "yes"}}), "limit: must be an integer or true");
   EXPECT_EQ(ErrorOf({{"--price.amount", "x"}}), "price.amount: must be an integer");
   EXPECT_EQ(ErrorOf({{"--id", "a"}, {"--id", "b"}}), "id: appears more than once");
   EXPECT_EQ(ErrorOf({{"--id", "\xff"}}), "id: must be valid UTF-8");
@@ -152,6 +153,16 @@ TEST(ArgumentsTest, SamplesAreValidRequests) {
   std::istringstream in;
   EXPECT_TRUE(ApplyJson(SampleJson(*Everything::descriptor()), in, &request));
   EXPECT_EQ(request.id(), "ID");
+}
+
+// The reference showed a GET without what it requires, which answers 400.
+TEST(ArgumentsTest, SamplesOverHttpHaveWhatIsRequiredOnceOnly) {
+  const auto query = SampleHttp(*Everything::descriptor(), "/v1/things");
+  EXPECT_EQ(query.path + query.query, "/v1/things?id=ID");
+  EXPECT_EQ(query.body, R"({"id": "ID"})");
+  const auto path = SampleHttp(*Everything::descriptor(), "/v1/things/{id}:mend");
+  EXPECT_EQ(path.path + path.query, "/v1/things/ID:mend");
+  EXPECT_EQ(path.body, "{}") << "it is in the path";
 }
 
 TEST(ArgumentsTest, MethodWordsAreKebabCase) {

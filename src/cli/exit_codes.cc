@@ -1,13 +1,39 @@
 #include "src/cli/exit_codes.h"
 
-#include <google/protobuf/descriptor.h>
-
 #include "holdfast/options.pb.h"
 #include "src/api/errors.h"
 
 namespace holdfast::cli {
 
+using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
+
+namespace {
+
+const FieldDescriptor* OwnOutcomeOf(const Descriptor& type) {
+  for (int i = 0; i < type.field_count(); ++i) {
+    const FieldDescriptor* field = type.field(i);
+    if (!field->is_repeated() && field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM &&
+        field->options().GetExtension(holdfast::field).outcome()) {
+      return field;
+    }
+  }
+  return nullptr;
+}
+
+// The list of results, one for each item of the request.
+const FieldDescriptor* ItemsOf(const Descriptor& reply) {
+  for (int i = 0; i < reply.field_count(); ++i) {
+    const FieldDescriptor* field = reply.field(i);
+    if (field->is_repeated() && !field->is_map() && field->message_type() != nullptr &&
+        OwnOutcomeOf(*field->message_type()) != nullptr) {
+      return field;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
 
 ExitCode ExitCodeOf(const Error& error) {
   switch (error.code) {
@@ -26,19 +52,33 @@ ExitCode ExitCodeOf(const Error& error) {
 }
 
 Outcome OutcomeOf(const google::protobuf::Message& reply) {
-  const auto* type = reply.GetDescriptor();
-  for (int i = 0; i < type->field_count(); ++i) {
-    const FieldDescriptor* field = type->field(i);
-    if (field->is_repeated() || field->cpp_type() != FieldDescriptor::CPPTYPE_ENUM ||
-        !field->options().GetExtension(holdfast::field).outcome()) {
-      continue;
-    }
-    const auto* value = reply.GetReflection()->GetEnum(reply, field);
-    const OutcomeOptions& options = value->options().GetExtension(holdfast::outcome);
-    const int status = options.http_status() == 0 ? 200 : static_cast<int>(options.http_status());
-    return {value->name(), status, options.help()};
+  const FieldDescriptor* field = OwnOutcomeOf(*reply.GetDescriptor());
+  if (field == nullptr) return {};
+  const auto* value = reply.GetReflection()->GetEnum(reply, field);
+  const OutcomeOptions& options = value->options().GetExtension(holdfast::outcome);
+  const int status = options.http_status() == 0 ? 200 : static_cast<int>(options.http_status());
+  return {value->name(), status, options.help()};
+}
+
+ItemOutcomes ItemOutcomesOf(const google::protobuf::Message& reply) {
+  ItemOutcomes found;
+  const FieldDescriptor* list = ItemsOf(*reply.GetDescriptor());
+  if (list == nullptr) return found;
+  found.items = static_cast<size_t>(reply.GetReflection()->FieldSize(reply, list));
+  for (size_t i = 0; i < found.items; ++i) {
+    const auto& item = reply.GetReflection()->GetRepeatedMessage(reply, list, static_cast<int>(i));
+    Outcome outcome = OutcomeOf(item);
+    if (!outcome.refused() || ++found.refused > 1) continue;
+    found.place = list->name() + "[" + std::to_string(i) + "]";
+    found.first = std::move(outcome);
   }
-  return {};
+  return found;
+}
+
+const FieldDescriptor* OutcomeFieldOf(const Descriptor& reply) {
+  if (const FieldDescriptor* own = OwnOutcomeOf(reply)) return own;
+  const FieldDescriptor* list = ItemsOf(reply);
+  return list == nullptr ? nullptr : OwnOutcomeOf(*list->message_type());
 }
 
 std::string OneLine(const Error& error) {

@@ -2,6 +2,7 @@
 // changed. No state; any thread.
 #pragma once
 
+#include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
 
 #include <string>
@@ -30,6 +31,18 @@ struct Outcome {
   bool refused() const { return http_status >= 400; }
 };
 Outcome OutcomeOf(const google::protobuf::Message& reply);
+
+// Of a reply that lists a result for each item of its request.
+struct ItemOutcomes {
+  size_t items = 0;  // 0: the reply has no such list, or an empty one.
+  size_t refused = 0;
+  std::string place;  // Of the first that was refused: "results[3]".
+  Outcome first;
+};
+ItemOutcomes ItemOutcomesOf(const google::protobuf::Message& reply);
+
+// The outcomes that `reply` can have, its own or those of its items; null: it has none.
+const google::protobuf::FieldDescriptor* OutcomeFieldOf(const google::protobuf::Descriptor& reply);
 
 // "amount: must be an integer (see holdfast ledger pay --help)": all of it on one line.
 std::string OneLine(const Error& error);

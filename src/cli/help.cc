@@ -2,6 +2,7 @@
 
 #include "holdfast/options.pb.h"
 #include "src/cli/arguments.h"
+#include "src/cli/exit_codes.h"
 
 namespace holdfast::cli {
 namespace {
@@ -77,14 +78,6 @@ void AddTo(std::vector<std::pair<std::string, Rows>>* groups, const std::string&
   groups->push_back({name, {std::move(row)}});
 }
 
-const EnumDescriptor* OutcomesOf(const google::protobuf::Descriptor* reply) {
-  for (int i = 0; i < reply->field_count(); ++i) {
-    const FieldDescriptor* field = reply->field(i);
-    if (field->options().GetExtension(holdfast::field).outcome()) return field->enum_type();
-  }
-  return nullptr;
-}
-
 }  // namespace
 
 std::string HelpFormatter::make_help(const CLI::App* app, std::string name,
@@ -128,7 +121,8 @@ std::string MethodFooter(const state_machine::Method& method, const std::string&
     }
     out += "\nThe same over HTTP:\n" + Table(routes);
   }
-  if (const EnumDescriptor* outcomes = OutcomesOf(method.reply->GetDescriptor())) {
+  if (const FieldDescriptor* field = OutcomeFieldOf(*method.reply->GetDescriptor())) {
+    const EnumDescriptor* outcomes = field->enum_type();
     Rows rows;
     for (int i = 0; i < outcomes->value_count(); ++i) {
       const auto* value = outcomes->value(i);

@@ -77,9 +77,20 @@ struct MethodCommand {
       }
       context.err() << "\n";
     }
-    const Outcome outcome = OutcomeOf(*message);
-    if (!outcome.refused()) return kExitOk;
-    context.err() << "holdfast: refused: " << outcome.name;
+    if (const Outcome outcome = OutcomeOf(*message); outcome.refused()) {
+      return Refused(context, "refused", outcome);
+    }
+    if (const ItemOutcomes items = ItemOutcomesOf(*message); items.refused > 0) {
+      return Refused(context,
+                     std::to_string(items.refused) + " of " + std::to_string(items.items) +
+                         " refused, " + (items.refused > 1 ? "the first is " : "") + items.place,
+                     items.first);
+    }
+    return kExitOk;
+  }
+
+  static int Refused(Context& context, const std::string& what, const Outcome& outcome) {
+    context.err() << "holdfast: " << what << ": " << outcome.name;
     if (!outcome.help.empty()) context.err() << " (" << outcome.help << ")";
     context.err() << "\n";
     return kExitRefused;

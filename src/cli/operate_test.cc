@@ -9,6 +9,7 @@
 #include "src/base/logging.h"
 #include "src/cli/nodes.h"
 #include "src/cli/reference.h"
+#include "src/cli/serve.h"
 #include "src/cli/testing.h"
 
 namespace holdfast::cli {
@@ -35,14 +36,14 @@ class OperateTest : public ::testing::Test {
 TEST_F(OperateTest, StatusAsksAllNodes) {
   TestNode node;
   program_.Run({"counter", "add", "--name", "x", "--amount", "1", "--endpoints", node.endpoint()});
-  const Ran alive = program_.Run({"status", "--nodes", node.endpoint()});
+  const Ran alive = program_.Run({"status", "--endpoints", node.endpoint()});
   EXPECT_EQ(alive.code, 0) << alive.err;
   for (const char* part : {"NODE", "APPLIED", "LAG", "CHECKPOINT", "MEMORY", "leader", "yes",
                            "node 1 leads term 1; 1 of 1 nodes ready"}) {
     EXPECT_TRUE(Has(alive.out, part)) << part << "\n" << alive.out;
   }
   const std::string dead = Dead();
-  const Ran half = program_.Run({"status", "--nodes", dead + "," + node.endpoint()});
+  const Ran half = program_.Run({"status", "--endpoints", dead + "," + node.endpoint()});
   EXPECT_EQ(half.code, 0) << "the cluster goes on";
   EXPECT_TRUE(Has(half.out, "unreachable")) << half.out;
   EXPECT_TRUE(Has(half.out, dead + ": cannot connect")) << half.out;
@@ -51,13 +52,13 @@ TEST_F(OperateTest, StatusAsksAllNodes) {
 TEST_F(OperateTest, NodesThatCannotBeReachedAreAllNamed) {
   const std::string nodes = Dead() + "," + Dead();
   const Ran ran =
-      program_.Run({"counter", "get", "--name", "x", "--nodes", nodes, "--timeout", "300ms"});
+      program_.Run({"counter", "get", "--name", "x", "--endpoints", nodes, "--timeout", "300ms"});
   EXPECT_EQ(ran.code, kExitUnavailable);
   EXPECT_TRUE(Has(ran.err, "the nodes asked are " + nodes)) << ran.err;
 }
 
 TEST_F(OperateTest, StatusEndsWith3WithoutALeader) {
-  const Ran nobody = program_.Run({"status", "--nodes", Dead(), "--timeout", "300ms"});
+  const Ran nobody = program_.Run({"status", "--endpoints", Dead(), "--timeout", "300ms"});
   EXPECT_EQ(nobody.code, kExitUnavailable);
   EXPECT_TRUE(Has(nobody.out, "no node answered")) << nobody.out;
   ServerConfig config;
@@ -67,7 +68,7 @@ TEST_F(OperateTest, StatusEndsWith3WithoutALeader) {
   auto founding = Server::Start(std::move(config));
   ASSERT_TRUE(founding) << founding.error().message;
   const std::string endpoint = "127.0.0.1:" + std::to_string((*founding)->grpc_port());
-  const Ran waiting = program_.Run({"status", "--nodes", endpoint});
+  const Ran waiting = program_.Run({"status", "--endpoints", endpoint});
   EXPECT_EQ(waiting.code, kExitUnavailable);
   EXPECT_TRUE(Has(waiting.out, "NO LEADER")) << waiting.out;
   EXPECT_TRUE(Has(waiting.out, "is not ready: a new cluster")) << waiting.out;
@@ -76,7 +77,7 @@ TEST_F(OperateTest, StatusEndsWith3WithoutALeader) {
 TEST_F(OperateTest, StatusRepeatsAsOftenAsAsked) {
   TestNode node;
   const Ran ran =
-      program_.Run({"status", "--count", "3", "--interval", "1ms", "--nodes", node.endpoint()});
+      program_.Run({"status", "--count", "3", "--interval", "1ms", "--endpoints", node.endpoint()});
   size_t tables = 0;
   for (size_t at = 0; (at = ran.out.find("NODE", at)) != std::string::npos; ++at) ++tables;
   EXPECT_EQ(tables, 3U) << ran.out;
@@ -91,7 +92,7 @@ TEST_F(OperateTest, TopShowsRatesAndLatencies) {
     while (!stop) client.Call("/holdfast.counter.Counter/Add", "\x0a\x01x\x10\x01");
   });
   const Ran ran =
-      program_.Run({"top", "--count", "1", "--interval", "300ms", "--nodes", node.endpoint()});
+      program_.Run({"top", "--count", "1", "--interval", "300ms", "--endpoints", node.endpoint()});
   stop = true;
   writer.join();
   EXPECT_EQ(ran.code, 0) << ran.err;
@@ -109,8 +110,8 @@ TEST_F(OperateTest, TopShowsRatesAndLatencies) {
   EXPECT_EQ(role, "leader");
   EXPECT_NE(writes, "0") << ran.out;
   EXPECT_EQ(program_
-                .Run({"top", "--count", "1", "--interval", "1ms", "--nodes", Dead(), "--timeout",
-                      "200ms"})
+                .Run({"top", "--count", "1", "--interval", "1ms", "--endpoints", Dead(),
+                      "--timeout", "200ms"})
                 .code,
             kExitUnavailable);
 }
@@ -118,12 +119,13 @@ TEST_F(OperateTest, TopShowsRatesAndLatencies) {
 TEST_F(OperateTest, LevelsOfTheLogAreShownAndChanged) {
   TestNode node;
   const auto before = logging::CurrentLevels();
-  const Ran changed = program_.Run({"log", "--level", "raft=debug", "--nodes", node.endpoint()});
+  const Ran changed =
+      program_.Run({"log", "--level", "raft=debug", "--endpoints", node.endpoint()});
   EXPECT_EQ(changed.code, 0) << changed.err;
   EXPECT_TRUE(Has(changed.out, "debug")) << changed.out;
   EXPECT_TRUE(logging::Enabled(Component::kRaft, logging::Level::kDebug));
   EXPECT_FALSE(logging::Enabled(Component::kWal, logging::Level::kDebug));
-  const Ran wrong = program_.Run({"log", "--level", "raft=loud", "--nodes", node.endpoint()});
+  const Ran wrong = program_.Run({"log", "--level", "raft=loud", "--endpoints", node.endpoint()});
   EXPECT_EQ(wrong.code, kExitUsage);
   EXPECT_TRUE(Has(wrong.err, "there are trace, debug")) << wrong.err;
   logging::SetLevels(before);
@@ -147,6 +149,33 @@ TEST_F(OperateTest, ConfigPrintsChecksAndMerges) {
   const Ran flag = program_.Run({"config", "--heartbeat-ms", "3"});
   EXPECT_EQ(flag.code, kExitUsage);
   EXPECT_TRUE(Has(flag.err, "--heartbeat-ms: is '3': must be an integer from 5 to 10000 ms"));
+}
+
+// `serve` in a process of its own, since it takes over signals and the log.
+int Serve(std::vector<std::string> arguments) {
+  CLI::App app;
+  int code = -1;
+  AddServeCommand(app, &code);
+  arguments.insert(arguments.begin(), "serve");
+  std::reverse(arguments.begin(), arguments.end());
+  app.parse(std::move(arguments));
+  return code;
+}
+
+// 1 is for what the state refuses; a supervisor or a script could not tell the two apart.
+TEST_F(OperateTest, AStartThatFailsIsAFaultAndAWrongFlagIsUsage) {
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
+  TestNode node;
+  const std::string data = folder_.path() + "/data";
+  EXPECT_EXIT(
+      std::_Exit(Serve({"--data", data, "--grpc", node.endpoint(), "--http", "127.0.0.1:0"})),
+      ::testing::ExitedWithCode(kExitFault), "cannot listen on");
+  std::ofstream(folder_.path() + "/thesis.txt") << "years of work";
+  EXPECT_EXIT(std::_Exit(Serve(
+                  {"--data", folder_.path(), "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"})),
+              ::testing::ExitedWithCode(kExitFault), "not a node's folder");
+  EXPECT_EXIT(std::_Exit(Serve({"--data", data, "--log-segment-bytes", "5000000"})),
+              ::testing::ExitedWithCode(kExitUsage), "--log-segment-bytes: is '5000000'");
 }
 
 TEST_F(OperateTest, VersionIsAFlagToo) {
@@ -213,6 +242,21 @@ TEST_F(OperateTest, TheReferenceIsUpToDate) {
     EXPECT_EQ(read(out + "/" + name), read(kept + "/" + name))
         << name << ": run holdfast reference --out docs/reference";
   }
+}
+
+TEST_F(OperateTest, TheReferenceNamesEveryStatusAndItsExamplesAreComplete) {
+  const std::string out = folder_.path() + "/reference";
+  ASSERT_EQ(program_.Run({"reference", "--out", out}).code, 0);
+  const auto read = [&out](const char* name) {
+    std::stringstream text;
+    text << std::ifstream(out + "/" + name).rdbuf();
+    return text.str();
+  };
+  const std::string errors = read("errors.md");
+  EXPECT_TRUE(Has(errors, "404; 405 if the path takes other verbs")) << errors;
+  EXPECT_TRUE(Has(errors, "413; 431 if its headers are")) << errors;
+  EXPECT_TRUE(Has(read("requests.md"), "curl 'localhost:8001/v1/outcome?key=KEY'"));
+  EXPECT_TRUE(Has(read("ledger.md"), "/v1/ledger/accounts/ID:close' -d '{}'"));
 }
 
 TEST(NodesTest, TablesAndFiguresForPeople) {

@@ -12,19 +12,34 @@ using requests::GetOutcomeReply;
 using requests::GetOutcomeRequest;
 using state_machine::Method;
 
-// "ledger.CreateTransfer" and "/holdfast.ledger.Ledger/CreateTransfer" are the same.
-std::string FullName(const state_machine::Registry& registry, const std::string& name) {
+// "ledger.Pay", "/holdfast.ledger.Ledger/Pay" and that without its slash are the same.
+Result<std::string> FullName(const state_machine::Registry& registry, const std::string& name) {
+  if (name.starts_with('/')) return name;  // A newer node may know it.
   for (const auto& method : registry.methods()) {
-    if (method->service_name + "." + method->descriptor->name() == name) return method->full_name;
+    const std::string& word = method->descriptor->name();
+    if (name == method->service_name + "." + word || "/" + name == method->full_name) {
+      return method->full_name;
+    }
   }
-  return name;
+  const auto known = std::find_if(registry.methods().begin(), registry.methods().end(),
+                                  [](const auto& method) { return method->kind() == WRITE; });
+  Error error = InvalidArgument("method", "there is no method '" + name.substr(0, 64) + "'");
+  if (known != registry.methods().end()) {
+    error.hint = "written as " + (*known)->service_name + "." + (*known)->descriptor->name() +
+                 " or " + (*known)->full_name;
+  }
+  return Fail(error);
 }
 
 int AskByKey(const state_machine::Registry& registry, Context& context, const std::string& key,
              const std::string& method_name) {
   GetOutcomeRequest request;
   request.set_key(key);
-  if (!method_name.empty()) request.set_method(FullName(registry, method_name));
+  if (!method_name.empty()) {
+    const auto full_name = FullName(registry, method_name);
+    if (!full_name) return context.Tell(full_name.error());
+    request.set_method(*full_name);
+  }
   const auto options = OutcomeOptions(context);
   if (!options) return context.Tell(options.error());
   const auto client = context.Client();
@@ -72,8 +87,10 @@ void AddOutcomeByKey(const state_machine::Registry& registry, Commands& commands
                             return AskByKey(registry, context, key, *method);
                           });
   command
-      ->add_option("--method", *method,
-                   "With --key: of which method, such as ledger.CreateTransfer; default: any")
+      ->add_option(
+          "--method", *method,
+          "With --key: of which method, such as ledger.Pay or /holdfast.ledger.Ledger/Pay; "
+          "default: any")
       ->type_name("NAME");
 }
 

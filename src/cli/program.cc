@@ -25,11 +25,18 @@ Replies are JSON on the standard output; errors are one line on the standard err
 
 Exit codes:
   0  done
-  1  refused by the state: the outcome in the reply, or nothing has that id
+  1  refused by the state: the outcome in the reply or of one of its items, or nothing has that id
   2  the command line or the request is malformed
   3  no node could answer in time; nothing was done, try again
   4  outcome unknown: repeat it under the same id or --idempotency-key, it is done once only
   5  a fault of a node or of this machine)";
+
+// Where a script's variable is not set, its caller would believe in a protection that is not there.
+std::string WrongKey(const std::string& key) {
+  if (key.empty()) return "is empty; leave the option out, or give a key";
+  if (key.starts_with("--")) return "is '" + key + "', which is an option and no key";
+  return "";
+}
 
 void AddGlobalFlags(CLI::App& app, GlobalFlags* flags) {
   const char* group = "Options of every command";
@@ -53,6 +60,7 @@ void AddGlobalFlags(CLI::App& app, GlobalFlags* flags) {
   app.add_option("--idempotency-key", flags->idempotency_key,
                  "Of a write: repeating it with the same key does it once only")
       ->type_name("KEY")
+      ->check(CLI::Validator(WrongKey, ""))
       ->group(group);
   app.add_option("--timeout", flags->timeout, "For the whole call, such as 500ms or 10s")
       ->type_name("TIME")
@@ -138,6 +146,16 @@ void NormaliseCommands(const CLI::App& root, std::vector<std::string>* words) {
   }
 }
 
+// "--name=" is an option with an empty value; left to CLI11, the next word would be its value.
+void KeepEmptyValues(std::vector<std::string>* words) {
+  for (size_t i = 0; i < words->size(); ++i) {
+    std::string& word = (*words)[i];
+    if (!word.starts_with("--") || word.find('=') + 1 != word.size()) continue;
+    word.pop_back();
+    words->insert(words->begin() + static_cast<std::ptrdiff_t>(++i), "");
+  }
+}
+
 }  // namespace
 
 int RunProgram(const state_machine::Registry& registry, const Extend& extend,
@@ -166,6 +184,7 @@ int RunProgram(const state_machine::Registry& registry, const Extend& extend,
   app.footer(kFooter);  // Last: a command would inherit it.
 
   NormaliseCommands(app, &arguments);
+  KeepEmptyValues(&arguments);
   std::reverse(arguments.begin(), arguments.end());  // As CLI11 wants them.
   try {
     app.parse(std::move(arguments));

@@ -87,6 +87,35 @@ TEST_F(ProgramTest, ARefusalShowsTheReplyAndExitsWith1) {
   EXPECT_EQ(std::count(missing.err.begin(), missing.err.end(), '\n'), 1) << missing.err;
 }
 
+// A batch ended with 0 and said nothing, whatever became of what was in it.
+TEST_F(ProgramTest, RefusedItemsOfABatchAreCountedAndExitWith1) {
+  const std::string good = R"({"id": "i1", "currency": "EUR"})";
+  const std::string other = R"({"id": "i1", "currency": "USD"})";
+  const auto create = [this](const std::string& accounts) {
+    return Run({"ledger", "create-accounts", "--json", R"({"accounts": [)" + accounts + "]}"});
+  };
+  const Ran all = create(good);
+  EXPECT_EQ(all.code, kExitOk) << all.err;
+  EXPECT_EQ(all.err, "");
+  const Ran one = create(good + "," + other);
+  EXPECT_EQ(one.code, kExitRefused);
+  EXPECT_EQ(one.err.find("holdfast: 1 of 2 refused, results[1]: "), 0U) << one.err;
+  EXPECT_NE(one.out.find("results"), std::string::npos) << "the reply is shown all the same";
+  const std::string transfer = R"({"id": "b1", "from": "nobody", "to": "no one", "amount": 1})";
+  const Ran none = Run({"ledger", "create-transfers", "--transfers", transfer});
+  EXPECT_EQ(none.code, kExitRefused);
+  EXPECT_EQ(none.err,
+            "holdfast: 1 of 1 refused, results[0]: account_not_found (An account does not "
+            "exist)\n");
+  const Ran two = Run({"ledger", "create-transfers", "--transfers", "[" + transfer + "]",
+                       "--transfers", R"({"id": "b2", "from": "nobody", "to": "x", "amount": 1})"});
+  EXPECT_EQ(two.err.find("holdfast: 2 of 2 refused, the first is results[0]: id_already_failed"),
+            0U)
+      << two.err;
+  const Ran help = RunAlone({"ledger", "create-transfers", "--help"});
+  EXPECT_NE(help.out.find("Outcomes (refused: exit code 1)"), std::string::npos) << help.out;
+}
+
 TEST_F(ProgramTest, AnIdempotencyKeyMakesARepeatOne) {
   const std::vector<std::string> add{
       "counter",           "add", "--name",    "once", "--amount", "2",
@@ -98,6 +127,24 @@ TEST_F(ProgramTest, AnIdempotencyKeyMakesARepeatOne) {
   const Ran other =
       Run({"counter", "add", "--name", "once", "--amount", "3", "--idempotency-key", "k1"});
   EXPECT_EQ(other.code, kExitRefused) << "the key belongs to another request";
+}
+
+// A script whose variable is not set would pay twice, and nobody would see it.
+TEST_F(ProgramTest, AnEmptyIdempotencyKeyIsRefused) {
+  for (const std::vector<std::string>& key : {std::vector<std::string>{"--idempotency-key", ""},
+                                              {"--idempotency-key="},
+                                              {"--idempotency-key", "--compact"}}) {
+    std::vector<std::string> add{"counter", "add", "--name", "unprotected", "--amount", "1"};
+    add.insert(add.end(), key.begin(), key.end());
+    const Ran ran = Run(add);
+    EXPECT_EQ(ran.code, kExitUsage) << ran.out;
+    EXPECT_NE(ran.err.find("--idempotency-key"), std::string::npos) << ran.err;
+  }
+  EXPECT_EQ(Run({"counter", "get", "--name", "unprotected"}).code, kExitRefused)
+      << "nothing was done";
+  EXPECT_EQ(RunAlone({"counter", "add", "--amount=1", "--name="}).err,
+            "holdfast: name: is required (see holdfast counter add --help)\n")
+      << "an empty value is the option's own";
 }
 
 TEST_F(ProgramTest, WholeRequestsComeAsJson) {

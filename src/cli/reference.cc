@@ -121,21 +121,21 @@ std::string FieldTable(const Descriptor& type, Types* types) {
 }
 
 std::string Outcomes(const Descriptor& reply) {
-  for (int i = 0; i < reply.field_count(); ++i) {
-    if (!OptionsOf(reply.field(i)).outcome()) continue;
-    std::string out = "\nOutcomes, in `" + reply.field(i)->name() +
-                      "`:\n\n| outcome | HTTP | meaning |\n|---|---|---|\n";
-    const EnumDescriptor* type = reply.field(i)->enum_type();
-    for (int v = 0; v < type->value_count(); ++v) {
-      if (type->value(v)->number() == 0) continue;  // "Unspecified" is no way to end.
-      const OutcomeOptions& options = type->value(v)->options().GetExtension(holdfast::outcome);
-      const uint32_t status = options.http_status() == 0 ? 200 : options.http_status();
-      out += "| `" + type->value(v)->name() + "` | " + std::to_string(status) + " | " +
-             Cell(options.help()) + " |\n";
-    }
-    return out;
+  const FieldDescriptor* field = OutcomeFieldOf(reply);
+  if (field == nullptr) return "";
+  const bool own = field->containing_type() == &reply;
+  std::string out = "\nOutcomes, in `" + field->name() + "`" + (own ? "" : " of each item") +
+                    ":\n\n| outcome | " + (own ? "HTTP | " : "") + "meaning |\n|---|---|" +
+                    (own ? "---|\n" : "\n");
+  const EnumDescriptor* type = field->enum_type();
+  for (int v = 0; v < type->value_count(); ++v) {
+    if (type->value(v)->number() == 0) continue;  // "Unspecified" is no way to end.
+    const OutcomeOptions& options = type->value(v)->options().GetExtension(holdfast::outcome);
+    const uint32_t status = options.http_status() == 0 ? 200 : options.http_status();
+    out += "| `" + type->value(v)->name() + "` | " + (own ? std::to_string(status) + " | " : "") +
+           Cell(options.help()) + " |\n";
   }
-  return "";
+  return out;
 }
 
 std::string KindText(Kind kind) {
@@ -147,13 +147,15 @@ std::string KindText(Kind kind) {
   }
 }
 
-// The first route as a curl command, with names of fields in braces as they are.
+// The first route as a curl command that runs as it stands: what is required is in it.
 std::string CurlExample(const Method& method) {
   if (method.options.http_size() == 0) return "";
   const Route& route = method.options.http(0);
-  if (route.pattern_case() == Route::kGet) return "curl 'localhost:8001" + route.get() + "'\n";
-  return "curl -X POST 'localhost:8001" + route.post() + "' -d '" +
-         SampleJson(*method.request->GetDescriptor()) + "'\n";
+  const bool get = route.pattern_case() == Route::kGet;
+  const SampleCall call =
+      SampleHttp(*method.request->GetDescriptor(), get ? route.get() : route.post());
+  if (get) return "curl 'localhost:8001" + call.path + call.query + "'\n";
+  return "curl -X POST 'localhost:8001" + call.path + "' -d '" + call.body + "'\n";
 }
 
 std::string MethodText(const Method& method, Types* types) {
@@ -203,9 +205,13 @@ std::string ErrorsPage() {
       "themselves.\n\n| code | HTTP | gRPC | title | what to do | Retry-After |\n"
       "|---|---|---|---|---|---|\n";
   for (const api::ErrorInfo& info : api::AllErrors()) {
-    out += std::string("| `") + ToString(info.code) + "` | " + std::to_string(info.http_status) +
-           " | " + std::to_string(info.grpc_status) + " | " + info.title + " | " +
-           Cell(info.advice) + " | " + (info.retry ? "yes" : "") + " |\n";
+    std::string statuses = std::to_string(info.http_status);
+    if (info.special_http_status != 0) {
+      statuses += "; " + std::to_string(info.special_http_status) + " if " + info.special_case;
+    }
+    out += std::string("| `") + ToString(info.code) + "` | " + statuses + " | " +
+           std::to_string(info.grpc_status) + " | " + info.title + " | " + Cell(info.advice) +
+           " | " + (info.retry ? "yes" : "") + " |\n";
   }
   return out;
 }

@@ -55,7 +55,7 @@ int Serve(const SettingsFlags& flags) {
   config.fatal = [](const std::string& why) {
     logging::Err(Component::kServer, why);
     spdlog::shutdown();
-    std::_Exit(EXIT_FAILURE);  // Other threads are at work; nothing here is worth their unwinding.
+    std::_Exit(kExitFault);  // Other threads are at work; nothing here is worth their unwinding.
   };
   // Every thread inherits the mask, so that only sigwait sees these signals.
   sigset_t signals;
@@ -81,7 +81,7 @@ int Serve(const SettingsFlags& flags) {
   if (!server) {
     std::cerr << "holdfast serve: " << server.error().message << "\n";
     if (!server.error().hint.empty()) std::cerr << server.error().hint << "\n";
-    return EXIT_FAILURE;
+    return kExitFault;  // The flags are fine: it is this machine, or what lies on it.
   }
   logging::Info(Component::kServer, "serving",
                 {{"version", kVersion},
@@ -98,7 +98,7 @@ int Serve(const SettingsFlags& flags) {
   (*server)->Stop(std::chrono::milliseconds(settings.stop_grace_ms));
   server->reset();
   logging::Info(Component::kServer, "stopped");
-  return EXIT_SUCCESS;
+  return kExitOk;
 }
 
 }  // namespace

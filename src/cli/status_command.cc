@@ -174,7 +174,7 @@ void AddStatusCommand(CLI::App& root, Commands& commands) {
   status->add_flag("--watch", flags->watch, "Show it again and again, until Ctrl-C");
   status->footer(
       "Examples:\n"
-      "  holdfast status --nodes 10.0.0.1:9001,10.0.0.2:9002,10.0.0.3:9003\n"
+      "  holdfast status --endpoints 10.0.0.1:9001,10.0.0.2:9002,10.0.0.3:9003\n"
       "  holdfast status --watch --interval 2s\n"
       "LAG is how many entries a node still has to apply of what any node knows to be committed.\n"
       "Exit code 0: there is a leader. 3: there is none, or nobody answered. 5: states differ.");
@@ -199,9 +199,9 @@ void AddLogCommand(CLI::App& root, Commands& commands) {
       ->type_name("LEVELS");
   log->footer(
       "Examples:\n"
-      "  holdfast log --nodes 10.0.0.2:9002                       what node 2 logs now\n"
-      "  holdfast log --nodes 10.0.0.2:9002 --level raft=debug    more about consensus\n"
-      "  holdfast log --level info                                all nodes as usual\n"
+      "  holdfast log --endpoints 10.0.0.2:9002                     what node 2 logs now\n"
+      "  holdfast log --endpoints 10.0.0.2:9002 --level raft=debug  more about consensus\n"
+      "  holdfast log --level info                                  all nodes as usual\n"
       "It lasts until the node restarts, or reads its file again on SIGHUP.");
   commands.OnRun(log, [level](Context& context) { return SetLevels(context, *level); });
 }

@@ -9,7 +9,8 @@
 //   * Sends writes and linearizable reads to the leader, as far as it is known. Other reads go to
 //     the first endpoint, and on to another only when that one fails: list the nearest first.
 //   * Tries the next node when one does not answer, with a growing pause after each full round,
-//     until the call's time is up.
+//     until the call's time is up. A node gets a little less than that time, so that its answer at
+//     the end arrives; and what a node said is told before what only shows that others are gone.
 //   * Never does a write twice. What certainly was not done is tried again; what may have been done
 //     is repeated only under an idempotency key, which the client makes up unless told not to.
 //     Without a key the answer is outcome_unknown.

@@ -226,6 +226,82 @@ TEST_F(ClientTest, AFullQueueIsGivenTheTimeItAsksFor) {
   EXPECT_EQ(node.calls(), 2u);
 }
 
+TEST_F(ClientTest, ANodeIsGivenLessTimeThanTheCaller) {
+  for (const auto& [patience, most] : std::vector<std::pair<int64_t, uint32_t>>{
+           {60'000, 59'500}, {2'000, 1'800}, {100, 50}, {2, 1}, {1, 1}}) {
+    FakeNode node(Echo);
+    Client client({node.address()}, Quick());
+    // However short: what had no time to connect is not sent at all.
+    if (!client.Call(kRead, "x", Within(patience))) continue;
+    const uint32_t given = node.seen().at(0).timeout_ms();
+    EXPECT_LE(given, most) << patience;
+    EXPECT_GE(given, 1u) << patience;
+    if (patience > 1'000) {
+      EXPECT_GT(given, most / 2) << patience;
+    }
+  }
+}
+
+// A last attempt with a margin of its own, a tenth of next to nothing, turned "nothing was done"
+// into an unknown outcome.
+TEST_F(ClientTest, ALateAttemptLeavesTheMarginOfTheWholeCall) {
+  FakeNode node([](const PipeRequest&) { return Unavailable(); });
+  Client client({node.address()}, Quick());
+  const auto begin = std::chrono::steady_clock::now();
+  ASSERT_FALSE(client.Call(kWrite, "x", Within(1'000)));
+  const auto took = std::chrono::steady_clock::now() - begin;
+  EXPECT_LE(took, milliseconds(1'000));
+  uint32_t least = UINT32_MAX;
+  for (const PipeRequest& request : node.seen()) least = std::min(least, request.timeout_ms());
+  EXPECT_LE(least, 40u) << "an attempt gets the time until 900 ms, not until the end";
+}
+
+// It used to blame the only node that lived: "no answer from 127.0.0.1:9001 in time".
+TEST_F(ClientTest, WhatANodeSaysAtItsDeadlineArrivesInTime) {
+  Answer no_leader = Unavailable();
+  no_leader.error->message = "no leader could be reached in time";
+  FakeNode node([&](const PipeRequest& request) {
+    std::mutex mutex;
+    std::unique_lock lock(mutex);
+    std::condition_variable nobody;
+    nobody.wait_for(lock, milliseconds(request.timeout_ms()), [] { return false; });
+    return no_leader;
+  });
+  Options options;  // Those of a program: an attempt may take longer than the call.
+  Client client({node.address(), DeadAddress(), DeadAddress()}, options);
+  for (const char* method : {kWrite, kRead}) {
+    const auto reply = client.Call(method, "x", Within(1'000));
+    ASSERT_FALSE(reply);
+    EXPECT_EQ(reply.error().code, ErrorCode::kUnavailable) << reply.error().message;
+    EXPECT_EQ(reply.error().message, no_leader.error->message);
+  }
+}
+
+TEST_F(ClientTest, WhatANodeSaysIsToldAndNotThatOthersAreGone) {
+  FakeNode node([](const PipeRequest&) { return Unavailable(); });
+  Client client({node.address(), DeadAddress()}, Quick());
+  for (const char* method : {kWrite, kRead}) {
+    const auto reply = client.Call(method, "x", Within(200));
+    ASSERT_FALSE(reply);
+    EXPECT_EQ(reply.error().code, ErrorCode::kUnavailable);
+    EXPECT_EQ(reply.error().message, "no");
+  }
+}
+
+TEST_F(ClientTest, AnUnknownOutcomeIsExplainedByWhatLeftItUnknown) {
+  Answer unknown = Unknown();
+  unknown.error->message = "leadership was lost";
+  FakeNode node([&, first = true](const PipeRequest&) mutable {
+    return std::exchange(first, false) ? unknown : Unavailable();
+  });
+  Client client({node.address(), DeadAddress()}, Quick());
+  const auto reply = client.Call(kWrite, "x", Within(200));
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().code, ErrorCode::kOutcomeUnknown);
+  EXPECT_EQ(reply.error().message,
+            "it is not known whether the request was carried out: leadership was lost");
+}
+
 TEST_F(ClientTest, RefusesAKeyThatMetadataCannotCarry) {
   Client client({DeadAddress()}, Quick());
   for (const std::string& key : {std::string("a\nb"), std::string("\xc3\xa9"),

@@ -26,6 +26,13 @@ std::string RandomPrefix() {
   return prefix + "-";
 }
 
+// A node that keeps a call until its time is up still has something to say: that no leader could be
+// reached, say. It is given less time than there is, by what its answer may take to arrive.
+milliseconds MarginOf(milliseconds patience) {
+  const milliseconds margin = std::clamp(patience / 10, milliseconds(50), milliseconds(500));
+  return std::min(margin, patience / 2);  // However short: most of it is for the work.
+}
+
 bool IsValidKey(const std::string& key) {
   return key.size() <= bounds::kIdempotencyKeyBytesMax &&
          std::all_of(key.begin(), key.end(), [](char c) { return c >= 0x20 && c <= 0x7E; });
@@ -169,8 +176,9 @@ uint64_t Core::Begin(const std::string& method, std::string body, const CallOpti
   request.set_body(std::move(body));
   operation.write = info.write;
   operation.next_pause = options_.pause_min;
-  operation.deadline =
-      steady_clock::now() + (options.timeout.count() > 0 ? options.timeout : options_.timeout);
+  const milliseconds patience = options.timeout.count() > 0 ? options.timeout : options_.timeout;
+  operation.deadline = steady_clock::now() + patience;
+  operation.last_attempt = operation.deadline - MarginOf(patience);
   operation.done = std::move(done);
   if (!info.write) {
     operation.repeatable = true;
@@ -279,10 +287,16 @@ void Core::SendNow(Turn& turn, Operation& operation, Endpoint& endpoint) {
   if (operation.repeatable && endpoints_.size() > 1) {
     due = std::min(due, operation.sent_at + options_.attempt_timeout);
   }
-  const auto left = std::chrono::ceil<milliseconds>(due - operation.sent_at).count();
+  const auto left = std::chrono::ceil<milliseconds>(due - operation.sent_at);
+  auto granted = left - MarginOf(left);
+  // However late it begins: the margin of the whole call stays, unless it is being used up already.
+  if (operation.sent_at < operation.last_attempt) {
+    granted = std::min(granted,
+                       std::chrono::ceil<milliseconds>(operation.last_attempt - operation.sent_at));
+  }
   operation.request.set_id(operation.sent_id);
   operation.request.set_timeout_ms(
-      static_cast<uint32_t>(std::clamp<int64_t>(left, 1, bounds::kDeadlineMsMax)));
+      static_cast<uint32_t>(std::clamp<int64_t>(granted.count(), 1, bounds::kDeadlineMsMax)));
   endpoint.sent.emplace(operation.sent_id, &operation);
   endpoint.pipe->Send(operation.request);
   turn.Written(endpoint.pipe);
@@ -305,9 +319,11 @@ void Core::TakeOut(Turn& turn, Operation& operation) {
   }
 }
 
-void Core::AttemptEnded(Turn& turn, Operation& operation, End end, Error error) {
+void Core::AttemptEnded(Turn& turn, Operation& operation, End end, Error error, bool of_node) {
   if (end == End::kRefused) return Finish(turn, operation, Fail(std::move(error)));
-  operation.maybe_done |= operation.write && end == End::kMaybeDone;
+  const bool unsure = operation.write && end == End::kMaybeDone;
+  operation.maybe_done |= unsure;
+  (unsure ? operation.unsure : operation.not_done).Note(error, of_node);
   const bool round_over = operation.tried % endpoints_.size() == 0;
   milliseconds wait{0};
   if (round_over) {
@@ -322,10 +338,10 @@ void Core::AttemptEnded(Turn& turn, Operation& operation, End end, Error error) 
   }
   const bool may_repeat = operation.repeatable || end == End::kNotDone;
   const TimePoint now = steady_clock::now();
-  if (stopping_ || !may_repeat || now + wait >= operation.deadline) {
-    return FailFor(turn, operation, std::move(error));
+  if (stopping_ || !may_repeat || now + wait >= operation.last_attempt) {
+    return FailFor(turn, operation,
+                   (operation.maybe_done ? operation.unsure : operation.not_done).error);
   }
-  operation.last_error = std::move(error);
   if (wait.count() == 0) {
     return Attempt(turn, operation, (operation.endpoint + 1) % endpoints_.size());
   }
@@ -409,7 +425,7 @@ void Core::TakeReply(Turn& turn, Endpoint& endpoint, PipeReply& reply) {
     case ErrorCode::kOutcomeUnknown: end = End::kMaybeDone; break;
     default: break;
   }
-  AttemptEnded(turn, operation, end, std::move(error));
+  AttemptEnded(turn, operation, end, std::move(error), /*of_node=*/true);
 }
 
 void Core::OnDown(Pipe& pipe, const grpc::Status& status) {

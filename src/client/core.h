@@ -45,6 +45,17 @@ class Core : public Pipe::Events {
  private:
   using TimePoint = std::chrono::steady_clock::time_point;
 
+  // Why attempts failed, for when the time is up. What a node answered says more than that another
+  // one cannot be reached, so it stays until a node says something newer.
+  struct Finding {
+    Error error;
+    bool of_node = false;
+
+    void Note(const Error& found, bool found_of_node) {
+      if (found_of_node || !of_node) *this = {found, found_of_node};
+    }
+  };
+
   struct Operation {
     enum class Place { kConnecting, kSent, kPausing };
     enum class Route { kNear, kLeader };
@@ -56,6 +67,7 @@ class Core : public Pipe::Events {
     bool repeatable = false;  // Doing it twice is doing it once.
     bool maybe_done = false;  // A write that was sent, with an outcome that nobody knows.
     TimePoint deadline;
+    TimePoint last_attempt;  // Later than this none begins: what is left is for answers to arrive.
     Done done;
 
     Place place = Place::kPausing;
@@ -65,7 +77,8 @@ class Core : public Pipe::Events {
     TimePoint sent_at;
     TimePoint due;  // When time decides; in timers_ under it.
     std::chrono::milliseconds next_pause{0};
-    Error last_error;  // Of the attempt before the pause.
+    Finding not_done;  // Of the attempts after which certainly nothing was done ...
+    Finding unsure;    // ... and of those after which nobody knows.
   };
 
   // How an attempt ended other than with a reply.
@@ -103,7 +116,8 @@ class Core : public Pipe::Events {
   void OpenPipe(Turn& turn, Endpoint& endpoint);
   void Attempt(Turn& turn, Operation& operation, size_t endpoint);
   void SendNow(Turn& turn, Operation& operation, Endpoint& endpoint);
-  void AttemptEnded(Turn& turn, Operation& operation, End end, Error error);
+  // `of_node`: the node said so, and not the lack of its answer.
+  void AttemptEnded(Turn& turn, Operation& operation, End end, Error error, bool of_node = false);
   void Finish(Turn& turn, Operation& operation, Result<Reply> result);
   void FailFor(Turn& turn, Operation& operation, Error why);
   void TakeReply(Turn& turn, Endpoint& endpoint, PipeReply& reply);

@@ -24,6 +24,8 @@ struct BeyondToml {};
 #define TOML_UNREACHABLE __builtin_unreachable()
 #include <toml++/toml.h>
 
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 
 #include "src/base/bounds.h"
@@ -148,12 +150,14 @@ void ReadConfig(const std::string& text, Settings* settings, Problems* problems)
 }
 
 void ReadConfigFile(const std::string& path, Settings* settings, Problems* problems) {
+  errno = 0;
   std::ifstream file(path, std::ios::binary);
   std::string text(bounds::kConfigFileBytesMax + 1, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<size_t>(file.gcount()));
   if (!file.eof() && text.size() <= bounds::kConfigFileBytesMax) {
-    problems->push_back({"", path + " cannot be read"});
+    const std::string why = errno == 0 ? "" : std::string(": ") + std::strerror(errno);
+    problems->push_back({"", path + " cannot be read" + why});
   } else if (text.size() > bounds::kConfigFileBytesMax) {
     problems->push_back(
         {"", path + " is longer than " + std::to_string(bounds::kConfigFileBytesMax) + " bytes"});

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <set>
 
 #include "src/base/bounds.h"
 #include "src/base/file_system.h"
@@ -65,16 +66,21 @@ Error Refused(std::string message, std::string hint) {
 Result<void> CheckPorts(const std::vector<Address>& addresses) {
   std::vector<HeldPort> held;
   std::string wrong;
+  std::set<int> reasons;
   for (const Address& address : addresses) {
     held.emplace_back(address);
     if (const int error = held.back().error(); error != 0) {
       wrong += (wrong.empty() ? "" : "; ") + address.ToString() + ": " + std::strerror(error);
+      reasons.insert(error);
     }
   }
   if (wrong.empty()) return {};
+  std::string hint;
+  if (reasons.contains(EADDRINUSE)) hint += "Is another node running there? ";
+  if (reasons.contains(EADDRNOTAVAIL)) hint += "Not every address is one of this machine. ";
+  if (reasons.contains(EACCES)) hint += "Ports below 1024 are not for everybody. ";
   return Fail(Error{ErrorCode::kUnavailable, "cannot listen on " + wrong, "",
-                    "Is another node running there? Choose other addresses. Nothing was created.",
-                    0});
+                    hint + "Choose other addresses. Nothing was created.", 0});
 }
 
 size_t OpenFilesMax(bool raise) {

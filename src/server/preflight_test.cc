@@ -46,6 +46,20 @@ TEST(PreflightTest, AFolderWithoutItsIdentityIsNotFoundedAnew) {
   EXPECT_NE(server.error().message.find("no identity"), std::string::npos);
 }
 
+// It used to ask whether another node was running there.
+TEST(PreflightTest, AnAddressOfAnotherMachineIsCalledThat) {
+  testing::TempFolder folder;
+  ServerConfig config = AloneIn(folder.path() + "/1");
+  config.http = {"192.0.2.1", 8'001};  // For documentation: no machine has it.
+  const auto server = Server::Start(std::move(config));
+  ASSERT_FALSE(server);
+  EXPECT_EQ(server.error().message,
+            "cannot listen on 192.0.2.1:8001: Cannot assign requested address");
+  EXPECT_EQ(server.error().hint,
+            "Not every address is one of this machine. Choose other addresses. Nothing was "
+            "created.");
+}
+
 TEST(PreflightTest, ATakenPortLeavesNothingBehind) {
   testing::TempFolder folder;
   auto first = Server::Start(AloneIn(folder.path() + "/1"));

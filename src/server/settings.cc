@@ -3,11 +3,16 @@
 #include <charconv>
 
 #include "src/base/logging.h"
+#include "src/wal/format.h"
 
 namespace holdfast {
 namespace {
 
 constexpr uint32_t kHeartbeatsPerTimeout = 3;
+
+static_assert(bounds::kSegmentBytesMin >=
+                  wal::kSegmentHeaderBytes + wal::kRecordHeaderBytes + bounds::kEntryBytesMax,
+              "the log would stop the node at an entry that no file holds");
 
 // As a string of TOML, which wants control characters escaped.
 std::string Quoted(const std::string& text) {
@@ -43,6 +48,7 @@ uint64_t& Place(Settings& settings, NodeId ServerConfig::*member) {
 struct Range {
   uint64_t low;
   uint64_t high;
+  uint64_t step = 1;  // Multiples of it only.
 };
 
 template <class Member>
@@ -54,6 +60,7 @@ Setting Number(const char* section, const char* name, const char* unit, Range ra
   setting.type = SettingType::kInteger;
   setting.unit = unit;
   setting.range = std::to_string(range.low) + " to " + std::to_string(range.high);
+  if (range.step > 1) setting.range += ", a multiple of " + std::to_string(range.step);
   setting.value_name = "NUMBER";
   setting.help = help;
   setting.set = [range, member, allowed = setting.range](const std::string& text,
@@ -61,7 +68,7 @@ Setting Number(const char* section, const char* name, const char* unit, Range ra
     uint64_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error != std::errc() || end != text.data() + text.size() || value < range.low ||
-        value > range.high) {
+        value > range.high || value % range.step != 0) {
       return Fail(InvalidArgument("", "must be an integer from " + allowed));
     }
     auto& place = Place(*settings, member);
@@ -184,8 +191,9 @@ std::vector<Setting> MakeSettings() {
       Number("store", "checkpoint_interval_ms", "ms", {100, 3'600'000}, &C::checkpoint_interval_ms,
              "Time after which a checkpoint is written in any case. The log of so long is what a "
              "restart applies again"),
-      Number("store", "log_segment_bytes", "bytes", {2 << 20, 1 << 30}, &C::log_segment_bytes,
-             "One file of the log; a multiple of 4096"),
+      Number("store", "log_segment_bytes", "bytes",
+             {bounds::kSegmentBytesMin, bounds::kSegmentBytesMax, wal::kPageBytes},
+             &C::log_segment_bytes, "One file of the log"),
       Number("store", "log_keep_bytes", "bytes", {1 << 20, int64_t{1} << 40}, &C::log_keep_bytes,
              "How much of the log is kept behind a checkpoint. A node that was away for longer "
              "fetches a checkpoint from the leader"),

@@ -115,6 +115,26 @@ members = ["1=127.0.0.1:7001", "2=127.0.0.1:7001"]
   EXPECT_EQ(problems.size(), 4U) << all;
 }
 
+// `config --check` found it fine, and `serve` refused it after it had made the folder.
+TEST(ConfigFileTest, ALogFileThatIsNoWholePagesIsAProblem) {
+  for (const auto& [value, fine] : std::vector<std::pair<std::string, bool>>{
+           {"5000000", false},
+           {"2097151", false},
+           {"2093056", false},  // Whole pages, but an entry might not fit.
+           {"1073745920", false},
+           {"2097152", true},
+           {"5001216", true},
+           {"1073741824", true}}) {
+    Settings settings;
+    Problems problems;
+    ReadConfig("[store]\nlog_segment_bytes = " + value + "\n", &settings, &problems);
+    EXPECT_EQ(Texts(problems), fine ? ""
+                                    : "store.log_segment_bytes: is '" + value +
+                                          "': must be an integer from 2097152 to 1073741824, a "
+                                          "multiple of 4096 bytes (line 2)\n");
+  }
+}
+
 // toml++ stops the program at these, left to itself.
 TEST(ConfigFileTest, TextThatTomlPlusPlusTakesForImpossibleIsAProblem) {
   for (const char* text :
@@ -139,7 +159,10 @@ TEST(ConfigFileTest, AKeyOutsideItsSectionIsShownTheWay) {
   EXPECT_NE(Texts(problems).find("is no TOML"), std::string::npos);
   problems.clear();
   ReadConfigFile("/nonexistent", &settings, &problems);
-  EXPECT_NE(Texts(problems).find("cannot be read"), std::string::npos);
+  EXPECT_EQ(Texts(problems), ": /nonexistent cannot be read: No such file or directory\n");
+  problems.clear();
+  ReadConfigFile("/", &settings, &problems);
+  EXPECT_EQ(Texts(problems), ": / cannot be read: Is a directory\n");
 }
 
 // What `holdfast config` prints is the defaults, commented out or not.

@@ -31,7 +31,9 @@ class RequestsService : public Service {
     if (!request.method().empty()) {
       const Method* method = registry_.Find(request.method());
       if (method == nullptr || method->kind() != WRITE) {
-        return Fail(InvalidArgument("method", "there is no write " + request.method()));
+        Error error = InvalidArgument("method", "there is no write " + request.method());
+        error.hint = "a method is named as gRPC does: /package.Service/Method";
+        return Fail(error);
       }
       if (auto stored = stored_(*method, request.key())) {
         Fill(*method, std::move(*stored), reply);

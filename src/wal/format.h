@@ -24,6 +24,7 @@ inline constexpr size_t kSegmentHeaderBytes = kPageBytes;
 inline constexpr size_t kRecordHeaderBytes = 56;
 // A segment is read as a whole at restart, and offsets in it are 32-bit numbers.
 inline constexpr uint64_t kSegmentBytesMax = bounds::kSegmentBytesMax;
+// Of the format; a node's files are larger (bounds::kSegmentBytesMin).
 inline constexpr uint64_t kSegmentBytesMin = 4 * kPageBytes;
 // Of indices and groups: never reached, and far from where adding to them would wrap.
 inline constexpr uint64_t kNumberMax = uint64_t{1} << 62;

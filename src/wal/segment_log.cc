@@ -57,10 +57,10 @@ Result<std::unique_ptr<SegmentLog>> SegmentLog::Open(FileSystem& files, const st
                                                      const Options& options, Durable durable) {
   if (options.segment_bytes < kSegmentBytesMin || options.segment_bytes > kSegmentBytesMax ||
       options.segment_bytes % kPageBytes != 0) {
-    return Fail(InvalidArgument("segment_bytes", "must be a multiple of " +
-                                                     std::to_string(kPageBytes) + " from " +
-                                                     std::to_string(kSegmentBytesMin) + " to " +
-                                                     std::to_string(kSegmentBytesMax)));
+    // Settings are judged before, with a minimum of their own: bounds::kSegmentBytesMin.
+    return Fail(InvalidArgument("segment_bytes", "is " + std::to_string(options.segment_bytes) +
+                                                     ": not a file of whole pages with room for "
+                                                     "entries"));
   }
   if (auto done = files.CreateFolders(folder); !done) return Fail(done.error());
   auto lock = files.Lock(folder);

@@ -65,7 +65,13 @@ TEST_F(OutcomeTest, AKeyBelongsToAMethod) {
   EXPECT_EQ(Run({"outcome", "--key", "k", "--method", "/holdfast.ledger.Ledger/CreateTransfer"})
                 .out.substr(0, 9),
             "committed");
-  EXPECT_EQ(Run({"outcome", "--key", "k", "--method", "ledger.Steal"}).code, cli::kExitUsage);
+  EXPECT_EQ(Run({"outcome", "--key", "k", "--method", "holdfast.ledger.Ledger/Pay"}).out,
+            "never_seen\n");
+  const Ran unknown = Run({"outcome", "--key", "k", "--method", "ledger.Steal"});
+  EXPECT_EQ(unknown.code, cli::kExitUsage);
+  EXPECT_NE(unknown.err.find("written as counter.Add or /holdfast.counter.Counter/Add"),
+            std::string::npos)
+      << unknown.err;
   EXPECT_EQ(Run({"outcome", "--key", "k", "--method", "ledger.GetAccount"}).code, cli::kExitUsage);
 }
 

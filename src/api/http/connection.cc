@@ -7,6 +7,7 @@
 #include <boost/beast/http/status.hpp>
 #include <ctime>
 
+#include "src/api/errors.h"
 #include "src/api/http/beast_request.h"
 #include "src/api/text.h"
 #include "src/base/bounds.h"
@@ -261,7 +262,7 @@ void Connection::ReadFailed(error_code error) {
         Error{ErrorCode::kTooLarge,
               Cat("the headers are larger than ", bounds::kHttpHeaderBytesMax, " bytes"), "",
               "send fewer or shorter headers", 0},
-        431);
+        InfoOf(ErrorCode::kTooLarge).special_http_status);
     return Write(std::move(response));
   }
   // Everything that is not about the syntax is a connection that went away.

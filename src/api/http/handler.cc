@@ -362,7 +362,8 @@ Response Handler::Page(const Request& request, std::string_view path) const {
     response.status = 204;
   } else {
     response = ProblemResponse(
-        Error{ErrorCode::kUnimplemented, "this path takes " + allow + " only", "", "", 0}, 405);
+        Error{ErrorCode::kUnimplemented, "this path takes " + allow + " only", "", "", 0},
+        InfoOf(ErrorCode::kUnimplemented).special_http_status);
   }
   response.headers.emplace_back("Allow", allow);
   return response;
