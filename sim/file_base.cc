@@ -75,7 +75,7 @@ uint64_t NumberOf(const std::string& name) {
 }
 
 void Must(const Result<void>& done) {
-  HOLDFAST_CHECK(done, "the store cannot go on: " + done.error().message);
+  if (!done) DiskFailed("the store cannot go on: " + done.error().message);
 }
 
 }  // namespace

@@ -22,4 +22,12 @@ void CheckFailed(const char* file, int line, const char* condition, const std::s
   std::abort();
 }
 
+void DiskFailed(const std::string& what) {
+  const std::string report = "the disk failed: " + what;
+  if (CheckHandler handler = g_handler.load()) handler(report);
+  std::fprintf(stderr, "holdfast: %s\nThe node stops: what was acknowledged is on other disks.\n",
+               report.c_str());
+  std::_Exit(5);
+}
+
 }  // namespace holdfast

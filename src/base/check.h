@@ -11,6 +11,11 @@ namespace holdfast {
 [[noreturn]] void CheckFailed(const char* file, int line, const char* condition,
                               const std::string& what);
 using CheckHandler = void (*)(const std::string& report);
+
+// The disk refuses, loses or spoils what it was given: no bug of ours, and nothing to go on from.
+// The node stops: writes `what`, which says what to do, to stderr and ends the process with
+// status 5. The handler above is asked first.
+[[noreturn]] void DiskFailed(const std::string& what);
 void SetCheckHandler(CheckHandler handler);
 
 }  // namespace holdfast

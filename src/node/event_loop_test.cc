@@ -129,6 +129,7 @@ TEST(EventLoopTest, OneAtATime) {
   };
   loop.Post([&] { next(); });
   std::vector<std::thread> threads;
+  threads.reserve(3);
   for (int i = 0; i < 3; ++i) {
     threads.emplace_back([&, i] {
       for (int k = 0; k < 2'000; ++k) {

@@ -237,7 +237,7 @@ TEST_F(FoundingTest, TheFileIsAsDocumented) {
       "\x22\x0b\x08\x01\x11\x0a\0\0\0\0\0\0\0"
       "\x22\x0b\x08\x02\x11\x14\0\0\0\0\0\0\0"
       "\x22\x0b\x08\x03\x11\x1e\0\0\0\0\0\0\0",
-      13 * 4);
+      size_t{13} * 4);
   expected += '\x31';
   expected.append(reinterpret_cast<const char*>(&cluster), sizeof(cluster));
   const uint64_t checksum = XXH3_64bits(expected.data(), expected.size());

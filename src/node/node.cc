@@ -304,7 +304,7 @@ void Node::BeginConsensus() {
   const NodeId self = options_.raft.id;
   replica_ = std::make_unique<raft::Replica>(
       options_.raft, raft::Membership{options_.members}, parts_.log,
-      [this](NodeId to, raft::Message message) { SendRaft(to, std::move(message)); },
+      [this](NodeId to, const raft::Message& message) { SendRaft(to, message); },
       options_.retention);
   read_index_ = std::make_unique<raft::ReadIndex>(
       *replica_, self, [this](const raft::ReadIndex::Probe& probe) {
@@ -537,7 +537,7 @@ void Node::HandleForward(NodeId from, ForwardWrite& forward) {
   if (write) writes_->Add(std::move(write));
 }
 
-void Node::SendRaft(NodeId to, raft::Message message) {
+void Node::SendRaft(NodeId to, const raft::Message& message) {
   PeerFrame frame;
   *frame.mutable_raft() = ToWire(message);
   link_->Send(to, std::move(frame));
@@ -592,7 +592,7 @@ NodeStatus Node::status() const {
   const uint64_t contact_ms = freshness_.ContactMs(status.applied);
   status.caught_up = contact_ms != 0;
   status.silent_ms = now_ms > contact_ms ? now_ms - contact_ms : 0;
-  const bool heard = status.silent_ms < 2 * options_.raft.election_timeout_ms;
+  const bool heard = status.silent_ms < uint64_t{2} * options_.raft.election_timeout_ms;
   status.ready = status.founded && status.leader.value != 0 && heard;
   return status;
 }

@@ -173,7 +173,7 @@ class Node : public Dispatcher, public PeerHandler {
   void SendCheckpoint(NodeId to, CheckpointReply reply);
   void StepCheckpoints(uint64_t now_ms);
   void CheckpointFetched(const CheckpointManifest& manifest);
-  void SendRaft(NodeId to, raft::Message message);
+  void SendRaft(NodeId to, const raft::Message& message);
   bool SendForward(NodeId leader, uint64_t id, const Write& write, uint64_t now_ms);
 
   // How old a state up to `applied` is; see Freshness. Any thread.

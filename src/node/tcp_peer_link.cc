@@ -5,8 +5,8 @@
 
 namespace holdfast::node {
 
-Result<std::unique_ptr<TcpPeerLink>> TcpPeerLink::Start(Options options, PeerHandler& handler,
-                                                        EventLoop& loop) {
+Result<std::unique_ptr<TcpPeerLink>> TcpPeerLink::Start(const Options& options,
+                                                        PeerHandler& handler, EventLoop& loop) {
   const NodeId self(handler.Hello().node());
   std::set<NodeId> members{self};
   for (const auto& [id, address] : options.peers) members.insert(id);

@@ -29,7 +29,7 @@ class TcpPeerLink : public PeerLink {
 
   // Starts to listen and to dial. `handler` is called on `loop`; both must outlive the link. Fails
   // when the address is taken or means nothing.
-  static Result<std::unique_ptr<TcpPeerLink>> Start(Options options, PeerHandler& handler,
+  static Result<std::unique_ptr<TcpPeerLink>> Start(const Options& options, PeerHandler& handler,
                                                     EventLoop& loop);
   ~TcpPeerLink() override;
 

@@ -73,8 +73,9 @@ class ScriptedEngine : public Engine {
 // A server of three whose log holds `terms` and is durable.
 class GuardTest : public ::testing::Test {
  protected:
-  void Begin(std::vector<uint64_t> terms, uint64_t term, NodeId vote = NodeId(0)) {
+  void Begin(const std::vector<uint64_t>& terms, uint64_t term, NodeId vote = NodeId(0)) {
     std::vector<wal::Entry> entries;
+    entries.reserve(terms.size());
     for (uint64_t entry_term : terms) entries.push_back(EntryOf(entry_term));
     if (!entries.empty()) {
       log_.Append(LogIndex(1), entries);
@@ -106,7 +107,7 @@ class GuardTest : public ::testing::Test {
     guard_->Tick(0);
   }
   // The engine appends; the log does too, not yet durably.
-  void Append(uint64_t first, std::vector<uint64_t> terms) {
+  void Append(uint64_t first, const std::vector<uint64_t>& terms) {
     engine_->next.first = LogIndex(first);
     for (uint64_t term : terms) engine_->next.entries.push_back(EntryOf(term));
     engine_->on_event = [this, first] {

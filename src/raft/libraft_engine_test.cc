@@ -103,7 +103,7 @@ struct Group {
 };
 
 AppendEntries Append(uint64_t term, uint64_t prev, uint64_t prev_term,
-                     std::vector<uint64_t> entry_terms, uint64_t commit = 0) {
+                     const std::vector<uint64_t>& entry_terms, uint64_t commit = 0) {
   AppendEntries message{Term(term), LogIndex(prev), Term(prev_term), LogIndex(commit), {}};
   for (uint64_t entry_term : entry_terms) message.entries.push_back(EntryOf(entry_term));
   return message;
@@ -270,7 +270,7 @@ TEST(LibraftEngine, StepsDownWithEntriesOnTheWayToDisk) {
 // were refused for their logs: a group without a leader, restarts or not.
 TEST(LibraftEngine, AServerWhoseTermIsBehindIsNotRefusedForEver) {
   Group group(3);
-  const auto prepare = [&](uint64_t id, std::vector<uint64_t> terms, uint64_t term) {
+  const auto prepare = [&](uint64_t id, const std::vector<uint64_t>& terms, uint64_t term) {
     Server& server = group[id];
     const NodeId other(id % 3 + 1);
     server.Receive(other, Append(2, 1, 1, terms));

@@ -175,7 +175,7 @@ Result<void> Server::Parts::Serve() {
       if (id != config.id) options.peers[id] = address.ToString();
     }
     // Hellos that come before the node has started are kept; other frames are dropped, as ever.
-    auto started = node::TcpPeerLink::Start(std::move(options), *node, loop);
+    auto started = node::TcpPeerLink::Start(options, *node, loop);
     if (!started) return Fail(started.error());
     link = std::move(*started);
     node->Start(*link);

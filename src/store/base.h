@@ -35,7 +35,7 @@ struct Change {
 using ChangeReader = std::function<std::optional<Change>()>;
 
 // Thread-safe: reads go on while a run is ingested. One run at a time.
-// Failure: bytes that cannot be read or made durable are a broken invariant; the node stops.
+// Failure: bytes that cannot be read or made durable stop the node (DiskFailed).
 class Base {
  public:
   virtual ~Base() = default;

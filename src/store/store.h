@@ -7,7 +7,7 @@
 //
 // Threads: one thread mutates (the apply thread), inside WriteLock; any thread reads inside
 // ReadLock. The lock is taken between two log entries, so a reader sees no half-applied entry.
-// Failure: an error of the base is a broken invariant (the node stops); nothing here returns one.
+// Failure: an error of the base stops the node; nothing here returns one.
 #pragma once
 
 #include <absl/synchronization/mutex.h>

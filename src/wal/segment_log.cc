@@ -422,7 +422,7 @@ bool SegmentLog::RemoveDoomed() {
 void SegmentLog::Must(const Result<void>& done) {
   if (done) return;
   stopped_ = true;
-  HOLDFAST_CHECK(done, "the log cannot go on: " + Explain(done.error()));
+  DiskFailed("the log cannot go on: " + Explain(done.error()));
 }
 
 }  // namespace holdfast::wal

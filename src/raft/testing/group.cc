@@ -7,6 +7,7 @@ namespace {
 
 std::vector<const MemoryLog*> DisksOf(const auto& servers) {
   std::vector<const MemoryLog*> disks;
+  disks.reserve(servers.size());
   for (const auto& server : servers) disks.push_back(&server->log);
   return disks;
 }

@@ -43,7 +43,24 @@ rocksdb::Slice Slice(std::string_view bytes) { return {bytes.data(), bytes.size(
 std::string_view View(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
 
 void CheckOk(const rocksdb::Status& status, const char* doing) {
-  HOLDFAST_CHECK(status.ok(), std::string(doing) + ": " + status.ToString());
+  if (status.ok()) [[likely]]
+    return;
+  const std::string what = std::string(doing) + ": " + status.ToString();
+  if (status.IsNoSpace()) {
+    DiskFailed(
+        "the store cannot go on: " + what +
+        ". The disk is full: free space on the volume of the data folder, then start again.");
+  }
+  if (status.IsCorruption()) {
+    DiskFailed("the store cannot go on: " + what +
+               ". It is damaged: move the whole data folder away and start the node, which rejoins "
+               "with a new one while all others run.");
+  }
+  if (status.IsIOError()) {
+    DiskFailed("the store cannot go on: " + what +
+               ". Look at the kernel's log and the disk's health before you start again.");
+  }
+  HOLDFAST_CHECK(status.ok(), what);
 }
 
 // A compaction that fails is not retried behind our back.
