@@ -77,10 +77,18 @@ Cluster::Cluster(World& world, Checker& checker, ClusterOptions options)
   }
 }
 
+// None of them does, or is looked at, any more: a look may throw.
 Cluster::~Cluster() {
+  std::vector<std::shared_ptr<Life>> lives;
   for (auto& member : members_) {
-    if (member->life) Kill(member->id);
+    if (member->life) lives.push_back(std::exchange(member->life, nullptr));
   }
+  for (const auto& life : lives) LetGo(*life);
+}
+
+void Cluster::LetGo(Life& life) {
+  for (auto& executor : {life.loop, life.apply, life.reads, life.background}) executor->Drop();
+  life.state->log().Abandon();
 }
 
 void Cluster::Run(NodeId node, const std::weak_ptr<Life>& life, std::function<void()> action) {
@@ -273,8 +281,7 @@ void Cluster::Drop(NodeId node, bool killed) {
   const std::shared_ptr<Life> life = std::exchange(member.life, nullptr);
   member.paused = false;
   member.kept.clear();
-  for (auto& executor : {life->loop, life->apply, life->reads, life->background}) executor->Drop();
-  life->state->log().Abandon();
+  LetGo(*life);
 }
 
 void Cluster::Crash(NodeId node) {

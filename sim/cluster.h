@@ -122,6 +122,7 @@ class Cluster {
   void Observe(Member& member);
   void WriteLater(Member& member);
   void GoOn(Member& member);
+  static void LetGo(Life& life);
   void Drop(NodeId node, bool killed);
   bool MayLose(const Member& member) const;
   void ReplaceDisk(Member& member);

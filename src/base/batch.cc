@@ -1,5 +1,7 @@
 #include "src/base/batch.h"
 
+#include <exception>
+
 namespace holdfast {
 namespace {
 
@@ -13,12 +15,19 @@ thread_local Gathered gathered;
 
 Batch::Batch() { ++gathered.depth; }
 
-Batch::~Batch() {
+Batch::~Batch() noexcept(false) {
   if (--gathered.depth > 0) return;
   // What the work itself asks for runs at once: the batch is over.
   std::vector<Task> work = std::move(gathered.work);
   gathered.work.clear();
-  for (Task& task : work) task();
+  const bool unwinding = std::uncaught_exceptions() > 0;
+  for (Task& task : work) {
+    try {
+      task();
+    } catch (...) {
+      if (!unwinding) throw;
+    }
+  }
 }
 
 bool Batch::IsOpen() { return gathered.depth > 0; }

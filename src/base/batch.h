@@ -16,7 +16,9 @@ namespace holdfast {
 class Batch {
  public:
   Batch();
-  ~Batch();  // Runs what was asked for, in order, if this is the outermost one.
+  // Runs what was asked for, in order, if this is the outermost one. Throws only what a check does
+  // that is told to (check.h), in tests and simulations.
+  ~Batch() noexcept(false);
   Batch(const Batch&) = delete;
   Batch& operator=(const Batch&) = delete;
 

@@ -188,7 +188,7 @@ std::string RowError(std::string_view bytes) {
   return decoded ? "" : decoded.error().message;
 }
 
-using std::literals::operator""sv;
+using namespace std::string_view_literals;
 
 TEST(Codec, RefusesWhatEncodingWouldNotWrite) {
   EXPECT_EQ(RowError<uint64_t>(""), "the row ends too early");

@@ -358,6 +358,7 @@ void ReadersSeeWholeEntries(std::unique_ptr<Base> base, uint64_t entries) {
     }
   };
   std::vector<std::thread> readers;
+  readers.reserve(2);
   for (int i = 0; i < 2; ++i) readers.emplace_back(read);
   std::thread checkpoint;
   for (uint64_t number = 1; number <= entries || reads.load() < 20; ++number) {

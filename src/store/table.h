@@ -139,7 +139,8 @@ class Table : public TableBase {
       Key own_key = key;
       if (Find(own_key) == nullptr) return;
       RecordErase(own_key);
-      Enter(Locate(own_key).first, std::move(own_key), std::nullopt);
+      const auto place = Locate(own_key).first;
+      Enter(place, std::move(own_key), std::nullopt);
     } else if (it->second.has_value()) {
       RecordErase(key);
       Replace(*it, std::nullopt);
