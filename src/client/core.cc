@@ -275,7 +275,8 @@ void Core::Attempt(Turn& turn, Operation& operation, size_t index) {
   endpoint.connecting.push_back(&operation);
   // A node that is going down is no place to wait for: on to the next one, by way of the timer.
   const auto patience = endpoint.closing ? milliseconds(0) : options_.connect_timeout;
-  SetTimer(operation, std::min(operation.deadline, steady_clock::now() + patience));
+  // Not into the last margin: nothing is sent there any more.
+  SetTimer(operation, std::min(operation.last_attempt, steady_clock::now() + patience));
 }
 
 void Core::SendNow(Turn& turn, Operation& operation, Endpoint& endpoint) {

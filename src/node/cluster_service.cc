@@ -147,11 +147,9 @@ std::string WhyNotReady(const NodeStatus& status) {
   if (!status.live) return "the node's main loop has not run for a long time";
   if (status.stopping) return "the node is stopping";
   if (status.ready) return "";
-  if (!status.founded)
-    return "a new cluster, and it waits for the word of nodes " + status.waits_for;
-  if (status.rejoining && !status.waits_for.empty()) {
-    return "this node has lost its data and waits for the word of nodes " + status.waits_for +
-           ": all others must run";
+  if (!status.founded) return "the cluster is new and " + status.waiting;
+  if (status.rejoining && !status.waiting.empty()) {
+    return "this node has lost its data and " + status.waiting + ": all others must run";
   }
   if (status.leader.value == 0) return "no leader is known: is a majority of the nodes running?";
   if (!status.caught_up) return "this node has yet to catch up with the log";

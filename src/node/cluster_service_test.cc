@@ -46,7 +46,7 @@ TEST_F(ClusterServiceTest, EveryOtherStateHasItsReason) {
   EXPECT_NE(Health().reason().find("no leader is known"), std::string::npos);
   status_.founded = false;
   EXPECT_EQ(Health().status(), cluster::HealthReply::founding);
-  EXPECT_NE(Health().reason().find("waits for the word of nodes"), std::string::npos);
+  EXPECT_NE(Health().reason().find("the cluster is new"), std::string::npos);
   status_.ready = status_.founded = true;
   status_.stopping = true;
   EXPECT_EQ(Health().status(), cluster::HealthReply::stopping);

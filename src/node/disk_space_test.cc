@@ -28,13 +28,29 @@ TEST_F(DiskSpaceTest, BelowTheReserveItIsFullUntilThereIsSomeMore) {
   EXPECT_FALSE(disk.full());
   EXPECT_TRUE(LookAt(disk, 511));
   EXPECT_TRUE(disk.full());
-  EXPECT_NE(disk.Refusal().message.find("511 MiB are left, 512 MiB are kept free"),
-            std::string::npos)
-      << disk.Refusal().message;
+  EXPECT_EQ(disk.Describe("node 1"),
+            "the disk of node 1 is full: 511 MiB are left, 512 MiB are kept free "
+            "(store.disk_reserve_bytes)");
+  EXPECT_NE(disk.Refusal("node 1").hint.find("with 576 MiB free"), std::string::npos);
   EXPECT_FALSE(LookAt(disk, 575)) << "not to and fro around the bound";
   EXPECT_TRUE(disk.full());
   EXPECT_TRUE(LookAt(disk, 576));
   EXPECT_FALSE(disk.full());
+}
+
+// Between the two a leader refuses, and followers still take what it lets through.
+TEST_F(DiskSpaceTest, BelowHalfOfTheReserveItIsShut) {
+  DiskSpace disk(files_, "/data", 512 * kMib);
+  LookAt(disk, 256);
+  EXPECT_TRUE(disk.full());
+  EXPECT_FALSE(disk.shut());
+  LookAt(disk, 255);
+  EXPECT_TRUE(disk.shut());
+  LookAt(disk, 287);
+  EXPECT_TRUE(disk.shut());
+  LookAt(disk, 288);
+  EXPECT_FALSE(disk.shut());
+  EXPECT_TRUE(disk.full());
 }
 
 TEST_F(DiskSpaceTest, WithoutAReserveItIsNeverFull) {

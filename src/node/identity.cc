@@ -101,8 +101,9 @@ Result<Founding> Founding::Open(FileSystem& files, const std::string& folder, No
                           "all others run."));
     }
     if (identity.format() > kFormat) {
-      return Fail(Refused(folder + " was written by a newer Holdfast",
-                          "Start the version that wrote it, or a newer one."));
+      return Fail(Refused(folder + " was written by a newer Holdfast, or is damaged",
+                          "Start the version that wrote it, or a newer one; when there is none, "
+                          "move the folder away: the node rejoins with a new one."));
     }
     if (identity.node() != self.value) {
       return Fail(Refused(folder + " belongs to node " + std::to_string(identity.node()) +
@@ -223,13 +224,16 @@ Result<void> Founding::Join(const Identity& peer) {
   return {};
 }
 
-std::string Founding::missing() const {
+std::string Founding::Waiting() const {
   std::string nodes;
   for (NodeId member : members_) {
     if (proposed() ? agreed_.contains(member) : met_.contains(member)) continue;
     nodes += (nodes.empty() ? "" : ", ") + member.ToString();
   }
-  return nodes;
+  if (!nodes.empty()) return "waits for the word of nodes " + nodes;
+  return "most of its data folders were lost before it was founded: stop all nodes, remove all "
+         "data "
+         "folders, which hold nothing yet, and start them again";
 }
 
 void Founding::Agrees(const Identity& member) {

@@ -47,8 +47,8 @@ class Founding {
   bool agreed() const {
     return exists_ || (agreed_.size() == members_.size() && 2 * voices_.size() > members_.size());
   }
-  // The members that have not been met, or not agreed yet; for people.
-  std::string missing() const;
+  // Why it is not agreed, for people, to follow "the cluster is new and".
+  std::string Waiting() const;
   // Makes the founding durable, once agreed. The log must hold its first entry before.
   Result<void> Found();
   bool rejoining() const { return identity_.rejoining(); }

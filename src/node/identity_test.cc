@@ -183,7 +183,7 @@ TEST_F(FoundingTest, AListOfWhichMostWereReplacedIsNotFounded) {
   Identity three = Proposing(IdentityOf(kThree, 31, {{1, 10}, {2, 21}, {3, 31}}), name);
   three.set_rejoining(true);
   ASSERT_TRUE(one.Meet(three));
-  EXPECT_EQ(one.missing(), "");
+  EXPECT_TRUE(Says(one.Waiting(), "remove all data folders")) << one.Waiting();
   EXPECT_FALSE(one.agreed());
 }
 
@@ -197,7 +197,7 @@ TEST_F(FoundingTest, RefusesWhatMakesNoSense) {
     EXPECT_TRUE(Says(WhyNot(one.Meet(peer)), "makes no sense"));
   }
   EXPECT_EQ(Open(kOne, 99).identity().cluster(), 0u) << "nothing was written down";
-  EXPECT_EQ(one.missing(), "2, 3");
+  EXPECT_EQ(one.Waiting(), "waits for the word of nodes 2, 3");
 }
 
 TEST_F(FoundingTest, AProposalSurvivesACrash) {
@@ -400,7 +400,8 @@ TEST_F(FoundingTest, ReadsFormat1) {
 TEST_F(FoundingTest, RefusesWhatItCannotRead) {
   Identity newer = IdentityOf(kOne, 10);
   newer.set_format(3);
-  EXPECT_EQ(RefusalOf(newer.SerializeAsString()), "/data/1 was written by a newer Holdfast");
+  EXPECT_EQ(RefusalOf(newer.SerializeAsString()),
+            "/data/1 was written by a newer Holdfast, or is damaged");
   EXPECT_EQ(RefusalOf(""), "/data/1/identity is damaged");
   EXPECT_EQ(RefusalOf("not an identity"), "/data/1/identity is damaged");
   EXPECT_EQ(RefusalOf(IdentityOf(kOne, 10, kFounders).SerializeAsString().substr(0, 20)),

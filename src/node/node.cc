@@ -126,13 +126,14 @@ void Node::WatchDisk(uint64_t now_ms) {
   }
   if (disk_.Look(now_ms)) {
     if (disk_.full()) {
-      logging::Warn(Component::kNode, disk_.Refusal().message + "; reads go on");
+      logging::Warn(Component::kNode, disk_.Describe("this node") + "; reads go on");
     } else {
       logging::Info(Component::kNode, "there is room on the disk again");
     }
-    replica_->StoreNothingNew(disk_.full());
-    writes_->Refuse(disk_.full() ? std::optional(disk_.Refusal()) : std::nullopt);
+    writes_->Refuse(std::nullopt);
   }
+  replica_->StoreNothingNew(disk_.shut());
+  if (disk_.full()) writes_->Refuse(disk_.Refusal("node " + options_.raft.id.ToString()));
   if (disk_.full() && now_ms >= relief_ms_ + kReliefMs && HandOverWhenLevel(now_ms)) {
     relief_ms_ = now_ms;
   }
@@ -370,9 +371,10 @@ void Node::PublishStatus() {
   status_.last = parts_.log.last();
   status_.waiting_writes = writes_->waiting();
   status_.rejoining = replica_->rejoining();
-  status_.waits_for.clear();
+  status_.waiting.clear();
   for (NodeId node : replica_->Unheard()) {
-    status_.waits_for += (status_.waits_for.empty() ? "" : ", ") + node.ToString();
+    status_.waiting += (status_.waiting.empty() ? "waits for the word of nodes " : ", ");
+    status_.waiting += node.ToString();
   }
   status_.committed = replica_->committed();
   status_.peers.clear();
@@ -431,7 +433,7 @@ std::string Node::OnHello(const Identity& peer) {
   const bool tell = parts_.founding.founded() && (peer.founding() || peer.founders_size() == 0);
   OnLoop([this, tell, id = NodeId(peer.node())] {
     FoundIfComplete();
-    if (tell) SayHelloTo(id);
+    if (tell && link_ != nullptr) SayHelloTo(id);
   });
   return met ? "" : met.error().message;
 }
@@ -572,10 +574,10 @@ std::chrono::milliseconds Node::Age(LogIndex applied) const {
 
 NodeStatus Node::status() const {
   const state_machine::Position position = parts_.machine.position();
-  std::string missing;
+  std::string waiting;
   if (!frontend_.is_open()) {
     std::lock_guard lock(founding_mutex_);
-    missing = parts_.founding.missing();
+    waiting = parts_.founding.Waiting();
   }
   std::lock_guard lock(status_mutex_);
   NodeStatus status = status_;
@@ -585,7 +587,7 @@ NodeStatus Node::status() const {
   status.now = position.now;
   status.founded = frontend_.is_open();
   status.disk_full = disk_.full();
-  if (!missing.empty()) status.waits_for = missing;
+  if (!waiting.empty()) status.waiting = std::move(waiting);
   const uint64_t now_ms = parts_.clock.MonotonicMs();
   status.waiting_reads = frontend_.waiting_reads();
   status.live = now_ms < swept_ms_.load(std::memory_order_relaxed) + kLoopSilentMsMax;

@@ -70,7 +70,7 @@ struct NodeStatus {
   uint32_t restarts = 0;   // Of this node in its process; see Server.
   bool rejoining = false;  // Has lost its disk, and no voice yet.
   bool founded = false;    // False: waiting for all members of a new cluster.
-  std::string waits_for;   // Not founded, or rejoining: the nodes that it must hear from first.
+  std::string waiting;     // Not founded, or rejoining: for what; for people.
   bool ready = false;      // Can serve: knows a leader, and has heard of it lately.
   bool live = false;       // The loop runs; if it does not for long, only a restart helps.
   bool stopping = false;   // Takes no new work; set by whoever stops the node.

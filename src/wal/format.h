@@ -53,7 +53,7 @@ struct RecordHeader {
 };
 
 // Header, payload and the zeros up to the next multiple of 8.
-inline uint64_t RecordBytes(uint64_t payload_bytes) {
+inline constexpr uint64_t RecordBytes(uint64_t payload_bytes) {
   return kRecordHeaderBytes + (payload_bytes + 7) / 8 * 8;
 }
 // Fills in length and checksum.

@@ -11,19 +11,26 @@ namespace holdfast::wal {
 namespace {
 
 constexpr uint64_t kSectorBytes = 512;
+// No group is longer: one begun below the bound may end with the largest record.
+constexpr uint64_t kGroupReachBytes =
+    bounds::kLogGroupBytesMax + RecordBytes(bounds::kEntryBytesMax);
 constexpr uint64_t kRecordCountOffset = 52;  // In a record's header.
 
 bool AllZero(std::string_view bytes) {
   return bytes.find_first_not_of('\0') == std::string_view::npos;
 }
 
+uint64_t EndOfSector(uint64_t offset) { return offset - offset % kSectorBytes + kSectorBytes; }
+
 // Whether all of what was to be written to [from, to) has certainly arrived. Segments hold zeros
 // before. A write that the power cuts lacks whole sectors; one that the process did not finish
-// lacks its end.
+// lacks its end, and then there are zeros from before `to` to the end of its sector.
 bool Arrived(std::string_view bytes, uint64_t from, uint64_t to) {
-  if (to > bytes.size() || bytes[to - 1] == '\0') return false;
+  if (to > bytes.size()) return false;
+  const uint64_t last = to - 1;
+  if (AllZero(bytes.substr(last, EndOfSector(last) - last))) return false;
   while (from < to) {
-    const uint64_t end = std::min(to, from - from % kSectorBytes + kSectorBytes);
+    const uint64_t end = std::min(to, EndOfSector(from));
     if (AllZero(bytes.substr(from, end - from))) return false;
     from = end;
   }
@@ -59,6 +66,7 @@ class Scan {
   Result<void> JudgeHole(uint64_t group_start, uint64_t hole);
   Result<void> CheckEnd() const;
   Result<void> Settle();
+  Result<void> ZeroReach(const Segment& segment, uint64_t from);
 
   std::string_view bytes() const { return bytes_; }
   Segment& segment() { return scanned_.back(); }
@@ -302,7 +310,19 @@ Result<void> Scan::Settle() {
       return done;
     if (auto done = torn.file->Sync(); !done) return done;
   }
+  // Likewise zeros in the place of a group that an earlier start cut: that start may have failed
+  // before they were durable, and what the group left behind would look like a later one's.
+  if (auto done = ZeroReach(active, last_end_); !done) return done;
+  if (active_ + 1 < scanned_.size()) {
+    if (auto done = ZeroReach(scanned_[active_ + 1], kSegmentHeaderBytes); !done) return done;
+  }
   return files_.SyncFolder(folder_);
+}
+
+Result<void> Scan::ZeroReach(const Segment& segment, uint64_t from) {
+  const uint64_t bytes = std::min(kGroupReachBytes, segment.bytes - from);
+  if (auto done = segment.file->WriteZeros(from, bytes); !done) return done;
+  return segment.file->Sync();
 }
 
 Result<Recovered> Scan::Run() {

@@ -142,7 +142,7 @@ TEST(OperateTest, AFullDiskStopsWritesUntilThereIsRoom) {
   ASSERT_EQ(posix_fallocate(file, 0, 2 * kMargin), 0);
   const HttpReply refused = until(429);
   EXPECT_EQ(refused.status, 429) << refused.body;
-  EXPECT_NE(refused.body.find("the disk of the leader is full"), std::string::npos) << refused.body;
+  EXPECT_NE(refused.body.find("the disk of node 1 is full"), std::string::npos) << refused.body;
   EXPECT_TRUE(refused.headers.contains("retry-after"));
   EXPECT_EQ(client.Get("/v1/ledger/accounts/alice").status, 200) << "reads go on";
   EXPECT_EQ(JsonField(client.Get("/status").body, "disk_full"), "true");
