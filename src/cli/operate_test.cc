@@ -71,7 +71,7 @@ TEST_F(OperateTest, StatusEndsWith3WithoutALeader) {
   const Ran waiting = program_.Run({"status", "--endpoints", endpoint});
   EXPECT_EQ(waiting.code, kExitUnavailable);
   EXPECT_TRUE(Has(waiting.out, "NO LEADER")) << waiting.out;
-  EXPECT_TRUE(Has(waiting.out, "is not ready: a new cluster")) << waiting.out;
+  EXPECT_TRUE(Has(waiting.out, "is not ready: the cluster is new")) << waiting.out;
 }
 
 TEST_F(OperateTest, StatusRepeatsAsOftenAsAsked) {
