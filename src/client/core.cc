@@ -30,7 +30,7 @@ std::string RandomPrefix() {
 // reached, say. It is given less time than there is, by what its answer may take to arrive.
 milliseconds MarginOf(milliseconds patience) {
   const milliseconds margin = std::clamp(patience / 10, milliseconds(50), milliseconds(500));
-  return std::min(margin, patience / 2);  // However short: most of it is for the work.
+  return std::min(margin, patience / 2);  // However short: at least half of it is for the work.
 }
 
 bool IsValidKey(const std::string& key) {

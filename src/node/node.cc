@@ -107,6 +107,7 @@ void Node::HandOver(uint64_t patience_ms) {
 // A follower that lacks entries would keep writes out for a whole election timeout (the engine
 // waits for it and gives up); so nothing is proposed any more, and the first one that has
 // everything takes over.
+// True: it was asked to.
 bool Node::HandOverWhenLevel(uint64_t now_ms) {
   if (replica_->role() != Role::kLeader) return false;
   const LogIndex last = parts_.log.last();
@@ -337,7 +338,7 @@ void Node::BeginConsensus() {
     std::lock_guard lock(founding_mutex_);
     rejoining = parts_.founding.rejoining();
   }
-  checkpoint_ms_ = parts_.clock.MonotonicMs();
+  checkpoint_ms_ = leaderless_ms_ = parts_.clock.MonotonicMs();
   replica_->Start(checkpoint_ms_, parts_.machine.applied(), rejoining);
   PublishStatus();
   frontend_.Open();
