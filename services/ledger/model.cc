@@ -124,7 +124,7 @@ AccountReply Model::CloseAccount(const CloseAccountRequest& request) {
   if (account == nullptr) return ReplyOf(AccountOutcome::account_not_found, request.id());
   if (account->closed) return ReplyOf(AccountOutcome::already_closed, request.id());
   const Sum sum = SumOf(request.id(), kAll);
-  if (sum.pending_in + sum.pending_out != 0) {
+  if (sum.pending_in != 0 || sum.pending_out != 0) {
     return ReplyOf(AccountOutcome::account_has_holds, request.id());
   }
   if (sum.balance != 0) return ReplyOf(AccountOutcome::account_has_balance, request.id());
