@@ -28,6 +28,7 @@ class RecoveryTest : public ::testing::Test {
   }
   void AppendGroup(const std::vector<std::string>& payloads) {
     std::vector<Entry> entries;
+    entries.reserve(payloads.size());
     for (const std::string& payload : payloads) entries.push_back(MakeEntry(1, payload));
     log_->Append(log_->last().Next(), std::move(entries));
     log_->Flush();

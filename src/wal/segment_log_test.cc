@@ -339,11 +339,11 @@ TEST_F(SegmentLogTest, TheSizeOfSegmentsMayChange) {
   SegmentLogOptions options = SmallOptions();
   options.segment_bytes *= 4;
   Open(options);
-  Append(1, {"a", std::string(3 * 4 * kPageBytes, 'b'), "c"});
+  Append(1, {"a", std::string(size_t{12} * kPageBytes, 'b'), "c"});
   log_->Flush();
   Open();
   EXPECT_EQ(log_->last(), LogIndex(3));
-  EXPECT_EQ(log_->Read(LogIndex(2)).payload->size(), 3 * 4 * kPageBytes);
+  EXPECT_EQ(log_->Read(LogIndex(2)).payload->size(), size_t{12} * kPageBytes);
 }
 
 // The writer's own thread, on real files: the loop appends, cuts, reads and truncates while groups
