@@ -138,6 +138,7 @@ Result<void> Founding::Meet(const Identity& peer) {
   if (std::find(members_.begin(), members_.end(), id) == members_.end()) {
     return Fail(Refused("node " + id.ToString() + " is not a member", "Check --members."));
   }
+  if (id.value == identity_.node()) return Fail(Refused("it says that it is this node", ""));
   if (!MakesSense(peer)) return Fail(Refused("what it says of itself makes no sense", ""));
   const bool proposes = peer.founders_size() > 0;
   if (!proposes && !proposed()) {

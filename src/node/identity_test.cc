@@ -196,6 +196,7 @@ TEST_F(FoundingTest, RefusesWhatMakesNoSense) {
   for (const Identity& peer : {nameless, listless, IdentityOf(kTwo, 21, kFounders)}) {
     EXPECT_TRUE(Says(WhyNot(one.Meet(peer)), "makes no sense"));
   }
+  EXPECT_TRUE(Says(WhyNot(one.Meet(IdentityOf(kOne, 11))), "says that it is this node"));
   EXPECT_EQ(Open(kOne, 99).identity().cluster(), 0u) << "nothing was written down";
   EXPECT_EQ(one.Waiting(), "waits for the word of nodes 2, 3");
 }
