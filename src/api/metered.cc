@@ -5,6 +5,7 @@
 
 #include "holdfast/options.pb.h"
 #include "src/api/errors.h"
+#include "src/state_machine/outcome_field.h"
 
 namespace holdfast::api {
 namespace {
@@ -12,17 +13,7 @@ namespace {
 using google::protobuf::FieldDescriptor;
 using google::protobuf::internal::WireFormatLite;
 using state_machine::Method;
-
-const FieldDescriptor* OutcomeField(const google::protobuf::Descriptor& reply) {
-  for (int i = 0; i < reply.field_count(); ++i) {
-    const FieldDescriptor* field = reply.field(i);
-    if (!field->is_repeated() && field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM &&
-        field->options().GetExtension(holdfast::field).outcome()) {
-      return field;
-    }
-  }
-  return nullptr;
-}
+using state_machine::OutcomeField;
 
 // The value of an enum field, looked for in the bytes: they are in order of number, and an outcome
 // comes early. 0 when it is not there.

@@ -2,6 +2,7 @@
 
 #include "holdfast/options.pb.h"
 #include "src/api/errors.h"
+#include "src/state_machine/outcome_field.h"
 
 namespace holdfast::cli {
 
@@ -10,23 +11,12 @@ using google::protobuf::FieldDescriptor;
 
 namespace {
 
-const FieldDescriptor* OwnOutcomeOf(const Descriptor& type) {
-  for (int i = 0; i < type.field_count(); ++i) {
-    const FieldDescriptor* field = type.field(i);
-    if (!field->is_repeated() && field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM &&
-        field->options().GetExtension(holdfast::field).outcome()) {
-      return field;
-    }
-  }
-  return nullptr;
-}
-
 // The list of results, one for each item of the request.
 const FieldDescriptor* ItemsOf(const Descriptor& reply) {
   for (int i = 0; i < reply.field_count(); ++i) {
     const FieldDescriptor* field = reply.field(i);
     if (field->is_repeated() && !field->is_map() && field->message_type() != nullptr &&
-        OwnOutcomeOf(*field->message_type()) != nullptr) {
+        state_machine::OutcomeField(*field->message_type()) != nullptr) {
       return field;
     }
   }
@@ -52,7 +42,7 @@ ExitCode ExitCodeOf(const Error& error) {
 }
 
 Outcome OutcomeOf(const google::protobuf::Message& reply) {
-  const FieldDescriptor* field = OwnOutcomeOf(*reply.GetDescriptor());
+  const FieldDescriptor* field = state_machine::OutcomeField(*reply.GetDescriptor());
   if (field == nullptr) return {};
   const auto* value = reply.GetReflection()->GetEnum(reply, field);
   const OutcomeOptions& options = value->options().GetExtension(holdfast::outcome);
@@ -76,9 +66,9 @@ ItemOutcomes ItemOutcomesOf(const google::protobuf::Message& reply) {
 }
 
 const FieldDescriptor* OutcomeFieldOf(const Descriptor& reply) {
-  if (const FieldDescriptor* own = OwnOutcomeOf(reply)) return own;
+  if (const FieldDescriptor* own = state_machine::OutcomeField(reply)) return own;
   const FieldDescriptor* list = ItemsOf(reply);
-  return list == nullptr ? nullptr : OwnOutcomeOf(*list->message_type());
+  return list == nullptr ? nullptr : state_machine::OutcomeField(*list->message_type());
 }
 
 std::string OneLine(const Error& error) {

@@ -6,6 +6,7 @@
 
 #include "src/base/bounds.h"
 #include "src/base/check.h"
+#include "src/base/node_list.h"
 
 namespace holdfast::node {
 namespace {
@@ -65,10 +66,9 @@ void SetFounders(const std::map<NodeId, uint64_t>& founders, Identity* identity)
 }
 
 std::string NodesIn(const std::map<NodeId, uint64_t>& founders) {
-  std::string text;
-  for (const auto& [node, incarnation] : founders)
-    text += (text.empty() ? "" : ", ") + node.ToString();
-  return text;
+  std::vector<NodeId> nodes;
+  for (const auto& [node, incarnation] : founders) nodes.push_back(node);
+  return NodeList(nodes);
 }
 
 bool AreThose(const std::map<NodeId, uint64_t>& founders, const std::vector<NodeId>& members) {
@@ -226,12 +226,12 @@ Result<void> Founding::Join(const Identity& peer) {
 }
 
 std::string Founding::Waiting() const {
-  std::string nodes;
+  std::vector<NodeId> missing;
   for (NodeId member : members_) {
-    if (proposed() ? agreed_.contains(member) : met_.contains(member)) continue;
-    nodes += (nodes.empty() ? "" : ", ") + member.ToString();
+    const bool heard = proposed() ? agreed_.contains(member) : met_.contains(member);
+    if (!heard) missing.push_back(member);
   }
-  if (!nodes.empty()) return "waits for the word of nodes " + nodes;
+  if (!missing.empty()) return "waits for the word of nodes " + NodeList(missing);
   return "most of its data folders were lost before it was founded: stop all nodes, remove all "
          "data "
          "folders, which hold nothing yet, and start them again";

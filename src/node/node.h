@@ -155,6 +155,7 @@ class Node : public Dispatcher, public PeerHandler {
   void FoundIfComplete();
   void FinishFounding();
   void SayHelloAgain(uint64_t now_ms);
+  void RepeatHello(uint64_t now_ms);
   void SayHelloTo(NodeId peer);
   void HelloFrame(NodeId from, const Identity& peer);
   void FinishRejoin();

@@ -4,6 +4,7 @@
 
 #include "src/base/bounds.h"
 #include "src/base/logging.h"
+#include "src/base/node_list.h"
 #include "src/node/peer_frames.h"
 #include "src/node/tcp_socket.h"
 
@@ -16,12 +17,6 @@ using boost::system::error_code;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kAcceptPause{100};  // After an error such as too many files.
-
-std::string ToText(const std::set<NodeId>& members) {
-  std::string text;
-  for (NodeId member : members) text += (text.empty() ? "" : ", ") + member.ToString();
-  return text;
-}
 
 PeerFrame Welcome(std::string refusal) {
   PeerFrame frame;
@@ -148,8 +143,8 @@ class TcpIncoming::Connection : public std::enable_shared_from_this<Connection> 
     std::set<NodeId> named;
     for (const uint64_t member : greeting.members()) named.insert(NodeId(member));
     if (named != all_->members_) {
-      return node + " names the members " + ToText(named) + ", " + self + " names " +
-             ToText(all_->members_) + ": check cluster.members of both";
+      return node + " names the members " + NodeList(named) + ", " + self + " names " +
+             NodeList(all_->members_) + ": check cluster.members of both";
     }
     const auto later = [&](const auto& other) {
       return other->from_.value == hello.node() && other->epoch_ > epoch_;

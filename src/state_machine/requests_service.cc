@@ -1,6 +1,7 @@
 #include "src/state_machine/requests_service.h"
 
 #include "holdfast/requests.pb.h"
+#include "src/state_machine/outcome_field.h"
 
 namespace holdfast::state_machine {
 namespace {
@@ -10,15 +11,8 @@ using requests::GetOutcomeRequest;
 
 // How a reply says that its request ended; null when it has no such field.
 const google::protobuf::EnumValueDescriptor* OutcomeOf(const Message& reply) {
-  const auto& type = *reply.GetDescriptor();
-  for (int i = 0; i < type.field_count(); ++i) {
-    const auto* field = type.field(i);
-    if (!field->is_repeated() && field->enum_type() != nullptr &&
-        field->options().GetExtension(holdfast::field).outcome()) {
-      return reply.GetReflection()->GetEnum(reply, field);
-    }
-  }
-  return nullptr;
+  const auto* field = OutcomeField(*reply.GetDescriptor());
+  return field == nullptr ? nullptr : reply.GetReflection()->GetEnum(reply, field);
 }
 
 class RequestsService : public Service {

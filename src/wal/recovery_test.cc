@@ -72,9 +72,7 @@ TEST_F(RecoveryTest, ATornTailIsCutAsAWholeGroupAndStaysAway) {
   constexpr uint64_t kGroup = 64, kEnd = 64 + 3 * 656;
   for (uint64_t sector = 0; sector < kEnd; sector += 512) {
     SCOPED_TRACE(sector);
-    files_.CreateFolders(kFolder);
-    const auto names = files_.List(kFolder);
-    for (const std::string& name : *names) files_.Remove(std::string(kFolder) + "/" + name);
+    ASSERT_TRUE(files_.RemoveAll(kFolder));
     Open();
     AppendGroup({"a"});
     AppendGroup({std::string(600, 'x'), std::string(600, 'y'), std::string(600, 'z')});
@@ -98,9 +96,7 @@ TEST_F(RecoveryTest, ATornTailIsCutAsAWholeGroupAndStaysAway) {
 TEST_F(RecoveryTest, AFlippedBitInTheLastGroupIsNotTorn) {
   for (const size_t records : {1, 2}) {
     SCOPED_TRACE(records);
-    files_.CreateFolders(kFolder);
-    const auto names = files_.List(kFolder);
-    for (const std::string& name : *names) files_.Remove(std::string(kFolder) + "/" + name);
+    ASSERT_TRUE(files_.RemoveAll(kFolder));
     Open();
     AppendGroup({"a"});
     AppendGroup(records == 1 ? std::vector<std::string>{std::string(600, 'x')}

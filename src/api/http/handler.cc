@@ -11,6 +11,7 @@
 #include "src/api/text.h"
 #include "src/base/bounds.h"
 #include "src/base/check.h"
+#include "src/state_machine/outcome_field.h"
 
 namespace holdfast::api::http {
 namespace {
@@ -196,18 +197,11 @@ Result<Call> BuildCall(const Request& request, const RouteMatch& match, std::str
 
 // From the field that says how the request ended, if the reply has one.
 int StatusOf(const Message& reply) {
-  const auto* type = reply.GetDescriptor();
-  for (int i = 0; i < type->field_count(); ++i) {
-    const FieldDescriptor* field = type->field(i);
-    if (field->is_repeated() || field->cpp_type() != FieldDescriptor::CPPTYPE_ENUM ||
-        !field->options().GetExtension(holdfast::field).outcome()) {
-      continue;
-    }
-    const auto* value = reply.GetReflection()->GetEnum(reply, field);
-    const uint32_t status = value->options().GetExtension(holdfast::outcome).http_status();
-    return status == 0 ? 200 : static_cast<int>(status);
-  }
-  return 200;
+  const auto* field = state_machine::OutcomeField(*reply.GetDescriptor());
+  if (field == nullptr) return 200;
+  const auto* value = reply.GetReflection()->GetEnum(reply, field);
+  const uint32_t status = value->options().GetExtension(holdfast::outcome).http_status();
+  return status == 0 ? 200 : static_cast<int>(status);
 }
 
 Response RenderReply(const Method& method, node::Consistency consistency,
