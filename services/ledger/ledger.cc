@@ -1,5 +1,6 @@
 #include "services/ledger/ledger.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "services/ledger/describe.h"
@@ -23,6 +24,17 @@ Order OrderOf(const CreateTransferRequest& request, OrderLeg* leg) {
   order.timeout_seconds = request.timeout_seconds();
   order.metadata = &request.metadata();
   return order;
+}
+
+// Waiting for memory, each transfer for its own rows, is a fifth of a batch's time: these are asked
+// for together, few enough to be in the processor's caches still when their turn comes.
+constexpr int kTransfersAhead = 16;
+void LookAhead(const CreateTransfersRequest& request, int first, const Posting& posting) {
+  const int end = std::min(first + kTransfersAhead, request.transfers_size());
+  for (int i = first; i < end; ++i) {
+    const CreateTransferRequest& transfer = request.transfers(i);
+    posting.LookAhead(transfer.id(), transfer.from(), transfer.to());
+  }
 }
 
 void FillVerdict(const Verdict& verdict, TransferReply* reply) {
@@ -143,7 +155,9 @@ Result<void> Ledger::Pay(const PayRequest& request, WriteContext& context, Trans
 Result<void> Ledger::CreateTransfers(const CreateTransfersRequest& request, WriteContext& context,
                                      CreateTransfersReply* reply) {
   Posting posting(tables_, context);
-  for (const CreateTransferRequest& transfer : request.transfers()) {
+  for (int i = 0; i < request.transfers_size(); ++i) {
+    if (i % kTransfersAhead == 0) LookAhead(request, i, posting);
+    const CreateTransferRequest& transfer = request.transfers(i);
     OrderLeg leg;
     const Verdict verdict = posting.Execute(OrderOf(transfer, &leg));
     TransferResult* result = reply->add_results();

@@ -60,6 +60,15 @@ void Posting::Open(const std::string& id, const std::string& currency, int64_t o
   tables_.accounts.Put(id, std::move(row));
 }
 
+void Posting::LookAhead(const std::string& id, const std::string& from,
+                        const std::string& to) const {
+  tables_.ids.LookAhead(id);
+  for (const std::string* account : {&from, &to}) {
+    const AccountRow* row = tables_.accounts.LookAhead(*account);
+    if (row != nullptr) tables_.history.LookAhead({row->number, 0, 0});
+  }
+}
+
 Verdict Posting::Execute(const Order& order) {
   Verdict verdict;
   for (const OrderLeg& leg : order.legs) {

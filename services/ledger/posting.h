@@ -72,6 +72,9 @@ class Posting {
   void Open(const std::string& id, const std::string& currency, int64_t overdraft,
             Metadata metadata);
 
+  // A hint that an order of this id, between these accounts, follows soon.
+  void LookAhead(const std::string& id, const std::string& from, const std::string& to) const;
+
   // Carries out all legs of an order, or none. A refusal that depends on the state burns the id.
   Verdict Execute(const Order& order);
 

@@ -70,6 +70,12 @@ class AppendTable : public TableBase {
     return found_.has_value() ? &*found_ : nullptr;
   }
 
+  // Apply thread. Brings the end of the group of `key` into the processor's caches, for a later
+  // Put.
+  void LookAhead(const Key& key) const {
+    if (const Rows* rows = RowsOf(delta_, key)) __builtin_prefetch(&rows->back() + 1, 1);
+  }
+
   // Apply thread. A key that is not greater than the last of its group is a bug that stops the
   // node.
   void Put(const Key& key, Row row) {

@@ -144,6 +144,27 @@ TEST_F(StoreTest, AnOutdatedRowDoesNotComeBackFromTheCache) {
   EXPECT_EQ(tables_.accounts.Get("a")->balance, 2);
 }
 
+TEST_F(StoreTest, LookingAheadSeesMemoryAndChangesNothing) {
+  tables_.accounts.Put("a", {"EUR", 1, {}});
+  tables_.accounts.Put("b", {"EUR", 2, {}});
+  tables_.accounts.Erase("b");
+  store_.EndEntry();
+  const Account* a = tables_.accounts.LookAhead("a");
+  ASSERT_NE(a, nullptr);
+  EXPECT_EQ(a->balance, 1);
+  EXPECT_EQ(tables_.accounts.LookAhead("b"), nullptr);
+  EXPECT_EQ(tables_.accounts.LookAhead("never there"), nullptr);
+  EXPECT_EQ(Balance("never there"), -1);
+  Checkpoint();
+  ASSERT_NE(tables_.accounts.LookAhead("a"), nullptr) << "written rows stay in the cache";
+  EXPECT_EQ(store_.delta_rows(), 0u);
+  tables_.notes.LookAhead({1, 1});
+  tables_.notes.Put({1, 1}, {});
+  tables_.notes.LookAhead({1, 2});
+  EXPECT_TRUE(tables_.notes.Get({1, 1}).has_value());
+  EXPECT_FALSE(tables_.notes.Get({1, 2}).has_value());
+}
+
 TEST_F(StoreTest, KeysMayBePartOfFoundRows) {
   const std::string long_key(100, 'k');
   for (int i = 0; i < 3; ++i) {
