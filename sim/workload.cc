@@ -1,7 +1,5 @@
 #include "sim/workload.h"
 
-#include <limits>
-
 namespace holdfast::sim {
 namespace {
 
@@ -11,7 +9,11 @@ constexpr uint64_t kAttemptsMax = 12;
 }  // namespace
 
 Workload::Workload(World& world, Cluster& cluster, Checker& checker, WorkloadOptions options)
-    : world_(world), cluster_(cluster), checker_(checker), options_(options) {
+    : world_(world),
+      cluster_(cluster),
+      checker_(checker),
+      options_(options),
+      requests_(world.random, options.accounts) {
   for (size_t i = 0; i < options.clients; ++i) {
     clients_.push_back(std::make_unique<Client>());
     NextLater(*clients_.back());
@@ -48,7 +50,7 @@ void Workload::Next(Client& client) {
     return;
   }
   client.write = std::make_unique<Write>();
-  auto [method, request] = MakeRequest();
+  auto [method, request] = requests_.Make();
   client.write->record.key = "k" + std::to_string(++last_key_);
   client.write->record.method = method;
   client.write->record.after = checker_.told();
@@ -113,7 +115,7 @@ void Workload::Answered(Client& client, uint64_t operation, node::Reply reply) {
 void Workload::Read(Client& client) {
   const uint64_t operation = ++client.operation;
   ReadRecord record;
-  record.account = AccountId();
+  record.account = requests_.AccountId();
   node::CallOptions options;
   options.deadline = std::chrono::steady_clock::time_point::max();
   switch (world_.random.Between(0, 2)) {
@@ -154,116 +156,6 @@ void Workload::Read(Client& client) {
                   checker_.Answer(std::move(record));
                   give_up();
                 });
-}
-
-// --- What they ask for
-
-std::string Workload::AccountId() {
-  return "a" + std::to_string(world_.random.Between(1, options_.accounts));
-}
-
-// Ids move on slowly: repeats of the near past are frequent.
-std::string Workload::TransferId() {
-  return "t" + std::to_string(++progress_ / 3 + world_.random.Between(0, 11));
-}
-
-int64_t Workload::Amount() {
-  if (world_.random.OneIn(40)) {
-    return std::numeric_limits<int64_t>::max() - static_cast<int64_t>(world_.random.Between(0, 50));
-  }
-  return static_cast<int64_t>(world_.random.Between(1, world_.random.OneIn(2) ? 4 : 60));
-}
-
-ledger::CreateAccountRequest Workload::Account() {
-  ledger::CreateAccountRequest request;
-  request.set_id(AccountId());
-  request.set_currency(world_.random.OneIn(8) ? "USD" : "EUR");
-  if (world_.random.OneIn(2)) {
-    request.set_overdraft(world_.random.OneIn(2) ? std::numeric_limits<int64_t>::max() : 50);
-  }
-  return request;
-}
-
-ledger::CreateTransferRequest Workload::Transfer() {
-  ledger::CreateTransferRequest request;
-  request.set_id(TransferId());
-  request.set_from(AccountId());
-  request.set_to(AccountId());
-  request.set_amount(Amount());
-  request.set_pending(world_.random.OneIn(3));
-  if (request.pending() && world_.random.OneIn(2)) {
-    request.set_timeout_seconds(static_cast<uint32_t>(world_.random.Between(1, 4)));
-  }
-  if (world_.random.OneIn(4)) (*request.mutable_metadata())["order"] = "x";
-  return request;
-}
-
-std::pair<std::string, std::shared_ptr<google::protobuf::Message>> Workload::MakeRequest() {
-  const auto made = [](const char* method, auto request) {
-    return std::pair<std::string, std::shared_ptr<google::protobuf::Message>>(
-        method, std::make_shared<decltype(request)>(std::move(request)));
-  };
-  switch (world_.random.Between(0, 15)) {
-    case 0:
-    case 1: return made("CreateAccount", Account());
-    case 2:
-      if (world_.random.OneIn(2)) {
-        ledger::CloseAccountRequest request;
-        request.set_id(AccountId());
-        return made("CloseAccount", request);
-      } else {
-        ledger::ReopenAccountRequest request;
-        request.set_id(AccountId());
-        return made("ReopenAccount", request);
-      }
-    case 3:
-    case 4:
-    case 5: {
-      ledger::CreateTransfersRequest request;
-      for (uint64_t i = world_.random.Between(1, 5); i > 0; --i) {
-        *request.add_transfers() = Transfer();
-      }
-      return made("CreateTransfers", request);
-    }
-    case 6:
-    case 7: {
-      ledger::PostTransferRequest request;
-      request.set_id(TransferId());
-      if (world_.random.OneIn(3)) request.set_amount(Amount());
-      return made("PostTransfer", request);
-    }
-    case 8: {
-      ledger::VoidTransferRequest request;
-      request.set_id(TransferId());
-      return made("VoidTransfer", request);
-    }
-    case 9: {
-      ledger::PayRequest request;
-      request.set_transaction_id(TransferId());
-      request.set_from_account(AccountId());
-      request.set_to_account(AccountId());
-      request.set_amount(Amount());
-      return made("Pay", request);
-    }
-    case 10: {
-      ledger::CreateTransactionRequest request;
-      request.set_id(TransferId());
-      for (uint64_t i = world_.random.Between(1, 4); i > 0; --i) {
-        ledger::Leg* leg = request.add_legs();
-        leg->set_from(AccountId());
-        leg->set_to(AccountId());
-        leg->set_amount(Amount());
-      }
-      return made("CreateTransaction", request);
-    }
-    case 11: {
-      ledger::ReverseTransferRequest request;
-      request.set_id(TransferId());
-      request.set_reversal_id("r" + request.id());
-      return made("ReverseTransfer", request);
-    }
-    default: return made("CreateTransfer", Transfer());
-  }
 }
 
 }  // namespace holdfast::sim

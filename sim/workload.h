@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "services/ledger/ledger.pb.h"
 #include "sim/cluster.h"
+#include "sim/requests.h"
 
 namespace holdfast::sim {
 
@@ -49,23 +49,17 @@ class Workload {
   void Read(Client& client);
   void Answered(Client& client, uint64_t operation, node::Reply reply);
   NodeId SomeNode();
-  std::pair<std::string, std::shared_ptr<google::protobuf::Message>> MakeRequest();
-  std::string AccountId();
-  std::string TransferId();
-  int64_t Amount();
-  ledger::CreateAccountRequest Account();
-  ledger::CreateTransferRequest Transfer();
 
   World& world_;
   Cluster& cluster_;
   Checker& checker_;
   const WorkloadOptions options_;
+  Requests requests_;
   std::vector<std::unique_ptr<Client>> clients_;
   // Events and replies that outlive the workload find it gone.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   bool finishing_ = false;
   uint64_t last_key_ = 0;
-  uint64_t progress_ = 0;
   uint64_t abandoned_ = 0;
 };
 

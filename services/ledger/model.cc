@@ -43,28 +43,50 @@ Model::OpenAccount* Model::FindAccount(const std::string& id) {
   return const_cast<OpenAccount*>(std::as_const(*this).FindAccount(id));
 }
 
-// The definition of a balance: the sum of what the journal says.
-Model::Sum Model::SumOf(const std::string& id, uint64_t through) const {
-  Sum sum;
-  for (uint64_t sequence = 1; sequence <= journal_.size() && sequence <= through; ++sequence) {
-    const Entry& entry = journal_[sequence - 1];
-    const auto& [from, to, amount] = entry.movement;
-    if (from != id && to != id) continue;
-    sum.last_sequence = sequence;
-    int64_t& pending = from == id ? sum.pending_out : sum.pending_in;
-    const int64_t moved = from == id ? -amount : amount;
-    switch (entry.kind) {
-      case TransferKind::hold: pending += amount; break;
-      case TransferKind::post:
-      case TransferKind::void_:
-      case TransferKind::expiry:
-        pending -= amount + entry.released;
-        sum.balance += moved;
-        break;
-      default: sum.balance += moved;
-    }
+// The definition of a balance: the sum of what the journal says, up to some entry. Each account's
+// is kept after each of its entries, or a long journal would be added up again for every reply.
+void Model::Journal(Entry entry) {
+  journal_.push_back(std::move(entry));
+  const auto& [from, to, amount] = journal_.back().movement;
+  for (const std::string& id : {from, to}) {
+    std::vector<Sum>& sums = sums_[id];
+    Sum sum = sums.empty() ? Sum{} : sums.back();
+    Add(journal_.back(), id == from, &sum);
+    sum.last_sequence = journal_.size();
+    sums.push_back(sum);
   }
-  return sum;
+}
+
+void Model::Add(const Entry& entry, bool outgoing, Sum* sum) {
+  const int64_t amount = entry.movement.amount;
+  int64_t& pending = outgoing ? sum->pending_out : sum->pending_in;
+  const int64_t moved = outgoing ? -amount : amount;
+  switch (entry.kind) {
+    case TransferKind::hold: pending += amount; break;
+    case TransferKind::post:
+    case TransferKind::void_:
+    case TransferKind::expiry:
+      pending -= amount + entry.released;
+      sum->balance += moved;
+      break;
+    default: sum->balance += moved;
+  }
+}
+
+void Model::CutJournal(size_t entries) {
+  journal_.resize(entries);
+  for (auto& [id, sums] : sums_) {
+    while (!sums.empty() && sums.back().last_sequence > entries) sums.pop_back();
+  }
+}
+
+Model::Sum Model::SumOf(const std::string& id, uint64_t through) const {
+  const auto found = sums_.find(id);
+  if (found == sums_.end()) return {};
+  const auto after =
+      std::upper_bound(found->second.begin(), found->second.end(), through,
+                       [](uint64_t last, const Sum& sum) { return last < sum.last_sequence; });
+  return after == found->second.begin() ? Sum{} : *std::prev(after);
 }
 
 Account Model::Describe(const OpenAccount& account, const Sum& sum) const {
@@ -168,19 +190,17 @@ int64_t Model::ExpiresUs(const Work& hold) const {
 void Model::Advance(int64_t now_us) {
   now_us_ = now_us;
   std::vector<std::pair<int64_t, std::string>> due;
-  for (const auto& [id, work] : works_) {
-    if (work.kind == TransferKind::hold && work.failure == TransferOutcome::unspecified &&
-        work.ended_by == 0 && ExpiresUs(work) <= now_us) {
-      due.emplace_back(ExpiresUs(work), id);
-    }
+  for (const std::string& id : open_holds_) {
+    const int64_t expires_us = ExpiresUs(works_.at(id));
+    if (expires_us <= now_us) due.emplace_back(expires_us, id);
   }
   std::sort(due.begin(), due.end());
   for (const auto& [when, id] : due) {
     Work& hold = works_.at(id);
     const Movement& held = hold.legs[0];
-    journal_.push_back(
-        {id, TransferKind::expiry, {held.from, held.to, 0}, held.amount, now_us_, 0});
+    Journal({id, TransferKind::expiry, {held.from, held.to, 0}, held.amount, now_us_, 0});
     hold.ended_by = journal_.size();
+    open_holds_.erase(id);
   }
 }
 
@@ -212,12 +232,15 @@ Model::Result Model::Do(Work work, bool open_accounts, TransferOutcome::Code ref
   }
   if (result.outcome != TransferOutcome::created) {
     accounts_.resize(accounts_before);
-    journal_.resize(entries_before);
+    CutJournal(entries_before);
     work.failure = result.outcome;
   } else if (!work.reversal_of.empty()) {
     works_.at(work.reversal_of).reversed_by = work.id;
   }
   const std::string id = work.id;
+  if (work.kind == TransferKind::hold && work.failure == TransferOutcome::unspecified) {
+    open_holds_.insert(id);
+  }
   works_.emplace(id, std::move(work));
   return result;
 }
@@ -257,7 +280,7 @@ Model::Result Model::TryLegs(const Work& work, bool open_accounts) {
                   static_cast<Wide>(in.pending_in) + amount > kMax))) {
       return refuse(TransferOutcome::overflow, "");
     }
-    journal_.push_back({work.id, work.kind, work.legs[leg], 0, now_us_, leg});
+    Journal({work.id, work.kind, work.legs[leg], 0, now_us_, leg});
   }
   return {TransferOutcome::created, TransferOutcome::unspecified, "", std::nullopt};
 }
@@ -431,8 +454,9 @@ TransferReply Model::End(const std::string& id, TransferKind::Code kind,
   } else if (moves > held.amount) {
     reply.set_outcome(TransferOutcome::exceeds_held_amount);
   } else {
-    journal_.push_back({id, kind, {held.from, held.to, moves}, held.amount - moves, now_us_, 0});
+    Journal({id, kind, {held.from, held.to, moves}, held.amount - moves, now_us_, 0});
     hold.ended_by = journal_.size();
+    open_holds_.erase(id);
     reply.set_outcome(kind == TransferKind::post ? TransferOutcome::posted
                                                  : TransferOutcome::voided);
     balances = true;

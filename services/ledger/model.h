@@ -1,11 +1,12 @@
-// What the ledger must do, slow and obvious: a list of what happened, from which every balance is
-// summed up afresh each time it is needed. It knows no tables, no store and no log, and shares no
-// code with the service. Tests and the simulator run both and compare every reply.
+// What the ledger must do, plain and obvious: a list of what happened, and every balance as the sum
+// of its entries. It knows no tables, no store and no log, and shares no code with the service.
+// Tests and the simulator run both and compare every reply.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -94,6 +95,9 @@ class Model {
 
   const OpenAccount* FindAccount(const std::string& id) const;
   OpenAccount* FindAccount(const std::string& id);
+  void Journal(Entry entry);
+  static void Add(const Entry& entry, bool outgoing, Sum* sum);
+  void CutJournal(size_t entries);  // Forgets the entries after the first so many.
   Sum SumOf(const std::string& id, uint64_t through) const;
   Account Describe(const OpenAccount& account, const Sum& sum) const;
   AccountReply ReplyOf(AccountOutcome::Code outcome, const std::string& id) const;
@@ -113,7 +117,9 @@ class Model {
   int64_t now_us_ = 0;
   std::vector<OpenAccount> accounts_;
   std::vector<Entry> journal_;
+  std::map<std::string, std::vector<Sum>> sums_;  // Of each account, after each of its entries.
   std::map<std::string, Work> works_;
+  std::set<std::string> open_holds_;
 };
 
 }  // namespace holdfast::ledger
