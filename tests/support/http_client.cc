@@ -13,6 +13,7 @@ namespace beast = boost::beast;
 namespace http = boost::beast::http;
 
 struct HttpClient::Impl {
+  std::string host;
   uint16_t port;
   std::chrono::milliseconds timeout;
   asio::io_context io;
@@ -30,7 +31,7 @@ struct HttpClient::Impl {
     buffer.clear();
     beast::error_code error;
     stream->expires_after(timeout);
-    stream->async_connect({asio::ip::address_v4::loopback(), port},
+    stream->async_connect({asio::ip::make_address_v4(host), port},
                           [&](beast::error_code e) { error = e; });
     if (!Finish(error)) stream.reset();
     return stream != nullptr;
@@ -38,7 +39,10 @@ struct HttpClient::Impl {
 };
 
 HttpClient::HttpClient(uint16_t port, std::chrono::milliseconds timeout)
+    : HttpClient("127.0.0.1", port, timeout) {}
+HttpClient::HttpClient(std::string host, uint16_t port, std::chrono::milliseconds timeout)
     : impl_(std::make_unique<Impl>()) {
+  impl_->host = std::move(host);
   impl_->port = port;
   impl_->timeout = timeout;
 }
@@ -57,7 +61,7 @@ HttpReply HttpClient::Send(bool post, const std::string& target, const std::stri
                            const Headers& headers) {
   if (!impl_->stream && !impl_->Connect()) return {};
   http::request<http::string_body> request{post ? http::verb::post : http::verb::get, target, 11};
-  request.set(http::field::host, "127.0.0.1");
+  request.set(http::field::host, impl_->host);
   if (post) request.set(http::field::content_type, "application/json");
   for (const auto& [name, value] : headers) request.set(name, value);
   request.body() = body;

@@ -20,6 +20,8 @@ struct HttpReply {
 class HttpClient {
  public:
   explicit HttpClient(uint16_t port, std::chrono::milliseconds timeout = std::chrono::seconds(15));
+  // `host`: an IPv4 address.
+  HttpClient(std::string host, uint16_t port, std::chrono::milliseconds timeout);
   ~HttpClient();
   HttpClient(HttpClient&&) noexcept;
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <exception>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
@@ -60,12 +61,26 @@ std::string ProcessCluster::Program() {
       .string();
 }
 
-ProcessCluster::ProcessCluster(int nodes) : nodes_(static_cast<size_t>(nodes)) {
+ProcessCluster::ProcessCluster(int nodes)
+    : own_folder_(std::in_place), folder_(own_folder_->path()), nodes_(static_cast<size_t>(nodes)) {
   const std::vector<uint16_t> ports = FreePorts(nodes_.size() * 3);
   for (size_t i = 0; i < nodes_.size(); ++i) {
+    nodes_[i].site.host = "127.0.0.1";
+    nodes_[i].site.data = folder_ + "/" + std::to_string(i + 1);
     nodes_[i].http = ports[3 * i];
     nodes_[i].grpc = ports[3 * i + 1];
     nodes_[i].peer = ports[3 * i + 2];
+  }
+}
+
+ProcessCluster::ProcessCluster(std::string folder, std::vector<Site> sites)
+    : folder_(std::move(folder)), nodes_(sites.size()) {
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    const auto id = static_cast<uint16_t>(i + 1);
+    nodes_[i].site = std::move(sites[i]);
+    nodes_[i].http = 8000 + id;
+    nodes_[i].grpc = 9000 + id;
+    nodes_[i].peer = 7000 + id;
   }
 }
 
@@ -80,25 +95,47 @@ void ProcessCluster::Start(int node) {
   std::string members;
   for (int i = 1; i <= size(); ++i) {
     if (!members.empty()) members += ',';
-    members += std::to_string(i) + "=127.0.0.1:" + std::to_string(nodes_[Index(i)].peer);
+    members += std::to_string(i) + "=" + host(i) + ":" + std::to_string(nodes_[Index(i)].peer);
   }
   std::vector<std::string> arguments = {Program(),   "serve",
                                         "--id",      std::to_string(node),
                                         "--data",    data(node),
                                         "--members", members,
-                                        "--http",    "127.0.0.1:" + std::to_string(n.http),
-                                        "--grpc",    "127.0.0.1:" + std::to_string(n.grpc)};
+                                        "--http",    host(node) + ":" + std::to_string(n.http),
+                                        "--grpc",    host(node) + ":" + std::to_string(n.grpc)};
   arguments.insert(arguments.end(), flags_.begin(), flags_.end());
+  if (!n.site.enter) {
+    Spawn(n, std::move(arguments), LogPath(node));
+    return;
+  }
+  // A process begins in the namespaces of the thread that starts it.
+  std::exception_ptr failure;
+  std::thread([&] {
+    try {
+      n.site.enter();
+      Spawn(n, std::move(arguments), LogPath(node));
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  }).join();
+  if (failure) std::rethrow_exception(failure);
+}
+
+void ProcessCluster::Spawn(Node& node, std::vector<std::string> arguments, const std::string& log) {
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
-  const std::string log = folder_.path() + "/" + std::to_string(node) + ".log";
+  std::vector<char*> environment;
+  for (std::string& setting : node.site.environment) environment.push_back(setting.data());
+  for (char** setting = environ; *setting != nullptr; ++setting) environment.push_back(*setting);
+  environment.push_back(nullptr);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&actions, 1, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
   posix_spawn_file_actions_adddup2(&actions, 1, 2);
-  const int error = posix_spawn(&n.pid, argv[0], &actions, nullptr, argv.data(), environ);
+  const int error =
+      posix_spawn(&node.pid, argv[0], &actions, nullptr, argv.data(), environment.data());
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) throw std::runtime_error("cannot start " + arguments[0]);
 }
@@ -149,6 +186,14 @@ int ProcessCluster::WaitEnd(int node, std::chrono::seconds patience) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+std::optional<int> ProcessCluster::Ended(int node) {
+  Node& n = nodes_[Index(node)];
+  int status = 0;
+  if (n.pid == 0 || waitpid(n.pid, &status, WNOHANG) == 0) return std::nullopt;
+  n.pid = 0;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
 void ProcessCluster::Freeze(int node) {
   Signal(node, SIGSTOP);
   int status = 0;
@@ -170,7 +215,8 @@ bool ProcessCluster::WaitHealthy(std::chrono::seconds patience) {
 bool ProcessCluster::WaitHealthy(int node, std::chrono::seconds patience) {
   const auto deadline = Clock::now() + patience;
   while (Clock::now() < deadline) {
-    if (HttpClient(http(node), std::chrono::seconds(2)).Get("/health").status == 200) return true;
+    if (HttpClient(host(node), http(node), std::chrono::seconds(2)).Get("/health").status == 200)
+      return true;
     LookAgainSoon();
   }
   return false;
@@ -181,7 +227,8 @@ int ProcessCluster::WaitLeader(int except, std::chrono::seconds patience) {
   while (Clock::now() < deadline) {
     for (int node = 1; node <= size(); ++node) {
       if (node == except || !Running(node)) continue;
-      const HttpReply reply = HttpClient(http(node), std::chrono::seconds(2)).Get("/leader");
+      const HttpReply reply =
+          HttpClient(host(node), http(node), std::chrono::seconds(2)).Get("/leader");
       if (reply.status == 200 && JsonField(reply.body, "is_me") == "true") return node;
     }
     LookAgainSoon();
@@ -198,7 +245,8 @@ bool ProcessCluster::WaitEqualState(std::chrono::seconds patience, std::string* 
     bool equal = true;
     report->clear();
     for (int node = 1; node <= size(); ++node) {
-      const HttpReply reply = HttpClient(http(node), std::chrono::seconds(5)).Get("/status");
+      const HttpReply reply =
+          HttpClient(host(node), http(node), std::chrono::seconds(5)).Get("/status");
       const std::string applied = JsonField(reply.body, "applied");
       const std::string digest = JsonField(reply.body, "digest");
       *report += "node " + std::to_string(node) + ": " + reply.body + "\n";
@@ -216,7 +264,7 @@ bool ProcessCluster::WaitEqualState(std::chrono::seconds patience, std::string* 
 }
 
 std::string ProcessCluster::LogOf(int node) const {
-  std::ifstream in(folder_.path() + "/" + std::to_string(node) + ".log");
+  std::ifstream in(LogPath(node));
   std::stringstream text;
   text << in.rdbuf();
   return text.str();

@@ -1,10 +1,13 @@
-// A cluster of real processes on loopback, to be killed, stopped and started again.
+// A cluster of real processes, on loopback or in places of their own, to be killed, stopped and
+// started again.
 #pragma once
 
 #include <sys/types.h>
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,11 +15,22 @@
 
 namespace holdfast::testing {
 
-// Nodes have numbers from 1. Not thread-safe, but for the ports.
+// Where a node runs that is not on loopback. Its ports are the usual ones.
+struct Site {
+  std::string host;
+  std::string data;                      // The folder of its data.
+  std::vector<std::string> environment;  // "NAME=value", beside ours.
+  // Called on a thread of its own, which then starts the process: joins its namespaces.
+  std::function<void()> enter;
+};
+
+// Nodes have numbers from 1. Not thread-safe, but for addresses and ports.
 class ProcessCluster {
  public:
   // Runs the `holdfast` program that was built beside this test.
   explicit ProcessCluster(int nodes);
+  // A node at each site. Their logs go to `folder`, which stays.
+  ProcessCluster(std::string folder, std::vector<Site> sites);
   ~ProcessCluster();  // Kills what runs and waits for it, by pid.
   ProcessCluster(const ProcessCluster&) = delete;
 
@@ -24,6 +38,7 @@ class ProcessCluster {
   static std::string Program();
 
   int size() const { return static_cast<int>(nodes_.size()); }
+  const std::string& host(int node) const { return nodes_[Index(node)].site.host; }
   uint16_t http(int node) const { return nodes_[Index(node)].http; }
   uint16_t grpc(int node) const { return nodes_[Index(node)].grpc; }
   uint16_t peer(int node) const { return nodes_[Index(node)].peer; }
@@ -39,6 +54,8 @@ class ProcessCluster {
   // Waits for a process that ends by itself: its exit status; -1 when it was killed or does not
   // end.
   int WaitEnd(int node, std::chrono::seconds patience);
+  // Whether it has ended by itself by now: its exit status, or -signal.
+  std::optional<int> Ended(int node);
   // The process stands still and keeps its connections: from outside, a partition. Returns once it
   // stands.
   void Freeze(int node);
@@ -56,11 +73,12 @@ class ProcessCluster {
   // Waits until all nodes have applied the same position, and says whether their digests are equal.
   bool WaitEqualState(std::chrono::seconds patience, std::string* report);
 
-  std::string data(int node) const { return folder_.path() + "/" + std::to_string(node); }
+  std::string data(int node) const { return nodes_[Index(node)].site.data; }
   std::string LogOf(int node) const;  // What the process printed; for failures.
 
  private:
   struct Node {
+    Site site;
     uint16_t http = 0;
     uint16_t grpc = 0;
     uint16_t peer = 0;
@@ -68,7 +86,11 @@ class ProcessCluster {
   };
   static size_t Index(int node) { return static_cast<size_t>(node - 1); }
 
-  TempFolder folder_;
+  void Spawn(Node& node, std::vector<std::string> arguments, const std::string& log);
+  std::string LogPath(int node) const { return folder_ + "/" + std::to_string(node) + ".log"; }
+
+  std::optional<TempFolder> own_folder_;
+  std::string folder_;
   std::vector<Node> nodes_;
   std::vector<std::string> flags_;
 };

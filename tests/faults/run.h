@@ -1,0 +1,25 @@
+// One run: a cluster, a load, one fault after another, and the judgement at the end.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+namespace holdfast::faults {
+
+struct RunOptions {
+  std::string folder;  // Exists, and is empty.
+  std::string shim;
+  std::string only;  // One kind of fault; empty: all.
+  int nodes = 3;
+  int clients = 12;
+  uint64_t seconds = 600;
+  uint64_t seed = 1;
+};
+
+// Tells on standard output what happens, and at the end a table. The exit status: 0, or 1 when
+// something that must never happen did. Within a sandbox. `stop`, when set by somebody, ends the
+// run early, with all the checks.
+int Run(const RunOptions& options, const std::atomic<bool>& stop);
+
+}  // namespace holdfast::faults
