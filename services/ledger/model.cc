@@ -189,18 +189,13 @@ int64_t Model::ExpiresUs(const Work& hold) const {
 
 void Model::Advance(int64_t now_us) {
   now_us_ = now_us;
-  std::vector<std::pair<int64_t, std::string>> due;
-  for (const std::string& id : open_holds_) {
-    const int64_t expires_us = ExpiresUs(works_.at(id));
-    if (expires_us <= now_us) due.emplace_back(expires_us, id);
-  }
-  std::sort(due.begin(), due.end());
-  for (const auto& [when, id] : due) {
+  while (!open_holds_.empty() && open_holds_.begin()->first <= now_us) {
+    const std::string id = open_holds_.begin()->second;
     Work& hold = works_.at(id);
     const Movement& held = hold.legs[0];
     Journal({id, TransferKind::expiry, {held.from, held.to, 0}, held.amount, now_us_, 0});
     hold.ended_by = journal_.size();
-    open_holds_.erase(id);
+    open_holds_.erase(open_holds_.begin());
   }
 }
 
@@ -239,7 +234,7 @@ Model::Result Model::Do(Work work, bool open_accounts, TransferOutcome::Code ref
   }
   const std::string id = work.id;
   if (work.kind == TransferKind::hold && work.failure == TransferOutcome::unspecified) {
-    open_holds_.insert(id);
+    open_holds_.emplace(ExpiresUs(work), id);
   }
   works_.emplace(id, std::move(work));
   return result;
@@ -456,7 +451,7 @@ TransferReply Model::End(const std::string& id, TransferKind::Code kind,
   } else {
     Journal({id, kind, {held.from, held.to, moves}, held.amount - moves, now_us_, 0});
     hold.ended_by = journal_.size();
-    open_holds_.erase(id);
+    open_holds_.erase({ExpiresUs(hold), id});
     reply.set_outcome(kind == TransferKind::post ? TransferOutcome::posted
                                                  : TransferOutcome::voided);
     balances = true;

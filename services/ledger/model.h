@@ -119,7 +119,7 @@ class Model {
   std::vector<Entry> journal_;
   std::map<std::string, std::vector<Sum>> sums_;  // Of each account, after each of its entries.
   std::map<std::string, Work> works_;
-  std::set<std::string> open_holds_;
+  std::set<std::pair<int64_t, std::string>> open_holds_;  // By the time of their expiry.
 };
 
 }  // namespace holdfast::ledger

@@ -48,7 +48,10 @@ Load::Load(LoadOptions options)
   }
 }
 
-Load::~Load() { Stop(); }
+Load::~Load() {
+  abandoned_ = true;
+  Stop();
+}
 
 void Load::Start() {
   last_success_ = Clock::now();
@@ -96,6 +99,10 @@ milliseconds Load::TakeGap() {
   const auto gap = std::max(gap_, now - last_success_);
   gap_ = {};
   return std::chrono::duration_cast<milliseconds>(gap);
+}
+
+int Load::AttemptsMax() const {
+  return abandoned_ ? 0 : stopping_ ? kAttemptsMaxAtEnd : kAttemptsMax;
 }
 
 void Load::Write(size_t number, sim::Random& random) {
@@ -148,8 +155,7 @@ void Load::Write(size_t number, sim::Random& random) {
         });
   }
   bool known = false;
-  for (int attempt = 0; attempt < (stopping_ ? kAttemptsMaxAtEnd : kAttemptsMax) && !known;
-       ++attempt) {
+  for (int attempt = 0; attempt < AttemptsMax() && !known; ++attempt) {
     options.timeout = milliseconds(random.Between(100, 3'000));
     known = answered(
         At(number + static_cast<size_t>(attempt)).Call(Path(record.method), body, options));

@@ -37,7 +37,7 @@ class Load {
   using Clock = std::chrono::steady_clock;
 
   explicit Load(LoadOptions options);
-  ~Load();  // Stops.
+  ~Load();  // Nobody waits for answers any more.
 
   void Start();
   // Nobody begins anything new; returns when all that is under way was answered or given up.
@@ -68,6 +68,7 @@ class Load {
   void Work(size_t number);
   void Write(size_t number, sim::Random& random);
   void Read(size_t number, sim::Random& random);
+  int AttemptsMax() const;
   void Told(LogIndex position);
   void Count(const std::string& kind, const std::string& end);
   void Violate(const std::string& what);
@@ -77,6 +78,7 @@ class Load {
   std::vector<std::unique_ptr<client::Client>> clients_;
   std::vector<std::thread> threads_;
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> abandoned_{false};
   std::atomic<uint64_t> told_{0};
   std::atomic<uint64_t> acknowledged_{0};
   std::atomic<uint64_t> keys_{0};
