@@ -421,8 +421,14 @@ bool SegmentLog::RemoveDoomed() {
 // The one answer to a disk that fails: a second try could succeed and still have lost the bytes.
 void SegmentLog::Must(const Result<void>& done) {
   if (done) return;
-  stopped_ = true;
-  DiskFailed("the log cannot go on: " + Explain(done.error()));
+  try {
+    DiskFailed("the log cannot go on: " + Explain(done.error()));
+  } catch (...) {
+    // Only a simulated process lives on. A real one is ending, and the caller's thread must not
+    // come upon a log that has stopped: its report would hide that the disk failed.
+    stopped_ = true;
+    throw;
+  }
 }
 
 }  // namespace holdfast::wal

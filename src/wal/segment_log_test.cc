@@ -407,5 +407,21 @@ TEST(SegmentLogThreadDeathTest, AFailedSyncEndsTheProcess) {
       "the log cannot go on: .*fdatasync.*replace the disk");
 }
 
+TEST(SegmentLogThreadDeathTest, AFailedSyncIsWhatTheProcessEndsWithWhateverTheLoopDoesMeanwhile) {
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
+  for (int round = 0; round < 10; ++round) {  // It is a race.
+    EXPECT_EXIT(
+        {
+          FaultyFileSystem files;
+          SegmentLogOptions options = SmallOptions();
+          options.threaded = true;
+          auto log = SegmentLog::Open(files, kFolder, options, [](Ticket) {});
+          files.FailSync(1, EIO);
+          for (uint64_t i = 1;; ++i) (*log)->Append(LogIndex(i), {MakeEntry(1, "a")});
+        },
+        ::testing::ExitedWithCode(5), "the log cannot go on: .*fdatasync");
+  }
+}
+
 }  // namespace
 }  // namespace holdfast::wal
