@@ -96,8 +96,9 @@ void Arena::Start(int node) {
 void Arena::Collect(int node) {
   const LogIndex applied(watch_->status(node).applied());
   if (applied <= log_.last()) return;
-  log_.Collect(cluster_->data(node) + "/log", folder_ + "/copy-of-a-log", applied);
-  collected_at_ = steady_clock::now();
+  if (log_.Collect(cluster_->data(node) + "/log", folder_ + "/copy-of-a-log", applied)) {
+    collected_at_ = steady_clock::now();
+  }
 }
 
 void Arena::Kill(int node) {
@@ -124,8 +125,10 @@ void Arena::Wipe(int node) {
 void Arena::CollectIfLate() {
   if (steady_clock::now() - collected_at_ < kCollectEvery) return;
   for (int node = 1; node <= nodes(); ++node) {
-    if (!cluster_->Running(node) || LogIndex(watch_->status(node).applied()) <= log_.last())
-      continue;
+    const cluster::StatusReply status = watch_->status(node);
+    const bool is_new = LogIndex(status.applied()) > log_.last();
+    const bool reaches_back = LogIndex(status.first()) <= log_.last().Next();
+    if (!cluster_->Running(node) || !is_new || !reaches_back) continue;
     Freeze(node);
     cluster_->Thaw(node);
     return;

@@ -9,7 +9,7 @@
 
 namespace holdfast::faults {
 
-void CollectedLog::Collect(const std::string& folder, const std::string& scratch,
+bool CollectedLog::Collect(const std::string& folder, const std::string& scratch,
                            LogIndex applied) {
   // Reading a log mends its torn end; that is the node's to do.
   std::filesystem::remove_all(scratch);
@@ -20,10 +20,7 @@ void CollectedLog::Collect(const std::string& folder, const std::string& scratch
   auto opened = wal::SegmentLog::Open(files, scratch, options, [](wal::Ticket) {});
   if (!opened) throw std::runtime_error(opened.error().message);
   const wal::SegmentLog& log = **opened;
-  if (log.first() > last().Next()) {
-    throw std::runtime_error("the log in " + folder + " begins at " + log.first().ToString() +
-                             ", and only entries up to " + last().ToString() + " were collected");
-  }
+  if (log.first() > last().Next()) return false;
   for (LogIndex i = log.first(); i <= log.last() && i <= applied; i = i.Next()) {
     const wal::Entry read = log.Read(i);
     Entry entry{read.term, read.type == wal::EntryType::kCommand ? *read.payload : ""};
@@ -39,6 +36,7 @@ void CollectedLog::Collect(const std::string& folder, const std::string& scratch
   }
   opened->reset();
   std::filesystem::remove_all(scratch);
+  return true;
 }
 
 }  // namespace holdfast::faults

@@ -14,9 +14,10 @@ class CollectedLog {
  public:
   // Reads the log in `folder`, of a node that does not run or stands still and has applied
   // everything up to `applied`, and takes over what is new. Works on a copy in `scratch`, which it
-  // removes. Throws sim::Violation when it differs from what was collected before, and
-  // std::runtime_error when it cannot be read or begins beyond last() + 1.
-  void Collect(const std::string& folder, const std::string& scratch, LogIndex applied);
+  // removes. False: the log begins beyond last() + 1, as that of a node which has installed a
+  // checkpoint; others reach back further. Throws sim::Violation when it differs from what was
+  // collected before, and std::runtime_error when it cannot be read.
+  bool Collect(const std::string& folder, const std::string& scratch, LogIndex applied);
 
   LogIndex last() const { return LogIndex(entries_.size()); }
   // Empty: no requests. From index 1.
