@@ -22,7 +22,7 @@ uint64_t Near(fuzz::Input& input, uint64_t here) {
 class Server {
  public:
   Server()
-      : replica_(EngineOptions{kSelf}, kMembers, Founded(log_), [this](NodeId, Message) {
+      : replica_(EngineOptions{kSelf}, kMembers, Founded(log_), [this](NodeId, LogIndex, Message) {
           if (++sent_ > 100'000) std::abort();  // Without end.
         }) {
     replica_.Start(now_ms_, LogIndex(0));
@@ -60,8 +60,12 @@ class Server {
         break;
       case 2: replica_.Propose(now_ms_, "x"); break;
       case 3: replica_.HandOver(now_ms_); break;
-      default: replica_.Receive(now_ms_, NodeId(2 + (what >> 4) % 3), Read(input));
+      default: {
+        const NodeId from(2 + (what >> 4) % 3);
+        replica_.Receive(now_ms_, from, replica_.membership().index, Read(input));
+      }
     }
+    if (replica_.next_membership() && replica_.all_durable()) replica_.Adopt(now_ms_);
   }
 
   Term TermNear(fuzz::Input& input) { return Term(Near(input, replica_.term().value)); }

@@ -52,6 +52,8 @@ class Cluster::Link final : public node::PeerLink {
   bool Send(NodeId to, PeerFrame frame) override {
     return network_.Send(self_, to, std::move(frame));
   }
+  // All are within reach of all; who is not a member is not listened to.
+  void SetPeers(const std::map<NodeId, std::string>& /*peers*/) override {}
 
  private:
   Network& network_;
@@ -239,7 +241,10 @@ void Cluster::Start(NodeId node) {
   world_.Trace(Name(node) + " starts at entry " + life->seen.ToString());
 
   node::NodeOptions options;
-  for (const auto& each : members_) options.members.push_back(each->id);
+  for (const auto& each : members_) {
+    options.members.push_back(each->id);
+    options.addresses[each->id] = Name(each->id);
+  }
   options.checkpoint_interval_ms = options_.checkpoint_interval_ms;
   options.retention.entries = options_.keep_entries;
   options.disk_reserve_bytes = kDiskReserveBytes;

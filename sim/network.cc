@@ -67,13 +67,14 @@ void Network::Dial(NodeId from, NodeId to) {
   }
   const uint64_t generation = At(from, to).generation;
   run_on_(from, [this, from, to, generation](node::PeerHandler& sender) {
-    world_.events.After(Delay(At(from, to)), [this, from, to, generation, hello = sender.Hello()] {
-      if (At(from, to).generation == generation) Greet(from, to, hello);
-    });
+    world_.events.After(Delay(At(from, to)),
+                        [this, from, to, generation, hello = sender.Greeting()] {
+                          if (At(from, to).generation == generation) Greet(from, to, hello);
+                        });
   });
 }
 
-void Network::Greet(NodeId from, NodeId to, const Identity& hello) {
+void Network::Greet(NodeId from, NodeId to, const Hello& hello) {
   const uint64_t generation = At(from, to).generation;
   if (!up_[to.value]) {
     DialLater(from, to);

@@ -55,7 +55,7 @@ class Network {
   bool Reaches(NodeId from, NodeId to) { return !At(from, to).cut; }
   void DialLater(NodeId from, NodeId to);
   void Dial(NodeId from, NodeId to);
-  void Greet(NodeId from, NodeId to, const Identity& hello);
+  void Greet(NodeId from, NodeId to, const Hello& hello);
   void Welcome(Link& link);
   void Arrive(NodeId from, NodeId to, uint64_t generation);
   void Deliver(NodeId from, NodeId to, uint64_t epoch, PeerFrame frame);

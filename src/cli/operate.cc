@@ -2,6 +2,7 @@
 
 #include "src/cli/completion.h"
 #include "src/cli/config_command.h"
+#include "src/cli/members_command.h"
 #include "src/cli/outcome.h"
 #include "src/cli/reference.h"
 #include "src/cli/status_command.h"
@@ -11,6 +12,7 @@ namespace holdfast::cli {
 void AddOperatingCommands(const state_machine::Registry& registry, CLI::App& root,
                           Commands& commands) {
   AddStatusCommand(root, commands);
+  AddMembersCommand(root, commands);
   AddTopCommand(root, commands);
   AddLogCommand(root, commands);
   AddOutcomeByKey(registry, commands);

@@ -39,7 +39,7 @@ TEST_F(OperateTest, StatusAsksAllNodes) {
   const Ran alive = program_.Run({"status", "--endpoints", node.endpoint()});
   EXPECT_EQ(alive.code, 0) << alive.err;
   for (const char* part : {"NODE", "APPLIED", "LAG", "CHECKPOINT", "MEMORY", "leader", "yes",
-                           "node 1 leads term 1; 1 of 1 nodes ready"}) {
+                           "node 1 leads term 2; 1 of 1 nodes ready"}) {
     EXPECT_TRUE(Has(alive.out, part)) << part << "\n" << alive.out;
   }
   const std::string dead = Dead();

@@ -1,5 +1,7 @@
 #include "src/node/cluster_service.h"
 
+#include <absl/strings/numbers.h>
+
 #include <cinttypes>
 #include <cstdio>
 
@@ -33,6 +35,17 @@ void Fill(const metrics::Distribution& from, LoadReply::Latencies* out) {
     if (i < from.bounds.size()) out->add_upper_us(from.bounds[i]);
     out->add_count(from.counts[i]);
   }
+}
+
+// host:port, as the peer link dials it.
+std::string WhyNoAddress(const std::string& address) {
+  const size_t colon = address.rfind(':');
+  uint32_t port = 0;
+  if (colon != std::string::npos && colon > 0 &&
+      absl::SimpleAtoi(address.substr(colon + 1), &port) && port > 0 && port <= 65'535) {
+    return "";
+  }
+  return "must be host:port, where the others reach the node: that of its cluster.members";
 }
 
 class ClusterService : public state_machine::Service {
@@ -76,6 +89,10 @@ class ClusterService : public state_machine::Service {
       StatusReply::Peer* out = reply->add_peers();
       out->set_node(peer.id.value);
       out->set_match(peer.match.value);
+      out->set_learner(!peer.voter);
+      out->set_heard(peer.heard);
+      out->set_rejoining(peer.rejoining);
+      out->set_address(peer.address);
     }
     reply->set_version(kVersion);
     reply->set_first(status.first.value);
@@ -96,6 +113,8 @@ class ClusterService : public state_machine::Service {
     reply->set_rejoining(status.rejoining);
     reply->set_disk_full(status.disk_full);
     reply->set_restarts(status.restarts);
+    reply->set_membership(status.membership.value);
+    reply->set_learner(!status.voter);
     return {};
   }
 
@@ -120,6 +139,27 @@ class ClusterService : public state_machine::Service {
     Fill(load.write_us, reply->mutable_write());
     Fill(load.read_us, reply->mutable_read());
     Fill(load.log_sync_us, reply->mutable_log_sync());
+    return {};
+  }
+
+  Result<void> ChangeMembers(const ChangeMembersRequest& request, ChangeMembersReply* reply) const {
+    MembershipChange change;
+    change.node = NodeId(request.node());
+    switch (request.change()) {
+      case ChangeMembersRequest::add:
+        change.kind = MembershipChange::Kind::kAdd;
+        if (auto why = WhyNoAddress(request.address()); !why.empty()) {
+          return Fail(InvalidArgument("address", why));
+        }
+        change.address = request.address();
+        break;
+      case ChangeMembersRequest::promote: change.kind = MembershipChange::Kind::kPromote; break;
+      case ChangeMembersRequest::remove: change.kind = MembershipChange::Kind::kRemove; break;
+      default: return Fail(InvalidArgument("change", "must be add, promote or remove"));
+    }
+    auto changed = sources_.change_members(std::move(change));
+    if (!changed) return Fail(changed.error());
+    reply->set_membership(changed->value);
     return {};
   }
 
@@ -165,7 +205,8 @@ void RegisterClusterService(state_machine::Registry& registry, ClusterSources so
       .Stateless("Status", &ClusterService::Status)
       .Stateless("Leader", &ClusterService::Leader)
       .Stateless("Load", &ClusterService::Load)
-      .Stateless("LogLevels", &ClusterService::LogLevels);
+      .Stateless("LogLevels", &ClusterService::LogLevels)
+      .Stateless("ChangeMembers", &ClusterService::ChangeMembers);
 }
 
 }  // namespace holdfast::node

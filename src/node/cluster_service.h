@@ -39,6 +39,7 @@ struct ClusterSources {
   std::function<NodeStatus()> status;
   std::function<NodeFigures()> figures;
   std::function<NodeLoad()> load;
+  std::function<Result<LogIndex>(MembershipChange)> change_members;
 };
 
 // Adds the cluster service.

@@ -7,16 +7,27 @@
 #include "src/base/bounds.h"
 #include "src/base/check.h"
 #include "src/base/node_list.h"
+#include "src/wal/format.h"
 
 namespace holdfast::node {
 namespace {
 
-constexpr uint32_t kFormat = 2;
+// Not 3: a flipped bit would make it 1, which has no checksum.
+constexpr uint32_t kFormat = 4;
 constexpr uint32_t kFirstWithChecksum = 2;
 
 // Who has founders belongs to a cluster, and stands in the list with the folder that it has.
 bool MakesSense(const Identity& identity) {
   const auto& founders = identity.founders();
+  const bool changed = identity.membership_index() != 0;
+  const auto is_membership = [](const MembershipEntry& entry) {
+    return raft::Membership::IsEncoded(entry.SerializeAsString());
+  };
+  if (changed &&
+      (founders.empty() || identity.membership_index() >= wal::kNumberMax ||
+       !is_membership(identity.membership()) || !is_membership(identity.founding_membership()))) {
+    return false;
+  }
   if (founders.empty()) return identity.cluster() == 0;
   return identity.cluster() != 0 &&
          std::any_of(founders.begin(), founders.end(), [&](const Member& founder) {
@@ -65,10 +76,10 @@ void SetFounders(const std::map<NodeId, uint64_t>& founders, Identity* identity)
   }
 }
 
-std::string NodesIn(const std::map<NodeId, uint64_t>& founders) {
+std::vector<NodeId> NodesIn(const std::map<NodeId, uint64_t>& founders) {
   std::vector<NodeId> nodes;
   for (const auto& [node, incarnation] : founders) nodes.push_back(node);
-  return NodeList(nodes);
+  return nodes;
 }
 
 bool AreThose(const std::map<NodeId, uint64_t>& founders, const std::vector<NodeId>& members) {
@@ -121,10 +132,11 @@ Result<Founding> Founding::Open(FileSystem& files, const std::string& folder, No
   founding.met_[self] = identity.incarnation();
   if (founding.proposed()) {
     founding.met_ = FoundersOf(identity);
-    if (!AreThose(founding.met_, founding.members_)) {
-      return Fail(Refused(folder + " belongs to a cluster of nodes " + NodesIn(founding.met_) +
-                              ", cluster.members names others",
-                          "Start the node with the members that it was founded with."));
+    if (identity.membership_index() == 0 && !AreThose(founding.met_, founding.members_)) {
+      return Fail(Refused(folder + " belongs to a cluster of nodes " +
+                              NodeList(NodesIn(founding.met_)) + ", cluster.members names others",
+                          "Start the node with the members that it was founded with; holdfast "
+                          "members adds and removes."));
     }
     founding.Agrees(identity);
   } else if (auto proposed = founding.ProposeIfComplete(); !proposed) {
@@ -133,13 +145,83 @@ Result<Founding> Founding::Open(FileSystem& files, const std::string& folder, No
   return founding;
 }
 
+raft::Membership MembershipOf(const Identity& identity) {
+  if (identity.membership_index() == 0) return {NodesIn(FoundersOf(identity))};
+  return raft::Membership::Decode(identity.membership().SerializeAsString(),
+                                  LogIndex(identity.membership_index()));
+}
+
+raft::Membership Founding::membership() const {
+  return proposed() ? MembershipOf(identity_) : raft::Membership{members_};
+}
+
+raft::Membership Founding::founding_membership() const {
+  if (identity_.membership_index() == 0) return membership();
+  return raft::Membership::Decode(identity_.founding_membership().SerializeAsString());
+}
+
+Result<void> Founding::Adopt(const raft::Membership& membership) {
+  Identity next = identity_;
+  const bool parsed =
+      next.mutable_founding_membership()->ParseFromString(founding_membership().Encode()) &&
+      next.mutable_membership()->ParseFromString(membership.Encode());
+  HOLDFAST_CHECK(parsed, "a membership that is none");
+  next.set_membership_index(membership.index.value);
+  std::map<NodeId, uint64_t> met = met_;
+  for (const auto& [node, incarnation] : membership.incarnations) {
+    if (node.value != identity_.node()) {
+      met[node] = incarnation;
+    } else if (incarnation != identity_.incarnation()) {
+      next.set_rejoining(true);
+    }
+  }
+  SetFounders(met, &next);
+  if (auto saved = Save(std::move(next)); !saved) return saved;
+  met_ = std::move(met);
+  return {};
+}
+
+uint64_t Founding::IncarnationOf(NodeId node) const {
+  const auto known = met_.find(node);
+  return known == met_.end() ? 0 : known->second;
+}
+
+Result<void> Founding::CompareMembers(const Hello& hello) const {
+  const bool peer_founded = hello.identity().founders_size() > 0 && !hello.identity().founding();
+  if (founded() || peer_founded) return {};  // The log says who they are.
+  std::vector<NodeId> named;
+  for (const uint64_t member : hello.members()) named.push_back(NodeId(member));
+  std::sort(named.begin(), named.end());
+  if (named == members_) return {};
+  return Fail(Refused("node " + std::to_string(hello.identity().node()) + " names the members " +
+                          NodeList(named) + ", node " + std::to_string(identity_.node()) +
+                          " names " + NodeList(members_) + ": check cluster.members of both",
+                      ""));
+}
+
+Result<void> Founding::CheckMember(const Identity& peer) const {
+  const NodeId id(peer.node());
+  const NodeId self(identity_.node());
+  const std::string node = "node " + id.ToString();
+  const bool peer_founded = peer.founders_size() > 0 && !peer.founding();
+  if (peer_founded && (!founded() || peer.membership_index() > identity_.membership_index())) {
+    // It knows better who the members are.
+    if (founded() || MembershipOf(peer).Has(self)) return {};
+    return Fail(Refused("node " + self.ToString() + " is not a member of the cluster of " + node,
+                        "Add it: holdfast members add."));
+  }
+  // Who was removed itself has only that to say, and listens to all.
+  if (membership().Has(id) || !membership().Has(self)) return {};
+  return Fail(Refused(node + " is not a member of the cluster of node " + self.ToString() +
+                          (founded() ? ", or was removed from it" : ": check cluster.members"),
+                      ""));
+}
+
 Result<void> Founding::Meet(const Identity& peer) {
   const NodeId id(peer.node());
-  if (std::find(members_.begin(), members_.end(), id) == members_.end()) {
-    return Fail(Refused("node " + id.ToString() + " is not a member", "Check --members."));
-  }
   if (id.value == identity_.node()) return Fail(Refused("it says that it is this node", ""));
   if (!MakesSense(peer)) return Fail(Refused("what it says of itself makes no sense", ""));
+  if (auto member = CheckMember(peer); !member) return member;
   const bool proposes = peer.founders_size() > 0;
   if (!proposes && !proposed()) {
     met_[id] = peer.incarnation();
@@ -157,8 +239,10 @@ Result<void> Founding::Meet(const Identity& peer) {
   } else if (differs) {
     return Fail(Refused("node " + id.ToString() + " belongs to another cluster", ""));
   }
-  if (met_[id] != peer.incarnation()) {
-    if (!peer.rejoining()) {
+  if (IncarnationOf(id) != peer.incarnation()) {
+    // A learner has promised nothing, whatever its folder.
+    const bool learner = founded() && !membership().IsVoter(id) && membership().Has(id);
+    if (!peer.rejoining() && !learner) {
       return Fail(Refused(
           "node " + id.ToString() + " has another data folder than the one that the cluster knows",
           ""));
@@ -202,20 +286,28 @@ Result<void> Founding::ProposeIfComplete() {
 
 Result<void> Founding::Join(const Identity& peer) {
   std::map<NodeId, uint64_t> founders = FoundersOf(peer);
-  if (!AreThose(founders, members_)) {
+  if (peer.membership_index() == 0 && !AreThose(founders, members_)) {
     return Fail(Refused("node " + std::to_string(peer.node()) + " belongs to a cluster of nodes " +
-                            NodesIn(founders) + ", cluster.members of this one names others",
+                            NodeList(NodesIn(founders)) +
+                            ", cluster.members of this one names others",
                         "Check cluster.members of both."));
   }
   uint64_t& own = founders[NodeId(identity_.node())];
   Identity next = identity_;
   // Then our folder is new where the list is not. That is durable before anyone hears of it: peers
   // put our incarnation on record, and after a crash we would look like a founder.
-  if (own != identity_.incarnation()) next.set_rejoining(true);
+  if (own != identity_.incarnation() && MembershipOf(peer).IsVoter(NodeId(identity_.node()))) {
+    next.set_rejoining(true);
+  }
   own = identity_.incarnation();
   SetFounders(founders, &next);
   next.set_cluster(peer.cluster());
   next.set_founding(true);
+  if (peer.membership_index() != 0) {
+    next.set_membership_index(peer.membership_index());
+    *next.mutable_membership() = peer.membership();
+    *next.mutable_founding_membership() = peer.founding_membership();
+  }
   if (auto saved = Save(std::move(next)); !saved) return saved;
   met_ = std::move(founders);
   agreed_.clear();

@@ -9,6 +9,10 @@
 // had promised to keep (docs/decisions/0005, 0010). The lost one, should it turn up again, is
 // refused.
 //
+// From then on the log says who the members are; the membership in force is kept here, because a
+// node that goes by it must not forget that (docs/decisions/0015). The folder of a node that was
+// added is known by the entry that made it a voter: before, it had no vote and promised nothing.
+//
 // Invariant: at most one list is ever founded, unless every member has lost a folder. To be founded
 // a list needs the word of all that they have it on record, and a folder puts one on record, once;
 // but for a folder that then hears of a founded list without having agreed to it: that one's
@@ -25,8 +29,12 @@
 #include "src/base/error.h"
 #include "src/base/file_system.h"
 #include "src/base/ids.h"
+#include "src/raft/message.h"
 
 namespace holdfast::node {
+
+// Of the node that says this of itself; of founders only when it names no other.
+raft::Membership MembershipOf(const Identity& identity);
 
 // One thread.
 class Founding {
@@ -37,11 +45,21 @@ class Founding {
                                std::vector<NodeId> members, uint64_t incarnation);
 
   const Identity& identity() const { return identity_; }
+  // In force; before the founding that which is to be.
+  raft::Membership membership() const;
+  // What the log begins with.
+  raft::Membership founding_membership() const;
   bool founded() const { return proposed() && !identity_.founding(); }
 
   // A peer says who it is. An Error refuses it, in words for the peer's log. What it changes in our
   // own identity is durable on return, and is to be told to the others.
   Result<void> Meet(const Identity& peer);
+  // Before the founding the configuration says who the members are, and must say the same
+  // everywhere.
+  Result<void> CompareMembers(const Hello& hello) const;
+  // A later membership comes into force. Durable on return. When another folder than this one has
+  // the vote of this node by it, this one is `rejoining` from then on.
+  Result<void> Adopt(const raft::Membership& membership);
   // Whether all members have recorded the list that this one has, most of them with the folders
   // that it names (no leader could be elected else), or one says that it is founded.
   bool agreed() const {
@@ -57,12 +75,15 @@ class Founding {
   // Set when a peer knows of a folder that has taken the place of this one: this node must not go
   // on, for the operator to read.
   const std::string& outcast() const { return outcast_; }
+  // The folder that `node` was last known to have; 0: none.
+  uint64_t IncarnationOf(NodeId node) const;
 
  private:
   Founding(FileSystem& files, std::string folder, std::vector<NodeId> members)
       : files_(&files), folder_(std::move(folder)), members_(std::move(members)) {}
 
   bool proposed() const { return identity_.founders_size() > 0; }
+  Result<void> CheckMember(const Identity& peer) const;
   Result<void> ProposeIfComplete();
   // Takes the list of `peer` over, as one of its founders or in the place of one.
   Result<void> Join(const Identity& peer);

@@ -234,7 +234,7 @@ TEST_F(FoundingTest, TheFileIsAsDocumented) {
   const uint64_t cluster = Open(kOne, 10).identity().cluster();
   EXPECT_NE(cluster, 0u);
   std::string expected(
-      "\x08\x02\x10\x01\x19\x0a\0\0\0\0\0\0\0"
+      "\x08\x04\x10\x01\x19\x0a\0\0\0\0\0\0\0"
       "\x22\x0b\x08\x01\x11\x0a\0\0\0\0\0\0\0"
       "\x22\x0b\x08\x02\x11\x14\0\0\0\0\0\0\0"
       "\x22\x0b\x08\x03\x11\x1e\0\0\0\0\0\0\0",
@@ -330,11 +330,15 @@ TEST_F(FoundingTest, AnotherClusterIsAnotherCluster) {
 
 // What went wrong: nodes that this one was never told of counted as met.
 TEST_F(FoundingTest, AClusterOfOthersIsNotAdopted) {
-  const std::map<uint64_t, uint64_t> strangers[] = {
-      {{2, 20}, {3, 30}}, {{2, 20}, {3, 30}, {4, 40}}, {{1, 10}, {2, 20}, {3, 30}, {4, 40}}};
-  for (const auto& founders : strangers) {
+  const struct {
+    std::map<uint64_t, uint64_t> founders;
+    const char* refusal;
+  } strangers[] = {{{{2, 20}, {3, 30}}, "node 1 is not a member"},
+                   {{{2, 20}, {3, 30}, {4, 40}}, "node 1 is not a member"},
+                   {{{1, 10}, {2, 20}, {3, 30}, {4, 40}}, "names others"}};
+  for (const auto& [founders, refusal] : strangers) {
     Founding founding = Open(kOne, 10);
-    EXPECT_TRUE(Says(WhyNot(founding.Meet(IdentityOf(kTwo, 20, founders))), "names others"));
+    EXPECT_TRUE(Says(WhyNot(founding.Meet(IdentityOf(kTwo, 20, founders))), refusal));
     EXPECT_TRUE(founding.Meet(IdentityOf(kThree, 30)));
     EXPECT_FALSE(founding.agreed());
     EXPECT_EQ(founding.outcast(), "");
@@ -394,13 +398,13 @@ TEST_F(FoundingTest, ReadsFormat1) {
   ASSERT_TRUE(founding.Rejoined());
   Identity stored;
   ASSERT_TRUE(stored.ParseFromString(*files_.Contents(Folder(kOne) + "/" + kFile)));
-  EXPECT_EQ(stored.format(), 2u);
+  EXPECT_EQ(stored.format(), 4u);
   EXPECT_NE(stored.checksum(), 0u);
 }
 
 TEST_F(FoundingTest, RefusesWhatItCannotRead) {
   Identity newer = IdentityOf(kOne, 10);
-  newer.set_format(3);
+  newer.set_format(5);
   EXPECT_EQ(RefusalOf(newer.SerializeAsString()),
             "/data/1 was written by a newer Holdfast, or is damaged");
   EXPECT_EQ(RefusalOf(""), "/data/1/identity is damaged");
@@ -526,6 +530,100 @@ TEST_F(FoundingTest, AFailedDiskIsAnError) {
   ASSERT_TRUE(founding.Meet(IdentityOf(kTwo, 20, kFounders)));
   files_.FailSync(1, EIO);
   EXPECT_TRUE(Says(WhyNot(founding.Found()), "/data/1/identity"));
+}
+
+// --- Memberships after the founding
+
+constexpr NodeId kFour{4};
+
+raft::Membership Later(uint64_t index, std::vector<NodeId> voters, std::vector<NodeId> learners) {
+  raft::Membership membership{std::move(voters), std::move(learners)};
+  membership.index = LogIndex(index);
+  return membership;
+}
+
+TEST_F(FoundingTest, AMembershipInForceIsNotForgotten) {
+  LeaveFounded();
+  Founding founding = Open(kOne, 99);
+  EXPECT_EQ(founding.membership().voters, (std::vector{kOne, kTwo, kThree}));
+  EXPECT_TRUE(founding.membership().IsFounding());
+  ASSERT_TRUE(founding.Adopt(Later(9, {kOne, kTwo, kThree}, {kFour})));
+  files_.Crash();
+  // The configuration has no say any more.
+  const auto again = TryOpen(kOne, 99, {kOne, kTwo});
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->membership().index, LogIndex(9));
+  EXPECT_EQ(again->membership().learners, std::vector{kFour});
+  EXPECT_EQ(again->founding_membership().voters, (std::vector{kOne, kTwo, kThree}));
+}
+
+TEST_F(FoundingTest, ALearnerIsLetInWithWhateverFolderAndAVoterWithItsOwn) {
+  LeaveFounded();
+  Founding one = Open(kOne, 99);
+  const auto newcomer = [&](uint64_t incarnation) {
+    Identity peer = one.identity();
+    peer.set_node(4);
+    peer.set_incarnation(incarnation);
+    Member* member = peer.add_founders();
+    member->set_node(4);
+    member->set_incarnation(incarnation);
+    return peer;
+  };
+  EXPECT_TRUE(Says(WhyNot(one.Meet(newcomer(40))), "node 4 is not a member"));
+  ASSERT_TRUE(one.Adopt(Later(9, {kOne, kTwo, kThree}, {kFour})));
+  EXPECT_TRUE(one.Meet(newcomer(40)));
+  EXPECT_TRUE(one.Meet(newcomer(41))) << "it had no vote";
+  EXPECT_EQ(one.IncarnationOf(kFour), 41u);
+  raft::Membership promoted = Later(12, {kOne, kTwo, kThree, kFour}, {});
+  promoted.incarnations[kFour] = 41;
+  ASSERT_TRUE(one.Adopt(promoted));
+  EXPECT_TRUE(Says(WhyNot(one.Meet(newcomer(42))), "another data folder"));
+  Identity replaced = newcomer(42);
+  replaced.set_rejoining(true);
+  EXPECT_TRUE(one.Meet(replaced));
+  ASSERT_TRUE(one.Adopt(Later(15, {kOne, kTwo, kThree}, {})));
+  EXPECT_TRUE(Says(WhyNot(one.Meet(newcomer(41))), "or was removed from it"));
+}
+
+TEST_F(FoundingTest, ANewMemberTakesOverWhatTheOthersKnow) {
+  LeaveFounded();
+  Founding one = Open(kOne, 99);
+  ASSERT_TRUE(one.Adopt(Later(9, {kOne, kTwo, kThree}, {kFour})));
+  auto four = TryOpen(kFour, 40, {kOne, kTwo, kThree, kFour});
+  ASSERT_TRUE(four);
+  ASSERT_TRUE(four->Meet(one.identity()));
+  EXPECT_EQ(four->membership().index, LogIndex(9));
+  EXPECT_EQ(four->founding_membership().voters, (std::vector{kOne, kTwo, kThree}));
+  EXPECT_FALSE(four->rejoining()) << "who is new has promised nothing";
+  EXPECT_TRUE(four->agreed());
+  // The entry that gives it the vote may mean another folder, which was lost.
+  raft::Membership promoted = Later(12, {kOne, kTwo, kThree, kFour}, {});
+  promoted.incarnations[kFour] = 39;
+  ASSERT_TRUE(four->Adopt(promoted));
+  EXPECT_TRUE(four->rejoining());
+}
+
+TEST_F(FoundingTest, AFolderThatIsNewWhereItsNodeVotesHasNoVoice) {
+  LeaveFounded();
+  Founding one = Open(kOne, 99);
+  raft::Membership promoted = Later(12, {kOne, kTwo, kThree, kFour}, {});
+  promoted.incarnations[kFour] = 40;
+  ASSERT_TRUE(one.Adopt(promoted));
+  auto four = TryOpen(kFour, 41, {kOne, kTwo, kThree, kFour});
+  ASSERT_TRUE(four);
+  ASSERT_TRUE(four->Meet(one.identity()));
+  EXPECT_TRUE(four->rejoining());
+}
+
+TEST_F(FoundingTest, BeforeTheFoundingAllMustNameTheSameMembers) {
+  Founding one = Open(kOne, 10);
+  Hello hello;
+  *hello.mutable_identity() = IdentityOf(kTwo, 20);
+  for (const uint64_t member : {1, 2}) hello.add_members(member);
+  EXPECT_TRUE(Says(WhyNot(one.CompareMembers(hello)),
+                   "node 2 names the members 1, 2, node 1 names 1, 2, 3"));
+  hello.add_members(3);
+  EXPECT_TRUE(one.CompareMembers(hello));
 }
 
 }  // namespace

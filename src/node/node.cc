@@ -72,9 +72,11 @@ void Node::Start(PeerLink& link) {
       std::lock_guard lock(founding_mutex_);
       founded = parts_.founding.founded();
     }
-    if (founded) {
+    link_->SetPeers(Peers());
+    removed_ = founded && Removed();
+    if (founded && !removed_) {
       BeginConsensus();
-    } else {
+    } else if (!founded) {
       FoundIfComplete();
     }
     Sweep();
@@ -87,7 +89,8 @@ void Node::HandOver(uint64_t patience_ms) {
   std::promise<bool> promise;
   std::future<bool> began = promise.get_future();
   OnLoop([this, &promise] {
-    handing_over_ = replica_ && replica_->role() == Role::kLeader && options_.members.size() > 1;
+    handing_over_ =
+        replica_ && replica_->role() == Role::kLeader && replica_->membership().voters.size() > 1;
     if (handing_over_) writes_->Pause(true);
     promise.set_value(handing_over_);
   });
@@ -114,8 +117,8 @@ bool Node::HandOverWhenLevel(uint64_t now_ms) {
   const auto level = [&](NodeId member) {
     return member != options_.raft.id && replica_->MatchOf(member) == last;
   };
-  return std::any_of(options_.members.begin(), options_.members.end(), level) &&
-         replica_->HandOver(now_ms);
+  const std::vector<NodeId>& voters = replica_->membership().voters;
+  return std::any_of(voters.begin(), voters.end(), level) && replica_->HandOver(now_ms);
 }
 
 // The others may have room: one of them leads, and finds that out.
@@ -173,7 +176,7 @@ void Node::NowOnLoop(Task event) {
   const bool ran = parts_.loop.TryRun([&] {
     if (stopped_) return;
     event();
-    if (installing_ || !replica_) return;
+    if (installing_ || removed_ || !replica_) return;
     const uint64_t now_ms = parts_.clock.MonotonicMs();
     if (now_ms >= replica_->timeout_ms()) OnLoop([] {});
     Advance(now_ms);
@@ -193,7 +196,7 @@ void Node::Sweep() {
 }
 
 void Node::Step() {
-  if (stopped_ || installing_ || !replica_) return;
+  if (stopped_ || installing_ || removed_ || !replica_) return;
   const uint64_t now_ms = parts_.clock.MonotonicMs();
   if (now_ms >= replica_->timeout_ms()) replica_->Tick(now_ms);
   if (replica_->caught_up()) FinishRejoin();
@@ -205,6 +208,8 @@ void Node::Step() {
 }
 
 void Node::Advance(uint64_t now_ms) {
+  if (replica_->next_membership() && replica_->all_durable()) AdoptMembership();
+  if (removed_) return;
   read_index_->Step(now_ms);
   for (auto& write : frontend_.TakeWrites()) writes_->Add(std::move(write));
   writes_->Step(now_ms, applier_.next_timer_us());
@@ -233,13 +238,20 @@ void Node::BeginConsensus() {
                  "the store holds entry " + parts_.machine.applied().ToString() +
                      ", the log ends at " + parts_.log.last().ToString());
   const NodeId self = options_.raft.id;
+  raft::Membership membership;
+  bool rejoining = false;
+  {
+    std::lock_guard lock(founding_mutex_);
+    membership = parts_.founding.membership();
+    rejoining = parts_.founding.rejoining();
+  }
   replica_ = std::make_unique<raft::Replica>(
-      options_.raft, raft::Membership{options_.members}, parts_.log,
-      [this](NodeId to, const raft::Message& message) { SendRaft(to, message); },
+      options_.raft, membership, parts_.log,
+      [this](NodeId to, LogIndex by, const raft::Message& message) { SendRaft(to, by, message); },
       options_.retention);
   read_index_ = std::make_unique<raft::ReadIndex>(
       *replica_, self, [this](const raft::ReadIndex::Probe& probe) {
-        for (NodeId member : options_.members) {
+        for (NodeId member : replica_->membership().voters) {
           if (member == options_.raft.id) continue;
           PeerFrame frame;
           frame.mutable_probe()->set_term(probe.term.value);
@@ -262,11 +274,6 @@ void Node::BeginConsensus() {
       },
       options_.lifetime);
   handed_ = parts_.machine.applied();
-  bool rejoining = false;
-  {
-    std::lock_guard lock(founding_mutex_);
-    rejoining = parts_.founding.rejoining();
-  }
   checkpoint_ms_ = leaderless_ms_ = parts_.clock.MonotonicMs();
   replica_->Start(checkpoint_ms_, parts_.machine.applied(), rejoining);
   PublishStatus();
@@ -304,10 +311,7 @@ void Node::PublishStatus() {
   const std::vector<NodeId> unheard = replica_->Unheard();
   status_.waiting = unheard.empty() ? "" : "waits for the word of nodes " + NodeList(unheard);
   status_.committed = replica_->committed();
-  status_.peers.clear();
-  for (NodeId member : options_.members) {
-    if (member != status_.id) status_.peers.push_back({member, replica_->MatchOf(member)});
-  }
+  PublishMembers();
   freshness_.Heard(parts_.machine.applied(), replica_->known_commit(), replica_->last_contact_ms());
   status_changed_.notify_all();
 }
@@ -349,9 +353,9 @@ void Node::OnFrames(NodeId from, uint64_t epoch, std::vector<PeerFrame> frames) 
   OnLoop([this, from, epoch, frames = std::move(frames)]() mutable {
     uint64_t& newest = epochs_[from];
     if (epoch < newest || installing_) return;
-    if (!replica_) {  // Until it is founded nothing else concerns this node.
+    if (!replica_ || removed_) {  // Nothing else concerns this node yet, or any more.
       for (const PeerFrame& frame : frames) {
-        if (frame.has_hello()) HelloFrame(from, frame.hello().identity());
+        if (frame.has_hello()) HelloFrame(from, frame.hello());
       }
       return;
     }
@@ -379,7 +383,8 @@ void Node::HandleFrame(NodeId from, PeerFrame& frame) {
   switch (frame.body_case()) {
     case PeerFrame::kRaft:
       if (auto message = FromWire(*frame.mutable_raft())) {
-        replica_->Receive(now_ms, from, std::move(*message));
+        const LogIndex membership(frame.raft().membership());
+        if (!replica_->Receive(now_ms, from, membership, std::move(*message))) Misfits(from);
       } else {
         logging::Err(Component::kNode, "dropped a Raft message that makes no sense",
                      {{"peer", from.value}});
@@ -420,7 +425,7 @@ void Node::HandleFrame(NodeId from, PeerFrame& frame) {
     case PeerFrame::kCheckpointReply:
       fetch_.Receive(now_ms, from, std::move(*frame.mutable_checkpoint_reply()));
       break;
-    case PeerFrame::kHello: HelloFrame(from, frame.hello().identity()); break;
+    case PeerFrame::kHello: HelloFrame(from, frame.hello()); break;
     case PeerFrame::kWelcome:
     case PeerFrame::BODY_NOT_SET: break;
   }
@@ -435,9 +440,10 @@ void Node::HandleForward(NodeId from, ForwardWrite& forward) {
   if (write) writes_->Add(std::move(write));
 }
 
-void Node::SendRaft(NodeId to, const raft::Message& message) {
+void Node::SendRaft(NodeId to, LogIndex membership, const raft::Message& message) {
   PeerFrame frame;
   *frame.mutable_raft() = ToWire(message);
+  frame.mutable_raft()->set_membership(membership.value);
   link_->Send(to, std::move(frame));
 }
 
@@ -475,6 +481,7 @@ NodeStatus Node::status() const {
     std::lock_guard lock(founding_mutex_);
     waiting = parts_.founding.Waiting();
   }
+  const std::map<NodeId, std::string> peers = Peers();
   std::lock_guard lock(status_mutex_);
   NodeStatus status = status_;
   status.applied = position.applied;
@@ -484,6 +491,10 @@ NodeStatus Node::status() const {
   status.founded = frontend_.is_open();
   status.disk_full = disk_.full();
   if (!waiting.empty()) status.waiting = std::move(waiting);
+  for (NodeStatus::Peer& peer : status.peers) {
+    const auto address = peers.find(peer.id);
+    if (address != peers.end()) peer.address = address->second;
+  }
   const uint64_t now_ms = parts_.clock.MonotonicMs();
   status.waiting_reads = frontend_.waiting_reads();
   status.live = now_ms < swept_ms_.load(std::memory_order_relaxed) + kLoopSilentMsMax;

@@ -22,6 +22,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -47,9 +48,11 @@ namespace holdfast::node {
 
 struct NodeOptions {
   raft::EngineOptions raft;     // raft.id is the node's.
-  std::vector<NodeId> members;  // Ascending, self included.
-  uint64_t lifetime = 0;        // Another one in every life of the process.
-  uint32_t restarts = 0;        // How often the process has begun anew, for the status.
+  std::vector<NodeId> members;  // Ascending, self included: those that found the cluster.
+  // Where others are reached, host:port: those that the configuration knows.
+  std::map<NodeId, std::string> addresses;
+  uint64_t lifetime = 0;  // Another one in every life of the process.
+  uint32_t restarts = 0;  // How often the process has begun anew, for the status.
   uint64_t checkpoint_interval_ms = bounds::kCheckpointIntervalMsDefault;  // At least so often.
   raft::Retention retention;        // Of the log behind a checkpoint.
   uint64_t disk_reserve_bytes = 0;  // See DiskSpace.
@@ -84,8 +87,22 @@ struct NodeStatus {
   struct Peer {
     NodeId id;
     LogIndex match;  // As leader: durable there. 0 otherwise.
+    bool voter = true;
+    bool heard = false;      // As leader: it has answered within the last election timeout.
+    bool rejoining = false;  // As leader: it has no voice yet.
+    std::string address;     // host:port, as this node reaches it.
   };
+  LogIndex membership;  // The index of the entry that names the members.
+  bool voter = true;    // This node; otherwise it is a learner.
   std::vector<Peer> peers;
+};
+
+// What an operator asks for; see docs/operations.md.
+struct MembershipChange {
+  enum class Kind { kAdd, kPromote, kRemove };
+  Kind kind = Kind::kAdd;
+  NodeId node;
+  std::string address;  // kAdd: where the others reach it, host:port.
 };
 
 class Node : public Dispatcher, public PeerHandler {
@@ -116,6 +133,10 @@ class Node : public Dispatcher, public PeerHandler {
 
   // Begins. `link` must deliver frames to this node and outlive Stop.
   void Start(PeerLink& link);
+  // Asks for a change of the members; any thread but the loop. The index of the entry that names
+  // the new ones, which come into force when it is committed; or that of the present ones, when
+  // there is nothing to change. An Error when this node does not lead, or it cannot be done now.
+  Result<LogIndex> ChangeMembership(MembershipChange change);
   // Returns once consensus runs, which a new cluster does not before all its members have been met.
   void WaitUntilRunning();
   // Hands leadership over if it has it, and waits for that at most `patience_ms`.
@@ -136,8 +157,8 @@ class Node : public Dispatcher, public PeerHandler {
   void LogDurable(wal::Ticket ticket);
 
   // --- PeerHandler; the loop
-  Identity Hello() override;
-  std::string OnHello(const Identity& peer) override;
+  Hello Greeting() override;
+  std::string OnHello(const Hello& peer) override;
   void OnFrames(NodeId from, uint64_t epoch, std::vector<PeerFrame> frames) override;
   void OnLinkDown(NodeId to) override;
 
@@ -157,7 +178,15 @@ class Node : public Dispatcher, public PeerHandler {
   void SayHelloAgain(uint64_t now_ms);
   void RepeatHello(uint64_t now_ms);
   void SayHelloTo(NodeId peer);
-  void HelloFrame(NodeId from, const Identity& peer);
+  void HelloFrame(NodeId from, const Hello& peer);
+  void Met(const Identity& peer);
+  Result<LogIndex> ProposeMembership(const MembershipChange& change);
+  void AdoptMembership();
+  // Whether the membership in force is without this node.
+  bool Removed() const;
+  void NoteHerald(const Identity& peer);
+  void Misfits(NodeId from);
+  std::map<NodeId, std::string> Peers() const;
   void FinishRejoin();
   void BeginConsensus();
   void HandCommitted();
@@ -166,6 +195,7 @@ class Node : public Dispatcher, public PeerHandler {
   void NoteLeader(NodeId leader);
   void WarnWithoutLeader(uint64_t now_ms);
   void PublishStatus();
+  void PublishMembers();
 
   void AnswersLost(NodeId peer);
   void HandleFrame(NodeId from, PeerFrame& frame);
@@ -174,7 +204,7 @@ class Node : public Dispatcher, public PeerHandler {
   void SendCheckpoint(NodeId to, CheckpointReply reply);
   void StepCheckpoints(uint64_t now_ms);
   void CheckpointFetched(const CheckpointManifest& manifest);
-  void SendRaft(NodeId to, const raft::Message& message);
+  void SendRaft(NodeId to, LogIndex membership, const raft::Message& message);
   bool SendForward(NodeId leader, uint64_t id, const Write& write, uint64_t now_ms);
 
   // How old a state up to `applied` is; see Freshness. Any thread.
@@ -200,6 +230,9 @@ class Node : public Dispatcher, public PeerHandler {
   uint64_t said_hello_ms_ = 0;       // ... and when.
   uint64_t leaderless_ms_ = 0;       // Since when no leader is known; 0: one is, or it was said.
   std::map<NodeId, std::string> refused_hellos_;  // Why, the last time.
+  std::map<NodeId, uint64_t> misfit_ms_;  // When it was last told that it goes by other members.
+  bool removed_ = false;      // This node is no member any more: it only tells the others so ...
+  std::set<NodeId> know_it_;  // ... until a majority of them knows it.
   wal::Ticket founding_ticket_ = 0;  // Of the log's first entry, while it becomes durable.
   uint64_t relief_ms_ = 0;           // When leadership was last given away for want of room.
   bool handing_over_ = false;        // Leadership goes to the first follower that has everything.

@@ -10,15 +10,17 @@ constexpr uint64_t kHelloMs = 500;  // Until the cluster is founded.
 
 void Node::FoundIfComplete() {
   // Running already; or Start comes later; or the log's first entry is on its way to the disk.
-  if (replica_ || link_ == nullptr || founding_ticket_ != 0) return;
+  if (replica_ || removed_ || link_ == nullptr || founding_ticket_ != 0) return;
   bool agreed = false;
   bool rejoining = false;
   uint64_t proposed = 0;
+  raft::Membership founding;
   {
     std::lock_guard lock(founding_mutex_);
     agreed = parts_.founding.agreed();
     rejoining = parts_.founding.rejoining();
     proposed = parts_.founding.identity().cluster();
+    founding = parts_.founding.founding_membership();
   }
   if (std::exchange(told_proposal_, proposed) != proposed)
     SayHelloAgain(parts_.clock.MonotonicMs());
@@ -32,8 +34,7 @@ void Node::FoundIfComplete() {
       logging::Info(Component::kNode, "all members agree, founding the cluster",
                     {{"members", options_.members.size()}});
     }
-    const wal::Ticket ticket =
-        raft::Replica::FoundLog(parts_.log, raft::Membership{options_.members});
+    const wal::Ticket ticket = raft::Replica::FoundLog(parts_.log, founding);
     founding_ticket_ = ticket;
     return;
   }
@@ -49,6 +50,7 @@ void Node::FinishFounding() {
     }
   }
   BeginConsensus();
+  link_->SetPeers(Peers());
   SayHelloAgain(checkpoint_ms_);
 }
 
@@ -56,18 +58,17 @@ void Node::FinishFounding() {
 // founded it says it again and again: a connection that is not welcome yet carries nothing.
 void Node::SayHelloAgain(uint64_t now_ms) {
   said_hello_ms_ = now_ms;
-  for (NodeId member : options_.members) {
-    if (member != options_.raft.id) SayHelloTo(member);
-  }
+  for (const auto& [peer, address] : Peers()) SayHelloTo(peer);
 }
 
 void Node::RepeatHello(uint64_t now_ms) {
-  if (!replica_ && link_ != nullptr && now_ms >= said_hello_ms_ + kHelloMs) SayHelloAgain(now_ms);
+  const bool repeat = !replica_ || removed_;
+  if (repeat && link_ != nullptr && now_ms >= said_hello_ms_ + kHelloMs) SayHelloAgain(now_ms);
 }
 
 void Node::SayHelloTo(NodeId peer) {
   PeerFrame frame;
-  *frame.mutable_hello()->mutable_identity() = Hello();
+  *frame.mutable_hello() = Greeting();
   link_->Send(peer, std::move(frame));
 }
 
@@ -83,29 +84,49 @@ void Node::FinishRejoin() {
   replica_->Rejoined();
 }
 
-Identity Node::Hello() {
+Hello Node::Greeting() {
+  Hello hello;
   std::lock_guard lock(founding_mutex_);
-  return parts_.founding.identity();
+  *hello.mutable_identity() = parts_.founding.identity();
+  for (NodeId member : options_.members) hello.add_members(member.value);
+  return hello;
 }
 
-std::string Node::OnHello(const Identity& peer) {
+std::string Node::OnHello(const Hello& hello) {
+  const Identity& peer = hello.identity();
   std::lock_guard lock(founding_mutex_);
-  const Result<void> met = parts_.founding.Meet(peer);
+  Result<void> met = parts_.founding.CompareMembers(hello);
+  if (met) met = parts_.founding.Meet(peer);
   if (!parts_.founding.outcast().empty()) {
     endings_.fatal(parts_.founding.outcast() +
                    "\nLeave this folder off; or remove it, and the node rejoins with a new one.");
   }
-  const bool tell = parts_.founding.founded() && (peer.founding() || peer.founders_size() == 0);
-  OnLoop([this, tell, id = NodeId(peer.node())] {
+  // Who was removed is not welcome, but may have to be told.
+  const bool same = peer.cluster() != 0 && peer.cluster() == parts_.founding.identity().cluster();
+  OnLoop([this, peer, concerns = met.has_value() || same] {
     FoundIfComplete();
-    if (tell && link_ != nullptr) SayHelloTo(id);
+    if (concerns) Met(peer);
   });
   return met ? "" : met.error().message;
 }
 
-void Node::HelloFrame(NodeId from, const Identity& peer) {
-  if (NodeId(peer.node()) != from) return;
-  std::string refused = OnHello(peer);
+// What one of the two knows of the cluster the other is told.
+void Node::Met(const Identity& peer) {
+  const bool peer_founded = peer.founders_size() > 0 && !peer.founding();
+  if (removed_) NoteHerald(peer);
+  if (!replica_ || removed_ || link_ == nullptr) return;
+  const LogIndex theirs = peer_founded ? MembershipOf(peer).index : LogIndex(0);
+  const raft::Membership& ours = replica_->membership();
+  if (theirs > ours.index) {
+    replica_->Learn(MembershipOf(peer));
+  } else if (theirs < ours.index || !ours.Has(NodeId(peer.node()))) {
+    SayHelloTo(NodeId(peer.node()));
+  }
+}
+
+void Node::HelloFrame(NodeId from, const Hello& hello) {
+  if (NodeId(hello.identity().node()) != from) return;
+  std::string refused = OnHello(hello);
   std::string& before = refused_hellos_[from];
   if (!refused.empty() && refused != before) {
     logging::Warn(Component::kNode, "what a peer says of itself does not fit: " + refused,

@@ -4,7 +4,6 @@
 
 #include "src/base/bounds.h"
 #include "src/base/logging.h"
-#include "src/base/node_list.h"
 #include "src/node/peer_frames.h"
 #include "src/node/tcp_socket.h"
 
@@ -137,15 +136,6 @@ class TcpIncoming::Connection : public std::enable_shared_from_this<Connection> 
       return "this is " + self + ", not node " + std::to_string(greeting.to()) +
              ": check the addresses in cluster.members";
     }
-    if (!all_->members_.contains(NodeId(hello.node())) || NodeId(hello.node()) == all_->self_) {
-      return node + " is not another member of the cluster here: check cluster.members";
-    }
-    std::set<NodeId> named;
-    for (const uint64_t member : greeting.members()) named.insert(NodeId(member));
-    if (named != all_->members_) {
-      return node + " names the members " + NodeList(named) + ", " + self + " names " +
-             NodeList(all_->members_) + ": check cluster.members of both";
-    }
     const auto later = [&](const auto& other) {
       return other->from_.value == hello.node() && other->epoch_ > epoch_;
     };
@@ -159,7 +149,7 @@ class TcpIncoming::Connection : public std::enable_shared_from_this<Connection> 
     if (std::any_of(all_->connections_.begin(), all_->connections_.end(), lives)) {
       return node + " is connected here with another data folder: is its id used twice?";
     }
-    return all_->handler_.OnHello(hello);
+    return all_->handler_.OnHello(greeting);
   }
 
   // The list of connections is being walked.
@@ -183,14 +173,8 @@ class TcpIncoming::Connection : public std::enable_shared_from_this<Connection> 
   bool closed_ = false;
 };
 
-TcpIncoming::TcpIncoming(EventLoop& loop, PeerHandler& handler, NodeId self,
-                         std::set<NodeId> members)
-    : loop_(loop),
-      handler_(handler),
-      self_(self),
-      members_(std::move(members)),
-      acceptor_(loop.io()),
-      pause_(loop.io()) {}
+TcpIncoming::TcpIncoming(EventLoop& loop, PeerHandler& handler, NodeId self)
+    : loop_(loop), handler_(handler), self_(self), acceptor_(loop.io()), pause_(loop.io()) {}
 
 Result<void> TcpIncoming::Listen(const std::string& address) {
   error_code error;

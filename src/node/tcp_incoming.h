@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <list>
 #include <memory>
-#include <set>
 #include <string>
 
 #include "src/base/error.h"
@@ -18,9 +17,8 @@ namespace holdfast::node {
 
 class TcpIncoming : public std::enable_shared_from_this<TcpIncoming> {
  public:
-  // `handler` is called on `loop`; both must outlive it, up to Close. `members`: who may connect,
-  // and `self`.
-  TcpIncoming(EventLoop& loop, PeerHandler& handler, NodeId self, std::set<NodeId> members);
+  // `handler` is called on `loop`; both must outlive it, up to Close.
+  TcpIncoming(EventLoop& loop, PeerHandler& handler, NodeId self);
 
   // Fails when the address, host:port, is taken or means nothing.
   Result<void> Listen(const std::string& address);
@@ -38,7 +36,6 @@ class TcpIncoming : public std::enable_shared_from_this<TcpIncoming> {
   EventLoop& loop_;
   PeerHandler& handler_;
   const NodeId self_;
-  const std::set<NodeId> members_;
   bool stopped_ = false;
   boost::asio::ip::tcp::acceptor acceptor_;
   boost::asio::steady_timer pause_;

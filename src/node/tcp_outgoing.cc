@@ -15,12 +15,11 @@ using std::chrono::milliseconds;
 }  // namespace
 
 TcpOutgoing::TcpOutgoing(EventLoop& loop, PeerHandler& handler, NodeId to, std::string address,
-                         std::vector<NodeId> members, uint64_t redial_ms)
+                         uint64_t redial_ms)
     : loop_(loop),
       handler_(handler),
       to_(to),
       address_(std::move(address)),
-      members_(std::move(members)),
       redial_(redial_ms),
       resolver_(loop.io()),
       socket_(loop.io()),
@@ -118,9 +117,8 @@ void TcpOutgoing::Greet() {
   written_ = 0;
   writing_.clear();
   PeerFrame frame;
-  *frame.mutable_hello()->mutable_identity() = handler_.Hello();
+  *frame.mutable_hello() = handler_.Greeting();
   frame.mutable_hello()->set_to(to_.value);
-  for (NodeId member : members_) frame.mutable_hello()->add_members(member.value);
   AppendFrame(frame, &writing_);
   Read();
   WriteAll();

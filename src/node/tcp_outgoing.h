@@ -28,7 +28,9 @@ class TcpOutgoing : public std::enable_shared_from_this<TcpOutgoing> {
  public:
   // `handler` is called on `loop`; both must outlive it, up to End.
   TcpOutgoing(EventLoop& loop, PeerHandler& handler, NodeId to, std::string address,
-              std::vector<NodeId> members, uint64_t redial_ms);
+              uint64_t redial_ms);
+
+  const std::string& address() const { return address_; }
 
   // One address an attempt, one after the other. A name is looked up again for each attempt; those
   // that it had before are good until an answer comes, which may take longer than many attempts.
@@ -77,7 +79,6 @@ class TcpOutgoing : public std::enable_shared_from_this<TcpOutgoing> {
   PeerHandler& handler_;
   const NodeId to_;
   const std::string address_;
-  const std::vector<NodeId> members_;
   const std::chrono::milliseconds redial_;
   boost::asio::ip::tcp::resolver resolver_;
   boost::asio::ip::tcp::socket socket_;

@@ -1,48 +1,66 @@
 #include "src/node/tcp_peer_link.h"
 
 #include <future>
-#include <set>
 
 namespace holdfast::node {
 
 Result<std::unique_ptr<TcpPeerLink>> TcpPeerLink::Start(const Options& options,
                                                         PeerHandler& handler, EventLoop& loop) {
-  const NodeId self(handler.Hello().node());
-  std::set<NodeId> members{self};
-  for (const auto& [id, address] : options.peers) members.insert(id);
-  auto incoming = std::make_shared<TcpIncoming>(loop, handler, self, members);
+  const NodeId self(handler.Greeting().identity().node());
+  auto incoming = std::make_shared<TcpIncoming>(loop, handler, self);
   if (auto listening = incoming->Listen(options.listen); !listening) return Fail(listening.error());
-  std::map<NodeId, std::shared_ptr<TcpOutgoing>> peers;
-  for (const auto& [id, address] : options.peers) {
-    peers[id] = std::make_shared<TcpOutgoing>(loop, handler, id, address,
-                                              std::vector<NodeId>(members.begin(), members.end()),
-                                              options.redial_ms);
-  }
-  loop.Post([incoming, peers] {
-    incoming->Accept();
-    for (const auto& [id, peer] : peers) peer->Dial();
-  });
-  return std::unique_ptr<TcpPeerLink>(new TcpPeerLink(loop, std::move(incoming), std::move(peers)));
+  std::unique_ptr<TcpPeerLink> link(
+      new TcpPeerLink(loop, handler, options.redial_ms, std::move(incoming)));
+  loop.Post([incoming = link->incoming_] { incoming->Accept(); });
+  link->SetPeers(options.peers);
+  return link;
 }
 
-TcpPeerLink::TcpPeerLink(EventLoop& loop, std::shared_ptr<TcpIncoming> incoming,
-                         std::map<NodeId, std::shared_ptr<TcpOutgoing>> peers)
-    : loop_(loop), incoming_(std::move(incoming)), peers_(std::move(peers)) {}
+TcpPeerLink::TcpPeerLink(EventLoop& loop, PeerHandler& handler, uint64_t redial_ms,
+                         std::shared_ptr<TcpIncoming> incoming)
+    : loop_(loop), handler_(handler), redial_ms_(redial_ms), incoming_(std::move(incoming)) {}
 TcpPeerLink::~TcpPeerLink() { Stop(); }
 
 bool TcpPeerLink::Send(NodeId to, PeerFrame frame) {
-  const auto peer = peers_.find(to);
-  return peer != peers_.end() && peer->second->Send(frame);
+  std::shared_ptr<TcpOutgoing> peer;
+  {
+    std::lock_guard lock(mutex_);
+    const auto found = peers_.find(to);
+    if (found == peers_.end()) return false;
+    peer = found->second;
+  }
+  return peer->Send(frame);
+}
+
+void TcpPeerLink::SetPeers(const std::map<NodeId, std::string>& peers) {
+  std::lock_guard lock(mutex_);
+  if (stopped_) return;
+  std::erase_if(peers_, [&](const auto& known) {
+    const auto wanted = peers.find(known.first);
+    if (wanted != peers.end() && wanted->second == known.second->address()) return false;
+    loop_.Post([peer = known.second] { peer->End(); });
+    return true;
+  });
+  for (const auto& [id, address] : peers) {
+    if (peers_.contains(id)) continue;
+    auto peer = std::make_shared<TcpOutgoing>(loop_, handler_, id, address, redial_ms_);
+    loop_.Post([peer] { peer->Dial(); });
+    peers_[id] = std::move(peer);
+  }
 }
 
 std::map<NodeId, PeerState> TcpPeerLink::States() const {
+  std::lock_guard lock(mutex_);
   std::map<NodeId, PeerState> states;
   for (const auto& [id, peer] : peers_) states[id] = peer->State();
   return states;
 }
 
 void TcpPeerLink::Stop() {
-  if (std::exchange(stopped_, true)) return;
+  {
+    std::lock_guard lock(mutex_);
+    if (std::exchange(stopped_, true)) return;
+  }
   std::promise<void> closed;
   loop_.Post([this, &closed] {
     incoming_->Close();

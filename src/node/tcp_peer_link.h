@@ -7,6 +7,7 @@
 
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "src/base/error.h"
@@ -34,18 +35,22 @@ class TcpPeerLink : public PeerLink {
   ~TcpPeerLink() override;
 
   bool Send(NodeId to, PeerFrame frame) override;
+  void SetPeers(const std::map<NodeId, std::string>& peers) override;
   std::map<NodeId, PeerState> States() const;
   // Closes all connections; no callback comes after it returns. The loop must be running. Not from
   // its thread.
   void Stop();
 
  private:
-  TcpPeerLink(EventLoop& loop, std::shared_ptr<TcpIncoming> incoming,
-              std::map<NodeId, std::shared_ptr<TcpOutgoing>> peers);
+  TcpPeerLink(EventLoop& loop, PeerHandler& handler, uint64_t redial_ms,
+              std::shared_ptr<TcpIncoming> incoming);
 
   EventLoop& loop_;
+  PeerHandler& handler_;
+  const uint64_t redial_ms_;
   const std::shared_ptr<TcpIncoming> incoming_;
-  const std::map<NodeId, std::shared_ptr<TcpOutgoing>> peers_;
+  mutable std::mutex mutex_;
+  std::map<NodeId, std::shared_ptr<TcpOutgoing>> peers_;
   bool stopped_ = false;
 };
 

@@ -30,10 +30,14 @@ class Listener : public PeerHandler {
     identity_.set_incarnation(id.value);
   }
 
-  Identity Hello() override { return identity_; }
-  std::string OnHello(const Identity& peer) override {
+  Hello Greeting() override {
+    Hello hello;
+    *hello.mutable_identity() = identity_;
+    return hello;
+  }
+  std::string OnHello(const Hello& hello) override {
     std::lock_guard lock(mutex_);
-    return peer.incarnation() >= 100 ? "this folder is a stranger's" : "";
+    return hello.identity().incarnation() >= 100 ? "this folder is a stranger's" : "";
   }
   void OnFrames(NodeId from, uint64_t epoch, std::vector<PeerFrame> frames) override {
     std::lock_guard lock(mutex_);
@@ -146,13 +150,11 @@ class Caller {
     AppendFrame(frame, &bytes);
     Say(bytes);
   }
-  void SayHello(uint64_t node, uint64_t incarnation, uint64_t to = 1,
-                const std::vector<uint64_t>& members = {1, 2}) {
+  void SayHello(uint64_t node, uint64_t incarnation, uint64_t to = 1) {
     PeerFrame hello;
     hello.mutable_hello()->mutable_identity()->set_node(node);
     hello.mutable_hello()->mutable_identity()->set_incarnation(incarnation);
     hello.mutable_hello()->set_to(to);
-    for (const uint64_t member : members) hello.mutable_hello()->add_members(member);
     Say(hello);
   }
   // The refusal in what is answered; nothing: the connection ended without a word.
@@ -248,7 +250,7 @@ TEST_F(TcpPeerLinkTest, WhoIsNotWelcomeIsToldWhy) {
   const struct {
     uint64_t node, incarnation;
     const char* refusal;
-  } cases[] = {{9, 9, "not another member"}, {2, 3, "another data folder"}};
+  } cases[] = {{9, 100, "a stranger's"}, {2, 3, "another data folder"}};
   for (const auto& one : cases) {
     Caller caller(address_one_);
     caller.SayHello(one.node, one.incarnation);
@@ -268,24 +270,16 @@ TEST_F(TcpPeerLinkTest, WhoIsNotWelcomeIsToldWhy) {
   }
 }
 
-// Two addresses swapped, or members that differ: said at once, or elections go wrong for ever.
-TEST_F(TcpPeerLinkTest, WhoMeansAnotherNodeOrOtherMembersIsTold) {
+// Two addresses swapped: said at once, or elections go wrong for ever.
+TEST_F(TcpPeerLinkTest, WhoMeansAnotherNodeIsTold) {
   one_.Start(address_one_, {{kTwo, address_two_}});
-  const auto answer = [&](uint64_t node, uint64_t to, const std::vector<uint64_t>& members) {
+  const auto answer = [&](uint64_t to) {
     Caller caller(address_one_);
-    caller.SayHello(node, 2, to, members);
+    caller.SayHello(2, 2, to);
     return caller.Answer().value_or("nothing");
   };
-  EXPECT_EQ(answer(2, 3, {1, 2}),
-            "this is node 1, not node 3: check the addresses in "
-            "cluster.members");
-  EXPECT_EQ(answer(2, 1, {1, 2, 3}),
-            "node 2 names the members 1, 2, 3, node 1 names 1, 2: check "
-            "cluster.members of both");
-  EXPECT_EQ(answer(1, 1, {1, 2}),
-            "node 1 is not another member of the cluster here: check "
-            "cluster.members");
-  EXPECT_EQ(answer(2, 1, {2, 1}), "");
+  EXPECT_EQ(answer(3), "this is node 1, not node 3: check the addresses in cluster.members");
+  EXPECT_EQ(answer(1), "");
 }
 
 TEST_F(TcpPeerLinkTest, WhatIsNoFrameEndsTheConnection) {

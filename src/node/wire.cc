@@ -26,6 +26,7 @@ struct Encoder {
     a.set_request_term(m.request_term.value);
     a.set_rejected(m.rejected.value);
     a.set_last_index(m.last_index.value);
+    a.set_rejoining(m.rejoining);
   }
   void operator()(const raft::RequestVote& m) const {
     auto& a = *out.mutable_request_vote();
@@ -61,6 +62,7 @@ struct Encoder {
     a.set_term(m.term.value);
     a.set_leads(m.leads);
     a.set_last_index(m.last_index.value);
+    a.set_settled(m.settled);
   }
 };
 
@@ -101,7 +103,8 @@ std::optional<raft::Message> FromWire(RaftMessage& message) {
     case RaftMessage::kAppendEntriesResult: {
       const auto& a = message.append_entries_result();
       return raft::AppendEntriesResult{Term(a.term()), Term(a.request_term()),
-                                       LogIndex(a.rejected()), LogIndex(a.last_index())};
+                                       LogIndex(a.rejected()), LogIndex(a.last_index()),
+                                       a.rejoining()};
     }
     case RaftMessage::kRequestVote: {
       const auto& a = message.request_vote();
@@ -124,7 +127,7 @@ std::optional<raft::Message> FromWire(RaftMessage& message) {
       return raft::RejoinRequest{message.rejoin_request().knows_terms()};
     case RaftMessage::kRejoinAnswer: {
       const auto& a = message.rejoin_answer();
-      return raft::RejoinAnswer{Term(a.term()), a.leads(), LogIndex(a.last_index())};
+      return raft::RejoinAnswer{Term(a.term()), a.leads(), LogIndex(a.last_index()), a.settled()};
     }
     case RaftMessage::BODY_NOT_SET: break;
   }

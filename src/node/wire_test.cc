@@ -104,6 +104,34 @@ TEST(WireTest, AConfigurationEntryWithoutAMembershipIsRefused) {
   EXPECT_FALSE(arrives(raft::Membership{{NodeId(2), NodeId(1)}}.Encode()));
   EXPECT_FALSE(arrives(raft::Membership{{NodeId(1), NodeId(1)}}.Encode()));
   EXPECT_FALSE(arrives(raft::Membership{{NodeId(0)}}.Encode()));
+  EXPECT_TRUE(arrives(raft::Membership{{NodeId(1)}, {NodeId(2)}}.Encode()));
+  EXPECT_FALSE(arrives(raft::Membership{{NodeId(1)}, {NodeId(1)}}.Encode()));
+  EXPECT_FALSE(arrives(raft::Membership{{NodeId(1)}, {NodeId(3), NodeId(2)}}.Encode()));
+  EXPECT_FALSE(arrives(raft::Membership{{}, {NodeId(1)}}.Encode()));
+  std::vector<NodeId> many;
+  for (uint64_t id = 1; id <= bounds::kNodesMax + 1; ++id) many.push_back(NodeId(id));
+  EXPECT_FALSE(arrives(raft::Membership{many}.Encode()));
+}
+
+TEST(WireTest, AMembershipIsWhatItWas) {
+  raft::Membership sent{{NodeId(1), NodeId(3)}, {NodeId(2)}};
+  sent.addresses[NodeId(3)] = "host:7003";
+  sent.incarnations[NodeId(3)] = 30;
+  const auto read = raft::Membership::Decode(sent.Encode(), LogIndex(9));
+  EXPECT_EQ(read.voters, sent.voters);
+  EXPECT_EQ(read.learners, sent.learners);
+  EXPECT_EQ(read.addresses, sent.addresses);
+  EXPECT_EQ(read.incarnations, sent.incarnations);
+  EXPECT_EQ(read.index, LogIndex(9));
+}
+
+TEST(WireTest, WhoHasNoVoiceSaysSo) {
+  for (const bool flag : {false, true}) {
+    const auto result =
+        SentAs(raft::AppendEntriesResult{Term(9), Term(8), LogIndex(7), LogIndex(6), flag});
+    EXPECT_EQ(result.rejoining, flag);
+    EXPECT_EQ(SentAs(raft::RejoinAnswer{Term(9), false, LogIndex(1), flag}).settled, flag);
+  }
 }
 
 // Bytes of chance, and messages with a byte changed: refused or read, never more.

@@ -12,13 +12,13 @@ Guard::Guard(std::unique_ptr<Engine> engine, NodeId self, Membership membership,
     : engine_(std::move(engine)), self_(self), membership_(std::move(membership)), log_(log) {}
 
 Effects Guard::Start(uint64_t now_ms, const wal::HardState& state, const Snapshot& snapshot,
-                     bool voice) {
+                     bool voice, LogIndex committed) {
   HOLDFAST_CHECK(snapshot.index.Next() >= log_.first(),
                  "the log begins at " + log_.first().ToString() + ", the checkpoint ends at " +
                      snapshot.index.ToString());
   voice_ = voice;
   snapshot_ = snapshot;
-  committed_ = snapshot.index;
+  committed_ = std::max(snapshot.index, committed);
   hard_state_ = state;
   seen_term_ = state.term;
   durable_ = log_.last();
@@ -26,9 +26,7 @@ Effects Guard::Start(uint64_t now_ms, const wal::HardState& state, const Snapsho
 }
 
 Effects Guard::Receive(uint64_t now_ms, NodeId from, Message message) {
-  const bool member = std::find(membership_.voters.begin(), membership_.voters.end(), from) !=
-                      membership_.voters.end();
-  if (!member || from == self_) {
+  if (!membership_.Has(from) || from == self_) {
     logging::Warn(Component::kRaft, "dropped a message of who is no other member",
                   {{"peer", from.value}});
     return {};
@@ -58,8 +56,16 @@ Effects Guard::Receive(uint64_t now_ms, NodeId from, Message message) {
     return Checked(std::move(effects));
   }
   if (const auto* install = std::get_if<InstallSnapshot>(&message)) {
-    // The host fetches the checkpoint and starts anew; there is nothing in it for the engine.
-    if (install->term < engine_->term()) AnswerOldTerm(from, install->term, &effects);
+    // The host fetches the checkpoint and starts anew; there is nothing in it for the engine. When
+    // our log holds its end the leader only has to hear that (Raft, figure 13, step 6).
+    if (install->term < engine_->term()) {
+      AnswerOldTerm(from, install->term, &effects);
+    } else if (install->term == engine_->term() && Holds(*install)) {
+      matched_ = std::max(matched_, install->last_index);
+      effects.messages.push_back(
+          {from,
+           AppendEntriesResult{install->term, install->term, LogIndex(0), install->last_index}, 0});
+    }
     return effects;
   }
   if (!voice_ && !std::holds_alternative<AppendEntriesResult>(message)) return {};
@@ -67,6 +73,11 @@ Effects Guard::Receive(uint64_t now_ms, NodeId from, Message message) {
     if (!Admit(from, *result)) return {};
   }
   return Checked(engine_->Receive(now_ms, from, message));
+}
+
+bool Guard::Holds(const InstallSnapshot& install) const {
+  return install.last_index <= durable_ && install.last_term.value != 0 &&
+         log_.TermAt(install.last_index) == install.last_term;
 }
 
 // Rule 2. last_index 0 can never be read as progress.

@@ -13,7 +13,8 @@
 //   11  a rejection at or below what that follower has matched is late: dropped
 //   12  a result that answers a request of another term is dropped
 // Rule 1 (one ordered link a peer, epochs) is the peer link's; 7 (backpressure) is the replica's;
-// 8 concerns membership changes, which do not exist yet.
+// 8 concerns libraft's own changes of membership, which are not used: a guard and its engine live
+// as long as one membership (replica.h).
 //
 // A server that has lost its disk takes part without a voice until it has caught up (rejoin.h): it
 // stores and acknowledges, but neither votes nor stands for election.
@@ -34,8 +35,9 @@ class Guard {
   Guard(std::unique_ptr<Engine> engine, NodeId self, Membership membership, const wal::Log& log);
 
   // `voice`: whether this server may vote and stand for election.
+  // `committed`: what is known to be already, by a guard before this one.
   Effects Start(uint64_t now_ms, const wal::HardState& state, const Snapshot& snapshot,
-                bool voice = true);
+                bool voice = true, LogIndex committed = LogIndex(0));
   void GiveVoice() { voice_ = true; }
   Effects Receive(uint64_t now_ms, NodeId from, Message message);
   // Everything up to `index` is durable here.
@@ -61,6 +63,10 @@ class Guard {
   // As a follower: the highest index known to be in the log of this term's leader, too.
   LogIndex matched() const { return matched_; }
   const Membership& membership() const { return membership_; }
+  // As committed(), as far as the engine has found out.
+  LogIndex engine_committed() const { return engine_->commit(); }
+  // Whether our log reaches to the end of a leader's checkpoint, durably.
+  bool Holds(const InstallSnapshot& install) const;
   // What a leader knows to be durable at `peer` in this term; 0 for others.
   LogIndex MatchOf(NodeId peer) const;
 

@@ -260,6 +260,25 @@ TEST_F(GuardTest, TheEngineNeverSeesASnapshotArrive) {
   EXPECT_TRUE(engine_->received.empty());
 }
 
+// A leader that has let go of its log takes a follower for behind that holds all of the checkpoint,
+// and only does not know that it is committed.
+TEST_F(GuardTest, WhoHoldsTheEndOfACheckpointSaysSo) {
+  Begin({1, 1, 4}, 5);
+  const auto answer = [this](uint64_t index, uint64_t term) {
+    return Receive(InstallSnapshot{Term(5), LogIndex(index), Term(term)}).messages;
+  };
+  EXPECT_TRUE(answer(3, 1).empty()) << "another entry";
+  EXPECT_TRUE(answer(4, 4).empty()) << "above what it holds";
+  const auto messages = answer(3, 4);
+  ASSERT_EQ(messages.size(), 1u);
+  const auto& result = std::get<AppendEntriesResult>(messages.front().message);
+  EXPECT_EQ(result.rejected, LogIndex(0));
+  EXPECT_EQ(result.last_index, LogIndex(3));
+  EXPECT_EQ(guard_->matched(), LogIndex(3));
+  Append(4, {5});
+  EXPECT_TRUE(answer(4, 5).empty()) << "not durable yet";
+}
+
 // --- Rule 9
 
 TEST_F(GuardTest, ASnapshotAboveWhatIsCommittedStopsTheNode) {

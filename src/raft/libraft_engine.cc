@@ -26,9 +26,9 @@ std::string AddressOf(NodeId id) { return "node-" + id.ToString(); }
 raft_configuration ToConfiguration(const Membership& membership) {
   raft_configuration configuration;
   raft_configuration_init(&configuration);
-  for (NodeId voter : membership.voters) {
-    const int rv =
-        raft_configuration_add(&configuration, voter.value, AddressOf(voter).c_str(), RAFT_VOTER);
+  for (NodeId node : membership.All()) {
+    const int rv = raft_configuration_add(&configuration, node.value, AddressOf(node).c_str(),
+                                          membership.IsVoter(node) ? RAFT_VOTER : RAFT_STANDBY);
     HOLDFAST_CHECK(rv == 0, std::string("membership: ") + raft_strerror(rv));
   }
   return configuration;
@@ -46,11 +46,17 @@ std::string EncodeForLibraft(const Membership& membership) {
   return bytes;
 }
 
-raft_entry_type ToLibraft(wal::EntryType type) {
+// The only configuration that libraft ever sees is the one it starts with: for the entry that it
+// wants at index 1 it gets the present membership, and one that changes it is a command like others
+// (docs/decisions/0015-membership.md).
+constexpr LogIndex kConfiguration(1);
+
+raft_entry_type ToLibraft(wal::EntryType type, LogIndex index) {
   switch (type) {
     case wal::EntryType::kCommand: return RAFT_COMMAND;
     case wal::EntryType::kBarrier: return RAFT_BARRIER;
-    case wal::EntryType::kConfiguration: return RAFT_CHANGE;
+    case wal::EntryType::kConfiguration:
+      return index == kConfiguration ? RAFT_CHANGE : RAFT_COMMAND;
   }
   HOLDFAST_CHECK(false, "unknown entry type");
 }
@@ -58,21 +64,26 @@ raft_entry_type ToLibraft(wal::EntryType type) {
 // Entries as libraft sees them: terms and types; a payload only where it reads one.
 class EntryArray {
  public:
-  EntryArray(const std::vector<wal::Entry>& entries, void* batch) {
+  EntryArray(const Membership& membership, LogIndex first, const std::vector<wal::Entry>& entries,
+             void* batch)
+      : EntryArray(membership) {
     array_.reserve(entries.size());
-    for (const wal::Entry& entry : entries) Add(entry, batch);
+    for (const wal::Entry& entry : entries) {
+      Add(first, entry.term, entry.type, batch);
+      first = first.Next();
+    }
   }
-  EntryArray() = default;
+  explicit EntryArray(const Membership& membership) : membership_(membership) {}
 
-  void Add(const wal::Entry& entry, void* batch) {
+  void Add(LogIndex index, Term term, wal::EntryType type, void* batch) {
     raft_entry out{};
-    out.term = entry.term.value;
-    out.type = ToLibraft(entry.type);
+    out.term = term.value;
+    out.type = ToLibraft(type, index);
     out.batch = batch;
-    if (entry.type == wal::EntryType::kConfiguration) {
-      encoded_.push_back(EncodeForLibraft(Membership::Decode(*entry.payload)));
-      out.buf.base = encoded_.back().data();
-      out.buf.len = encoded_.back().size();
+    if (out.type == RAFT_CHANGE) {
+      encoded_ = EncodeForLibraft(membership_);
+      out.buf.base = encoded_.data();
+      out.buf.len = encoded_.size();
     }
     array_.push_back(out);
   }
@@ -80,8 +91,9 @@ class EntryArray {
   unsigned size() const { return static_cast<unsigned>(array_.size()); }
 
  private:
+  const Membership& membership_;
   std::vector<raft_entry> array_;
-  std::deque<std::string> encoded_;  // A deque: the buffers above point into it.
+  std::string encoded_;  // What the first entry's buffer points to.
 };
 
 class LibraftEngine : public Engine {
@@ -105,13 +117,9 @@ class LibraftEngine : public Engine {
   Effects Start(uint64_t now_ms, const wal::HardState& state, const wal::Log& log,
                 const Snapshot& snapshot) override {
     char token = 0;  // Never freed by the engine: start entries stay ours.
-    EntryArray entries;
+    EntryArray entries(membership_);
     for (LogIndex i = log.first(); i <= log.last(); i = i.Next()) {
-      wal::Entry entry;
-      entry.term = log.TermAt(i);
-      entry.type = log.TypeAt(i);
-      if (entry.type == wal::EntryType::kConfiguration) entry.payload = log.Read(i).payload;
-      entries.Add(entry, &token);
+      entries.Add(i, log.TermAt(i), log.TypeAt(i), &token);
     }
     raft_snapshot_metadata metadata{};
     raft_event event{};
@@ -142,7 +150,7 @@ class LibraftEngine : public Engine {
     if (const auto* append = std::get_if<AppendEntries>(&message)) {
       // The engine frees the batch unless it hands entries back: then we do.
       void* batch = append->entries.empty() ? nullptr : BatchToken().heap;
-      EntryArray entries(append->entries, batch);
+      EntryArray entries(membership_, append->prev_index.Next(), append->entries, batch);
       in.type = RAFT_APPEND_ENTRIES;
       in.append_entries = {0,
                            append->term.value,
@@ -191,7 +199,8 @@ class LibraftEngine : public Engine {
   bool Submit(uint64_t now_ms, std::vector<wal::Entry> entries, Effects* effects) override {
     if (raft_state(&raft_) != RAFT_LEADER || raft_transferee(&raft_) != 0) return false;
     char token = 0;  // Must not be null; submitted entries stay ours.
-    EntryArray array(entries, &token);
+    // Never the first of the log.
+    EntryArray array(membership_, kConfiguration.Next(), entries, &token);
     raft_event event{};
     event.type = RAFT_SUBMIT;
     event.submit.entries = array.data();

@@ -1,35 +1,89 @@
 #include "src/raft/message.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "holdfast/peer.pb.h"
+#include "src/base/bounds.h"
 #include "src/base/check.h"
 
 namespace holdfast::raft {
 namespace {
 
-// Voters are numbers from 1 on, ascending; false when the bytes say anything else.
+bool Ascends(const google::protobuf::RepeatedField<uint64_t>& nodes) {
+  uint64_t before = 0;
+  return std::all_of(nodes.begin(), nodes.end(),
+                     [&before](uint64_t node) { return std::exchange(before, node) < node; });
+}
+
+// False when the bytes are no membership.
 bool Parse(std::string_view bytes, MembershipEntry* entry) {
   if (!entry->ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return false;
-  uint64_t before = 0;
-  for (uint64_t voter : entry->voters()) {
-    if (voter <= before) return false;
-    before = voter;
-  }
-  return entry->voters_size() > 0;
+  const auto& voters = entry->voters();
+  const auto is_voter = [&](uint64_t node) {
+    return std::binary_search(voters.begin(), voters.end(), node);
+  };
+  const auto& learners = entry->learners();
+  return !voters.empty() && Ascends(voters) && Ascends(learners) &&
+         std::none_of(learners.begin(), learners.end(), is_voter) &&
+         static_cast<size_t>(voters.size() + learners.size()) <= bounds::kNodesMax;
+}
+
+bool Holds(const std::vector<NodeId>& ascending, NodeId node) {
+  return std::binary_search(ascending.begin(), ascending.end(), node);
+}
+
+std::vector<NodeId> Differing(const std::vector<NodeId>& a, const std::vector<NodeId>& b) {
+  std::vector<NodeId> nodes;
+  std::set_symmetric_difference(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(nodes));
+  return nodes;
 }
 
 }  // namespace
 
+bool Membership::IsVoter(NodeId node) const { return Holds(voters, node); }
+
+bool Membership::Has(NodeId node) const { return IsVoter(node) || Holds(learners, node); }
+
+std::vector<NodeId> Membership::All() const {
+  std::vector<NodeId> nodes;
+  std::merge(voters.begin(), voters.end(), learners.begin(), learners.end(),
+             std::back_inserter(nodes));
+  return nodes;
+}
+
+bool Membership::IsOneStepFrom(const Membership& other) const {
+  const std::vector<NodeId> as_voters = Differing(voters, other.voters);
+  const std::vector<NodeId> as_learners = Differing(learners, other.learners);
+  if (as_voters.size() > 1 || as_learners.size() > 1) return false;
+  return as_voters.empty() || as_learners.empty() || as_voters == as_learners;
+}
+
 std::string Membership::Encode() const {
   MembershipEntry entry;
   for (NodeId voter : voters) entry.add_voters(voter.value);
+  for (NodeId learner : learners) entry.add_learners(learner.value);
+  // A map's order in the bytes is no matter: they are made once, and copied from then on.
+  for (const auto& [node, address] : addresses) (*entry.mutable_addresses())[node.value] = address;
+  for (const auto& [node, incarnation] : incarnations) {
+    (*entry.mutable_incarnations())[node.value] = incarnation;
+  }
   return entry.SerializeAsString();
 }
 
-Membership Membership::Decode(std::string_view bytes) {
+Membership Membership::Decode(std::string_view bytes, LogIndex index) {
   MembershipEntry entry;
   HOLDFAST_CHECK(Parse(bytes, &entry), "a membership entry that does not parse");
   Membership membership;
   for (uint64_t voter : entry.voters()) membership.voters.push_back(NodeId(voter));
+  for (uint64_t learner : entry.learners()) membership.learners.push_back(NodeId(learner));
+  for (const auto& [node, address] : entry.addresses()) {
+    membership.addresses[NodeId(node)] = address;
+  }
+  for (const auto& [node, incarnation] : entry.incarnations()) {
+    membership.incarnations[NodeId(node)] = incarnation;
+  }
+  membership.index = index;
   return membership;
 }
 

@@ -23,10 +23,11 @@ struct AppendEntries {
 };
 
 struct AppendEntriesResult {
-  Term term;            // The receiver's.
-  Term request_term;    // Of the request that this answers (guard 12, "echo").
-  LogIndex rejected;    // 0: success. Else the prev_index that did not match.
-  LogIndex last_index;  // Success: highest index matched and durable. Rejection: a hint.
+  Term term;               // The receiver's.
+  Term request_term;       // Of the request that this answers (guard 12, "echo").
+  LogIndex rejected;       // 0: success. Else the prev_index that did not match.
+  LogIndex last_index;     // Success: highest index matched and durable. Rejection: a hint.
+  bool rejoining = false;  // The receiver has no voice yet (rejoin.h).
 };
 
 struct RequestVote {
@@ -66,6 +67,8 @@ struct RejoinAnswer {
   Term term;           // The highest that the sender knows.
   bool leads = false;  // That term.
   LogIndex last_index;
+  // The present membership has committed something: those before it have no say any more.
+  bool settled = false;
 };
 
 using Message = std::variant<AppendEntries, AppendEntriesResult, RequestVote, RequestVoteResult,
@@ -73,14 +76,30 @@ using Message = std::variant<AppendEntries, AppendEntriesResult, RequestVote, Re
 
 enum class Role { kFollower, kCandidate, kLeader };
 
-// Who votes. Node addresses are configuration of each node, not of consensus.
+// Who takes part, once the entry that says so is committed; see replica.h.
 struct Membership {
-  std::vector<NodeId> voters;  // Ascending.
+  std::vector<NodeId> voters;         // Ascending; one at least.
+  std::vector<NodeId> learners = {};  // Ascending: they store the log, but do not vote.
+  // Where others reach a member; for those that the cluster was not founded with. Consensus has no
+  // use for it.
+  std::map<NodeId, std::string> addresses = {};
+  // Of promoted members: which data folder got the vote (node/identity.h). Nor for this.
+  std::map<NodeId, uint64_t> incarnations = {};
+  LogIndex index{1};  // Of its entry: the founding one's is 1. Names it; not in its payload.
+
   size_t Majority() const { return voters.size() / 2 + 1; }
+  bool IsFounding() const { return index == LogIndex(1); }
+  bool IsVoter(NodeId node) const;
+  bool Has(NodeId node) const;
+  std::vector<NodeId> All() const;  // Ascending.
+  // Whether two memberships differ by what one server is, at most: then any majority of the one
+  // has a server in common with any majority of the other (Ongaro's dissertation, 4.1).
+  bool IsOneStepFrom(const Membership& other) const;
   // The payload of a configuration entry.
   std::string Encode() const;
-  // Stops the node on bytes that are no membership: the log's checksum has vouched for them.
-  static Membership Decode(std::string_view bytes);
+  // Of the entry at `index`. Stops the node on bytes that are no membership: the log's checksum has
+  // vouched for them.
+  static Membership Decode(std::string_view bytes, LogIndex index = LogIndex(1));
   // Whether Decode would take the bytes; for those from a peer.
   static bool IsEncoded(std::string_view bytes);
 };

@@ -36,6 +36,7 @@ void ReadIndex::Begin() {
 void ReadIndex::Answer(NodeId from, Term term, uint64_t sequence) {
   if (!round_ || sequence != round_->probe.sequence || term != round_->probe.term) return;
   if (replica_.term() != term || replica_.role() != Role::kLeader) return;
+  if (!replica_.membership().IsVoter(from)) return;
   round_->confirmed.insert(from);
   if (round_->confirmed.size() >= replica_.membership().Majority()) Finish(round_->index);
 }

@@ -4,7 +4,7 @@
 
 namespace holdfast::raft {
 
-Rejoin::Rejoin(NodeId self, const Membership& membership) {
+Rejoin::Rejoin(NodeId self, const Membership& membership) : settled_(membership.IsFounding()) {
   for (NodeId voter : membership.voters) {
     if (voter != self) terms_[voter] = std::nullopt;
   }
@@ -14,6 +14,7 @@ void Rejoin::Answered(NodeId from, const RejoinAnswer& answer) {
   auto known = terms_.find(from);
   if (known == terms_.end()) return;
   known->second = std::max(known->second.value_or(Term(0)), answer.term);
+  settled_ |= answer.settled;
 }
 
 std::vector<NodeId> Rejoin::missing() const {
@@ -25,6 +26,7 @@ std::vector<NodeId> Rejoin::missing() const {
 }
 
 std::optional<Term> Rejoin::floor() const {
+  if (!settled_) return std::nullopt;
   Term highest;
   for (const auto& [node, term] : terms_) {
     if (!term) return std::nullopt;

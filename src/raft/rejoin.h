@@ -7,6 +7,8 @@
 //      a server that has answered nothing sent before the loss can count any more: its link to us
 //      began anew (guard rule 1). So no vote and no acknowledgement of ours counts anywhere in a
 //      term above the highest answered, the *floor*. It enters that term with its vote spent.
+//      "Every other server" are the voters of the present membership; one of them must know that
+//      it has committed something (0015): what those before it could still commit is then known.
 //   2. takes part without a voice: it stores and acknowledges what a leader of the floor's term or
 //      a later one sends, which it means to keep like anyone else, but neither votes nor stands for
 //      election. An entry that was committed with an acknowledgement of ours is held by so many of
@@ -34,7 +36,8 @@ class Rejoin {
   Rejoin(NodeId self, const Membership& membership);
 
   void Answered(NodeId from, const RejoinAnswer& answer);
-  // Once all others have answered: the highest of their terms.
+  // Once all others have answered, and the membership is known to be settled: the highest of their
+  // terms.
   std::optional<Term> floor() const;
   // Those that have not; for people.
   std::vector<NodeId> missing() const;
@@ -48,7 +51,8 @@ class Rejoin {
   }
 
  private:
-  std::map<NodeId, std::optional<Term>> terms_;  // Of every other server.
+  std::map<NodeId, std::optional<Term>> terms_;  // Of every other voter.
+  bool settled_;
   std::optional<Snapshot> aim_;
 };
 

@@ -16,18 +16,18 @@ constexpr uint64_t kAnnounceMs = 1;
 // A peer that has not asked to rejoin for so long has its voice back.
 constexpr uint64_t kRejoinSilenceMs = 2'000;
 
-// The founding entry; there is no other.
+// The founding entry.
 constexpr LogIndex kConfiguration(1);
+// Of members that adopted the next membership before us: an election's worth.
+constexpr size_t kHeldMax = 64;
 
 }  // namespace
 
 Replica::Replica(const EngineOptions& options, const Membership& membership, wal::Log& log,
                  Send send, const Retention& retention)
-    : options_(options),
-      retention_(retention),
-      log_(log),
-      send_(std::move(send)),
-      guard_(NewLibraftEngine(options, membership), options.id, membership, log) {}
+    : options_(options), retention_(retention), log_(log), send_(std::move(send)) {
+  guard_.emplace(NewLibraftEngine(options, membership), options.id, membership, log);
+}
 
 wal::Ticket Replica::FoundLog(wal::Log& log, const Membership& membership) {
   HOLDFAST_CHECK(log.last() == LogIndex(0), "founding a cluster on a log that has entries");
@@ -43,6 +43,10 @@ void Replica::Start(uint64_t now_ms, LogIndex checkpoint, bool rejoining) {
                       log_.TypeAt(kConfiguration) == wal::EntryType::kConfiguration),
                  "the log does not begin with the founding membership");
   checkpoint_ = checkpoint;
+  for (LogIndex i = std::max(log_.first(), membership().index.Next()); i <= log_.last();
+       i = i.Next()) {
+    if (log_.TypeAt(i) == wal::EntryType::kConfiguration) change_ = i;
+  }
   if (!rejoining) {
     StartEngine(now_ms);
     return;
@@ -55,14 +59,31 @@ void Replica::Start(uint64_t now_ms, LogIndex checkpoint, bool rejoining) {
 
 void Replica::StartEngine(uint64_t now_ms) {
   started_ = true;
+  settled_ = membership().IsFounding();
+  const std::vector<NodeId>& voters = membership().voters;
+  if (voters.size() == 1 && voters.front() == options_.id) {
+    // libraft makes it leader at once, of the term that it was in: what it sent to learners and
+    // did not keep itself would differ from what it now writes under the same term and index.
+    log_.SaveHardState({Term(log_.hard_state().term.value + 1), options_.id});
+  }
   Snapshot snapshot{checkpoint_, log_.TermAt(checkpoint_)};
   HOLDFAST_CHECK(checkpoint_.value == 0 || snapshot.term.value != 0,
                  "the log does not hold the checkpoint's last entry, " + checkpoint_.ToString());
   configuration_noted_ = checkpoint_ >= kConfiguration;
-  Execute(now_ms, guard_.Start(now_ms, log_.hard_state(), snapshot, !rejoin_));
+  Execute(now_ms, guard_->Start(now_ms, log_.hard_state(), snapshot, !rejoin_, agreed_before_));
 }
 
-void Replica::Receive(uint64_t now_ms, NodeId from, Message message) {
+bool Replica::Receive(uint64_t now_ms, NodeId from, LogIndex of, Message message) {
+  if (next_ && next_->index == of) {
+    if (held_.size() < kHeldMax) held_.emplace_back(from, std::move(message));
+    return true;
+  }
+  if (of != membership().index) return false;
+  Hear(now_ms, from, std::move(message));
+  return true;
+}
+
+void Replica::Hear(uint64_t now_ms, NodeId from, Message message) {
   if (const auto* request = std::get_if<RejoinRequest>(&message)) {
     ReceiveRejoin(now_ms, from, *request);
     return;
@@ -73,7 +94,7 @@ void Replica::Receive(uint64_t now_ms, NodeId from, Message message) {
   }
   if (!started_) return;
   if (const auto* install = std::get_if<InstallSnapshot>(&message)) {
-    if (install->term == term() && install->last_index > committed()) {
+    if (install->term == term() && install->last_index > committed() && !guard_->Holds(*install)) {
       behind_ = Behind{from, install->last_index};
     }
   }
@@ -86,8 +107,22 @@ void Replica::Receive(uint64_t now_ms, NodeId from, Message message) {
     }
   } else if (const auto* result = std::get_if<AppendEntriesResult>(&message)) {
     if (result->term == term()) result_ms_[from] = now_ms;
+    if (result->rejoining) {
+      rejoining_ms_[from] = now_ms;
+    } else {
+      rejoining_ms_.erase(from);
+    }
   }
-  Execute(now_ms, guard_.Receive(now_ms, from, std::move(message)));
+  const auto* append = std::get_if<AppendEntries>(&message);
+  const Term leader_term = append != nullptr ? append->term : Term(0);
+  Execute(now_ms, guard_->Receive(now_ms, from, std::move(message)));
+  if (leader_term == term()) NoteSettled(leader_term);
+}
+
+// A leader of this membership wrote the entries of its term under it: the engine starts as a
+// follower.
+void Replica::NoteSettled(Term leader_term) {
+  settled_ = settled_ || log_.TermAt(committed()) == leader_term;
 }
 
 void Replica::Durable(uint64_t now_ms, wal::Ticket ticket) {
@@ -97,7 +132,7 @@ void Replica::Durable(uint64_t now_ms, wal::Ticket ticket) {
     if (done.last >= done.first) durable = done.last;
     outstanding_.pop_front();
   }
-  if (durable > guard_.durable()) Execute(now_ms, guard_.Persisted(now_ms, durable));
+  if (durable > guard_->durable()) Execute(now_ms, guard_->Persisted(now_ms, durable));
 }
 
 void Replica::Tick(uint64_t now_ms) {
@@ -106,8 +141,8 @@ void Replica::Tick(uint64_t now_ms) {
     return;
   }
   if (now_ms >= announce_ms_) AnnounceCommit();
-  if (now_ms < guard_.timeout_ms()) return;
-  Execute(now_ms, guard_.Tick(now_ms));
+  if (now_ms < guard_->timeout_ms()) return;
+  Execute(now_ms, guard_->Tick(now_ms));
   // A leader whose disk stalls can commit through its peers but never answer: let another lead.
   if (role() == Role::kLeader && !outstanding_.empty() &&
       now_ms - outstanding_.front().since_ms > options_.election_timeout_ms) {
@@ -119,39 +154,114 @@ void Replica::Tick(uint64_t now_ms) {
 }
 
 bool Replica::CanPropose() const {
-  return role() == Role::kLeader &&
-         log_.last().value - guard_.committed().value < bounds::kEntriesInFlightMax;
+  return role() == Role::kLeader && change_.value == 0 && !next_ &&
+         log_.last().value - guard_->committed().value < bounds::kEntriesInFlightMax;
 }
 
 std::optional<Replica::Position> Replica::Propose(uint64_t now_ms, std::string payload) {
+  return Propose(now_ms, wal::EntryType::kCommand, std::move(payload));
+}
+
+std::optional<Replica::Position> Replica::Propose(uint64_t now_ms, wal::EntryType type,
+                                                  std::string payload) {
   if (!CanPropose()) return std::nullopt;
   const Position position{log_.last().Next(), term()};
   std::vector<wal::Entry> entries;
-  entries.push_back({position.term, wal::EntryType::kCommand,
-                     std::make_shared<const std::string>(std::move(payload))});
+  entries.push_back({position.term, type, std::make_shared<const std::string>(std::move(payload))});
   Effects effects;
-  if (!guard_.Submit(now_ms, std::move(entries), &effects)) return std::nullopt;
+  if (!guard_->Submit(now_ms, std::move(entries), &effects)) return std::nullopt;
   Execute(now_ms, std::move(effects));
   return position;
 }
+
+// --- Membership
+
+Result<Replica::Position> Replica::ProposeMembership(uint64_t now_ms, const Membership& next) {
+  if (auto why = WhyNot(now_ms, next)) return Fail(std::move(*why));
+  const auto position = Propose(now_ms, wal::EntryType::kConfiguration, next.Encode());
+  if (position) return *position;
+  return Fail(
+      Error{ErrorCode::kResourceExhausted, "too many writes are under way", "", "Try again.", 100});
+}
+
+std::optional<Error> Replica::WhyNot(uint64_t now_ms, const Membership& next) const {
+  const auto not_now = [](std::string why, std::string hint) {
+    return Error{ErrorCode::kUnavailable, std::move(why), "", std::move(hint), 500};
+  };
+  if (role() != Role::kLeader) return not_now("this node does not lead", "Ask the leader.");
+  if (change_.value != 0 || next_ || !KnowsCommitted()) {
+    return not_now("a change of the membership is not complete yet", "Try again.");
+  }
+  HOLDFAST_CHECK(next.IsOneStepFrom(membership()) && next.IsVoter(options_.id),
+                 "a change of membership by more than one server, or without the leader");
+  // The next membership must be able to elect its first leader: with a majority that is there, and
+  // has a voice.
+  size_t ready = 0;
+  for (NodeId voter : next.voters) {
+    const bool is = voter == options_.id || (IsHeard(now_ms, voter) && !IsRejoining(now_ms, voter));
+    ready += is ? 1 : 0;
+  }
+  if (ready >= next.Majority()) return std::nullopt;
+  return not_now("of the " + std::to_string(next.voters.size()) + " voters there would be, " +
+                     std::to_string(ready) + " answer and have a vote: too few to elect a leader",
+                 "Start the nodes that are missing, or wait until they have caught up.");
+}
+
+void Replica::Learn(const Membership& other) {
+  if (other.index <= (next_ ? next_->index : membership().index)) return;
+  next_ = other;
+  held_.clear();
+}
+
+void Replica::Adopt(uint64_t now_ms) {
+  HOLDFAST_CHECK(next_ && all_durable(), "a membership comes into force too early");
+  const Membership next = *std::exchange(next_, std::nullopt);
+  HOLDFAST_CHECK(next.Has(options_.id), "a membership without this server");
+  logging::Info(Component::kRaft, "a new membership is in force",
+                {{"entry", next.index.value},
+                 {"voters", next.voters.size()},
+                 {"learners", next.learners.size()}});
+  if (change_ <= next.index) change_ = LogIndex(0);
+  const bool led = role() == Role::kLeader;
+  agreed_before_ = std::max(agreed_before_, guard_->agreed());
+  guard_.emplace(NewLibraftEngine(options_, next), options_.id, next, log_);
+  behind_.reset();
+  if (!started_) {
+    rejoin_.emplace(options_.id, next);
+    AskToRejoin(now_ms);
+  } else {
+    // Who led does so again, as soon as a majority agrees: its patience has run out already.
+    const uint64_t patience_ms = 2 * uint64_t{options_.election_timeout_ms};
+    StartEngine(led && now_ms > patience_ms ? now_ms - patience_ms : now_ms);
+  }
+  for (auto& [from, message] : std::exchange(held_, {})) Hear(now_ms, from, std::move(message));
+}
+
+bool Replica::IsHeard(uint64_t now_ms, NodeId peer) const {
+  auto answered = result_ms_.find(peer);
+  return answered != result_ms_.end() && now_ms - answered->second <= options_.election_timeout_ms;
+}
+
+bool Replica::IsRejoining(uint64_t now_ms, NodeId peer) const {
+  auto asked = rejoining_ms_.find(peer);
+  return asked != rejoining_ms_.end() && now_ms - asked->second < kRejoinSilenceMs;
+}
+
+// ---
 
 bool Replica::HandOver(uint64_t now_ms) {
   NodeId best;
   for (NodeId voter : membership().voters) {
     if (voter == options_.id) continue;
     // Not to one without a voice.
-    auto asked = rejoining_ms_.find(voter);
-    if (asked != rejoining_ms_.end() && now_ms - asked->second < kRejoinSilenceMs) continue;
+    if (IsRejoining(now_ms, voter)) continue;
     // Not to one that is silent: it would not take over, and each attempt keeps writes out for an
     // election timeout.
-    auto answered = result_ms_.find(voter);
-    if (answered == result_ms_.end() || now_ms - answered->second > options_.election_timeout_ms) {
-      continue;
-    }
+    if (!IsHeard(now_ms, voter)) continue;
     if (best.value == 0 || MatchOf(voter) > MatchOf(best)) best = voter;
   }
   Effects effects;
-  if (best.value == 0 || !guard_.Transfer(now_ms, best, &effects)) return false;
+  if (best.value == 0 || !guard_->Transfer(now_ms, best, &effects)) return false;
   Execute(now_ms, std::move(effects));
   return true;
 }
@@ -208,10 +318,10 @@ void Replica::PlanAnnouncement(uint64_t now_ms) {
 void Replica::AnnounceCommit() {
   announced_ = agreed();
   announce_ms_ = UINT64_MAX;
-  for (NodeId voter : membership().voters) {
-    const LogIndex match = MatchOf(voter);
-    if (voter == options_.id || log_.TermAt(match).value == 0) continue;
-    send_(voter, AppendEntries{term(), match, log_.TermAt(match), announced_, {}});
+  for (NodeId peer : membership().All()) {
+    const LogIndex match = MatchOf(peer);
+    if (peer == options_.id || log_.TermAt(match).value == 0) continue;
+    SendTo(peer, AppendEntries{term(), match, log_.TermAt(match), announced_, {}});
   }
 }
 
@@ -221,6 +331,11 @@ void Replica::Append(uint64_t now_ms, Effects& effects) {
     earlier.last = std::min(earlier.last, first.Previous());
   }
   const LogIndex last(first.value + effects.entries.size() - 1);
+  if (first <= change_) change_ = LogIndex(0);
+  for (LogIndex i = std::max(first, membership().index.Next()); i <= last; i = i.Next()) {
+    const wal::EntryType type = effects.entries[i.value - first.value].type;
+    if (type == wal::EntryType::kConfiguration) change_ = i;
+  }
   const wal::Ticket ticket = log_.Append(first, std::move(effects.entries));
   outstanding_.push_back({ticket, first, last, now_ms});
 }
@@ -228,7 +343,7 @@ void Replica::Append(uint64_t now_ms, Effects& effects) {
 void Replica::SendOut(Outgoing out) {
   auto* append = std::get_if<AppendEntries>(&out.message);
   if (append == nullptr || out.entry_count == 0) {
-    send_(out.to, std::move(out.message));
+    SendTo(out.to, std::move(out.message));
     return;
   }
   // The engine counts these entries as sent at once; the link is ordered, so several messages of
@@ -244,17 +359,28 @@ void Replica::SendOut(Outgoing out) {
       next = next.Next();
     }
     const LogIndex last = next.Previous();
-    send_(out.to, part);
+    SendTo(out.to, part);
     part.prev_index = last;
     part.prev_term = log_.TermAt(last);
     part.entries.clear();
   }
 }
 
+void Replica::SendTo(NodeId to, Message message) {
+  if (auto* result = std::get_if<AppendEntriesResult>(&message)) {
+    result->rejoining = rejoin_.has_value();
+  }
+  send_(to, membership().index, std::move(message));
+}
+
 void Replica::NoteCommitted(uint64_t now_ms) {
-  if (configuration_noted_ || guard_.committed() < kConfiguration) return;
+  if (role() == Role::kLeader) NoteSettled(term());
+  if (change_.value != 0 && committed() >= change_) {
+    Learn(Membership::Decode(*log_.Read(change_).payload, change_));
+  }
+  if (configuration_noted_ || guard_->engine_committed() < kConfiguration) return;
   configuration_noted_ = true;
-  Execute(now_ms, guard_.ConfigurationCommitted(now_ms, kConfiguration));
+  Execute(now_ms, guard_->ConfigurationCommitted(now_ms, kConfiguration));
 }
 
 // --- Checkpoints
@@ -264,7 +390,7 @@ void Replica::Checkpointed(uint64_t now_ms, LogIndex index) {
   checkpoint_ = index;
   std::erase_if(holds_, [this](const auto& hold) { return MatchOf(hold.first) >= hold.second; });
   const LogIndex keep_from = KeepFrom(index);
-  Execute(now_ms, guard_.Snapshotted(now_ms, index, keep_from));
+  Execute(now_ms, guard_->Snapshotted(now_ms, index, keep_from));
   log_.TruncatePrefix(keep_from);
 }
 
@@ -294,21 +420,26 @@ void Replica::AskToRejoin(uint64_t now_ms) {
   ask_ms_ = now_ms + options_.heartbeat_ms;
   if (!started_) {
     for (NodeId voter : membership().voters) {
-      if (voter != options_.id) send_(voter, RejoinRequest{false});
+      if (voter != options_.id) SendTo(voter, RejoinRequest{false});
     }
   } else if (leader().value != 0) {
-    send_(leader(), RejoinRequest{true});  // Again and again: it must not hand over to us.
+    SendTo(leader(), RejoinRequest{true});  // Again and again: it must not hand over to us.
   }
 }
 
 void Replica::ReceiveRejoin(uint64_t now_ms, NodeId from, const RejoinRequest& request) {
   rejoining_ms_[from] = now_ms;
   const bool leads = role() == Role::kLeader;
-  send_(from, RejoinAnswer{term(), leads, log_.last()});
+  SendTo(from, RejoinAnswer{term(), leads, log_.last(), settled_});
   // What the peer held before its loss the engine counts for ever, and sends it nothing below. A
   // leader that has counted nothing yet does.
   if (leads && !request.knows_terms && MatchOf(from).value > 0) overcounted_.insert(from);
-  if (overcounted_.contains(from)) HandOver(now_ms);
+  if (!overcounted_.contains(from)) return;
+  if (membership().voters.size() > 1) {
+    HandOver(now_ms);
+  } else if (!next_) {
+    next_ = membership();  // There is nobody to hand over to: the engine begins anew.
+  }
 }
 
 void Replica::ReceiveRejoin(uint64_t now_ms, NodeId from, const RejoinAnswer& answer) {
@@ -330,14 +461,14 @@ void Replica::ReceiveRejoin(uint64_t now_ms, NodeId from, const RejoinAnswer& an
 }
 
 bool Replica::caught_up() const {
-  return rejoin_ && started_ && rejoin_->Reached(term(), guard_.matched(), guard_.durable());
+  return rejoin_ && started_ && rejoin_->Reached(term(), guard_->matched(), guard_->durable());
 }
 
 void Replica::Rejoined() {
   HOLDFAST_CHECK(caught_up(), "a voice for a server that has not caught up");
   spdlog::info("raft: node {} has caught up and votes again", options_.id.value);
   rejoin_.reset();
-  guard_.GiveVoice();
+  guard_->GiveVoice();
 }
 
 }  // namespace holdfast::raft

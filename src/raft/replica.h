@@ -2,8 +2,13 @@
 //
 // Events come in as calls, effects go out to the log and the host, all on one thread (the loop).
 // Nothing here waits, except that term and vote are made durable before anything that follows from
-// them. Once started, call Tick whenever timeout_ms() has come, and look at committed() and role()
-// after every call.
+// them. Once started, call Tick whenever timeout_ms() has come, and look at committed(), role() and
+// next_membership() after every call.
+//
+// A membership ends with the entry that names the next one, as soon as that is committed: the
+// engine, which knows one membership only, then gives way to a new one over the same log, term and
+// vote. Every message says which membership its sender goes by; those of another are not heard.
+// docs/decisions/0015-membership.md says why that is safe.
 #pragma once
 
 #include <deque>
@@ -12,8 +17,11 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <utility>
+#include <vector>
 
 #include "src/base/bounds.h"
+#include "src/base/error.h"
 #include "src/raft/guard.h"
 #include "src/raft/rejoin.h"
 
@@ -30,8 +38,9 @@ struct Retention {
 
 class Replica {
  public:
-  // A message for another member; may be dropped, must not be reordered on one link.
-  using Send = std::function<void(NodeId to, Message message)>;
+  // A message for another member, and the index of the membership that it belongs to; may be
+  // dropped, must not be reordered on one link.
+  using Send = std::function<void(NodeId to, LogIndex membership, Message message)>;
 
   // `log` must hold at least the founding configuration entry (FoundLog), or what follows a
   // checkpoint, and outlive the replica.
@@ -44,7 +53,9 @@ class Replica {
   // `checkpoint`: up to where the state is durable outside the log; 0: not at all. `rejoining`: the
   // disk was lost and what was promised forgotten (rejoin.h).
   void Start(uint64_t now_ms, LogIndex checkpoint, bool rejoining = false);
-  void Receive(uint64_t now_ms, NodeId from, Message message);
+  // `membership`: that of the message. False: it is not ours, and the message was dropped. One of
+  // us is behind and has to be told (Learn).
+  bool Receive(uint64_t now_ms, NodeId from, LogIndex membership, Message message);
   // The log's appends up to `ticket` are durable.
   void Durable(uint64_t now_ms, wal::Ticket ticket);
   void Tick(uint64_t now_ms);
@@ -58,6 +69,16 @@ class Replica {
   // committed; losing leadership in between means unknown, not failed.
   std::optional<Position> Propose(uint64_t now_ms, std::string payload);
   bool CanPropose() const;
+
+  // Appends the entry that names the next membership, and nothing behind it until it is in force.
+  // An Error says why not; then nothing happened.
+  Result<Position> ProposeMembership(uint64_t now_ms, const Membership& next);
+  // A peer goes by this membership: its entry is committed.
+  void Learn(const Membership& membership);
+  // What is to come into force: make it durable, and when the log is (all_durable), call Adopt. A
+  // server that it does not name must end instead.
+  const std::optional<Membership>& next_membership() const { return next_; }
+  void Adopt(uint64_t now_ms);
   // Asks the follower that is furthest, of those that answer, to take over; for a planned stop.
   bool HandOver(uint64_t now_ms);
 
@@ -92,16 +113,20 @@ class Replica {
   // False: it takes no part at all, and must not confirm anybody's leadership.
   bool takes_part() const { return started_; }
 
-  Role role() const { return guard_.role(); }
-  Term term() const { return guard_.term(); }
-  NodeId leader() const { return guard_.leader(); }
-  LogIndex committed() const { return guard_.committed(); }
-  LogIndex agreed() const { return guard_.agreed(); }  // Not below committed(); see the guard.
+  Role role() const { return guard_->role(); }
+  Term term() const { return guard_->term(); }
+  NodeId leader() const { return guard_->leader(); }
+  LogIndex committed() const { return guard_->committed(); }
+  LogIndex agreed() const { return guard_->agreed(); }  // Not below committed(); see the guard.
   uint64_t timeout_ms() const {
-    return rejoin_ ? ask_ms_ : std::min(guard_.timeout_ms(), announce_ms_);
+    return rejoin_ ? ask_ms_ : std::min(guard_->timeout_ms(), announce_ms_);
   }
-  const Membership& membership() const { return guard_.membership(); }
-  LogIndex MatchOf(NodeId peer) const { return guard_.MatchOf(peer); }
+  const Membership& membership() const { return guard_->membership(); }
+  LogIndex MatchOf(NodeId peer) const { return guard_->MatchOf(peer); }
+  // Whether `peer` has answered this leader within the last election timeout.
+  bool IsHeard(uint64_t now_ms, NodeId peer) const;
+  // Whether `peer` has no voice, as far as it has said lately (rejoin.h).
+  bool IsRejoining(uint64_t now_ms, NodeId peer) const;
   // Nothing of the log is on its way to this server's disk.
   bool all_durable() const { return outstanding_.empty(); }
   // Whether a leader knows all that was ever committed: everything in its log at its election is
@@ -124,6 +149,11 @@ class Replica {
   };
 
   void StartEngine(uint64_t now_ms);
+  void Hear(uint64_t now_ms, NodeId from, Message message);
+  void NoteSettled(Term leader_term);
+  std::optional<Error> WhyNot(uint64_t now_ms, const Membership& next) const;
+  std::optional<Position> Propose(uint64_t now_ms, wal::EntryType type, std::string payload);
+  void SendTo(NodeId to, Message message);
   void ReceiveRejoin(uint64_t now_ms, NodeId from, const RejoinRequest& request);
   void ReceiveRejoin(uint64_t now_ms, NodeId from, const RejoinAnswer& answer);
   void AskToRejoin(uint64_t now_ms);
@@ -143,7 +173,7 @@ class Replica {
   const Retention retention_;
   wal::Log& log_;
   Send send_;
-  Guard guard_;
+  std::optional<Guard> guard_;  // Of the present membership; always there.
   std::deque<Outstanding> outstanding_;
   bool led_ = false;
   Term led_term_;
@@ -151,7 +181,13 @@ class Replica {
   LogIndex known_commit_;  // By leaders' messages.
   LogIndex announced_;     // As leader: the commit index told without waiting for a heartbeat ...
   uint64_t announce_ms_ = UINT64_MAX;  // ... and when the next is to be told.
-  bool configuration_noted_ = false;   // The engine knows the founding entry to be committed.
+  bool configuration_noted_ = false;   // The engine knows its first entry to be committed.
+  LogIndex change_;                    // An entry in the log that names a later membership, or 0.
+  std::optional<Membership> next_;     // Committed, and not adopted yet.
+  // Messages of members that were quicker to adopt it.
+  std::vector<std::pair<NodeId, Message>> held_;
+  LogIndex agreed_before_;  // Under the memberships before.
+  bool settled_ = false;    // The present membership is known to have committed something.
   bool started_ = false;
   bool stores_nothing_ = false;
   LogIndex checkpoint_;

@@ -29,9 +29,10 @@ class ReplicaRejoinTest : public ::testing::Test {
 
   void Begin() {
     sent_.clear();
-    replica_.emplace(EngineOptions{kSelf}, kMembers, log_, [this](NodeId to, Message message) {
-      sent_.emplace_back(to, std::move(message));
-    });
+    replica_.emplace(EngineOptions{kSelf}, kMembers, log_,
+                     [this](NodeId to, LogIndex, Message message) {
+                       sent_.emplace_back(to, std::move(message));
+                     });
     replica_->Start(now_ms_, LogIndex(0), true);
   }
   template <class M>
@@ -42,7 +43,7 @@ class ReplicaRejoinTest : public ::testing::Test {
   }
   void Receive(NodeId from, Message message) {
     sent_.clear();
-    replica_->Receive(now_ms_, from, std::move(message));
+    replica_->Receive(now_ms_, from, LogIndex(1), std::move(message));
   }
   void BothAnswer(uint64_t leader_term, uint64_t other_term) {
     Receive(kLeader, RejoinAnswer{Term(leader_term), true, LogIndex(3)});

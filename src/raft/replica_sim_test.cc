@@ -48,6 +48,7 @@ TEST_F(ReplicaSim, Chaos) {
       total.leaders += report.leaders;
       total.installs += report.installs;
       total.rejoins += report.rejoins;
+      total.changes += report.changes;
       total.steps += report.steps;
       total.simulated_ms += report.simulated_ms;
       if (report.converged_ms > slowest_ms) {
@@ -61,7 +62,8 @@ TEST_F(ReplicaSim, Chaos) {
   }
   std::printf(
       "%llu runs, %.2f simulated hours, %llu writes acknowledged, %llu reads served, %llu refused, "
-      "%llu leaders, %llu checkpoints installed, %llu rejoined, %llu events; slowest to converge: "
+      "%llu leaders, %llu checkpoints installed, %llu rejoined, %llu memberships, %llu events; "
+      "slowest to converge: "
       "%llu ms (seed %llu)\n",
       static_cast<unsigned long long>(count), static_cast<double>(total.simulated_ms) / 3.6e6,
       static_cast<unsigned long long>(total.acknowledged),
@@ -69,11 +71,13 @@ TEST_F(ReplicaSim, Chaos) {
       static_cast<unsigned long long>(total.reads_refused),
       static_cast<unsigned long long>(total.leaders),
       static_cast<unsigned long long>(total.installs),
-      static_cast<unsigned long long>(total.rejoins), static_cast<unsigned long long>(total.steps),
+      static_cast<unsigned long long>(total.rejoins),
+      static_cast<unsigned long long>(total.changes), static_cast<unsigned long long>(total.steps),
       static_cast<unsigned long long>(slowest_ms), static_cast<unsigned long long>(slowest_seed));
   // A run in which nothing happens would find nothing.
   EXPECT_GT(total.acknowledged, 0u);
   EXPECT_GT(total.reads_served, 0u);
+  EXPECT_GT(total.changes, 0u);
 }
 
 }  // namespace

@@ -32,6 +32,7 @@ constexpr uint64_t kHealthMs = 100;  // How late gRPC's health service may know.
 class NoPeers : public node::PeerLink {
  public:
   bool Send(NodeId, PeerFrame) override { return false; }
+  void SetPeers(const std::map<NodeId, std::string>& /*peers*/) override {}
 };
 
 uint64_t RandomNumber() {
@@ -92,7 +93,7 @@ struct Server::Parts {
 Result<void> Server::Parts::Check() const {
   std::vector<Address> addresses = {config.http, config.grpc};
   const auto self = config.members.find(config.id);
-  if (config.members.size() > 1 && self != config.members.end()) addresses.push_back(self->second);
+  if (self != config.members.end()) addresses.push_back(self->second);
   if (auto ports = CheckPorts(addresses); !ports) return ports;
   return CheckDataFolder(config.data);
 }
@@ -120,7 +121,10 @@ Result<void> Server::Parts::Open() {
     RegisterServices(registry);
     node::RegisterClusterService(
         registry, {[this] { return observer->Status(); }, [this] { return observer->Figures(); },
-                   [this] { return observer->Load(); }});
+                   [this] { return observer->Load(); },
+                   [this](node::MembershipChange change) {
+                     return node->ChangeMembership(std::move(change));
+                   }});
     // No principal is known yet: all callers share one space of keys.
     state_machine::RegisterRequestsService(
         registry, [&machine](const state_machine::Method& method, const std::string& key) {
@@ -142,6 +146,7 @@ Result<void> Server::Parts::Open() {
   options.retention.entries = config.log_keep_entries;
   options.disk_reserve_bytes = config.disk_reserve_bytes;
   options.members = folder.members;
+  for (const auto& [id, address] : config.members) options.addresses[id] = address.ToString();
   options.restarts = restarts;
   options.lifetime = RandomNumber();
   options.raft.id = config.id;
@@ -168,12 +173,9 @@ void Server::Parts::LearnKeys() {
 
 Result<void> Server::Parts::Serve() {
   const bool runs_at_once = config.members.size() <= 1 || state->founding().founded();
-  if (config.members.size() > 1) {
+  if (!config.members.empty()) {
     node::TcpPeerLink::Options options;
     options.listen = config.members.at(config.id).ToString();
-    for (const auto& [id, address] : config.members) {
-      if (id != config.id) options.peers[id] = address.ToString();
-    }
     // Hellos that come before the node has started are kept; other frames are dropped, as ever.
     auto started = node::TcpPeerLink::Start(options, *node, loop);
     if (!started) return Fail(started.error());

@@ -549,7 +549,7 @@ TEST_F(BadInputTest, StrangersAreNoPeers) {
                {PeerBytes(no_hello), ""},
                {PeerBytes(forward), ""},
                {damaged, ""},
-               {PeerBytes(stranger), "not another member"},
+               {PeerBytes(stranger), "not a member of the cluster"},
                {PeerBytes(impostor), "folder"},
                {PeerBytes(elsewhere), "folder"}};
   for (size_t i = 0; i < std::size(cases); ++i) {

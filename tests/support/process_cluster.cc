@@ -93,7 +93,7 @@ ProcessCluster::~ProcessCluster() {
 void ProcessCluster::Start(int node) {
   Node& n = nodes_[Index(node)];
   std::string members;
-  for (int i = 1; i <= size(); ++i) {
+  for (int i = 1; i <= std::max(node, founders()); ++i) {
     if (!members.empty()) members += ',';
     members += std::to_string(i) + "=" + host(i) + ":" + std::to_string(nodes_[Index(i)].peer);
   }
@@ -141,7 +141,7 @@ void ProcessCluster::Spawn(Node& node, std::vector<std::string> arguments, const
 }
 
 void ProcessCluster::StartAll() {
-  for (int node = 1; node <= size(); ++node) {
+  for (int node = 1; node <= founders(); ++node) {
     if (!Running(node)) Start(node);
   }
 }
@@ -245,12 +245,13 @@ bool ProcessCluster::WaitEqualState(std::chrono::seconds patience, std::string* 
     bool equal = true;
     report->clear();
     for (int node = 1; node <= size(); ++node) {
+      if (!Running(node)) continue;
       const HttpReply reply =
           HttpClient(host(node), http(node), std::chrono::seconds(5)).Get("/status");
       const std::string applied = JsonField(reply.body, "applied");
       const std::string digest = JsonField(reply.body, "digest");
       *report += "node " + std::to_string(node) + ": " + reply.body + "\n";
-      if (node == 1) {
+      if (first_applied.empty()) {
         first_applied = applied;
         first_digest = digest;
       }

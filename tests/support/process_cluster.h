@@ -45,8 +45,11 @@ class ProcessCluster {
 
   // Flags of every start from here on, beside those that make it a cluster.
   void SetFlags(std::vector<std::string> flags) { flags_ = std::move(flags); }
+  // The first so many nodes found the cluster and are told of one another only; those after them
+  // are told of all before them.
+  void SetFounders(int founders) { founders_ = founders; }
   void Start(int node);
-  void StartAll();
+  void StartAll();  // The founders.
   void Signal(int node, int signal);
   void Kill(int node);      // SIGKILL, and waits for the process to be gone.
   int Terminate(int node);  // SIGTERM, and waits; the exit status.
@@ -84,6 +87,7 @@ class ProcessCluster {
     uint16_t peer = 0;
     pid_t pid = 0;
   };
+  int founders() const { return founders_ == 0 ? size() : founders_; }
   static size_t Index(int node) { return static_cast<size_t>(node - 1); }
 
   void Spawn(Node& node, std::vector<std::string> arguments, const std::string& log);
@@ -93,6 +97,7 @@ class ProcessCluster {
   std::string folder_;
   std::vector<Node> nodes_;
   std::vector<std::string> flags_;
+  int founders_ = 0;  // 0: all.
 };
 
 }  // namespace holdfast::testing

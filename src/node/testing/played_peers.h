@@ -18,6 +18,8 @@ namespace holdfast::node::testing {
 
 inline constexpr NodeId kSelf{1}, kPeer{2}, kOther{3};
 
+inline constexpr LogIndex kMembership(1);  // The founding one.
+
 class PlayedPeers : public ::testing::Test {
  protected:
   PlayedPeers() {
@@ -25,7 +27,7 @@ class PlayedPeers : public ::testing::Test {
     raft::Replica::FoundLog(log_, raft::Membership{{kSelf, kPeer, kOther}});
     log_.Write(log_.queued());
     replica_.emplace(raft::EngineOptions{kSelf}, raft::Membership{{kSelf, kPeer, kOther}}, log_,
-                     [this](NodeId to, raft::Message message) {
+                     [this](NodeId to, LogIndex, raft::Message message) {
                        if (to == kPeer) sent_.push_back(std::move(message));
                      });
     replica_->Start(now_ms_, LogIndex(0));
@@ -46,7 +48,7 @@ class PlayedPeers : public ::testing::Test {
         const auto* vote = std::get_if<raft::RequestVote>(&sent_[i]);
         if (vote == nullptr) continue;
         const raft::RequestVoteResult granted{vote->term, true, vote->pre_vote};
-        replica_->Receive(now_ms_, kPeer, granted);
+        replica_->Receive(now_ms_, kPeer, kMembership, granted);
       }
     }
     ASSERT_EQ(replica_->role(), raft::Role::kLeader);
@@ -56,7 +58,7 @@ class PlayedPeers : public ::testing::Test {
   void Acknowledge() {
     Persist();
     replica_->Receive(
-        now_ms_, kPeer,
+        now_ms_, kPeer, kMembership,
         raft::AppendEntriesResult{replica_->term(), replica_->term(), LogIndex(0), log_.last()});
   }
   // `leader` leads a later term, and its log has only a barrier after `prev`.
@@ -65,14 +67,14 @@ class PlayedPeers : public ::testing::Test {
     raft::AppendEntries append{term, prev, log_.TermAt(prev), replica_->committed(), {}};
     append.entries.push_back(
         {term, wal::EntryType::kBarrier, std::make_shared<const std::string>()});
-    replica_->Receive(now_ms_, leader, append);
+    replica_->Receive(now_ms_, leader, kMembership, append);
     Persist();
     ASSERT_EQ(replica_->leader(), leader);
   }
   // That leader says that its barrier is committed.
   void HearOfCommit(NodeId leader) {
     const LogIndex last = log_.last();
-    replica_->Receive(now_ms_, leader,
+    replica_->Receive(now_ms_, leader, kMembership,
                       raft::AppendEntries{replica_->term(), last, log_.TermAt(last), last, {}});
     ASSERT_EQ(replica_->committed(), last);
   }

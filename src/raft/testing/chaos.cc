@@ -18,12 +18,20 @@ class Chaos {
     ClientLater();
     FaultLater();
     CheckpointLater();
+    if (changes_) ChangeLater();
     group_.RunFor(faults_ms);
     const uint64_t converged_ms = HealAndConverge();
-    group_.history().CheckNothingLost();
-    return {group_.history().acknowledged(), group_.reads_served(),    group_.reads_refused(),
-            group_.history().terms_led(),    group_.installs(),        group_.rejoins(),
-            group_.events().steps(),         group_.events().now_ms(), converged_ms};
+    group_.history().CheckNothingLost(group_.membership());
+    return {group_.history().acknowledged(),
+            group_.reads_served(),
+            group_.reads_refused(),
+            group_.history().terms_led(),
+            group_.installs(),
+            group_.rejoins(),
+            group_.changes(),
+            group_.events().steps(),
+            group_.events().now_ms(),
+            converged_ms};
   }
 
  private:
@@ -31,6 +39,9 @@ class Chaos {
     GroupOptions options;
     const uint64_t kind = draw_.Between(0, 9);
     options.nodes = kind == 0 ? 1 : kind <= 5 ? 3 : kind <= 8 ? 5 : 7;
+    // Half of the runs change who the members are.
+    changes_ = options.nodes > 1 && draw_.OneIn(2);
+    if (changes_) options.founders = draw_.Between(1, options.nodes);
     options.seed = seed * 7919 + 1;
     static constexpr uint32_t kInFlight[] = {4, 64, 64, 1000};
     options.engine.entries_in_flight_max = kInFlight[draw_.Between(0, 3)];
@@ -78,6 +89,19 @@ class Chaos {
       const NodeId node = AnyNode();
       group_.Checkpoint(node);
       CheckpointLater();
+    });
+  }
+
+  void ChangeLater() {
+    group_.events().After(draw_.Between(50, 2'000) * 1000, [this] {
+      if (healing_) return;
+      const auto change = static_cast<Group::Change>(draw_.Between(0, 2));
+      const NodeId node = AnyNode();
+      // Not while the leader may still take for well who has just lost its disk: two failures.
+      if (group_.events().now_ms() > wiped_ms_ + 2 * election_ms_) {
+        group_.ChangeMembership(change, node);
+      }
+      ChangeLater();
     });
   }
 
@@ -181,7 +205,10 @@ class Chaos {
   // No more than a minority at once: what a majority has lost is lost.
   void LoseADisk() {
     const NodeId node = LeaderOrAny();
-    if (!group_.IsRejoining(node) && 2 * (group_.rejoining() + 1) >= group_.size()) return;
+    if (!group_.IsMember(node) || group_.IsChanging()) return;
+    const size_t voters = group_.VotersOf(node);
+    if (!group_.IsRejoining(node) && 2 * (group_.rejoining() + 1) >= voters) return;
+    wiped_ms_ = group_.events().now_ms();
     group_.Wipe(node);
     RestartLater(node);
   }
@@ -242,6 +269,7 @@ class Chaos {
     uint64_t shortest = UINT64_MAX;
     uint64_t longest = 0;
     for (uint64_t id = 1; id <= group_.size(); ++id) {
+      if (!group_.IsMember(NodeId(id))) continue;
       const uint64_t last = group_.log(NodeId(id)).last().value;
       shortest = std::min(shortest, last);
       longest = std::max(longest, last);
@@ -256,8 +284,10 @@ class Chaos {
   uint64_t burst_max_ = 0;
   uint64_t fault_ms_max_ = 0;
   uint64_t checkpoint_ms_max_ = 0;
+  bool changes_ = false;  // Of the membership.
   Group group_;
   uint64_t payload_ = 0;
+  uint64_t wiped_ms_ = 0;  // When a disk was last lost.
   bool healing_ = false;
 };
 

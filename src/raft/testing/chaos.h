@@ -13,6 +13,7 @@ struct ChaosReport {
   uint64_t leaders = 0;
   uint64_t installs = 0;  // Of a leader's checkpoint.
   uint64_t rejoins = 0;   // Of a server that had lost its disk.
+  uint64_t changes = 0;   // Of the membership.
   uint64_t steps = 0;
   uint64_t simulated_ms = 0;
   uint64_t converged_ms = 0;  // From healing until everyone has committed a final write.

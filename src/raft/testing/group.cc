@@ -1,5 +1,6 @@
 #include "src/raft/testing/group.h"
 
+#include <algorithm>
 #include <cstdio>
 
 namespace holdfast::raft::sim {
@@ -31,11 +32,14 @@ Group::Group(const GroupOptions& options)
                [this](NodeId from, NodeId to, const Frame& frame) { Deliver(from, to, frame); }),
       servers_(MakeServers<Server>(options.nodes)),
       history_(DisksOf(servers_)) {
-  for (auto& server : servers_) membership_.voters.push_back(server->id);
+  const size_t founders = options.founders == 0 ? options.nodes : options.founders;
+  for (uint64_t id = 1; id <= founders; ++id) founding_.voters.push_back(NodeId(id));
   for (auto& server : servers_) {
-    Replica::FoundLog(server->log, membership_);
+    Replica::FoundLog(server->log, founding_);
     server->log.Write(1);
     server->log.set_before_effect([this, raw = server.get()] { CountEffect(*raw); });
+    server->membership = founding_;
+    if (!founding_.Has(server->id)) server->state = State::kOut;
     Restart(server->id);
   }
 }
@@ -57,6 +61,7 @@ void Group::Run(Server& server, Event event) {
   try {
     event();
     Observe(server);
+    if (server.replica) AdoptMembership(server);
     if (!server.replica) return;
     server.reads->Step(events_.now_ms());
     StartWrite(server);
@@ -98,12 +103,128 @@ void Group::Wipe(NodeId node) {
   Crash(node, false);
   Trace("node " + node.ToString() + " loses its disk");
   server.log.Lose();
-  Replica::FoundLog(server.log, membership_);
+  Replica::FoundLog(server.log, founding_);
   server.log.Write(1);
   server.checkpoint = LogIndex(0);
   server.rejoining = true;
   history_.NoteLost(&server.log);
 }
+
+// --- Membership
+
+Membership Group::membership() const {
+  const NodeId leader = Leader();
+  return leader.value == 0 ? Membership{{}} : replica(leader).membership();
+}
+
+bool Group::IsChanging() const {
+  std::optional<LogIndex> index;
+  for (const auto& server : servers_) {
+    if (server->state == State::kOut) continue;
+    if (server->state == State::kHerald) return true;
+    if (index.value_or(server->membership.index) != server->membership.index) return true;
+    index = server->membership.index;
+    for (LogIndex i = std::max(server->log.first(), index->Next()); i <= server->log.last();
+         i = i.Next()) {
+      if (server->log.TypeAt(i) == wal::EntryType::kConfiguration) return true;
+    }
+  }
+  return false;
+}
+
+void Group::ChangeMembership(Change change, NodeId node) {
+  const NodeId leader = Leader();
+  if (leader.value == 0) return;
+  Server& server = At(leader);
+  Membership next = server.replica->membership();
+  const auto insert = [node](std::vector<NodeId>* nodes) {
+    nodes->insert(std::upper_bound(nodes->begin(), nodes->end(), node), node);
+  };
+  switch (change) {
+    case Change::kAdd:
+      if (next.Has(node) || At(node).state != State::kOut) return;
+      insert(&next.learners);
+      break;
+    case Change::kPromote:
+      if (!next.Has(node) || next.IsVoter(node)) return;
+      std::erase(next.learners, node);
+      insert(&next.voters);
+      break;
+    case Change::kRemove:
+      if (!next.Has(node) || node == leader || next.voters.size() == 1) return;
+      std::erase(next.learners, node);
+      std::erase(next.voters, node);
+      break;
+  }
+  Run(server, [&] {
+    const auto position = server.replica->ProposeMembership(events_.now_ms(), next);
+    if (!position) return;
+    Trace("node " + leader.ToString() + " proposes a membership of " +
+          std::to_string(next.voters.size()) + " voters and " +
+          std::to_string(next.learners.size()) + " learners at entry " +
+          position->index.ToString() + ", node " + node.ToString() + " being changed");
+  });
+}
+
+void Group::AdoptMembership(Server& server) {
+  const std::optional<Membership>& next = server.replica->next_membership();
+  if (!next || !server.replica->all_durable()) return;
+  const Membership before = server.membership;
+  server.membership = *next;
+  if (server.membership.index > changes_seen_) {
+    changes_seen_ = server.membership.index;
+    ++changes_;
+  }
+  Trace("node " + server.id.ToString() + " goes by membership " +
+        server.membership.index.ToString());
+  const std::vector<NodeId> members = server.membership.All();
+  for (NodeId member : members) {
+    if (At(member).state == State::kOut) Enlist(At(member), server.membership);
+  }
+  for (NodeId member : before.All()) TellMembership(server, member);
+  for (NodeId member : members) TellMembership(server, member);
+  if (!server.membership.Has(server.id)) {
+    Crash(server.id, false);
+    server.state = State::kHerald;
+    Trace("node " + server.id.ToString() + " has been removed");
+    Herald(server);
+    return;
+  }
+  server.replica->Adopt(events_.now_ms());
+  Observe(server);
+}
+
+void Group::Enlist(Server& server, const Membership& membership) {
+  server.log.Lose();
+  Replica::FoundLog(server.log, founding_);
+  server.log.Write(1);
+  server.checkpoint = LogIndex(0);
+  server.rejoining = false;  // Who is new has promised nothing.
+  server.state = State::kMember;
+  server.membership = membership;
+  events_.After(random_.Between(1'000, 1'000'000), [this, &server] { Restart(server.id); });
+}
+
+// Until a majority goes by the new membership the old one may still need this server: it stays to
+// tell them.
+void Group::Herald(Server& server) {
+  size_t told = 0;
+  for (NodeId voter : server.membership.voters) {
+    told += At(voter).membership.index >= server.membership.index ? 1 : 0;
+  }
+  if (told >= server.membership.Majority()) {
+    server.state = State::kOut;
+    return;
+  }
+  for (NodeId member : server.membership.All()) TellMembership(server, member);
+  events_.After(300'000, [this, &server] { Herald(server); });
+}
+
+void Group::TellMembership(Server& server, NodeId to) {
+  if (to != server.id) network_.Send(server.id, to, server.membership);
+}
+
+// ---
 
 size_t Group::rejoining() const {
   size_t count = 0;
@@ -155,7 +276,7 @@ void Group::Install(Server& server, const Server& source) {
 
 void Group::Restart(NodeId node) {
   Server& server = At(node);
-  if (server.replica) return;
+  if (server.replica || server.state != State::kMember) return;
   Trace("node " + node.ToString() + " starts");
   EngineOptions options = options_.engine;
   options.id = node;
@@ -164,10 +285,10 @@ void Group::Restart(NodeId node) {
   server.led = Term(0);
   server.timer_us = 0;
   server.replica = std::make_unique<Replica>(
-      options, membership_, server.log,
-      [this, &server](NodeId to, Message message) {
+      options, server.membership, server.log,
+      [this, &server](NodeId to, LogIndex membership, Message message) {
         CountEffect(server);
-        network_.Send(server.id, to, std::move(message));
+        network_.Send(server.id, to, RaftFrame{membership, std::move(message)});
       },
       options_.retention);
   server.reads = std::make_unique<ReadIndex>(*server.replica, node,
@@ -244,8 +365,13 @@ void Group::RequestRead(NodeId node, ReadIndex::Done done) {
 void Group::Deliver(NodeId from, NodeId to, const Frame& frame) {
   Server& server = At(to);
   Run(server, [&] {
-    if (const auto* message = std::get_if<Message>(&frame)) {
-      server.replica->Receive(events_.now_ms(), from, *message);
+    if (const auto* raft = std::get_if<RaftFrame>(&frame)) {
+      if (!server.replica->Receive(events_.now_ms(), from, raft->membership, raft->message)) {
+        TellMembership(server, from);
+      }
+    } else if (const auto* membership = std::get_if<Membership>(&frame)) {
+      if (membership->index < server.membership.index) TellMembership(server, from);
+      server.replica->Learn(*membership);
     } else if (const auto* probe = std::get_if<ReadIndex::Probe>(&frame)) {
       if (!server.replica->takes_part()) return;
       network_.Send(to, from, ProbeResult{server.replica->term(), probe->sequence});
@@ -278,14 +404,15 @@ void Group::Observe(Server& server) {
                                              server.committed.ToString() + " to " +
                                              committed.ToString());
   if (committed > server.committed) {
-    history_.NoteCommitted(server.id, replica.term(), server.committed, committed, server.log);
+    history_.NoteCommitted(server.id, replica.term(), replica.membership(), server.committed,
+                           committed, server.log);
     server.committed = committed;
   }
   while (!server.proposed.empty() && server.proposed.front().index <= committed) {
     const Replica::Position position = server.proposed.front();
     server.proposed.pop_front();
     if (server.log.TermAt(position.index) != position.term) continue;  // Certainly lost.
-    history_.NoteAcknowledged(position.index, position.term);
+    history_.NoteAcknowledged(replica.membership(), position.index, position.term);
     ++server.acknowledged;
   }
 }
@@ -316,8 +443,10 @@ bool Group::RunUntil(uint64_t ms, const std::function<bool()>& condition) {
 bool Group::Converged() const {
   const NodeId leader = Leader();
   if (leader.value == 0) return false;
-  for (const auto& server : servers_) {
+  for (NodeId member : replica(leader).membership().All()) {
+    const auto& server = servers_[member.value - 1];
     if (!server->replica || server->replica->term() != replica(leader).term()) return false;
+    if (server->membership.index != replica(leader).membership().index) return false;
     if (server->committed != log(leader).last() || server->rejoining) return false;
   }
   return true;
@@ -335,7 +464,8 @@ std::string Group::Describe() const {
     text += std::string(kRoles[static_cast<int>(server->replica->role())]) + " of term " +
             server->replica->term().ToString() + ", last " + server->log.last().ToString() +
             ", durable " + server->log.durable_last().ToString() + ", committed " +
-            server->replica->committed().ToString() + ", follows " +
+            server->replica->committed().ToString() + ", membership " +
+            server->membership.index.ToString() + ", follows " +
             server->replica->leader().ToString();
   }
   return text;

@@ -18,6 +18,7 @@ namespace holdfast::raft::sim {
 
 struct GroupOptions {
   size_t nodes = 3;
+  size_t founders = 0;  // The first so many found the group; 0: all.
   uint64_t seed = 1;
   EngineOptions engine;  // `id` and `seed` are the group's to fill in.
   Retention retention;
@@ -56,6 +57,16 @@ class Group {
   void Wipe(NodeId node);
   bool IsRejoining(NodeId node) const { return At(node).rejoining; }
   size_t rejoining() const;
+
+  // The leader's; 0 voters: nobody leads.
+  Membership membership() const;
+  // Asks the leader to make `node` a learner, a learner a voter, or to remove it.
+  enum class Change { kAdd, kPromote, kRemove };
+  void ChangeMembership(Change change, NodeId node);
+  // Not every server goes by the same membership, or a change is on its way.
+  bool IsChanging() const;
+  size_t VotersOf(NodeId node) const { return At(node).membership.voters.size(); }
+  bool IsMember(NodeId node) const { return At(node).state == State::kMember; }
   std::optional<Replica::Position> Propose(NodeId node, std::string payload);
   // A linearizable read. `done` may be null; what must hold of its index is checked here.
   void RequestRead(NodeId node, ReadIndex::Done done = nullptr);
@@ -69,14 +80,19 @@ class Group {
   uint64_t reads_served() const { return reads_served_; }
   uint64_t installs() const { return installs_; }
   uint64_t rejoins() const { return rejoins_; }
+  uint64_t changes() const { return changes_; }
   uint64_t reads_refused() const { return reads_refused_; }
   uint64_t acknowledged_by(NodeId node) const { return At(node).acknowledged; }
   std::string Describe() const;
   void Trace(const std::string& what) const;
 
  private:
+  // Not a member, as far as it knows; or one; or no longer one, but others may not know that yet.
+  enum class State { kOut, kMember, kHerald };
   struct Server {
     NodeId id;
+    State state = State::kMember;
+    Membership membership;  // As it is kept on its disk.
     MemoryLog log;
     LogIndex checkpoint;     // Durable beside the log ...
     bool rejoining = false;  // ... as is this.
@@ -98,7 +114,7 @@ class Group {
   };
   struct Dies {};
 
-  Membership membership_;
+  Membership founding_;
 
   Server& At(NodeId node) { return *servers_[node.value - 1]; }
   const Server& At(NodeId node) const { return *servers_[node.value - 1]; }
@@ -106,6 +122,11 @@ class Group {
   template <class Event>
   void Run(Server& server, Event event);
   void CountEffect(Server& server);
+  void AdoptMembership(Server& server);
+  // A server that was not a member begins as one, with an empty disk.
+  void Enlist(Server& server, const Membership& membership);
+  void TellMembership(Server& server, NodeId to);
+  void Herald(Server& server);
   void Observe(Server& server);
   void FetchCheckpoint(Server& server);
   void Install(Server& server, const Server& source);
@@ -124,6 +145,8 @@ class Group {
   uint64_t reads_refused_ = 0;
   uint64_t installs_ = 0;
   uint64_t rejoins_ = 0;
+  uint64_t changes_ = 0;
+  LogIndex changes_seen_;  // The newest membership that is in force anywhere.
 };
 
 }  // namespace holdfast::raft::sim

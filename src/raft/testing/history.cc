@@ -29,16 +29,14 @@ void History::NoteLeader(NodeId node, Term term, const wal::Log& log) {
   }
 }
 
-void History::NoteCommitted(NodeId node, Term term, LogIndex from, LogIndex to,
-                            const wal::Log& log) {
+void History::NoteCommitted(NodeId node, Term term, const Membership& membership, LogIndex from,
+                            LogIndex to, const wal::Log& log) {
   Require(to <= log.last(), Name(node) + " commits entry " + to.ToString() + ", which it lacks");
   for (LogIndex i = from.Next(); i <= to; i = i.Next()) {
     const wal::Entry entry = log.Read(i);
     if (i > last()) {
-      Require(DurableCopies(i, entry.term) * 2 > disks_.size(),
-              Name(node) + " commits " + Name(i, entry.term) + ", durable on " +
-                  std::to_string(DurableCopies(i, entry.term)) + " of " +
-                  std::to_string(disks_.size()));
+      Require(IsDurable(membership, i, entry.term),
+              Name(node) + " commits " + Name(i, entry.term) + ", not durable on a majority");
       entries_.push_back({entry, term});
       continue;
     }
@@ -51,29 +49,30 @@ void History::NoteCommitted(NodeId node, Term term, LogIndex from, LogIndex to,
   }
 }
 
-void History::NoteAcknowledged(LogIndex index, Term entry_term) {
+void History::NoteAcknowledged(const Membership& membership, LogIndex index, Term entry_term) {
   Require(index <= last() && entries_[index.value - 1].entry.term == entry_term,
           "acknowledged " + Name(index, entry_term) + " was never committed");
-  Require(DurableCopies(index, entry_term) * 2 > disks_.size(),
+  Require(IsDurable(membership, index, entry_term),
           "acknowledged " + Name(index, entry_term) + " is not durable on a majority");
   ++acknowledged_;
 }
 
-void History::CheckNothingLost() const {
-  for (const MemoryLog* disk : disks_) {
+void History::CheckNothingLost(const Membership& membership) const {
+  for (NodeId node : membership.All()) {
     for (uint64_t i = 1; i <= entries_.size(); ++i) {
-      Require(disk->HoldsDurably(LogIndex(i), entries_[i - 1].entry.term),
-              "a disk has lost " + Name(LogIndex(i), entries_[i - 1].entry.term));
+      Require(disks_[node.value - 1]->HoldsDurably(LogIndex(i), entries_[i - 1].entry.term),
+              Name(node) + " has lost " + Name(LogIndex(i), entries_[i - 1].entry.term));
     }
   }
 }
 
-size_t History::DurableCopies(LogIndex index, Term term) const {
+bool History::IsDurable(const Membership& membership, LogIndex index, Term term) const {
   size_t copies = 0;
-  for (const MemoryLog* disk : disks_) {
+  for (NodeId voter : membership.voters) {
+    const MemoryLog* disk = disks_[voter.value - 1];
     copies += lost_.contains(disk) || disk->HoldsDurably(index, term) ? 1 : 0;
   }
-  return copies;
+  return copies >= membership.Majority();
 }
 
 }  // namespace holdfast::raft::sim

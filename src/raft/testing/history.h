@@ -30,25 +30,27 @@ class History {
   // Election safety and leader completeness.
   void NoteLeader(NodeId node, Term term, const wal::Log& log);
   // `node`, in `term`, takes the entries of its log up to `to` as committed, after `from`.
-  void NoteCommitted(NodeId node, Term term, LogIndex from, LogIndex to, const wal::Log& log);
+  void NoteCommitted(NodeId node, Term term, const Membership& membership, LogIndex from,
+                     LogIndex to, const wal::Log& log);
   // A client has been told that its write is the entry at `index`.
-  void NoteAcknowledged(LogIndex index, Term entry_term);
+  void NoteAcknowledged(const Membership& membership, LogIndex index, Term entry_term);
 
   // The highest index that any server ever took as committed.
   LogIndex last() const { return LogIndex(entries_.size()); }
   uint64_t acknowledged() const { return acknowledged_; }
   size_t terms_led() const { return leaders_.size(); }
-  // Every server's log holds the whole history; for the end of a run.
-  void CheckNothingLost() const;
+  // Every member's log holds the whole history; for the end of a run.
+  void CheckNothingLost(const Membership& membership) const;
 
  private:
   struct Committed {
     wal::Entry entry;
     Term in_term;  // Of the server that first took it as committed.
   };
-  size_t DurableCopies(LogIndex index, Term term) const;
+  // Whether a majority of the voters holds it.
+  bool IsDurable(const Membership& membership, LogIndex index, Term term) const;
 
-  const std::vector<const MemoryLog*> disks_;
+  const std::vector<const MemoryLog*> disks_;  // By node.
   std::set<const MemoryLog*> lost_;
   std::map<Term, NodeId> leaders_;
   std::vector<Committed> entries_;

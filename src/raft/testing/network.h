@@ -17,7 +17,11 @@ struct ProbeResult {
   Term term;
   uint64_t sequence;
 };
-using Frame = std::variant<Message, ReadIndex::Probe, ProbeResult>;
+struct RaftFrame {
+  LogIndex membership;
+  Message message;
+};
+using Frame = std::variant<RaftFrame, ReadIndex::Probe, ProbeResult, Membership>;
 
 class Network {
  public:
