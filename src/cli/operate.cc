@@ -1,5 +1,6 @@
 #include "src/cli/operate.h"
 
+#include "src/cli/backup_command.h"
 #include "src/cli/completion.h"
 #include "src/cli/config_command.h"
 #include "src/cli/members_command.h"
@@ -15,6 +16,8 @@ void AddOperatingCommands(const state_machine::Registry& registry, CLI::App& roo
   AddMembersCommand(root, commands);
   AddTopCommand(root, commands);
   AddLogCommand(root, commands);
+  AddBackupCommand(root, commands);
+  AddRestoreCommand(root, commands);
   AddOutcomeByKey(registry, commands);
   AddConfigCommand(root, commands);
   AddCompletionCommand(root, commands);

@@ -92,6 +92,14 @@ Result<CheckpointPiece> CheckpointExports::Read(NodeId peer, const CheckpointReq
   return piece;
 }
 
+void CheckpointExports::Close(NodeId peer, uint64_t session) {
+  std::lock_guard lock(mutex_);
+  const auto found = sessions_.find(peer);
+  if (found == sessions_.end() || found->second.number != session) return;
+  background_.Post([this, folder = found->second.folder] { Remove(folder); });
+  sessions_.erase(found);
+}
+
 std::vector<NodeId> CheckpointExports::CloseIdle(uint64_t now_ms, uint64_t idle_ms) {
   std::vector<NodeId> closed;
   std::lock_guard lock(mutex_);

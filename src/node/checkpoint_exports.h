@@ -36,6 +36,8 @@ class CheckpointExports {
   // A piece of a file, at most kCheckpointPieceBytes. Fails with not_found when the session is
   // over, with invalid_argument when there is no such piece.
   Result<CheckpointPiece> Read(NodeId peer, const CheckpointRequest& request, uint64_t now_ms);
+  // Closes what `peer` has open, if it is this session.
+  void Close(NodeId peer, uint64_t session);
   // Closes those that have not been read from for `idle_ms`, and says whose they were.
   std::vector<NodeId> CloseIdle(uint64_t now_ms, uint64_t idle_ms);
 

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "src/base/check.h"
+#include "src/node/backup_folder.h"
 #include "src/node/checkpoint_install.h"
 
 namespace holdfast::node {
@@ -17,13 +18,6 @@ constexpr uint64_t kPauseMs = 1'000;        // After a failure.
 constexpr uint64_t kProgressMs = 2'000;
 constexpr uint64_t kSyncBytes = 8 << 20;  // Often: one great sync would stall the log's.
 
-// A name from outside becomes a path: letters, digits, '-', '_' and '.', as RocksDB's are.
-bool IsPlainName(const std::string& name) {
-  constexpr char kAllowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
-  return !name.empty() && name.size() <= 64 && name.front() != '.' &&
-         name.find_first_not_of(kAllowed) == std::string::npos;
-}
-
 std::string WhyBad(const CheckpointManifest& manifest) {
   if (!NamesPosition(manifest)) return "it names no position";
   if (manifest.files_size() == 0) return "it has no files";
@@ -32,7 +26,7 @@ std::string WhyBad(const CheckpointManifest& manifest) {
   }
   std::set<std::string> names;
   for (const CheckpointFile& file : manifest.files()) {
-    if (!IsPlainName(file.name())) return "a file's name is no plain name";
+    if (!IsPlainFileName(file.name())) return "a file's name is no plain name";
     if (!names.insert(file.name()).second) return "it names a file twice";
   }
   return "";

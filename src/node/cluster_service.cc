@@ -177,6 +177,19 @@ class ClusterService : public state_machine::Service {
     return {};
   }
 
+  Result<void> BeginBackup(const BeginBackupRequest& request, BeginBackupReply* reply) const {
+    return sources_.backup()->Begin(request, sources_.status(), reply);
+  }
+
+  Result<void> ReadBackup(const ReadBackupRequest& request, ReadBackupReply* reply) const {
+    return sources_.backup()->Read(request, reply);
+  }
+
+  Result<void> EndBackup(const EndBackupRequest& request, EndBackupReply* /*reply*/) const {
+    sources_.backup()->End(request.session());
+    return {};
+  }
+
  private:
   ClusterSources sources_;
 };
@@ -206,7 +219,10 @@ void RegisterClusterService(state_machine::Registry& registry, ClusterSources so
       .Stateless("Leader", &ClusterService::Leader)
       .Stateless("Load", &ClusterService::Load)
       .Stateless("LogLevels", &ClusterService::LogLevels)
-      .Stateless("ChangeMembers", &ClusterService::ChangeMembers);
+      .Stateless("ChangeMembers", &ClusterService::ChangeMembers)
+      .Stateless("BeginBackup", &ClusterService::BeginBackup)
+      .Stateless("ReadBackup", &ClusterService::ReadBackup)
+      .Stateless("EndBackup", &ClusterService::EndBackup);
 }
 
 }  // namespace holdfast::node

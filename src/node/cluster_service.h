@@ -40,6 +40,7 @@ struct ClusterSources {
   std::function<NodeFigures()> figures;
   std::function<NodeLoad()> load;
   std::function<Result<LogIndex>(MembershipChange)> change_members;
+  std::function<BackupExport*()> backup;
 };
 
 // Adds the cluster service.

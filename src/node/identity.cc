@@ -3,6 +3,8 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <cinttypes>
+#include <cstdio>
 
 #include "src/base/bounds.h"
 #include "src/base/check.h"
@@ -87,10 +89,25 @@ bool AreThose(const std::map<NodeId, uint64_t>& founders, const std::vector<Node
                     [](const auto& founder, NodeId member) { return founder.first == member; });
 }
 
+bool SameOrigin(const Identity& a, const Identity& b) {
+  return a.has_origin() == b.has_origin() && a.origin().backup() == b.origin().backup() &&
+         a.origin().index() == b.origin().index() &&
+         a.origin().index_term() == b.origin().index_term();
+}
+
+std::string OriginText(const Identity& identity) {
+  if (!identity.has_origin()) return "with nothing";
+  char id[17];
+  std::snprintf(id, sizeof(id), "%016" PRIx64, identity.origin().backup());
+  return std::string("with backup ") + id + " at position " +
+         std::to_string(identity.origin().index());
+}
+
 // As good as unique: a hash over random numbers.
 uint64_t NameOf(const Identity& identity) {
   std::string bytes;
   for (const Member& founder : identity.founders()) bytes += founder.SerializeAsString();
+  if (identity.has_origin()) bytes += identity.origin().SerializeAsString();
   return std::max<uint64_t>(XXH3_64bits(bytes.data(), bytes.size()), 1);
 }
 
@@ -217,6 +234,16 @@ Result<void> Founding::CheckMember(const Identity& peer) const {
                       ""));
 }
 
+Result<void> Founding::Create(FileSystem& files, const std::string& folder, NodeId self,
+                              uint64_t incarnation, const Origin& origin) {
+  Identity identity;
+  identity.set_format(kFormat);
+  identity.set_node(self.value);
+  identity.set_incarnation(incarnation);
+  *identity.mutable_origin() = origin;
+  return ReplaceFile(files, PathIn(folder), Encoded(identity));
+}
+
 Result<void> Founding::Meet(const Identity& peer) {
   const NodeId id(peer.node());
   if (id.value == identity_.node()) return Fail(Refused("it says that it is this node", ""));
@@ -224,6 +251,7 @@ Result<void> Founding::Meet(const Identity& peer) {
   if (auto member = CheckMember(peer); !member) return member;
   const bool proposes = peer.founders_size() > 0;
   if (!proposes && !proposed()) {
+    if (auto same = CheckOrigin(peer, /*takes_place=*/false); !same) return same;
     met_[id] = peer.incarnation();
     return ProposeIfComplete();
   }
@@ -293,7 +321,9 @@ Result<void> Founding::Join(const Identity& peer) {
                         "Check cluster.members of both."));
   }
   uint64_t& own = founders[NodeId(identity_.node())];
+  if (auto same = CheckOrigin(peer, own != identity_.incarnation()); !same) return same;
   Identity next = identity_;
+  if (peer.has_origin()) *next.mutable_origin() = peer.origin();
   // Then our folder is new where the list is not. That is durable before anyone hears of it: peers
   // put our incarnation on record, and after a crash we would look like a founder.
   if (own != identity_.incarnation() && MembershipOf(peer).IsVoter(NodeId(identity_.node()))) {
@@ -310,6 +340,7 @@ Result<void> Founding::Join(const Identity& peer) {
   }
   if (auto saved = Save(std::move(next)); !saved) return saved;
   met_ = std::move(founders);
+  other_origins_.clear();
   agreed_.clear();
   voices_.clear();
   exists_ = false;
@@ -317,7 +348,22 @@ Result<void> Founding::Join(const Identity& peer) {
   return {};
 }
 
+Result<void> Founding::CheckOrigin(const Identity& peer, bool takes_place) {
+  const bool fits = SameOrigin(peer, identity_) || (takes_place && !identity_.has_origin());
+  if (fits) {
+    other_origins_.erase(peer.node());
+    return {};
+  }
+  std::string& told = other_origins_[peer.node()];
+  told = "node " + std::to_string(peer.node()) + " begins " + OriginText(peer) + ", node " +
+         std::to_string(identity_.node()) + " " + OriginText(identity_);
+  return Fail(Refused(told,
+                      "Restore the same backup for every member, or for none: stop the node, "
+                      "remove its folder, and restore or start it anew."));
+}
+
 std::string Founding::Waiting() const {
+  if (!other_origins_.empty()) return other_origins_.begin()->second;
   std::vector<NodeId> missing;
   for (NodeId member : members_) {
     const bool heard = proposed() ? agreed_.contains(member) : met_.contains(member);

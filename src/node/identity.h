@@ -18,6 +18,10 @@
 // but for a folder that then hears of a founded list without having agreed to it: that one's
 // predecessor has. Different lists are proposed only when a folder is lost meanwhile. When they
 // stand against one another the cluster is not founded: it holds nothing yet, and is begun anew.
+//
+// A folder made from a backup begins with its state (restore.h), and says so as its *origin*. Only
+// folders of one origin found a cluster, so all begin with the same state. A folder that begins
+// with nothing still takes a lost one's place in a founded one: it has no voice before it has all.
 #pragma once
 
 #include <map>
@@ -43,6 +47,11 @@ class Founding {
   // `incarnation` is what a new folder gets. Refuses a folder that belongs to another node.
   static Result<Founding> Open(FileSystem& files, const std::string& folder, NodeId self,
                                std::vector<NodeId> members, uint64_t incarnation);
+
+  // Gives a folder that has none an identity, for a member of a cluster that begins with `origin`.
+  // Durable on return.
+  static Result<void> Create(FileSystem& files, const std::string& folder, NodeId self,
+                             uint64_t incarnation, const Origin& origin);
 
   const Identity& identity() const { return identity_; }
   // In force; before the founding that which is to be.
@@ -87,6 +96,9 @@ class Founding {
   Result<void> ProposeIfComplete();
   // Takes the list of `peer` over, as one of its founders or in the place of one.
   Result<void> Join(const Identity& peer);
+  // That `peer` begins with what this folder does, or that this one has nothing and takes a lost
+  // folder's place in the peer's list.
+  Result<void> CheckOrigin(const Identity& peer, bool takes_place);
   void Agrees(const Identity& member);
   Result<void> MeetReplacement(const Identity& peer);
   Result<void> Save(Identity next);
@@ -99,6 +111,8 @@ class Founding {
   std::set<NodeId> agreed_;         // Who has recorded our list, we included ...
   std::set<NodeId> voices_;         // ... and is not rejoining.
   bool exists_ = false;             // Somebody has founded the cluster with it.
+  // Peers that begin with something else, as they last said; for people.
+  std::map<uint64_t, std::string> other_origins_;
   std::string outcast_;
 };
 

@@ -275,6 +275,72 @@ TEST_F(FoundingTest, WhatItAdoptsStands) {
   EXPECT_EQ(FoundersIn(founding.identity()), kFounders);
 }
 
+// --- Folders made from a backup
+
+Origin OriginOf(uint64_t backup, uint64_t index = 50) {
+  Origin origin;
+  origin.set_backup(backup);
+  origin.set_index(index);
+  origin.set_index_term(3);
+  return origin;
+}
+
+TEST_F(FoundingTest, OnlyFoldersOfOneOriginFoundACluster) {
+  ASSERT_TRUE(files_.CreateFolders(Folder(kOne)));
+  ASSERT_TRUE(Founding::Create(files_, Folder(kOne), kOne, 10, OriginOf(7)));
+  Founding one = Open(kOne, 99);
+  EXPECT_EQ(one.identity().incarnation(), 10u);
+  Identity two = IdentityOf(kTwo, 20);
+  EXPECT_TRUE(Says(WhyNot(one.Meet(two)), "node 2 begins with nothing, node 1 with backup"));
+  EXPECT_TRUE(Says(one.Waiting(), "node 2 begins with nothing"));
+  for (const Origin& other : {OriginOf(8), OriginOf(7, 51)}) {
+    *two.mutable_origin() = other;
+    EXPECT_FALSE(one.Meet(two));
+  }
+  *two.mutable_origin() = OriginOf(7);
+  ASSERT_TRUE(one.Meet(two));
+  EXPECT_EQ(one.Waiting(), "waits for the word of nodes 3");
+  Identity three = IdentityOf(kThree, 30);
+  *three.mutable_origin() = OriginOf(7);
+  ASSERT_TRUE(one.Meet(three));
+  EXPECT_EQ(FoundersIn(one.identity()), kFounders);
+  Founding empty = Founding::Open(files_, "/data/new", kTwo, {kOne, kTwo, kThree}, 20).value();
+  EXPECT_FALSE(empty.Meet(one.identity())) << "listed, but with another beginning";
+  EXPECT_FALSE(empty.Meet(three));
+}
+
+TEST_F(FoundingTest, AnEmptyFolderTakesALostOnesPlaceWhateverTheClusterBeganWith) {
+  Identity two = IdentityOf(kTwo, 20, kFounders);
+  *two.mutable_origin() = OriginOf(7);
+  Founding lost = Open(kOne, 11);
+  ASSERT_TRUE(lost.Meet(two));
+  EXPECT_TRUE(lost.rejoining());
+  EXPECT_EQ(Open(kOne, 99).identity().origin().backup(), 7u);
+
+  // A folder of another origin does not: its state is not a beginning of the cluster's.
+  ASSERT_TRUE(files_.CreateFolders(Folder(kThree)));
+  ASSERT_TRUE(Founding::Create(files_, Folder(kThree), kThree, 31, OriginOf(8)));
+  Founding other = Open(kThree, 99);
+  EXPECT_TRUE(Says(WhyNot(other.Meet(two)), "with backup 0000000000000008 at position 50"));
+  EXPECT_FALSE(other.rejoining());
+  EXPECT_TRUE(Says(WhyNot(other.Meet(IdentityOf(kTwo, 20, kFounders))), "begins with nothing"));
+}
+
+TEST_F(FoundingTest, TheNameOfAClusterDependsOnItsOrigin) {
+  std::set<uint64_t> names;
+  for (const uint64_t backup : {0, 7, 8}) {
+    const std::string folder = "/data/alone" + std::to_string(backup);
+    ASSERT_TRUE(files_.CreateFolders(folder));
+    if (backup != 0) {
+      ASSERT_TRUE(Founding::Create(files_, folder, kOne, 10, OriginOf(backup)));
+    }
+    const auto founding = Founding::Open(files_, folder, kOne, {kOne}, 10);
+    ASSERT_TRUE(founding);
+    names.insert(founding->identity().cluster());
+  }
+  EXPECT_EQ(names.size(), 3u);
+}
+
 // --- A folder that was lost
 
 TEST_F(FoundingTest, ANewFolderTakesThePlaceOfALostOne) {

@@ -48,6 +48,7 @@ Node::Node(NodeOptions options, Parts parts, Endings endings)
             });
           }),
       exports_(parts_.files, parts_.folder + "/exports", parts_.background, parts_.export_store),
+      backup_(exports_, parts_.clock),
       fetch_({parts_.files, parts_.folder + "/" + kCheckpointIncomingFolder,
               parts_.folder + "/" + kCheckpointFolder, parts_.background,
               [this](Task task) { OnLoop(std::move(task)); },

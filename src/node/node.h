@@ -29,6 +29,7 @@
 #include "src/base/executor.h"
 #include "src/clock/clock.h"
 #include "src/node/applier.h"
+#include "src/node/backup_export.h"
 #include "src/node/checkpoint_exports.h"
 #include "src/node/checkpoint_fetch.h"
 #include "src/node/disk_space.h"
@@ -152,6 +153,7 @@ class Node : public Dispatcher, public PeerHandler {
   std::optional<Error> Refusal(const state_machine::Method& method) override;
   NodeStatus status() const;
   const ApplyMetrics& apply_metrics() const { return applier_.metrics(); }
+  BackupExport& backup() { return backup_; }
 
   // --- From the log's writer: appends up to `ticket` are durable. Any thread.
   void LogDurable(wal::Ticket ticket);
@@ -205,6 +207,8 @@ class Node : public Dispatcher, public PeerHandler {
   void StepCheckpoints(uint64_t now_ms);
   void CheckpointFetched(const CheckpointManifest& manifest);
   void SendRaft(NodeId to, LogIndex membership, const raft::Message& message);
+  void StepBackup();
+  void MakeBackup(uint64_t session);
   bool SendForward(NodeId leader, uint64_t id, const Write& write, uint64_t now_ms);
 
   // How old a state up to `applied` is; see Freshness. Any thread.
@@ -217,6 +221,7 @@ class Node : public Dispatcher, public PeerHandler {
   Frontend frontend_;  // Before whatever holds its callers: what they drop, it still counts.
   Applier applier_;
   CheckpointExports exports_;
+  BackupExport backup_;
 
   // --- The loop's
   std::unique_ptr<raft::Replica> replica_;  // Once founded.

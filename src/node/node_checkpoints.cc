@@ -21,6 +21,7 @@ void Node::StepCheckpoints(uint64_t now_ms) {
     fetch_.Begin(now_ms, behind->leader);
   }
   fetch_.Step(now_ms);
+  StepBackup();
 }
 
 void Node::SendCheckpoint(NodeId to, CheckpointReply reply) {
@@ -72,6 +73,45 @@ void Node::HandleCheckpointRequest(NodeId from, const CheckpointRequest& request
         *reply.mutable_manifest() = std::move(*manifest);
       }
       SendCheckpoint(from, std::move(reply));
+    });
+  });
+}
+
+// A backup that was asked for is made from a checkpoint that holds all that had been applied then;
+// one that was under way at the time may not, and another is begun behind it.
+void Node::StepBackup() {
+  const auto wanted = backup_.Waiting();
+  if (!wanted) return;
+  if (applier_.checkpoint() >= wanted->position) {
+    if (backup_.Start(wanted->session)) MakeBackup(wanted->session);
+  } else if (parts_.machine.applied() >= wanted->position) {
+    applier_.CheckpointSoon();
+  }
+}
+
+void Node::MakeBackup(uint64_t session) {
+  // On the executor that writes checkpoints, as for a peer.
+  parts_.background.Post([this, session] {
+    auto files = exports_.Open(kBackupReader, parts_.clock.MonotonicMs());
+    const LogIndex index = applier_.checkpoint();
+    OnLoop([this, session, index, files = std::move(files)]() mutable {
+      if (!files) {
+        backup_.Failed(session, files.error());
+        return;
+      }
+      files->set_index(index.value);
+      files->set_index_term(parts_.log.TermAt(index).value);
+      files->set_leader_term(replica_->term().value);
+      if (files->index_term() == 0) {
+        backup_.Again(session);  // Another checkpoint came between, and the log was cut behind it.
+        return;
+      }
+      BackupExport::Ready ready;
+      ready.manifest = std::move(*files);
+      ready.node = options_.raft.id;
+      ready.members = options_.members;
+      ready.cluster = Hello().cluster();
+      backup_.Offer(session, std::move(ready));
     });
   });
 }

@@ -124,7 +124,8 @@ Result<void> Server::Parts::Open() {
                    [this] { return observer->Load(); },
                    [this](node::MembershipChange change) {
                      return node->ChangeMembership(std::move(change));
-                   }});
+                   },
+                   [this] { return &node->backup(); }});
     // No principal is known yet: all callers share one space of keys.
     state_machine::RegisterRequestsService(
         registry, [&machine](const state_machine::Method& method, const std::string& key) {

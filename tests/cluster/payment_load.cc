@@ -48,21 +48,6 @@ void OpenAccounts(const ProcessCluster& cluster) {
   ASSERT_EQ(reply.status, 200) << reply.body;
 }
 
-// The objects of the array that is the first member of a listing, as text.
-std::vector<std::string> Rows(const std::string& json) {
-  std::vector<std::string> rows;
-  int depth = 0;
-  size_t begin = 0;
-  bool quoted = false;
-  for (size_t i = 0; i < json.size(); ++i) {
-    if (json[i] == '"' && (i == 0 || json[i - 1] != '\\')) quoted = !quoted;
-    if (quoted) continue;
-    if (json[i] == '{' && ++depth == 2) begin = i;
-    if (json[i] == '}' && depth-- == 2) rows.push_back(json.substr(begin, i - begin + 1));
-  }
-  return rows;
-}
-
 // Reads all of the journal at one node and checks it against what the clients saw.
 void CheckJournal(const ProcessCluster& cluster, int node, const Payments& payments) {
   HttpClient client(cluster.http(node));
@@ -73,7 +58,7 @@ void CheckJournal(const ProcessCluster& cluster, int node, const Payments& payme
     const HttpReply page =
         client.Get("/v1/ledger/transfers?limit=1000" + (cursor.empty() ? "" : "&cursor=" + cursor));
     ASSERT_EQ(page.status, 200) << page.body;
-    for (const std::string& row : Rows(page.body)) {
+    for (const std::string& row : JsonRows(page.body)) {
       const std::string id = JsonField(row, "id") + "/" + JsonField(row, "leg");
       const int64_t amount = std::stoll(JsonField(row, "amount"));
       EXPECT_TRUE(seen.emplace(id, amount).second) << id << " is there twice on node " << node;
@@ -155,6 +140,20 @@ void PaymentLoad::Pay(int client) {
       node = (node + 1) % nodes.size();
     }
   }
+}
+
+std::vector<std::string> JsonRows(const std::string& json) {
+  std::vector<std::string> rows;
+  int depth = 0;
+  size_t begin = 0;
+  bool quoted = false;
+  for (size_t i = 0; i < json.size(); ++i) {
+    if (json[i] == '"' && (i == 0 || json[i - 1] != '\\')) quoted = !quoted;
+    if (quoted) continue;
+    if (json[i] == '{' && ++depth == 2) begin = i;
+    if (json[i] == '}' && depth-- == 2) rows.push_back(json.substr(begin, i - begin + 1));
+  }
+  return rows;
 }
 
 void RunFor(std::chrono::milliseconds duration) {

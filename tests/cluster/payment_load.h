@@ -62,6 +62,9 @@ class PaymentLoad {
   std::vector<std::thread> clients_;
 };
 
+// The objects of the array that is the first member of a listing, as text.
+std::vector<std::string> JsonRows(const std::string& json);
+
 // How long a load runs.
 void RunFor(std::chrono::milliseconds duration);
 

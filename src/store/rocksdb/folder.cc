@@ -126,6 +126,11 @@ Result<void> PrepareFolder(const fs::path& path) {
   return SyncFolder(path);
 }
 
+Result<void> AdoptDatabase(const fs::path& path) {
+  if (Result<void> written = WriteMarker(path); !written) return written;
+  return PrepareFolder(path);
+}
+
 Result<void> EmptyFolder(const fs::path& path) {
   std::error_code error;
   for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {

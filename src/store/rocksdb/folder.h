@@ -15,6 +15,9 @@ inline constexpr char kIncomingFolder[] = "incoming";
 // would rather not start than mix up somebody's files.
 Result<void> PrepareFolder(const std::filesystem::path& path);
 
+// Makes a store folder around a database of this build's format that lies in `path`/db.
+Result<void> AdoptDatabase(const std::filesystem::path& path);
+
 // Removes every file in `path`.
 Result<void> EmptyFolder(const std::filesystem::path& path);
 

@@ -108,6 +108,12 @@ rocksdb::Options DatabaseOptions(const RocksDbOptions& options) {
   return db;
 }
 
+class NoLogger : public rocksdb::Logger {
+ public:
+  using rocksdb::Logger::Logv;
+  void Logv(const char* /*format*/, va_list /*arguments*/) override {}
+};
+
 class RocksDbCursor : public Cursor {
  public:
   RocksDbCursor(rocksdb::DB* db, std::string_view prefix)
@@ -182,6 +188,27 @@ Result<void> RocksDbBase::OpenDatabase() {
   const rocksdb::Status status = rocksdb::DB::Open(options, path_ / kDatabaseFolder, &db);
   if (!status.ok()) return Fail(FolderError(path_, "does not open: " + status.ToString()));
   db_.reset(db);
+  return {};
+}
+
+Result<std::unique_ptr<RocksDbBase>> RocksDbBase::OpenReadOnly(
+    const std::filesystem::path& database) {
+  std::unique_ptr<RocksDbBase> base(new RocksDbBase(database, {}));
+  rocksdb::Options options = DatabaseOptions(base->options_);
+  options.create_if_missing = false;
+  options.info_log = std::make_shared<NoLogger>();
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status status = rocksdb::DB::OpenForReadOnly(options, database, &db);
+  if (!status.ok()) return Fail(FolderError(database, "does not open: " + status.ToString()));
+  base->db_.reset(db);
+  return base;
+}
+
+Result<void> RocksDbBase::VerifyChecksums() const {
+  rocksdb::ReadOptions read;
+  read.fill_cache = false;
+  const rocksdb::Status status = db_->VerifyChecksum(read);
+  if (!status.ok()) return Fail(FolderError(path_, "is damaged: " + status.ToString()));
   return {};
 }
 

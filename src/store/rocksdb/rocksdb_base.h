@@ -41,6 +41,9 @@ class RocksDbBase : public Base {
   // Creates the folder if need be; its parent must exist.
   static Result<std::unique_ptr<RocksDbBase>> Open(const std::filesystem::path& path,
                                                    RocksDbOptions options = {});
+  // The database in `database`, which nobody writes to, as it is: nothing is written, not even a
+  // line of RocksDB's own log. Ingest must not be called.
+  static Result<std::unique_ptr<RocksDbBase>> OpenReadOnly(const std::filesystem::path& database);
   ~RocksDbBase() override;
 
   bool Get(std::string_view key, std::string* value) const override;
@@ -50,6 +53,10 @@ class RocksDbBase : public Base {
   // files of a database that Open finds when they lie in `<path>/db`. Not while an Ingest is under
   // way. Fails when the disk does.
   Result<void> Export(const std::string& folder) const;
+
+  // Reads every block of every live file, and compares checksums. Names the file and the place that
+  // is damaged. As slow as the disk; reads and runs go on.
+  Result<void> VerifyChecksums() const;
 
   // What RocksDB says of itself; 0 where it does not. Any thread.
   struct Figures {

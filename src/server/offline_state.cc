@@ -1,0 +1,32 @@
+#include "src/server/offline_state.h"
+
+#include "src/node/cluster_service.h"
+#include "src/state_machine/requests_service.h"
+
+namespace holdfast {
+
+Result<std::unique_ptr<OfflineState>> OfflineState::Open(const std::string& database) {
+  auto base = store::RocksDbBase::OpenReadOnly(database);
+  if (!base) return Fail(base.error());
+  if (auto verified = (*base)->VerifyChecksums(); !verified) return Fail(verified.error());
+  std::unique_ptr<OfflineState> state(new OfflineState());
+  state->base_ = base->get();
+  state->store_ = std::make_unique<store::Store>(*std::move(base));
+  state->registry_ = std::make_unique<state_machine::Registry>(*state->store_);
+  RegisterServices(*state->registry_);
+  node::RegisterClusterService(*state->registry_, {});
+  state_machine::RegisterRequestsService(*state->registry_, {});
+  state->registry_->Finish();
+  state->machine_ = std::make_unique<state_machine::Machine>(*state->store_, *state->registry_);
+  return state;
+}
+
+std::string OfflineState::BrokenInvariant() const {
+  absl::ReaderMutexLock lock(&store_->mutex());
+  for (const auto& [id, service] : registry_->services()) {
+    if (const auto broken = service->CheckInvariants()) return *broken;
+  }
+  return "";
+}
+
+}  // namespace holdfast
