@@ -1,5 +1,5 @@
 // The commands of an operator, beside those of the method table: status, top, log, backup, restore,
-// outcome, config, completion, reference.
+// verify, inspect, repair, outcome, config, completion, reference.
 #pragma once
 
 #include "src/cli/commands.h"

@@ -54,13 +54,7 @@ Result<void> CompleteIncoming(FileSystem& files, const std::string& incoming,
   return files.SyncFolder(Parent(complete));
 }
 
-Result<std::optional<CheckpointManifest>> PendingCheckpoint(FileSystem& files,
-                                                            const std::string& complete,
-                                                            const wal::Log& log) {
-  if (auto removed = files.RemoveAll(complete + kUseless); !removed) return Fail(removed.error());
-  const auto waits = files.Exists(complete);
-  if (!waits) return Fail(waits.error());
-  if (!*waits) return std::nullopt;
+Result<CheckpointManifest> ReadPending(FileSystem& files, const std::string& complete) {
   auto bytes = ReadFile(files, complete + "/" + kManifest, kManifestBytesMax);
   if (!bytes) return Fail(bytes.error());
   CheckpointManifest manifest;
@@ -68,6 +62,19 @@ Result<std::optional<CheckpointManifest>> PendingCheckpoint(FileSystem& files,
     return Fail(Error{ErrorCode::kInternal, complete + "/" + kManifest + " is damaged", "",
                       "Remove the whole data folder: the node rejoins by itself.", 0});
   }
+  return manifest;
+}
+
+Result<std::optional<CheckpointManifest>> PendingCheckpoint(FileSystem& files,
+                                                            const std::string& complete,
+                                                            const wal::Log& log) {
+  if (auto removed = files.RemoveAll(complete + kUseless); !removed) return Fail(removed.error());
+  const auto waits = files.Exists(complete);
+  if (!waits) return Fail(waits.error());
+  if (!*waits) return std::nullopt;
+  const auto read = ReadPending(files, complete);
+  if (!read) return Fail(read.error());
+  const CheckpointManifest& manifest = *read;
   const LogIndex index(manifest.index());
   const auto has_store = files.Exists(complete + "/" + kCheckpointStoreFolder);
   if (!has_store) return Fail(has_store.error());

@@ -35,6 +35,8 @@ Result<void> CompleteIncoming(FileSystem& files, const std::string& incoming,
                               const std::string& complete, const CheckpointManifest& manifest);
 
 // --- Starting
+// The manifest of what waits in `complete`; an Error that names the file when it is damaged.
+Result<CheckpointManifest> ReadPending(FileSystem& files, const std::string& complete);
 // What waits in `complete` for a log like this one, if anything: a checkpoint whose last entry the
 // log, or the state before it, holds is not needed.
 Result<std::optional<CheckpointManifest>> PendingCheckpoint(FileSystem& files,

@@ -234,6 +234,17 @@ Result<void> Founding::CheckMember(const Identity& peer) const {
                       ""));
 }
 
+Result<Identity> Founding::Read(FileSystem& files, const std::string& folder) {
+  auto bytes = ReadFile(files, PathIn(folder), bounds::kIdentityBytesMax);
+  if (!bytes) return Fail(bytes.error());
+  Identity identity;
+  if (!Decode(*bytes, &identity)) return Fail(Refused(PathIn(folder) + " is damaged", ""));
+  if (identity.format() > kFormat) {
+    return Fail(Refused(folder + " was written by a newer Holdfast, or is damaged", ""));
+  }
+  return identity;
+}
+
 Result<void> Founding::Create(FileSystem& files, const std::string& folder, NodeId self,
                               uint64_t incarnation, const Origin& origin) {
   Identity identity;

@@ -48,6 +48,8 @@ class Founding {
   static Result<Founding> Open(FileSystem& files, const std::string& folder, NodeId self,
                                std::vector<NodeId> members, uint64_t incarnation);
 
+  // Of a folder that is only looked at. Fails when it is damaged, or of a newer format.
+  static Result<Identity> Read(FileSystem& files, const std::string& folder);
   // Gives a folder that has none an identity, for a member of a cluster that begins with `origin`.
   // Durable on return.
   static Result<void> Create(FileSystem& files, const std::string& folder, NodeId self,

@@ -1,6 +1,6 @@
 // Makes the data folder of a member of a new cluster that begins with a backup's state: a store as
 // it was, an empty log that goes on behind the backup's position, in a term above the backup's, and
-// an identity that names the backup as its origin. Why that is safe: docs/decisions/0014.
+// an identity that names the backup as its origin. Why that is safe: docs/decisions/0016.
 //
 //   <data>/restore.partial/    what is being made; removed at the end
 //

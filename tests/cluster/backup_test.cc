@@ -91,6 +91,9 @@ TEST_F(BackupTest, ABackupUnderLoadBecomesANewClusterWithItsState) {
   const Ended backup = RunHoldfast("backup " + Folder() + Endpoints(old_cluster));
   ASSERT_EQ(backup.code, 0) << backup.output;
   EXPECT_GT(load.RateOver(seconds(1)), 0);
+  const Ended verified = RunHoldfast("verify" + Endpoints(old_cluster));
+  EXPECT_EQ(verified.code, 0) << "while payments go on\n" << verified.output;
+  EXPECT_EQ(RunHoldfast("verify " + Folder()).code, 0);
   load.Stop();
   std::string report;
   ASSERT_TRUE(old_cluster.WaitEqualState(seconds(20), &report)) << report;
@@ -206,6 +209,7 @@ TEST_F(BackupTest, ADamagedBackupIsNotRestored) {
       fflush(open);
     };
     flip();
+    EXPECT_NE(RunHoldfast("verify " + Folder()).code, 0) << path;
     const Ended refused = Restore(cluster, 1);
     EXPECT_EQ(refused.code, 2) << path << ": " << refused.output;
     EXPECT_NE(refused.output.find(path), std::string::npos) << refused.output;
