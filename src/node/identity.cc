@@ -185,7 +185,11 @@ Result<void> Founding::Adopt(const raft::Membership& membership) {
   HOLDFAST_CHECK(parsed, "a membership that is none");
   next.set_membership_index(membership.index.value);
   std::map<NodeId, uint64_t> met = met_;
+  const std::map<NodeId, uint64_t> known = this->membership().incarnations;
   for (const auto& [node, incarnation] : membership.incarnations) {
+    // What is not new may be outdated: a folder that was replaced since is known by its hellos.
+    const auto before = known.find(node);
+    if (before != known.end() && before->second == incarnation) continue;
     if (node.value != identity_.node()) {
       met[node] = incarnation;
     } else if (incarnation != identity_.incarnation()) {

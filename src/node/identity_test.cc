@@ -647,6 +647,9 @@ TEST_F(FoundingTest, ALearnerIsLetInWithWhateverFolderAndAVoterWithItsOwn) {
   Identity replaced = newcomer(42);
   replaced.set_rejoining(true);
   EXPECT_TRUE(one.Meet(replaced));
+  promoted.index = LogIndex(13);  // Proposed by one that had not met the new folder yet.
+  ASSERT_TRUE(one.Adopt(promoted));
+  EXPECT_EQ(one.IncarnationOf(kFour), 42u);
   ASSERT_TRUE(one.Adopt(Later(15, {kOne, kTwo, kThree}, {})));
   EXPECT_TRUE(Says(WhyNot(one.Meet(newcomer(41))), "or was removed from it"));
 }

@@ -109,8 +109,8 @@ void Node::MakeBackup(uint64_t session) {
       BackupExport::Ready ready;
       ready.manifest = std::move(*files);
       ready.node = options_.raft.id;
-      ready.members = options_.members;
-      ready.cluster = Hello().cluster();
+      ready.members = replica_->membership().voters;
+      ready.cluster = Greeting().identity().cluster();
       backup_.Offer(session, std::move(ready));
     });
   });

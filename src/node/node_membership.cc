@@ -85,10 +85,7 @@ Result<LogIndex> Node::ProposeMembership(const MembershipChange& change) {
       }
       std::erase(next.learners, change.node);
       Insert(&next.voters, change.node);
-      {
-        std::lock_guard lock(founding_mutex_);
-        next.incarnations[change.node] = parts_.founding.IncarnationOf(change.node);
-      }
+      next.incarnations[change.node] = 0;  // Filled in below.
       break;
     case Kind::kRemove:
       if (!next.Has(change.node)) return present;
@@ -100,6 +97,12 @@ Result<LogIndex> Node::ProposeMembership(const MembershipChange& change) {
       next.addresses.erase(change.node);
       next.incarnations.erase(change.node);
       break;
+  }
+  {
+    std::lock_guard lock(founding_mutex_);
+    for (auto& [promoted, incarnation] : next.incarnations) {
+      incarnation = parts_.founding.IncarnationOf(promoted);
+    }
   }
   const uint64_t now_ms = parts_.clock.MonotonicMs();
   if (replica_->role() != raft::Role::kLeader) {
