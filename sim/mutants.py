@@ -80,9 +80,9 @@ MUTANTS = {
         '  if (has_token) {'),
     'believe a replaced folder that could not be saved': (
         'src/node/identity.cc',
-        '  auto saved = ReplaceFile(*files_, PathIn(folder_), Encoded(next));\n'
+        '  auto saved = ReplaceFile(*files_, PathIn(folder_), bytes);\n'
         '  if (saved) identity_ = std::move(next);',
-        '  auto saved = ReplaceFile(*files_, PathIn(folder_), Encoded(next));\n'
+        '  auto saved = ReplaceFile(*files_, PathIn(folder_), bytes);\n'
         '  identity_ = std::move(next);\n'
         '  met_ = FoundersOf(identity_);'),
     'let a wiped node take part at once': (

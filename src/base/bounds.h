@@ -10,6 +10,7 @@ namespace holdfast::bounds {
 
 // --- Cluster
 inline constexpr uint32_t kNodesMax = 7;  // A majority of 7 survives 3 losses; more only adds cost.
+inline constexpr size_t kAddressBytesMax = 255;  // host:port; a host name has at most 253.
 
 // --- Process
 // File descriptors that HTTP connections leave to RocksDB, the log and gRPC.

@@ -77,6 +77,20 @@ bool MayHelpToWait(const Error& error) {
          error.code == ErrorCode::kDeadlineExceeded || error.code == ErrorCode::kOutcomeUnknown;
 }
 
+// Another's change may have come in between.
+bool IsSo(const StatusReply& leader, const ChangeMembersRequest& request) {
+  const StatusReply::Peer* found = nullptr;
+  for (const StatusReply::Peer& peer : leader.peers()) {
+    if (peer.node() == request.node()) found = &peer;
+  }
+  const bool leads = leader.node() == request.node();
+  switch (request.change()) {
+    case ChangeMembersRequest::add: return leads || found != nullptr;
+    case ChangeMembersRequest::promote: return leads || (found != nullptr && !found->learner());
+    default: return !leads && found == nullptr;
+  }
+}
+
 // Asks the leader, whoever that is by then, until it has agreed and the members are in force:
 // asking twice does no harm, what is so already is not changed again.
 int Change(Context& context, const ChangeMembersRequest& request, std::chrono::seconds patience) {
@@ -87,18 +101,22 @@ int Change(Context& context, const ChangeMembersRequest& request, std::chrono::s
   const auto end = Clock::now() + patience;
   uint64_t wanted = 0;
   std::string said;
-  for (Error last;; std::this_thread::sleep_for(kAskAgain)) {
-    if (last.message != said) {
-      said = last.message;
-      context.err() << "waits: " << OneLine(last) << "\n";
+  Error last;
+  for (bool again = false;; again = true) {
+    if (again) {
+      if (last.message != said) {
+        said = last.message;
+        context.err() << "waits: " << OneLine(last) << "\n";
+      }
+      if (Clock::now() > end) return context.Tell(last);
+      std::this_thread::sleep_for(kAskAgain);
     }
-    if (Clock::now() > end) return context.Tell(last);
     const auto leader = FindLeader(*nodes, *timeout);
     if (!leader) {
       last = leader.error();
       continue;
     }
-    if (wanted != 0 && leader->status.membership() >= wanted) {
+    if (wanted != 0 && leader->status.membership() >= wanted && IsSo(leader->status, request)) {
       Show(leader->status, context.out());
       return kExitOk;
     }
@@ -108,6 +126,8 @@ int Change(Context& context, const ChangeMembersRequest& request, std::chrono::s
     const auto reply = client.Call<ChangeMembersReply>(kChangeMethod, request, options);
     if (reply) {
       wanted = reply->message.membership();
+      last = Error{ErrorCode::kUnavailable,
+                   "entry " + std::to_string(wanted) + " is not in force yet", "", "", 0};
     } else if (MayHelpToWait(reply.error())) {
       last = reply.error();
     } else {

@@ -33,6 +33,7 @@ Result<void> CheckOthers(Context& context, const ServerConfig& config,
   const auto answers = nodes->Ask<StatusReply>(kStatusMethod, cluster::StatusRequest(), *timeout);
   std::set<NodeId> good;
   std::set<uint64_t> leaders;
+  std::set<NodeId> voters;  // As the leader knows them.
   std::string told;
   for (const auto& asked : answers) {
     if (!asked.reply) {
@@ -45,10 +46,11 @@ Result<void> CheckOthers(Context& context, const ServerConfig& config,
       return Fail(Refused("node " + id.ToString() + " runs, at " + asked.endpoint,
                           "Stop it first; and check --endpoints, if that is another node."));
     }
-    if (!config.members.contains(id)) {
-      return Fail(Refused(asked.endpoint + " is node " + id.ToString() +
-                              ", which is no member of this node's cluster",
-                          "Name the other members' gRPC addresses by --endpoints."));
+    if (status.role() == StatusReply::leader && status.ready()) {
+      voters = {id};
+      for (const StatusReply::Peer& peer : status.peers()) {
+        if (!peer.learner()) voters.insert(NodeId(peer.node()));
+      }
     }
     if (!status.ready() || status.rejoining() || status.leader_node() == config.id.value) {
       told += "; node " + id.ToString() + " is not healthy: " + status.reason();
@@ -57,14 +59,20 @@ Result<void> CheckOthers(Context& context, const ServerConfig& config,
     good.insert(id);
     leaders.insert(status.leader_node());
   }
-  for (const auto& [id, address] : config.members) {
+  std::erase_if(good, [&](NodeId id) { return !voters.empty() && !voters.contains(id); });
+  for (const NodeId id : voters) {
     if (id != config.id && !good.contains(id)) silent->push_back(id);
   }
-  if (2 * good.size() <= config.members.size() || leaders.size() != 1 ||
+  if (!voters.empty() && !voters.contains(config.id)) {
+    return Fail(Refused("node " + config.id.ToString() + " has no vote in the cluster that " +
+                            "--endpoints names, nodes " + NodeList(voters),
+                        "holdfast members list says who has."));
+  }
+  if (voters.empty() || 2 * good.size() <= voters.size() || leaders.size() != 1 ||
       !good.contains(NodeId(*leaders.begin()))) {
     return Fail(Refused(
         "no majority of the members is healthy without this node: " + std::to_string(good.size()) +
-            " of " + std::to_string(config.members.size()) + told,
+            " of " + std::to_string(std::max(voters.size(), config.members.size())) + told,
         "This folder may hold the only copy of something. Bring the others up "
         "first, or go back to a backup (holdfast restore)."));
   }

@@ -18,26 +18,6 @@ namespace {
 constexpr uint32_t kFormat = 4;
 constexpr uint32_t kFirstWithChecksum = 2;
 
-// Who has founders belongs to a cluster, and stands in the list with the folder that it has.
-bool MakesSense(const Identity& identity) {
-  const auto& founders = identity.founders();
-  const bool changed = identity.membership_index() != 0;
-  const auto is_membership = [](const MembershipEntry& entry) {
-    return raft::Membership::IsEncoded(entry.SerializeAsString());
-  };
-  if (changed &&
-      (founders.empty() || identity.membership_index() >= wal::kNumberMax ||
-       !is_membership(identity.membership()) || !is_membership(identity.founding_membership()))) {
-    return false;
-  }
-  if (founders.empty()) return identity.cluster() == 0;
-  return identity.cluster() != 0 &&
-         std::any_of(founders.begin(), founders.end(), [&](const Member& founder) {
-           return founder.node() == identity.node() &&
-                  founder.incarnation() == identity.incarnation();
-         });
-}
-
 // With its checksum, as it is stored.
 std::string Encoded(Identity identity) {
   identity.clear_checksum();
@@ -162,6 +142,26 @@ Result<Founding> Founding::Open(FileSystem& files, const std::string& folder, No
   return founding;
 }
 
+// Who has founders belongs to a cluster, and stands in the list with the folder that it has.
+bool MakesSense(const Identity& identity) {
+  const auto& founders = identity.founders();
+  const bool changed = identity.membership_index() != 0;
+  const auto is_membership = [](const MembershipEntry& entry) {
+    return raft::Membership::IsEncoded(entry.SerializeAsString());
+  };
+  if (changed &&
+      (founders.empty() || identity.membership_index() >= wal::kNumberMax ||
+       !is_membership(identity.membership()) || !is_membership(identity.founding_membership()))) {
+    return false;
+  }
+  if (founders.empty()) return identity.cluster() == 0;
+  return identity.cluster() != 0 &&
+         std::any_of(founders.begin(), founders.end(), [&](const Member& founder) {
+           return founder.node() == identity.node() &&
+                  founder.incarnation() == identity.incarnation();
+         });
+}
+
 raft::Membership MembershipOf(const Identity& identity) {
   if (identity.membership_index() == 0) return {NodesIn(FoundersOf(identity))};
   return raft::Membership::Decode(identity.membership().SerializeAsString(),
@@ -196,6 +196,9 @@ Result<void> Founding::Adopt(const raft::Membership& membership) {
       next.set_rejoining(true);
     }
   }
+  std::erase_if(met, [&](const auto& each) {
+    return !membership.Has(each.first) && each.first.value != identity_.node();
+  });
   SetFounders(met, &next);
   if (auto saved = Save(std::move(next)); !saved) return saved;
   met_ = std::move(met);
@@ -282,10 +285,13 @@ Result<void> Founding::Meet(const Identity& peer) {
   } else if (differs) {
     return Fail(Refused("node " + id.ToString() + " belongs to another cluster", ""));
   }
+  if (proposes) {
+    if (auto learnt = LearnFolders(peer); !learnt) return learnt;
+  }
   if (IncarnationOf(id) != peer.incarnation()) {
-    // A learner has promised nothing, whatever its folder.
-    const bool learner = founded() && !membership().IsVoter(id) && membership().Has(id);
-    if (!peer.rejoining() && !learner) {
+    // The first folder of a member that was added.
+    const bool is_new = founded() && IncarnationOf(id) == 0;
+    if (!peer.rejoining() && !is_new) {
       return Fail(Refused(
           "node " + id.ToString() + " has another data folder than the one that the cluster knows",
           ""));
@@ -296,6 +302,11 @@ Result<void> Founding::Meet(const Identity& peer) {
   Agrees(peer);
   if (rejoining()) return {};
   const NodeId self(identity_.node());
+  // Voters know of every folder that took another's place: each had to answer it. A learner that
+  // was away may not.
+  if (!membership().IsVoter(id) || peer.membership_index() < identity_.membership_index()) {
+    return {};
+  }
   const std::map<NodeId, uint64_t> theirs = FoundersOf(peer);
   const auto own = theirs.find(self);
   if (own != theirs.end() && own->second != identity_.incarnation()) {
@@ -303,6 +314,25 @@ Result<void> Founding::Meet(const Identity& peer) {
                self.ToString() + " and has made promises that this one knows nothing of.";
     return Fail(Refused(outcast_, ""));
   }
+  return {};
+}
+
+// As a learner, which has nothing to promise, this node takes a voter's word for whose folders were
+// replaced while it was away.
+Result<void> Founding::LearnFolders(const Identity& peer) {
+  const raft::Membership members = membership();
+  const NodeId self(identity_.node());
+  if (!founded() || members.IsVoter(self) || !members.IsVoter(NodeId(peer.node())) ||
+      peer.founding() || peer.membership_index() < identity_.membership_index()) {
+    return {};
+  }
+  std::map<NodeId, uint64_t> met = FoundersOf(peer);
+  met[self] = identity_.incarnation();
+  if (met == met_) return {};
+  Identity next = identity_;
+  SetFounders(met, &next);
+  if (auto saved = Save(std::move(next)); !saved) return saved;
+  met_ = std::move(met);
   return {};
 }
 
@@ -341,9 +371,8 @@ Result<void> Founding::Join(const Identity& peer) {
   if (peer.has_origin()) *next.mutable_origin() = peer.origin();
   // Then our folder is new where the list is not. That is durable before anyone hears of it: peers
   // put our incarnation on record, and after a crash we would look like a founder.
-  if (own != identity_.incarnation() && MembershipOf(peer).IsVoter(NodeId(identity_.node()))) {
-    next.set_rejoining(true);
-  }
+  const bool votes = MembershipOf(peer).IsVoter(NodeId(identity_.node()));
+  if (own != identity_.incarnation() && (votes || own != 0)) next.set_rejoining(true);
   own = identity_.incarnation();
   SetFounders(founders, &next);
   next.set_cluster(peer.cluster());
@@ -416,7 +445,9 @@ Result<void> Founding::Rejoined() {
 
 // What is not durable is not known: a peer is told yes only on what a restart remembers.
 Result<void> Founding::Save(Identity next) {
-  auto saved = ReplaceFile(*files_, PathIn(folder_), Encoded(next));
+  const std::string bytes = Encoded(next);
+  HOLDFAST_CHECK(bytes.size() <= bounds::kIdentityBytesMax, "an identity that no start would read");
+  auto saved = ReplaceFile(*files_, PathIn(folder_), bytes);
   if (saved) identity_ = std::move(next);
   return saved;
 }

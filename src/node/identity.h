@@ -37,7 +37,9 @@
 
 namespace holdfast::node {
 
-// Of the node that says this of itself; of founders only when it names no other.
+// Whether a node may say this of itself; MembershipOf is for what does only.
+bool MakesSense(const Identity& identity);
+// The membership that the node goes by; that of the founders when it names no other.
 raft::Membership MembershipOf(const Identity& identity);
 
 // One thread.
@@ -102,6 +104,7 @@ class Founding {
   // folder's place in the peer's list.
   Result<void> CheckOrigin(const Identity& peer, bool takes_place);
   void Agrees(const Identity& member);
+  Result<void> LearnFolders(const Identity& peer);
   Result<void> MeetReplacement(const Identity& peer);
   Result<void> Save(Identity next);
 

@@ -623,7 +623,7 @@ TEST_F(FoundingTest, AMembershipInForceIsNotForgotten) {
   EXPECT_EQ(again->founding_membership().voters, (std::vector{kOne, kTwo, kThree}));
 }
 
-TEST_F(FoundingTest, ALearnerIsLetInWithWhateverFolderAndAVoterWithItsOwn) {
+TEST_F(FoundingTest, AnAddedMemberIsKnownByItsFolder) {
   LeaveFounded();
   Founding one = Open(kOne, 99);
   const auto newcomer = [&](uint64_t incarnation) {
@@ -638,7 +638,11 @@ TEST_F(FoundingTest, ALearnerIsLetInWithWhateverFolderAndAVoterWithItsOwn) {
   EXPECT_TRUE(Says(WhyNot(one.Meet(newcomer(40))), "node 4 is not a member"));
   ASSERT_TRUE(one.Adopt(Later(9, {kOne, kTwo, kThree}, {kFour})));
   EXPECT_TRUE(one.Meet(newcomer(40)));
-  EXPECT_TRUE(one.Meet(newcomer(41))) << "it had no vote";
+  EXPECT_TRUE(Says(WhyNot(one.Meet(newcomer(41))), "another data folder"));
+  Identity wiped = newcomer(41);
+  wiped.set_rejoining(true);  // What it held before counts somewhere.
+  EXPECT_TRUE(one.Meet(wiped));
+  EXPECT_TRUE(one.Meet(newcomer(41)));
   EXPECT_EQ(one.IncarnationOf(kFour), 41u);
   raft::Membership promoted = Later(12, {kOne, kTwo, kThree, kFour}, {});
   promoted.incarnations[kFour] = 41;
@@ -670,6 +674,45 @@ TEST_F(FoundingTest, ANewMemberTakesOverWhatTheOthersKnow) {
   promoted.incarnations[kFour] = 39;
   ASSERT_TRUE(four->Adopt(promoted));
   EXPECT_TRUE(four->rejoining());
+}
+
+// What went wrong: a learner that had been away told a voter that it was replaced.
+TEST_F(FoundingTest, ALearnerThatWasAwayTakesAVotersWord) {
+  LeaveFounded();
+  Founding one = Open(kOne, 99);
+  ASSERT_TRUE(one.Adopt(Later(9, {kOne, kTwo, kThree}, {kFour})));
+  auto four = TryOpen(kFour, 40, {kOne, kTwo, kThree, kFour});
+  ASSERT_TRUE(four);
+  ASSERT_TRUE(four->Meet(one.identity()));
+  ASSERT_TRUE(four->Found());
+  // Meanwhile node 2 loses its folder and comes back.
+  Identity two = one.identity();
+  two.set_node(2);
+  two.set_incarnation(21);
+  two.mutable_founders(1)->set_incarnation(21);
+  two.set_rejoining(true);
+  ASSERT_TRUE(one.Meet(two));
+  two.set_rejoining(false);
+  EXPECT_TRUE(four->Meet(one.identity()));
+  EXPECT_EQ(four->IncarnationOf(kTwo), 21u);
+  EXPECT_TRUE(four->Meet(two));
+  // And what the learner says of others makes nobody an outcast.
+  Identity stale = four->identity();
+  stale.mutable_founders(0)->set_incarnation(11);
+  EXPECT_TRUE(one.Meet(stale));
+  EXPECT_EQ(one.outcast(), "");
+}
+
+TEST_F(FoundingTest, WhatMakesNoSenseIsNoMembership) {
+  Identity identity = IdentityOf(kTwo, 20, kFounders);
+  EXPECT_TRUE(MakesSense(identity));
+  identity.set_membership_index(9);
+  EXPECT_FALSE(MakesSense(identity)) << "and no members";
+  identity.mutable_membership()->add_voters(1);
+  identity.mutable_founding_membership()->add_voters(1);
+  EXPECT_TRUE(MakesSense(identity));
+  identity.set_membership_index(uint64_t{1} << 62);
+  EXPECT_FALSE(MakesSense(identity));
 }
 
 TEST_F(FoundingTest, AFolderThatIsNewWhereItsNodeVotesHasNoVoice) {

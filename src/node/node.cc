@@ -77,7 +77,9 @@ void Node::Start(PeerLink& link) {
     removed_ = founded && Removed();
     if (founded && !removed_) {
       BeginConsensus();
-    } else if (!founded) {
+    } else if (removed_) {
+      BeginFarewell();
+    } else {
       FoundIfComplete();
     }
     Sweep();
@@ -179,7 +181,7 @@ void Node::NowOnLoop(Task event) {
     event();
     if (installing_ || removed_ || !replica_) return;
     const uint64_t now_ms = parts_.clock.MonotonicMs();
-    if (now_ms >= replica_->timeout_ms()) OnLoop([] {});
+    if (now_ms >= replica_->timeout_ms() || replica_->next_membership()) OnLoop([] {});
     Advance(now_ms);
   });
   if (!ran) OnLoop(std::move(event));
@@ -200,6 +202,10 @@ void Node::Step() {
   if (stopped_ || installing_ || removed_ || !replica_) return;
   const uint64_t now_ms = parts_.clock.MonotonicMs();
   if (now_ms >= replica_->timeout_ms()) replica_->Tick(now_ms);
+  if (replica_->next_membership() && replica_->all_durable()) {
+    AdoptMembership();
+    if (removed_ || installing_) return;
+  }
   if (replica_->caught_up()) FinishRejoin();
   StepCheckpoints(now_ms);
   WatchDisk(now_ms);
@@ -209,8 +215,6 @@ void Node::Step() {
 }
 
 void Node::Advance(uint64_t now_ms) {
-  if (replica_->next_membership() && replica_->all_durable()) AdoptMembership();
-  if (removed_) return;
   read_index_->Step(now_ms);
   for (auto& write : frontend_.TakeWrites()) writes_->Add(std::move(write));
   writes_->Step(now_ms, applier_.next_timer_us());

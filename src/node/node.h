@@ -186,6 +186,8 @@ class Node : public Dispatcher, public PeerHandler {
   void AdoptMembership();
   // Whether the membership in force is without this node.
   bool Removed() const;
+  void BeginFarewell();
+  void EndRemoved();
   void NoteHerald(const Identity& peer);
   void Misfits(NodeId from);
   std::map<NodeId, std::string> Peers() const;

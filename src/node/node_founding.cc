@@ -102,7 +102,8 @@ std::string Node::OnHello(const Hello& hello) {
                    "\nLeave this folder off; or remove it, and the node rejoins with a new one.");
   }
   // Who was removed is not welcome, but may have to be told.
-  const bool same = peer.cluster() != 0 && peer.cluster() == parts_.founding.identity().cluster();
+  const bool same = peer.cluster() != 0 && MakesSense(peer) &&
+                    peer.cluster() == parts_.founding.identity().cluster();
   OnLoop([this, peer, concerns = met.has_value() || same] {
     FoundIfComplete();
     if (concerns) Met(peer);

@@ -13,6 +13,7 @@ using raft::Membership;
 
 constexpr uint64_t kMisfitMs = 20;       // Between two words to a peer that goes by other members.
 constexpr uint64_t kFarewellMs = 5'000;  // For who was removed to hear of it.
+constexpr uint64_t kRemovedMsMax = 30'000;  // For who was removed to tell the others.
 // What a learner may lack to be made a voter: what comes in while it asks for that.
 constexpr uint64_t kPromoteLagMax = 1'000;
 
@@ -26,21 +27,19 @@ Error Refused(std::string why, std::string hint, std::string field = "") {
 
 }  // namespace
 
-// Who this node is linked with: the members, each where the configuration says, or else the entry
-// that added it.
+// Who this node is linked with: the members, each where the entry says that added it, or else the
+// configuration.
 std::map<NodeId, std::string> Node::Peers() const {
-  Membership membership;
-  {
+  const Membership membership = [this] {
     std::lock_guard lock(founding_mutex_);
-    membership = parts_.founding.membership();
-  }
+    return parts_.founding.membership();
+  }();
   std::map<NodeId, std::string> peers;
   for (NodeId member : membership.All()) {
     if (member == options_.raft.id) continue;
-    auto address = options_.addresses.find(member);
-    if (address == options_.addresses.end()) address = membership.addresses.find(member);
-    if (address != options_.addresses.end() && address != membership.addresses.end()) {
-      peers[member] = address->second;
+    for (const auto* addresses : {&membership.addresses, &options_.addresses}) {
+      const auto address = addresses->find(member);
+      if (address != addresses->end()) peers.emplace(member, address->second);
     }
   }
   return peers;
@@ -69,7 +68,14 @@ Result<LogIndex> Node::ProposeMembership(const MembershipChange& change) {
   const LogIndex present = next.index;
   switch (change.kind) {
     case Kind::kAdd:
-      if (next.Has(change.node)) return present;
+      if (next.Has(change.node)) {  // It may have moved.
+        const std::map<NodeId, std::string> peers = Peers();
+        const auto known = peers.find(change.node);
+        const bool moved = known != peers.end() && known->second != change.address;
+        if (!moved) return present;
+        next.addresses[change.node] = change.address;
+        break;
+      }
       if (next.All().size() >= bounds::kNodesMax) {
         return Fail(Refused("a cluster has at most " + std::to_string(bounds::kNodesMax) + " nodes",
                             "Remove one first."));
@@ -154,8 +160,10 @@ void Node::AdoptMembership() {
   if (removed_) {
     logging::Warn(Component::kNode, "removed from the cluster; ends when a majority knows it",
                   {{"entry", next.index.value}});
+    writes_->Stop();  // They go on elsewhere.
+    reads_->Stop();
     link_->SetPeers(Peers());
-    SayHelloAgain(parts_.clock.MonotonicMs());
+    BeginFarewell();
     return;
   }
   // Before anything that consensus says under the new membership, on the same links: so it is
@@ -171,6 +179,28 @@ void Node::AdoptMembership() {
   }
   replica_->Adopt(parts_.clock.MonotonicMs());
   OnLoop([] {});  // Its timer may be due.
+}
+
+// The others may be out of reach, or refuse to listen because they know: it does not wait for ever.
+void Node::BeginFarewell() {
+  {
+    std::lock_guard lock(status_mutex_);
+    status_.role = raft::Role::kFollower;
+    status_.leader = NodeId(0);
+    status_.waiting = "was removed from the cluster and tells the others";
+  }
+  SayHelloAgain(parts_.clock.MonotonicMs());
+  parts_.loop.PostAfter(kRemovedMsMax, [this] {
+    if (!stopped_) EndRemoved();
+  });
+}
+
+void Node::EndRemoved() {
+  std::lock_guard lock(founding_mutex_);
+  endings_.fatal("node " + options_.raft.id.ToString() +
+                 " was removed from the cluster, by entry " +
+                 parts_.founding.membership().index.ToString() + ".\nIts data folder, " +
+                 parts_.folder + ", is of no more use once the others have a leader.");
 }
 
 bool Node::Removed() const {
@@ -189,10 +219,7 @@ void Node::NoteHerald(const Identity& peer) {
   const NodeId id(peer.node());
   if (!own.IsVoter(id) || peer.founding() || peer.membership_index() < own.index.value) return;
   know_it_.insert(id);
-  if (know_it_.size() < own.Majority()) return;
-  endings_.fatal("node " + options_.raft.id.ToString() +
-                 " was removed from the cluster, by entry " + own.index.ToString() +
-                 ".\nIts data folder, " + parts_.folder + ", is of no more use.");
+  if (know_it_.size() >= own.Majority()) EndRemoved();
 }
 
 // One of the two is behind, and each tells the other what it knows.

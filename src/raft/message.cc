@@ -24,6 +24,15 @@ bool Parse(std::string_view bytes, MembershipEntry* entry) {
     return std::binary_search(voters.begin(), voters.end(), node);
   };
   const auto& learners = entry->learners();
+  const auto is_member = [&](uint64_t node) {
+    return is_voter(node) || std::binary_search(learners.begin(), learners.end(), node);
+  };
+  for (const auto& [node, address] : entry->addresses()) {
+    if (!is_member(node) || address.size() > bounds::kAddressBytesMax) return false;
+  }
+  for (const auto& [node, incarnation] : entry->incarnations()) {
+    if (!is_member(node)) return false;
+  }
   return !voters.empty() && Ascends(voters) && Ascends(learners) &&
          std::none_of(learners.begin(), learners.end(), is_voter) &&
          static_cast<size_t>(voters.size() + learners.size()) <= bounds::kNodesMax;
