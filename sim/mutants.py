@@ -87,8 +87,8 @@ MUTANTS = {
         '  met_ = FoundersOf(identity_);'),
     'let a wiped node take part at once': (
         'src/node/identity.cc',
-        'IsVoter(NodeId(identity_.node()))) {\n    next.set_rejoining(true);',
-        'IsVoter(NodeId(identity_.node()))) {\n    next.set_rejoining(false);'),
+        '(votes || own != 0)) next.set_rejoining(true);',
+        '(votes || own != 0)) next.set_rejoining(false);'),
     'store entries though the disk is full': (
         'src/raft/replica.cc',
         '    if (stores_nothing_) append->entries.clear();\n',
