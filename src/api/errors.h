@@ -9,7 +9,8 @@
 
 namespace holdfast::api {
 
-struct ErrorInfo {
+// In the order in which its table is read.
+struct ErrorInfo {  // NOLINT(clang-analyzer-optin.performance.Padding)
   ErrorCode code;
   int http_status;
   int grpc_status;     // A grpc::StatusCode.

@@ -16,7 +16,7 @@ class MeteredTest : public ::testing::Test {
  protected:
   void Call(const char* method, node::Reply reply) {
     node_.SetReply(std::move(reply));
-    metered_.Call(*shop_.registry.Find(method), "", {}, [](node::Reply) {});
+    metered_.Call(*shop_.registry.Find(method), "", {}, [](const node::Reply&) {});
   }
   std::string Text() {
     metrics::Sampler sampler;
@@ -41,8 +41,8 @@ TEST_F(MeteredTest, CountsByMethodOutcomeAndError) {
   metered_.NoteRefused(ErrorCode::kInvalidArgument);
   const std::string text = Text();
   for (const char* line :
-       {"holdfast_requests_total{door=\"http\",service=\"shop\",method=\"Sell\","
-        "outcome=\"sold_out\",status=\"422\"} 2\n",
+       {("holdfast_requests_total{door=\"http\",service=\"shop\",method=\"Sell\","
+         "outcome=\"sold_out\",status=\"422\"} 2\n"),
         "method=\"Sell\",outcome=\"ok\",status=\"200\"} 1\n",
         "method=\"Get\",outcome=\"unavailable\",status=\"503\"} 1\n",
         "holdfast_requests_refused_total{door=\"http\",code=\"invalid_argument\"} 1\n",
@@ -54,7 +54,8 @@ TEST_F(MeteredTest, CountsByMethodOutcomeAndError) {
 TEST_F(MeteredTest, TotalsAddUpOverDoors) {
   MeteredDispatcher other(shop_.registry, node_, "grpc");
   Call("/holdfast.api.testing.Shop/Sell", {std::string(), LogIndex(1)});
-  other.Call(*shop_.registry.Find("/holdfast.api.testing.Shop/Sell"), "", {}, [](node::Reply) {});
+  other.Call(*shop_.registry.Find("/holdfast.api.testing.Shop/Sell"), "", {},
+             [](const node::Reply&) {});
   Call("/holdfast.api.testing.Shop/Ping", {std::string(), LogIndex(0)});
   Call("/holdfast.api.testing.Shop/Get",
        {Fail(Error{ErrorCode::kUnavailable, "", "", "", 0}), LogIndex(0)});

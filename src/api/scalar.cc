@@ -274,12 +274,13 @@ std::optional<TimestampParts> ParseTimestamp(std::string_view text) {
       IsDigit(zone[1]) && IsDigit(zone[2]) && IsDigit(zone[4]) && IsDigit(zone[5])) {
     const int hours = number(at + 1, 2), minutes = number(at + 4, 2);
     if (hours > 23 || minutes > 59) return std::nullopt;
-    offset = (hours * int64_t{3600} + minutes * 60) * (zone[0] == '+' ? 1 : -1);
+    offset = (hours * int64_t{3600} + minutes * int64_t{60}) * (zone[0] == '+' ? 1 : -1);
   } else if (zone != "Z" && zone != "z") {
     return std::nullopt;
   }
   const int64_t days = std::chrono::sys_days(date).time_since_epoch().count();
-  const int64_t seconds = days * 86'400 + hour * int64_t{3600} + minute * 60 + second - offset;
+  const int64_t seconds =
+      days * 86'400 + hour * int64_t{3600} + minute * int64_t{60} + second - offset;
   if (seconds < kSecondsMin || seconds > kSecondsMax) return std::nullopt;
   return TimestampParts{seconds, nanos};
 }

@@ -15,7 +15,8 @@ using namespace holdfast::client::testing;  // NOLINT: the fixture of these test
 // A call and what became of it.
 class Asked {
  public:
-  Asked(Client& client, const char* method, const std::string& body, CallOptions options = {})
+  Asked(Client& client, const char* method, const std::string& body,
+        const CallOptions& options = {})
       : pending_(client.CallAsync(method, body, options, [this](Result<Reply> result) {
           result_ = std::move(result);
           ended_.Notify();
@@ -79,7 +80,7 @@ TEST_F(AsyncTest, WhatTheAnsweredOnesAskNextTravelsTogether) {
         left.DecrementCount();
         return;
       }
-      client.CallAsync(kWrite, "x", {}, [this](Result<Reply>) { Next(); });
+      client.CallAsync(kWrite, "x", {}, [this](const Result<Reply>&) { Next(); });
     }
   };
   std::vector<std::unique_ptr<Caller>> callers;
@@ -169,7 +170,7 @@ TEST_F(AsyncTest, PastTheBoundOfCallsTheNextOneIsRefused) {
   std::atomic<size_t> ended{0};
   std::vector<Pending> calls;
   for (size_t i = 0; i < bounds::kClientRequestsMax; ++i) {
-    calls.push_back(client.CallAsync(kRead, "", {}, [&](Result<Reply>) { ++ended; }));
+    calls.push_back(client.CallAsync(kRead, "", {}, [&](const Result<Reply>&) { ++ended; }));
   }
   EXPECT_EQ(ended, 0u);
   Asked one_more(client, kRead, "");
@@ -189,7 +190,7 @@ TEST_F(AsyncTest, PastTheBoundOfBytesTheNextOneIsRefused) {
   std::vector<Pending> calls;
   const std::string large(bounds::kRequestBytesMax, 'x');
   for (size_t bytes = 0; bytes < bounds::kClientBytesMax; bytes += large.size()) {
-    calls.push_back(client.CallAsync(kRead, large, {}, [](Result<Reply>) {}));
+    calls.push_back(client.CallAsync(kRead, large, {}, [](const Result<Reply>&) {}));
   }
   Asked one_more(client, kRead, "x");
   EXPECT_EQ(one_more.code(), ErrorCode::kResourceExhausted);

@@ -323,6 +323,7 @@ TEST_F(ClientTest, ThreadsShareOneClient) {
   Client client({node.address()}, Quick());
   std::atomic<int> good{0};
   std::vector<std::thread> threads;
+  threads.reserve(8);
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&client, &good] {
       for (int j = 0; j < 25; ++j) good += client.Call(kWrite, "x").has_value() ? 1 : 0;

@@ -18,8 +18,6 @@
 namespace holdfast {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr size_t kStrangersShown = 3;
 
 // An address that is held as long as this object lives.

@@ -257,7 +257,7 @@ std::string Setting::flag() const {
 }
 
 std::string Setting::TomlValue(const Settings& settings) const {
-  const std::string text = get(settings);
+  std::string text = get(settings);
   if (type == SettingType::kInteger) return text;
   if (type == SettingType::kText) return Quoted(text);
   std::string list;

@@ -18,6 +18,7 @@ class TimersTest : public ::testing::Test {
   // One entry that sets them all.
   void Set(int64_t now_us, const std::vector<std::pair<std::string, int64_t>>& timers) {
     std::vector<LogRequest> requests;
+    requests.reserve(timers.size());
     for (const auto& [name, due_us] : timers) requests.push_back(RequestOf(RingOf(name, due_us)));
     for (const Outcome& outcome : node_.Apply(now_us, requests)) ASSERT_TRUE(outcome.reply);
   }

@@ -432,7 +432,9 @@ class SortedTable : public Table<Key, Row, absl::btree_map<Key, std::optional<Ro
 
    private:
     const Delta& delta_;
-    typename Delta::const_iterator it_;
+    // An iterator at the end need not know a position.
+    typename Delta::const_iterator
+        it_;  // NOLINT(clang-analyzer-optin.cplusplus.UninitializedObject)
   };
 
   // Rows of the base from `from` on.

@@ -188,6 +188,7 @@ TEST_F(PipeTest, RepliesOfOneBatchLeaveInOneMessage) {
   for (uint64_t id = 1; id <= 50; ++id) requests.push_back(Request(id, kCreate, Item("x")));
   ASSERT_TRUE(Send(*pipe, requests));
   std::vector<node::Done> calls;
+  calls.reserve(50);
   for (int i = 0; i < 50; ++i) calls.push_back(node_.Take());
   {
     Batch entry;

@@ -16,7 +16,6 @@
 namespace holdfast::api::http {
 namespace {
 
-using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using state_machine::Method;
 

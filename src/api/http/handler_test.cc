@@ -15,7 +15,6 @@ using Headers = std::vector<std::pair<std::string_view, std::string_view>>;
 using testing::Everything;
 using testing::FakeNode;
 using testing::GetRequest;
-using testing::ListRequest;
 using testing::SellRequest;
 
 class HandlerTest : public ::testing::Test {

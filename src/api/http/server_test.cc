@@ -103,7 +103,7 @@ std::string Get(std::string_view path, std::string_view headers = "") {
 
 class HttpServerTest : public ::testing::Test {
  protected:
-  void Start(ServerOptions options = {}) {
+  void Start(const ServerOptions& options = {}) {
     Result<std::unique_ptr<Server>> server = Server::Start(options, handler_);
     ASSERT_TRUE(server) << server.error().message;
     server_ = *std::move(server);
@@ -155,6 +155,7 @@ TEST_F(HttpServerTest, ServesManyConnectionsOnSeveralThreads) {
   options.threads = 3;
   Start(options);
   std::vector<std::thread> threads;
+  threads.reserve(8);
   std::atomic<int> good{0};
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&] {

@@ -96,7 +96,7 @@ class FakeNode : public node::Dispatcher {
     const auto some = [this] { return !held_.empty(); };
     if (!mutex_.AwaitWithTimeout(absl::Condition(&some), absl::Seconds(30))) {
       ADD_FAILURE() << "no call came";
-      return [](node::Reply) {};
+      return [](const node::Reply&) {};
     }
     node::Done done = std::move(held_.front());
     held_.erase(held_.begin());

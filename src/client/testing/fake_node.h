@@ -236,7 +236,7 @@ inline CallOptions Within(int64_t ms) {
 // The address of a node that is not there: its port was free a moment ago.
 inline std::string DeadAddress() {
   FakeNode node(Echo);
-  const std::string address = node.address();
+  std::string address = node.address();
   node.Stop();
   return address;
 }
