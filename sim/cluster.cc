@@ -135,7 +135,9 @@ void Cluster::Observe(Member& member) {
   const node::NodeStatus status = life.node->status();
   if (!std::exchange(life.full, status.disk_full)) {
     life.full_last = status.last;
-    life.full_term = status.term;
+    // Who stands for election then may win it, of this very term.
+    const uint64_t stands = status.role == raft::Role::kCandidate ? 1 : 0;
+    life.full_term = Term(status.term.value - stands);
   }
   // But for a new leader's first entry it takes nothing into its log.
   Require(!life.full || status.last.value - std::min(life.full_last, status.last).value <=
