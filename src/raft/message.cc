@@ -16,6 +16,14 @@ bool Ascends(const google::protobuf::RepeatedField<uint64_t>& nodes) {
                      [&before](uint64_t node) { return std::exchange(before, node) < node; });
 }
 
+template <class Fields>
+bool AscendsByNode(const Fields& fields) {
+  uint64_t before = 0;
+  return std::all_of(fields.begin(), fields.end(), [&before](const auto& field) {
+    return std::exchange(before, field.node()) < field.node();
+  });
+}
+
 // False when the bytes are no membership.
 bool Parse(std::string_view bytes, MembershipEntry* entry) {
   if (!entry->ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return false;
@@ -27,12 +35,13 @@ bool Parse(std::string_view bytes, MembershipEntry* entry) {
   const auto is_member = [&](uint64_t node) {
     return is_voter(node) || std::binary_search(learners.begin(), learners.end(), node);
   };
-  for (const auto& [node, address] : entry->addresses()) {
-    if (!is_member(node) || address.size() > bounds::kAddressBytesMax) return false;
+  for (const MemberAddress& each : entry->addresses()) {
+    if (!is_member(each.node()) || each.address().size() > bounds::kAddressBytesMax) return false;
   }
-  for (const auto& [node, incarnation] : entry->incarnations()) {
-    if (!is_member(node)) return false;
+  for (const Member& each : entry->incarnations()) {
+    if (!is_member(each.node())) return false;
   }
+  if (!AscendsByNode(entry->addresses()) || !AscendsByNode(entry->incarnations())) return false;
   return !voters.empty() && Ascends(voters) && Ascends(learners) &&
          std::none_of(learners.begin(), learners.end(), is_voter) &&
          static_cast<size_t>(voters.size() + learners.size()) <= bounds::kNodesMax;
@@ -72,10 +81,15 @@ std::string Membership::Encode() const {
   MembershipEntry entry;
   for (NodeId voter : voters) entry.add_voters(voter.value);
   for (NodeId learner : learners) entry.add_learners(learner.value);
-  // A map's order in the bytes is no matter: they are made once, and copied from then on.
-  for (const auto& [node, address] : addresses) (*entry.mutable_addresses())[node.value] = address;
+  for (const auto& [node, address] : addresses) {
+    MemberAddress* each = entry.add_addresses();
+    each->set_node(node.value);
+    each->set_address(address);
+  }
   for (const auto& [node, incarnation] : incarnations) {
-    (*entry.mutable_incarnations())[node.value] = incarnation;
+    Member* each = entry.add_incarnations();
+    each->set_node(node.value);
+    each->set_incarnation(incarnation);
   }
   return entry.SerializeAsString();
 }
@@ -86,11 +100,11 @@ Membership Membership::Decode(std::string_view bytes, LogIndex index) {
   Membership membership;
   for (uint64_t voter : entry.voters()) membership.voters.push_back(NodeId(voter));
   for (uint64_t learner : entry.learners()) membership.learners.push_back(NodeId(learner));
-  for (const auto& [node, address] : entry.addresses()) {
-    membership.addresses[NodeId(node)] = address;
+  for (const MemberAddress& each : entry.addresses()) {
+    membership.addresses[NodeId(each.node())] = each.address();
   }
-  for (const auto& [node, incarnation] : entry.incarnations()) {
-    membership.incarnations[NodeId(node)] = incarnation;
+  for (const Member& each : entry.incarnations()) {
+    membership.incarnations[NodeId(each.node())] = each.incarnation();
   }
   membership.index = index;
   return membership;

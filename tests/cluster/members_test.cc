@@ -66,6 +66,12 @@ TEST_F(MembersTest, AClusterGrowsFromOneToThree) {
   StartCluster(3, 1);
   Add(2);
   Add(3);
+  // What each knows of the members it knows after a restart, too.
+  for (int node = 1; node <= 3; ++node) {
+    cluster_->Kill(node);
+    cluster_->Start(node);
+    ASSERT_TRUE(cluster_->WaitHealthy()) << cluster_->LogOf(node);
+  }
   CheckAll();
 }
 
