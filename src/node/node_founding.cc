@@ -101,10 +101,11 @@ std::string Node::OnHello(const Hello& hello) {
     endings_.fatal(parts_.founding.outcast() +
                    "\nLeave this folder off; or remove it, and the node rejoins with a new one.");
   }
-  // Who was removed is not welcome, but may have to be told.
+  // Who was removed, or has a new folder, is not welcome yet, but may have to be told.
   const bool same = peer.cluster() != 0 && MakesSense(peer) &&
                     peer.cluster() == parts_.founding.identity().cluster();
-  OnLoop([this, peer, concerns = met.has_value() || same] {
+  const bool knows_none = peer.founders_size() == 0;
+  OnLoop([this, peer, concerns = met.has_value() || same || knows_none] {
     FoundIfComplete();
     if (concerns) Met(peer);
   });
