@@ -48,14 +48,16 @@ void Wait(milliseconds duration) { std::this_thread::sleep_for(duration); }
 
 Arena::Arena(std::string folder, int nodes, uint64_t seed, const std::string& shim)
     : folder_(std::move(folder)),
-      network_(nodes, seed),
+      network_(nodes + 1, seed),
+      log_(RecordingIn(folder_)),
       collected_at_(steady_clock::now()),
-      may_end_(static_cast<size_t>(nodes)),
-      spoken_(static_cast<size_t>(nodes)) {
+      may_end_(static_cast<size_t>(nodes + 1)),
+      spoken_(static_cast<size_t>(nodes + 1)) {
   small_disk_ = nodes;
   MakeSmallDisk();
   std::vector<testing::Site> sites;
-  for (int node = 1; node <= nodes; ++node) {
+  for (int node = 1; node <= nodes + 1; ++node) {
+    if (node <= nodes) members_.push_back(node);
     const std::string place = folder_ + "/" + std::to_string(node);
     testing::Site site;
     site.host = Network::Host(node);
@@ -69,6 +71,7 @@ Arena::Arena(std::string folder, int nodes, uint64_t seed, const std::string& sh
   }
   cluster_ = std::make_unique<testing::ProcessCluster>(folder_, std::move(sites));
   cluster_->SetFlags(kFlags);
+  cluster_->SetMembers(members_);
   watch_ = std::make_unique<Watch>(*cluster_);
 }
 
@@ -80,7 +83,38 @@ Arena::~Arena() {
 }
 
 std::string Arena::endpoint(int node) const {
-  return cluster_->host(node) + ":" + std::to_string(cluster_->grpc(node));
+  return addresses()[static_cast<size_t>(node - 1)].endpoint();
+}
+
+std::vector<Address> Arena::addresses() const {
+  std::vector<Address> all;
+  for (int node = 1; node <= cluster_->size(); ++node) {
+    all.push_back({cluster_->host(node), cluster_->http(node), cluster_->grpc(node)});
+  }
+  return all;
+}
+
+int Arena::spare() const {
+  int node = 1;
+  while (IsMember(node)) ++node;
+  return node;
+}
+
+void Arena::Replace(int removed, int added) {
+  std::ranges::replace(members_, removed, added);
+  std::ranges::sort(members_);
+  cluster_->SetMembers(members_);
+}
+
+int Arena::Operate(const std::string& words, int node) {
+  std::string endpoints = node == 0 ? "" : endpoint(node);
+  for (const Address& each : addresses()) {
+    if (node == 0) endpoints += (endpoints.empty() ? "" : ",") + each.endpoint();
+  }
+  const std::string command = testing::ProcessCluster::Program() + " --endpoints " + endpoints +
+                              " " + words + " >> " + folder_ + "/operator.log 2>&1";
+  const int status = std::system(command.c_str());
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 // --- Lives
@@ -124,7 +158,7 @@ void Arena::Wipe(int node) {
 
 void Arena::CollectIfLate() {
   if (steady_clock::now() - collected_at_ < kCollectEvery) return;
-  for (int node = 1; node <= nodes(); ++node) {
+  for (int node : members_) {
     const cluster::StatusReply status = watch_->status(node);
     const bool is_new = LogIndex(status.applied()) > log_.last();
     const bool reaches_back = LogIndex(status.first()) <= log_.last().Next();
@@ -180,8 +214,18 @@ void Arena::FreeDisk() {
 
 // --- Judging
 
+void Arena::Abandon() {
+  for (int node : members_) {
+    cluster::StatusReply status;
+    if (cluster_->Running(node)) watch_->Ask(node, &status);
+  }
+  for (int node : members_) {
+    if (cluster_->Running(node)) Kill(node);
+  }
+}
+
 void Arena::CheckAlive() {
-  for (int node = 1; node <= nodes(); ++node) {
+  for (int node = 1; node <= cluster_->size(); ++node) {
     if (may_end_[static_cast<size_t>(node - 1)]) continue;
     if (const auto status = cluster_->Ended(node)) {
       throw sim::Violation("node " + std::to_string(node) + " has ended by itself with status " +
@@ -193,7 +237,7 @@ void Arena::CheckAlive() {
 
 void Arena::WaitLevel(LogIndex position) {
   const auto until = steady_clock::now() + kLevelMax;
-  for (int node = 1; node <= nodes(); ++node) {
+  for (int node : members_) {
     cluster::StatusReply status;
     while (!cluster_->Running(node) || !watch_->Ask(node, &status) || !status.ready() ||
            status.applied() < position.value) {

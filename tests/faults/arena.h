@@ -3,6 +3,7 @@
 // itself.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "tests/faults/collected_log.h"
+#include "tests/faults/door.h"
 #include "tests/faults/fault_control.h"
 #include "tests/faults/network.h"
 #include "tests/faults/watch.h"
@@ -23,11 +25,15 @@ inline constexpr uint64_t kElectionTimeoutMs = 400;  // The default.
 class Arena {
  public:
   // Everything lies in `folder`, which exists; `shim`: the library to preload. Within a sandbox.
+  // `nodes` are the members at first; there is a place for one more, which may take the place of
+  // another.
   Arena(std::string folder, int nodes, uint64_t seed, const std::string& shim);
   ~Arena();
 
-  int nodes() const { return cluster_->size(); }
-  int majority() const { return nodes() / 2 + 1; }
+  // All of equal standing; their number never changes but while one is replaced.
+  const std::vector<int>& members() const { return members_; }
+  bool IsMember(int node) const { return std::ranges::count(members_, node) > 0; }
+  int spare() const;  // The place where nobody is.
   testing::ProcessCluster& cluster() { return *cluster_; }
   Network& network() { return network_; }
   Watch& watch() { return *watch_; }
@@ -35,6 +41,9 @@ class Arena {
   FaultControl& control(int node) { return *controls_[static_cast<size_t>(node - 1)]; }
   std::string endpoint(int node) const;
   std::string LogFile(int node) const { return folder_ + "/" + std::to_string(node) + ".log"; }
+  // Where everything is noted that is needed to judge the run.
+  static std::string RecordingIn(const std::string& folder) { return folder + "/history"; }
+  std::vector<Address> addresses() const;  // Of all places.
 
   // --- A node's life. Each but Start takes over what is new in the node's log.
   void Start(int node);
@@ -61,7 +70,14 @@ class Arena {
 
   // Throws sim::Violation when a node has ended by itself.
   void CheckAlive();
-  // Waits until every node runs, is ready, and has applied `position`. Throws sim::Violation when
+  // `holdfast` with these words, asking one node, or all (0): its exit code. What it says joins the
+  // file operator.log.
+  int Operate(const std::string& words, int node = 0);
+  // The members from here on: `added` in place of `removed`.
+  void Replace(int removed, int added);
+  // Takes over what the nodes hold and stops them, when a run ends before its time.
+  void Abandon();
+  // Waits until every member runs, is ready, and has applied `position`. Throws sim::Violation when
   // that takes too long.
   void WaitLevel(LogIndex position);
   // Something worth a line of the report: how often it was seen.
@@ -78,6 +94,7 @@ class Arena {
   Network network_;
   std::vector<FaultControl*> controls_;
   int small_disk_ = 0;
+  std::vector<int> members_;
   std::unique_ptr<testing::ProcessCluster> cluster_;
   std::unique_ptr<Watch> watch_;
   CollectedLog log_;

@@ -23,13 +23,18 @@ bool CollectedLog::Collect(const std::string& folder, const std::string& scratch
   if (log.first() > last().Next()) return false;
   for (LogIndex i = log.first(); i <= log.last() && i <= applied; i = i.Next()) {
     const wal::Entry read = log.Read(i);
-    Entry entry{read.term, read.type == wal::EntryType::kCommand ? *read.payload : ""};
+    const std::string payload = read.type == wal::EntryType::kCommand ? *read.payload : "";
+    const Entry entry{read.term, std::hash<std::string>()(payload)};
     if (i > last()) {
-      entries_.push_back(std::move(entry));
+      entries_.push_back(entry);
+      CommittedEntry line;
+      line.set_term(read.term.value);
+      line.set_payload(payload);
+      recording_.Add(line);
       continue;
     }
     const Entry& known = entries_[i.value - 1];
-    sim::Require(known.term == entry.term && known.payload == entry.payload,
+    sim::Require(known == entry,
                  "state machine safety: " + folder + " holds another entry " + i.ToString() +
                      " (term " + entry.term.ToString() + ") than was applied elsewhere (term " +
                      known.term.ToString() + ")");

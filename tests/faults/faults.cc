@@ -36,9 +36,7 @@ Fault KillLeader(Arena& arena, sim::Random& random) {
 }
 
 Fault KillAll(Arena& arena, sim::Random& random) {
-  std::vector<int> nodes;
-  for (int node = 1; node <= arena.nodes(); ++node) nodes.push_back(node);
-  return KillSome(arena, nodes, Between(random, 0, 1'000), "all nodes are killed");
+  return KillSome(arena, arena.members(), Between(random, 0, 1'000), "all nodes are killed");
 }
 
 Fault Stop(Arena& arena, sim::Random& random) {
@@ -74,8 +72,7 @@ Fault SetClocks(Arena& arena, sim::Random& random) {
   std::vector<int> nodes = {SomeNode(arena, random)};
   std::string what = Name(arena, nodes[0]) + " has a clock that is wrong";
   if (random.OneIn(3)) {
-    nodes.clear();
-    for (int node = 1; node <= arena.nodes(); ++node) nodes.push_back(node);
+    nodes = arena.members();
     what = "all nodes have clocks that are wrong";
   }
   const int64_t far_us = random.OneIn(4) ? 60'000'000 : 2'000'000;
@@ -87,6 +84,43 @@ Fault SetClocks(Arena& arena, sim::Random& random) {
           [&arena, nodes] {
             for (int node : nodes) arena.control(node).clock_offset_us = 0;
           }};
+}
+
+// --- Members
+
+constexpr int kRemoved = 5;  // How a node ends that was removed while it ran.
+constexpr milliseconds kRemovedMax{45'000};  // It tells the others for half a minute.
+
+// One dies for good, or is to go, and another takes its place: added, promoted, and the old one
+// removed, as docs/operations.md has it.
+Fault Replace(Arena& arena, sim::Random& random) {
+  const int old = SomeNode(arena, random);
+  const int young = arena.spare();
+  const bool dies = random.OneIn(2);
+  const auto operate = [&arena](const std::string& words) {
+    const int code = arena.Operate("members " + words);
+    sim::Require(code == 0, "holdfast members " + words + " ends with " + std::to_string(code) +
+                                ", see operator.log");
+  };
+  return {Name(arena, old) + (dies ? " dies for good" : " is to go") + ", node " +
+              std::to_string(young) + " takes its place",
+          [&arena, old, young, dies, operate] {
+            const testing::ProcessCluster& cluster = arena.cluster();
+            if (dies) arena.Kill(old);
+            operate("add " + std::to_string(young) + " " + cluster.host(young) + ":" +
+                    std::to_string(cluster.peer(young)));
+            arena.Start(young);
+            operate("promote " + std::to_string(young));
+            arena.ExpectEnd(old);
+            operate("remove " + std::to_string(old));
+            arena.Replace(old, young);
+            if (dies) return;
+            const auto ended = arena.WaitEnd(old, kRemovedMax);
+            sim::Require(ended == kRemoved, "node " + std::to_string(old) +
+                                                " was removed, and did not end with status 5:\n" +
+                                                arena.LastWords(old));
+          },
+          Between(random, 100, 2'000), [&arena, old] { arena.Wipe(old); }};
 }
 
 // --- The network
@@ -102,7 +136,7 @@ Fault Isolate(Arena& arena, sim::Random& random, int node, bool from_clients) {
   const std::string what =
       Name(arena, node) + " is cut off from " + (from_clients ? "everything" : "the others");
   return OnNetwork(arena, what, Between(random, 500, 6'000), [&arena, node, from_clients] {
-    for (int other = from_clients ? 0 : 1; other <= arena.nodes(); ++other) {
+    for (int other = from_clients ? 0 : 1; other <= arena.network().nodes(); ++other) {
       if (other != node) arena.network().SetBoth(node, other, kCut);
     }
   });
@@ -119,13 +153,13 @@ Fault IsolateLeader(Arena& arena, sim::Random& random) {
 // Groups in which nobody, or one of them, has a majority.
 Fault Split(Arena& arena, sim::Random& random) {
   std::vector<bool> left;
-  for (int node = 1; node <= arena.nodes(); ++node) left.push_back(random.OneIn(2));
+  for (int node = 1; node <= arena.network().nodes(); ++node) left.push_back(random.OneIn(2));
   const bool all = random.OneIn(4);
   return OnNetwork(
       arena, all ? "all nodes are cut off from one another" : "the network is split",
       Between(random, 500, 6'000), [&arena, left, all] {
-        for (int a = 1; a <= arena.nodes(); ++a) {
-          for (int b = a + 1; b <= arena.nodes(); ++b) {
+        for (int a = 1; a <= arena.network().nodes(); ++a) {
+          for (int b = a + 1; b <= arena.network().nodes(); ++b) {
             if (all || left[static_cast<size_t>(a - 1)] != left[static_cast<size_t>(b - 1)]) {
               arena.network().SetBoth(a, b, kCut);
             }
@@ -140,7 +174,7 @@ Fault OneWay(Arena& arena, sim::Random& random) {
   return OnNetwork(arena,
                    Name(arena, node) + (speaks ? " hears nothing of the others" : " is not heard"),
                    Between(random, 500, 6'000), [&arena, node, speaks] {
-                     for (int other = 1; other <= arena.nodes(); ++other) {
+                     for (int other = 1; other <= arena.network().nodes(); ++other) {
                        if (other == node) continue;
                        if (speaks) {
                          arena.network().Set(other, node, kCut);
@@ -154,7 +188,9 @@ Fault OneWay(Arena& arena, sim::Random& random) {
 // Two nodes do not reach each other, and both reach the rest.
 Fault Pair(Arena& arena, sim::Random& random) {
   const int a = SomeNode(arena, random);
-  const int b = a % arena.nodes() + 1;
+  const std::vector<int>& members = arena.members();
+  const auto at = std::ranges::find(members, a);
+  const int b = at + 1 == members.end() ? members.front() : *(at + 1);
   return OnNetwork(
       arena,
       "nodes " + std::to_string(a) + " and " + std::to_string(b) + " do not reach each other",
@@ -163,8 +199,8 @@ Fault Pair(Arena& arena, sim::Random& random) {
 
 Fault Everywhere(Arena& arena, sim::Random& random, std::string what, const Link& link) {
   return OnNetwork(arena, std::move(what), Between(random, 1'000, 6'000), [&arena, link] {
-    for (int from = 0; from <= arena.nodes(); ++from) {
-      for (int to = 0; to <= arena.nodes(); ++to) arena.network().Set(from, to, link);
+    for (int from = 0; from <= arena.network().nodes(); ++from) {
+      for (int to = 0; to <= arena.network().nodes(); ++to) arena.network().Set(from, to, link);
     }
   });
 }
@@ -197,6 +233,7 @@ const std::vector<Kind>& Kinds() {
       {"orderly stop", 2, false, Stop},
       {"stand still", 3, false, Freeze},
       {"lost folder", 2, false, Lose},
+      {"node replaced", 2, false, Replace},
       {"wrong clock", 2, false, SetClocks},
       {"partition", 2, false, Partition},
       {"leader isolated", 3, false, IsolateLeader},

@@ -1,9 +1,10 @@
 #include "tests/faults/load.h"
 
+#include <algorithm>
 #include <condition_variable>
-#include <optional>
 
 #include "holdfast/requests.pb.h"
+#include "src/api/json.h"
 
 namespace holdfast::faults {
 namespace {
@@ -13,38 +14,68 @@ using std::chrono::milliseconds;
 // A write is given up after so many attempts while the load runs, and later after many more.
 constexpr int kAttemptsMax = 5;
 constexpr int kAttemptsMaxAtEnd = 60;
-
-std::string Path(const std::string& method) { return "/holdfast.ledger.Ledger/" + method; }
+// A reader begins a read so often, whatever becomes of those before, up to so many at once.
+constexpr milliseconds kReadEvery{25};
+constexpr int kReadsAtOnceMax = 400;
+constexpr milliseconds kReadPatience{8'000};  // Longer than any fault of a node that lives.
 
 bool IsOpen(ErrorCode code) {
   return code == ErrorCode::kUnavailable || code == ErrorCode::kDeadlineExceeded ||
          code == ErrorCode::kOutcomeUnknown || code == ErrorCode::kResourceExhausted;
 }
 
-client::Options ClientOptions() {
-  client::Options options;
-  options.attempt_timeout = milliseconds(1'000);
-  options.connect_timeout = milliseconds(500);
-  return options;
-}
-
 void Pause(uint64_t us) {
   std::this_thread::sleep_for(std::chrono::microseconds(us));  // A client's time to think.
+}
+
+std::string FileOf(const char* who, size_t number) {
+  const std::string text = std::to_string(number + 1);
+  return std::string(who) + "-" + (text.size() < 2 ? "0" : "") + text + ".jsonl";
+}
+
+Operation ReadOf(const std::string& door, const std::string& account, Consistency consistency,
+                 LogIndex after) {
+  Operation one;
+  one.set_kind(Operation::read);
+  one.set_door(door);
+  one.set_method("GetAccount");
+  one.set_account(account);
+  one.set_consistency(TextOf(consistency));
+  one.set_after(after.value);
+  one.set_began_us(Recording::NowUs());
+  return one;
+}
+
+std::string KindOf(const Operation& one) {
+  return one.kind() == Operation::read ? "read, " + one.consistency() : one.method();
+}
+
+// The nodes, from one of them on.
+std::vector<Address> From(std::vector<Address> nodes, size_t first) {
+  const auto at = static_cast<std::ptrdiff_t>(first % nodes.size());
+  std::rotate(nodes.begin(), nodes.begin() + at, nodes.end());
+  return nodes;
 }
 
 }  // namespace
 
 Load::Load(LoadOptions options)
     : options_(std::move(options)),
+      end_recording_(options_.folder, "end.jsonl"),
       random_(options_.seed),
       requests_(random_, options_.accounts),
       last_success_(Clock::now()) {
-  for (int i = 0; i < options_.clients; ++i) {
-    // Each has another node as its nearest.
-    std::vector<std::string> endpoints = options_.endpoints;
-    std::rotate(endpoints.begin(), endpoints.begin() + i % static_cast<int>(endpoints.size()),
-                endpoints.end());
-    clients_.push_back(std::make_unique<client::Client>(endpoints, ClientOptions()));
+  for (size_t i = 0; i < static_cast<size_t>(options_.clients); ++i) {
+    const std::vector<Address> nodes = From(options_.nodes, i + i / 4);  // Each door on every node.
+    switch (i % 4) {
+      case 1: doors_.push_back(MakeGrpcDoor(nodes.front())); break;
+      case 3: doors_.push_back(MakeHttpDoor(nodes.front())); break;
+      default: doors_.push_back(MakePipeDoor(nodes)); break;
+    }
+    recordings_.push_back(std::make_unique<Recording>(options_.folder, FileOf("client", i)));
+  }
+  for (size_t i = 0; i < options_.nodes.size(); ++i) {
+    reader_recordings_.push_back(std::make_unique<Recording>(options_.folder, FileOf("reader", i)));
   }
 }
 
@@ -55,7 +86,10 @@ Load::~Load() {
 
 void Load::Start() {
   last_success_ = Clock::now();
-  for (size_t i = 0; i < clients_.size(); ++i) threads_.emplace_back([this, i] { Work(i); });
+  for (size_t i = 0; i < doors_.size(); ++i) threads_.emplace_back([this, i] { Work(i); });
+  for (size_t i = 0; i < options_.nodes.size(); ++i) {
+    threads_.emplace_back([this, i] { ReadSteadily(i); });
+  }
 }
 
 void Load::Stop() {
@@ -81,7 +115,43 @@ void Load::Told(LogIndex position) {
   while (known < position.value && !told_.compare_exchange_weak(known, position.value)) continue;
 }
 
-void Load::Count(const std::string& kind, const std::string& end) { ++counts_[kind][end]; }
+void Load::Record(const Operation& one, Recording& recording) {
+  {
+    std::lock_guard lock(mutex_);
+    ++counts_[KindOf(one)][Operation::End_Name(one.end())][one.door()];
+  }
+  recording.Add(one);
+}
+
+bool Load::Answered(Operation told, Recording& recording, const Result<client::Reply>& reply) {
+  told.set_ended_us(Recording::NowUs());
+  const bool is_read = told.kind() == Operation::read;
+  if (!reply) {
+    const bool not_there = is_read && reply.error().code == ErrorCode::kNotFound;
+    if (!not_there && !IsOpen(reply.error().code)) {
+      Violate(told.method() + (is_read ? " of " + told.account() : " with key " + told.key()) +
+              " was answered over " + told.door() + " with the error " + reply.error().message);
+    }
+    told.set_error(reply.error().message);
+    // A write is open only when all its attempts are.
+    if (not_there) told.set_end(Operation::not_there);
+    if (is_read) Record(told, recording);
+    return not_there;
+  }
+  told.set_end(reply->replayed ? Operation::replayed : Operation::answered);
+  told.set_position(reply->position.value);
+  told.set_reply(reply->body);
+  Told(reply->position);
+  if (!is_read) {
+    std::lock_guard lock(mutex_);
+    const auto now = Clock::now();
+    gap_ = std::max(gap_, now - last_success_);
+    last_success_ = now;
+    ++acknowledged_;
+  }
+  Record(told, recording);
+  return true;
+}
 
 void Load::Violate(const std::string& what) {
   std::lock_guard lock(mutex_);
@@ -106,113 +176,104 @@ int Load::AttemptsMax() const {
 }
 
 void Load::Write(size_t number, sim::Random& random) {
-  sim::Requests::Made made;
+  Ask ask;
   {
     std::lock_guard lock(requests_mutex_);
-    made = requests_.Make();
+    std::tie(ask.method, ask.request) = requests_.Make();
   }
-  sim::WriteRecord record;
-  record.key = "k" + std::to_string(++keys_);
-  record.method = made.first;
-  record.after = told();
-  const std::string body = made.second->SerializeAsString();
-  const auto answered = [this, record](const Result<client::Reply>& reply) {
-    if (!reply) {
-      if (!IsOpen(reply.error().code)) {
-        Violate(record.method + " with key " + record.key + " was answered with the error " +
-                reply.error().message);
-      }
-      return false;
-    }
-    sim::WriteRecord done = record;
-    done.position = reply->position;
-    done.replayed = reply->replayed;
-    done.reply = reply->body;
-    Told(done.position);
-    std::lock_guard lock(mutex_);
-    const auto now = Clock::now();
-    gap_ = std::max(gap_, now - last_success_);
-    last_success_ = now;
-    ++acknowledged_;
-    Count(record.method, done.replayed ? "replayed" : "answered");
-    writes_.push_back(std::move(done));
-    return true;
+  ask.options.idempotency_key = "k" + std::to_string(++keys_);
+  Operation told;
+  told.set_kind(Operation::write);
+  told.set_method(ask.method);
+  told.set_key(ask.options.idempotency_key);
+  told.set_request(api::ToJson(*ask.request));
+  told.set_after(this->told().value);
+  told.set_began_us(Recording::NowUs());
+  Recording& recording = *recordings_[number];
+  const auto attempt = [&](size_t at, const Ask& one) {
+    Operation told_here = told;
+    told_here.set_door(At(at).name());
+    return Answered(std::move(told_here), recording, At(at).Call(one));
   };
   // At times the same request is under way twice.
-  std::mutex twin_mutex;
-  std::condition_variable twin_done;
-  bool twin = random.OneIn(10);
-  client::CallOptions options;
-  options.idempotency_key = record.key;
-  if (twin) {
-    options.timeout = milliseconds(2'000);
-    At(number + 1)
-        .CallAsync(Path(record.method), body, options, [&](const Result<client::Reply>& reply) {
-          answered(reply);
-          std::lock_guard lock(twin_mutex);
-          twin = false;
-          twin_done.notify_one();
-        });
+  std::thread twin;
+  if (random.OneIn(10)) {
+    Ask same = ask;
+    same.options.timeout = milliseconds(2'000);
+    twin = std::thread([&attempt, number, same] { attempt(number + 1, same); });
   }
   bool known = false;
-  for (int attempt = 0; attempt < AttemptsMax() && !known; ++attempt) {
-    options.timeout = milliseconds(random.Between(100, 3'000));
-    known = answered(
-        At(number + static_cast<size_t>(attempt)).Call(Path(record.method), body, options));
+  for (int i = 0; i < AttemptsMax() && !known; ++i) {
+    ask.options.timeout = milliseconds(random.Between(100, 3'000));
+    known = attempt(number + static_cast<size_t>(i), ask);
     if (!known) Pause(random.Between(1'000, 100'000));
   }
-  std::unique_lock lock(twin_mutex);
-  twin_done.wait(lock, [&] { return !twin; });
+  if (twin.joinable()) twin.join();
   if (known) return;
-  std::lock_guard counting(mutex_);
-  Count(record.method, "open");
-  open_.push_back({record.key, record.method});
+  told.set_door(At(number).name());
+  told.set_ended_us(Recording::NowUs());
+  Record(told, recording);
+  std::lock_guard lock(mutex_);
+  open_.push_back({told.key(), told.method()});
 }
 
 void Load::Read(size_t number, sim::Random& random) {
-  sim::ReadRecord record;
+  Ask ask{"GetAccount", nullptr, {}};
+  auto request = std::make_shared<ledger::GetAccountRequest>();
   {
     std::lock_guard lock(requests_mutex_);
-    record.account = requests_.AccountId();
+    request->set_id(requests_.AccountId());
   }
-  client::Client& client = At(number);
-  client::CallOptions options;
-  options.timeout = milliseconds(random.Between(100, 3'000));
-  std::string kind = "read, stale";
+  ask.request = request;
+  ask.options.timeout = milliseconds(random.Between(100, 3'000));
+  LogIndex after;
   switch (random.Between(0, 2)) {
     case 0:
-      kind = "read, linearizable";
-      options.consistency = Consistency::kLinearizable;
-      record.after = told();
+      ask.options.consistency = Consistency::kLinearizable;
+      after = told();
       break;
     case 1:
-      kind = "read, session";
-      options.consistency = Consistency::kSession;
+      ask.options.consistency = Consistency::kSession;
       // Without a position a session begins where the cluster is.
-      record.after = client.position().value != 0 ? client.position() : told();
+      after = At(number).position().value != 0 ? At(number).position() : told();
       break;
-    case 2: options.consistency = Consistency::kStale; break;
+    case 2: ask.options.consistency = Consistency::kStale; break;
   }
-  ledger::GetAccountRequest request;
-  request.set_id(record.account);
-  const Result<client::Reply> reply =
-      client.Call(Path("GetAccount"), request.SerializeAsString(), options);
-  std::lock_guard lock(mutex_);
-  if (!reply) {
-    // What is not there is told without a position, so it cannot be compared.
-    Count(kind, reply.error().code == ErrorCode::kNotFound ? "not there" : "given up");
-    if (!IsOpen(reply.error().code) && reply.error().code != ErrorCode::kNotFound &&
-        violation_.empty()) {
-      violation_ = "a read was answered with the error " + reply.error().message;
+  Operation one = ReadOf(At(number).name(), request->id(), ask.options.consistency, after);
+  Answered(std::move(one), *recordings_[number], At(number).Call(ask));
+}
+
+void Load::ReadSteadily(size_t node) {
+  sim::Random random(options_.seed * 1'000 + 500 + node);
+  client::Options patient = ClientOptions();
+  patient.attempt_timeout = kReadPatience;
+  client::Client client({options_.nodes[node].endpoint()}, patient);
+  client::CallOptions options;
+  options.consistency = Consistency::kLinearizable;
+  options.timeout = kReadPatience;
+  std::mutex mutex;
+  std::condition_variable fewer;
+  int under_way = 0;
+  for (Clock::time_point next = Clock::now(); !stopping_; next += kReadEvery) {
+    std::this_thread::sleep_until(next);  // A steady pace.
+    {
+      std::unique_lock lock(mutex);
+      fewer.wait(lock, [&] { return under_way < kReadsAtOnceMax; });
+      ++under_way;
     }
-    return;
+    ledger::GetAccountRequest request;
+    request.set_id("a" + std::to_string(random.Between(1, options_.accounts)));
+    Operation one = ReadOf("pipe", request.id(), options.consistency, told());
+    client.CallAsync(PathOf("GetAccount"), request.SerializeAsString(), options,
+                     [&, one](const Result<client::Reply>& reply) {
+                       Answered(one, *reader_recordings_[node], reply);
+                       std::lock_guard lock(mutex);
+                       --under_way;
+                       fewer.notify_one();
+                     });
   }
-  record.found = true;
-  record.position = reply->position;
-  record.reply = reply->body;
-  Told(record.position);
-  Count(kind, "answered");
-  reads_.push_back(std::move(record));
+  std::unique_lock lock(mutex);
+  fewer.wait(lock, [&] { return under_way == 0; });
 }
 
 void Load::ReadAll(const std::string& endpoint) {
@@ -220,19 +281,13 @@ void Load::ReadAll(const std::string& endpoint) {
   client::CallOptions options;
   options.consistency = Consistency::kLinearizable;
   for (size_t i = 1; i <= options_.accounts; ++i) {
-    sim::ReadRecord record;
-    record.account = "a" + std::to_string(i);
-    record.after = told();
     ledger::GetAccountRequest request;
-    request.set_id(record.account);
-    const auto reply = client.Call(Path("GetAccount"), request.SerializeAsString(), options);
-    if (!reply && reply.error().code == ErrorCode::kNotFound) continue;
-    sim::Require(reply.has_value(), "at the end " + endpoint + " does not answer: " +
-                                        (reply ? std::string() : reply.error().message));
-    record.found = true;
-    record.position = reply->position;
-    record.reply = reply->body;
-    reads_.push_back(std::move(record));
+    request.set_id("a" + std::to_string(i));
+    Operation one = ReadOf("pipe", request.id(), options.consistency, told());
+    const auto reply = client.Call(PathOf("GetAccount"), request.SerializeAsString(), options);
+    sim::Require(Answered(std::move(one), end_recording_, reply),
+                 "at the end " + endpoint +
+                     " does not answer: " + (reply ? std::string() : reply.error().message));
   }
 }
 
@@ -241,32 +296,27 @@ void Load::AskOutcomes(const std::string& endpoint) {
   for (const Open& open : open_) {
     requests::GetOutcomeRequest request;
     request.set_key(open.key);
-    request.set_method(Path(open.method));
+    request.set_method(PathOf(open.method));
     const auto reply =
         client.Call<requests::GetOutcomeReply>("/holdfast.requests.Requests/GetOutcome", request);
     sim::Require(reply.has_value(), "at the end " + endpoint + " does not tell the outcome of " +
                                         open.key + ": " +
                                         (reply ? std::string() : reply.error().message));
+    Operation one;
+    one.set_kind(Operation::outcome);
+    one.set_door("pipe");
+    one.set_method(open.method);
+    one.set_key(open.key);
+    one.set_ended_us(Recording::NowUs());
     if (reply->message.state() == requests::GetOutcomeReply::never_seen) {
-      never_seen_.push_back(open);
-      continue;
+      one.set_end(Operation::never_seen);
+    } else {  // A late answer, like that to a repeat.
+      one.set_end(Operation::replayed);
+      one.set_position(reply->position.value);
+      one.set_reply(reply->message.reply());
     }
-    // A late answer, like that to a repeat.
-    sim::WriteRecord record;
-    record.key = open.key;
-    record.method = open.method;
-    record.position = reply->position;
-    record.replayed = true;
-    record.reply = reply->message.reply();
-    writes_.push_back(std::move(record));
+    end_recording_.Add(one);
   }
-}
-
-void Load::Tell(sim::History& history) {
-  for (sim::WriteRecord& record : writes_) history.Acknowledge(std::move(record));
-  for (sim::ReadRecord& record : reads_) history.Answer(std::move(record));
-  writes_.clear();
-  reads_.clear();
 }
 
 }  // namespace holdfast::faults

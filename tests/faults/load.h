@@ -1,6 +1,11 @@
-// Clients of the ledger on real nodes, each with a session of its own, through all nodes. They ask
-// what the simulator's clients ask, give up now and then, and repeat under the same key through
-// another client. What they saw goes into a history, to be replayed.
+// Clients of the ledger on real nodes, each with a session of its own, through all nodes and all
+// doors: half of them use the client library, a quarter each plain gRPC and HTTP. They ask what the
+// simulator's clients ask, give up now and then, and repeat under the same key through another
+// client, hence another node and perhaps another door. What they saw is recorded, to be judged.
+//
+// Beside them, on each node, a reader asks for linearizable reads at a steady pace and waits for
+// each as long as it takes: those that a node answers when it comes to again, or while it is cut off
+// from the others, are among them.
 #pragma once
 
 #include <atomic>
@@ -12,14 +17,16 @@
 #include <thread>
 #include <vector>
 
-#include "sim/history.h"
 #include "sim/requests.h"
 #include "src/client/client.h"
+#include "tests/faults/door.h"
+#include "tests/faults/recording.h"
 
 namespace holdfast::faults {
 
 struct LoadOptions {
-  std::vector<std::string> endpoints;
+  std::vector<Address> nodes;
+  std::string folder;  // Of the recording.
   int clients = 12;
   uint64_t seed = 1;
   size_t accounts = 7;  // Few, so that most requests meet something.
@@ -52,30 +59,35 @@ class Load {
   std::string violation();
 
   // --- After Stop
-  // Hands over what was seen; once.
-  void Tell(sim::History& history);
-  const std::vector<Open>& open() const { return open_; }
-  // Of each kind of operation and how it ended: "CreateTransfer", "answered".
-  const std::map<std::string, std::map<std::string, uint64_t>>& counts() const { return counts_; }
-  // Through one node: a linearizable read of every account, as further reads of the history. Throws
-  // sim::Violation when the node does not answer.
+  // Of each kind of operation, how it ended and through which door: "CreateTransfer", "answered",
+  // "http".
+  using Counts = std::map<std::string, std::map<std::string, std::map<std::string, uint64_t>>>;
+  const Counts& counts() const { return counts_; }
+  // Through one node: a linearizable read of every account. Throws sim::Violation when the node does
+  // not answer.
   void ReadAll(const std::string& endpoint);
-  // Through one node: what became of the open writes. Those that happened join the history.
+  // Through one node: what became of the open writes.
   void AskOutcomes(const std::string& endpoint);
-  const std::vector<Open>& never_seen() const { return never_seen_; }
 
  private:
   void Work(size_t number);
   void Write(size_t number, sim::Random& random);
   void Read(size_t number, sim::Random& random);
+  // The reader at a node.
+  void ReadSteadily(size_t node);
+  // True: an answer that says what happened. Notes it; `told` is what the client knows of the call.
+  bool Answered(Operation told, Recording& recording, const Result<client::Reply>& reply);
+  void Record(const Operation& one, Recording& recording);
   int AttemptsMax() const;
   void Told(LogIndex position);
-  void Count(const std::string& kind, const std::string& end);
   void Violate(const std::string& what);
-  client::Client& At(size_t number) { return *clients_[number % clients_.size()]; }
+  Door& At(size_t number) { return *doors_[number % doors_.size()]; }
 
   const LoadOptions options_;
-  std::vector<std::unique_ptr<client::Client>> clients_;
+  std::vector<std::unique_ptr<Door>> doors_;
+  std::vector<std::unique_ptr<Recording>> recordings_;  // One a client.
+  std::vector<std::unique_ptr<Recording>> reader_recordings_;
+  Recording end_recording_;
   std::vector<std::thread> threads_;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> abandoned_{false};
@@ -88,11 +100,8 @@ class Load {
   sim::Requests requests_;
 
   std::mutex mutex_;
-  std::vector<sim::WriteRecord> writes_;
-  std::vector<sim::ReadRecord> reads_;
   std::vector<Open> open_;
-  std::vector<Open> never_seen_;
-  std::map<std::string, std::map<std::string, uint64_t>> counts_;
+  Counts counts_;
   std::string violation_;
   Clock::time_point last_success_;
   Clock::duration gap_{};

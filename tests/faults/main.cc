@@ -46,10 +46,17 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
   app.add_option("--only", options.only, "One kind of fault, as the table names it");
+  app.add_option("--with", options.with,
+                 "A fault of the network (loss, delay) that comes with every other one");
+  app.add_flag("--keep", options.keep, "Keep the folders and logs, whatever comes out");
   app.add_option(
       "--folder", options.folder,
       "Where the nodes' folders lie; by default a new one below the folder for temporary files");
+  std::string judge;
+  app.add_option("--judge", judge,
+                 "Only judge what the clients of an earlier run saw, in this folder");
   CLI11_PARSE(app, argc, argv);
+  if (!judge.empty()) return holdfast::faults::JudgeFolder(judge);
   options.seconds = static_cast<uint64_t>(minutes * 60);
   if (options.folder.empty()) {
     options.folder = (std::filesystem::temp_directory_path() / "holdfast-chaos-XXXXXX").string();
@@ -74,7 +81,7 @@ int main(int argc, char** argv) {
       &why);
   if (status > 0) return status;
   // From outside: the sandbox had a disk mounted there.
-  std::filesystem::remove_all(options.folder);
+  if (!options.keep) std::filesystem::remove_all(options.folder);
   if (status == 0) return 0;
   std::printf("skipped: %s\n", why.c_str());
   return kSkipped;

@@ -1,15 +1,12 @@
 #include "tests/faults/run.h"
 
-#include <absl/numeric/int128.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <optional>
 
-#include "services/ledger/ledger.pb.h"
-#include "src/client/methods.h"
 #include "tests/faults/arena.h"
 #include "tests/faults/faults.h"
+#include "tests/faults/judge.h"
 #include "tests/faults/load.h"
 
 namespace holdfast::faults {
@@ -19,6 +16,7 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr milliseconds kProgressEvery{5'000};
+constexpr int64_t kLongGapMs = 5'000;  // Worth a line of its own.
 
 // How long nobody got a write acknowledged, for each fault of a kind.
 struct Gaps {
@@ -40,7 +38,7 @@ class Runner {
         load_(MakeLoadOptions()) {}
 
   void Run() {
-    for (int node = 1; node <= arena_.nodes(); ++node) arena_.Start(node);
+    for (int node : arena_.members()) arena_.Start(node);
     arena_.WaitLevel(LogIndex(1));
     Say("the cluster is founded");
     if (arena_.small_disk() == 0) Say("mounts are not permitted: no full disks in this run");
@@ -49,14 +47,30 @@ class Runner {
     Say("no more faults; finishing");
     load_.Stop();
     arena_.WaitLevel(load_.told());
-    Judge();
+    Finish();
+  }
+
+  // A run that found something: what the nodes agreed on is collected all the same.
+  void Abandon() {
+    try {
+      arena_.Abandon();
+    } catch (const std::exception& e) {
+      Say(std::string("the log could not be collected to its end: ") + e.what());
+    }
   }
 
   void Report() {
-    std::printf("\n%-22s %-12s %12s\n", "operation", "ended", "times");
+    constexpr const char* kDoors[] = {"pipe", "grpc", "http"};
+    std::printf("\n%-22s %-10s %10s %10s %10s\n", "operation", "ended", kDoors[0], kDoors[1],
+                kDoors[2]);
     for (const auto& [kind, ends] : load_.counts()) {
-      for (const auto& [end, count] : ends) {
-        std::printf("%-22s %-12s %12lu\n", kind.c_str(), end.c_str(), count);
+      for (const auto& [end, doors] : ends) {
+        std::printf("%-22s %-10s", kind.c_str(), end.c_str());
+        for (const char* door : kDoors) {
+          const auto count = doors.find(door);
+          std::printf(" %10lu", count == doors.end() ? 0 : count->second);
+        }
+        std::printf("\n");
       }
     }
     std::printf("\n%-34s %6s   %s\n", "fault", "times", "ms without a write: median, longest");
@@ -68,21 +82,17 @@ class Runner {
     for (const auto& [what, count] : arena_.seen()) {
       std::printf("%s: %lu\n", what.c_str(), count);
     }
-    std::printf(
-        "entries replayed: %lu; writes compared with the model: %lu, reads: %lu; packets "
-        "carried: %lu, lost: %lu\n",
-        history_.replayed().value, history_.writes(), history_.reads(), arena_.network().carried(),
-        arena_.network().lost());
+    std::printf("packets carried: %lu, lost: %lu\n", arena_.network().carried(),
+                arena_.network().lost());
   }
 
  private:
   LoadOptions MakeLoadOptions() {
     LoadOptions load;
+    load.folder = Arena::RecordingIn(options_.folder);
+    load.nodes = arena_.addresses();
     load.clients = options_.clients;
     load.seed = options_.seed;
-    for (int node = 1; node <= options_.nodes; ++node) {
-      load.endpoints.push_back(arena_.endpoint(node));
-    }
     return load;
   }
 
@@ -132,12 +142,15 @@ class Runner {
     Fault fault = kind.draw(arena_, random_);
     std::string name = kind.name;
     std::optional<Fault> weather;
-    if (!kind.weather && options_.only.empty() && random_.OneIn(4)) {
+    const bool some = options_.only.empty() && random_.OneIn(4);
+    if (!kind.weather && (some || !options_.with.empty())) {
       for (const Kind& other : Kinds()) {
+        if (!options_.with.empty() && options_.with != other.name) continue;
         if (other.weather && (!weather || random_.OneIn(2))) {
           weather = other.draw(arena_, random_);
         }
       }
+      sim::Require(weather.has_value(), "there is no fault of the network named " + options_.with);
       name += ", bad network";
     }
     if (!fault.begin) return Go(milliseconds(10));
@@ -149,72 +162,32 @@ class Runner {
     fault.end();
     if (weather) weather->end();
     arena_.WaitLevel(load_.told());
-    gaps_[name].ms.push_back(load_.TakeGap().count());
+    const int64_t gap_ms = load_.TakeGap().count();
+    gaps_[name].ms.push_back(gap_ms);
+    if (gap_ms > kLongGapMs) Say(std::to_string(gap_ms) + " ms without an acknowledged write");
     Go(milliseconds(random_.Between(200, 2'000)));
   }
 
-  void Judge() {
-    for (int node = 1; node <= arena_.nodes(); ++node) {
+  void Finish() {
+    for (int node : arena_.members()) {
       load_.ReadAll(arena_.endpoint(node));
-      Verify(node);
+      sim::Require(arena_.Operate("ledger verify", node) == 0,
+                   "holdfast ledger verify fails on node " + std::to_string(node) +
+                       ", see operator.log");
     }
-    load_.AskOutcomes(arena_.endpoint(static_cast<int>(random_.Between(1, options_.nodes))));
+    load_.AskOutcomes(arena_.endpoint(arena_.members().back()));
     arena_.WaitLevel(load_.told());
     std::string report;
     sim::Require(arena_.cluster().WaitEqualState(std::chrono::seconds(20), &report),
                  "the nodes do not come to one state:\n" + report);
-    Wait(milliseconds(500));  // The watch has asked again.
-    for (int node = 1; node <= arena_.nodes(); ++node) {
-      const int status = arena_.Terminate(node);
-      sim::Require(status == 0, "node " + std::to_string(node) + " ended with status " +
-                                    std::to_string(status) + " when it was asked to stop");
+    for (int node : arena_.members()) {
+      cluster::StatusReply status;
+      arena_.watch().Ask(node, &status);
+      const int ended = arena_.Terminate(node);
+      sim::Require(ended == 0, "node " + std::to_string(node) + " ended with status " +
+                                   std::to_string(ended) + " when it was asked to stop");
     }
-    load_.Tell(history_);
-    const auto methods = Methods();
-    for (LogIndex i(1); i <= arena_.log().last(); i = i.Next()) {
-      history_.Replay(
-          arena_.log().payload(i), [&](uint8_t service, uint8_t method) -> const std::string& {
-            const auto found = methods.find({service, method});
-            sim::Require(found != methods.end(), "the log holds a method that nobody asked for");
-            return found->second;
-          });
-    }
-    sim::Require(history_.replayed() >= load_.told(), "the log ends before what was told");
-    history_.Check();
-    for (const Open& open : load_.never_seen()) {
-      sim::Require(history_.ReplyTo(open.method, open.key) == nullptr,
-                   open.method + " with key " + open.key +
-                       " is in the log, and its outcome was told to be never seen");
-    }
-    std::map<std::string, absl::int128> sums;
-    for (const ledger::Account& account : history_.model().Accounts()) {
-      sums[account.currency()] += account.balance();
-    }
-    for (const auto& [currency, sum] : sums) {
-      sim::Require(sum == 0, "conservation: the balances in " + currency + " do not add up to 0");
-    }
-    Say("replayed and compared");
-  }
-
-  static std::map<std::pair<uint32_t, uint32_t>, std::string> Methods() {
-    std::map<std::pair<uint32_t, uint32_t>, std::string> methods;
-    const auto* service = google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(
-        "holdfast.ledger.Ledger");
-    for (int i = 0; i < service->method_count(); ++i) {
-      const std::string name = service->method(i)->name();
-      const auto info = client::FindMethod("/holdfast.ledger.Ledger/" + name);
-      if (info.write) methods[{info.service, info.method}] = name;
-    }
-    return methods;
-  }
-
-  // The node's own accounts and journal fit together.
-  void Verify(int node) {
-    const std::string command = testing::ProcessCluster::Program() + " --endpoints " +
-                                arena_.endpoint(node) + " ledger verify > " + options_.folder +
-                                "/verify.txt 2>&1";
-    sim::Require(std::system(command.c_str()) == 0, "holdfast ledger verify fails on node " +
-                                                        std::to_string(node) + ", see verify.txt");
+    MarkComplete(Arena::RecordingIn(options_.folder));
   }
 
   const RunOptions options_;
@@ -224,11 +197,26 @@ class Runner {
   sim::Random random_;
   Arena arena_;
   Load load_;
-  sim::History history_;
   std::map<std::string, Gaps> gaps_;
 };
 
 }  // namespace
+
+int JudgeFolder(const std::string& folder) {
+  try {
+    const Judgement found = Judge(folder);
+    std::printf("entries replayed: %lu; writes compared with the model: %lu, reads: %lu",
+                found.entries, found.writes, found.reads);
+    if (found.beyond > 0) std::printf("; beyond the collected log: %lu", found.beyond);
+    std::printf("\n");
+    std::fflush(stdout);
+    return 0;
+  } catch (const std::exception& e) {
+    std::printf("\nVIOLATION: %s\n", e.what());
+    std::fflush(stdout);
+    return 1;
+  }
+}
 
 int Run(const RunOptions& options, const std::atomic<bool>& stop) {
   std::string violation;
@@ -238,15 +226,21 @@ int Run(const RunOptions& options, const std::atomic<bool>& stop) {
       runner.Run();
     } catch (const std::exception& e) {
       violation = e.what();
+      runner.Abandon();
     }
     runner.Report();
-    if (!violation.empty()) {
-      std::printf("\nVIOLATION (seed %lu): %s\n\nThe nodes' folders and logs are kept in %s\n",
-                  options.seed, violation.c_str(), options.folder.c_str());
-      std::fflush(stdout);
-    }
   }
-  if (!violation.empty()) return 1;
+  if (!violation.empty()) std::printf("\nVIOLATION: %s\n", violation.c_str());
+  const std::string recording = Arena::RecordingIn(options.folder);
+  const int judged = JudgeFolder(recording);
+  if (!violation.empty() || judged != 0) {
+    std::printf(
+        "\nSeed %lu. The nodes' folders and logs are kept in %s.\nWhat every client saw is in "
+        "%s; to judge it again:\n  ./dev chaos --judge %s\n",
+        options.seed, options.folder.c_str(), recording.c_str(), recording.c_str());
+    std::fflush(stdout);
+    return 1;
+  }
   std::printf("no violations (seed %lu)\n", options.seed);
   std::fflush(stdout);
   return 0;

@@ -11,6 +11,8 @@ struct RunOptions {
   std::string folder;  // Exists, and is empty.
   std::string shim;
   std::string only;  // One kind of fault; empty: all.
+  std::string with;  // A fault of the network that every other one comes with; empty: some do.
+  bool keep = false;  // The folder, whatever comes out.
   int nodes = 3;
   int clients = 12;
   uint64_t seconds = 600;
@@ -21,5 +23,8 @@ struct RunOptions {
 // something that must never happen did. Within a sandbox. `stop`, when set by somebody, ends the
 // run early, with all the checks.
 int Run(const RunOptions& options, const std::atomic<bool>& stop);
+
+// Judges what a run has recorded in `folder`, once more; what it tells and returns is alike.
+int JudgeFolder(const std::string& folder);
 
 }  // namespace holdfast::faults

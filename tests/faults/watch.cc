@@ -56,7 +56,26 @@ std::string Watch::violation() {
 bool Watch::Ask(int node, cluster::StatusReply* status) {
   testing::HttpClient client(cluster_.host(node), cluster_.http(node), kPatience);
   const testing::HttpReply reply = client.Get("/status");
-  return reply.status == 200 && api::ParseJson(reply.body, status).has_value();
+  if (reply.status != 200 || !api::ParseJson(reply.body, status)) return false;
+  Note(node, *status);
+  return true;
+}
+
+bool Watch::Compare(int node, std::chrono::milliseconds patience) {
+  const auto until = std::chrono::steady_clock::now() + patience;
+  const auto compared = [&] {
+    std::lock_guard lock(mutex_);
+    return compared_[node];
+  };
+  const uint64_t before = compared();
+  while (compared() == before) {
+    if (std::chrono::steady_clock::now() > until) return false;
+    for (int other = 1; other <= cluster_.size(); ++other) {
+      cluster::StatusReply status;
+      Ask(other, &status);
+    }
+  }
+  return true;
 }
 
 void Watch::Note(int node, const cluster::StatusReply& status) {
@@ -64,6 +83,10 @@ void Watch::Note(int node, const cluster::StatusReply& status) {
   last_[node] = status;
   if (status.applied() == 0) return;
   const auto [known, is_new] = digests_.try_emplace(status.applied(), Known{node, status.digest()});
+  if (!is_new && known->second.node != node) {
+    ++compared_[node];
+    ++compared_[known->second.node];
+  }
   if (!is_new && known->second.digest != status.digest() && violation_.empty()) {
     violation_ = "node " + std::to_string(node) + " and node " +
                  std::to_string(known->second.node) + " have different states at position " +
@@ -76,7 +99,6 @@ void Watch::Run(int node) {
   while (!stop_) {
     cluster::StatusReply status;
     const bool answered = Ask(node, &status);
-    if (answered) Note(node, status);
     {
       std::lock_guard lock(mutex_);
       answered_[node] = answered;

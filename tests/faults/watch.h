@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <map>
 #include <mutex>
 #include <string>
@@ -29,6 +30,9 @@ class Watch {
   int Leader();
   // Asks now. False: no answer.
   bool Ask(int node, cluster::StatusReply* status);
+  // Asks all until the state of this node was compared with another's at the same position; the
+  // load may go on. False: it took too long.
+  bool Compare(int node, std::chrono::milliseconds patience);
   // Two nodes with different states at one position, if there were any.
   std::string violation();
 
@@ -45,6 +49,7 @@ class Watch {
     std::string digest;
   };
   std::map<uint64_t, Known> digests_;  // Of the newest positions.
+  std::map<int, uint64_t> compared_;   // How often each node was, with another.
   std::string violation_;
   std::atomic<bool> stop_{false};
   std::vector<std::thread> threads_;

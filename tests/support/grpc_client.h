@@ -25,7 +25,8 @@ struct GrpcReply {
 // Thread-safe; a connection of its own.
 class GrpcClient {
  public:
-  explicit GrpcClient(uint16_t port);
+  explicit GrpcClient(uint16_t port) : GrpcClient("127.0.0.1", port) {}
+  GrpcClient(const std::string& host, uint16_t port);
 
   GrpcReply Call(const std::string& method, const std::string& request,
                  const std::map<std::string, std::string>& metadata = {},

@@ -49,6 +49,8 @@ HttpClient::HttpClient(std::string host, uint16_t port, std::chrono::millisecond
 HttpClient::~HttpClient() = default;
 HttpClient::HttpClient(HttpClient&&) noexcept = default;
 
+void HttpClient::SetTimeout(std::chrono::milliseconds timeout) { impl_->timeout = timeout; }
+
 HttpReply HttpClient::Get(const std::string& target, const Headers& headers) {
   return Send(false, target, "", headers);
 }

@@ -25,6 +25,9 @@ class HttpClient {
   ~HttpClient();
   HttpClient(HttpClient&&) noexcept;
 
+  // Of each step of the calls from here on: connecting, sending, the answer.
+  void SetTimeout(std::chrono::milliseconds timeout);
+
   using Headers = std::map<std::string, std::string>;
   HttpReply Get(const std::string& target, const Headers& headers = {});
   HttpReply Post(const std::string& target, const std::string& body, const Headers& headers = {});

@@ -93,7 +93,10 @@ ProcessCluster::~ProcessCluster() {
 void ProcessCluster::Start(int node) {
   Node& n = nodes_[Index(node)];
   std::string members;
-  for (int i = 1; i <= std::max(node, founders()); ++i) {
+  for (int i = 1; i <= size(); ++i) {
+    const bool is_told = members_.empty() ? i <= std::max(node, founders())
+                                          : i == node || std::ranges::count(members_, i) > 0;
+    if (!is_told) continue;
     if (!members.empty()) members += ',';
     members += std::to_string(i) + "=" + host(i) + ":" + std::to_string(nodes_[Index(i)].peer);
   }

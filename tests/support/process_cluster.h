@@ -48,6 +48,8 @@ class ProcessCluster {
   // The first so many nodes found the cluster and are told of one another only; those after them
   // are told of all before them.
   void SetFounders(int founders) { founders_ = founders; }
+  // Whom nodes are told of from here on, beside themselves, instead of those above.
+  void SetMembers(std::vector<int> members) { members_ = std::move(members); }
   void Start(int node);
   void StartAll();  // The founders.
   void Signal(int node, int signal);
@@ -98,6 +100,7 @@ class ProcessCluster {
   std::vector<Node> nodes_;
   std::vector<std::string> flags_;
   int founders_ = 0;  // 0: all.
+  std::vector<int> members_;
 };
 
 }  // namespace holdfast::testing
