@@ -15,7 +15,9 @@
 namespace holdfast::node {
 namespace {
 
-constexpr uint64_t kReliefMs = 5'000;          // Between two attempts of a full leader to go.
+// Between two attempts of a full leader to go. Until it is gone nobody can write, and on a bad
+// network it may well win the next election again; when all disks are full each leads for so long.
+constexpr uint64_t kReliefMs = 1'000;
 constexpr uint64_t kLeaderlessMs = 3'000;      // Then it is worth a warning.
 constexpr uint64_t kSweepMs = 20;              // Deadlines and retries are this late.
 constexpr uint64_t kLoopSilentMsMax = 10'000;  // A disk may stall for seconds; past this it hangs.

@@ -28,6 +28,9 @@ void SetUpPeerSocket(tcp::socket& socket) {
   set(TCP_KEEPIDLE, bounds::kPeerSilentMsMax / 2'000);
   set(TCP_KEEPINTVL, 1);
   set(TCP_USER_TIMEOUT, bounds::kPeerSilentMsMax);
+  // A few small frames are under way at most times. What is lost of them is sent again at an even
+  // pace, not at a doubling one: on a lossy network that pause would soon be an election timeout.
+  set(TCP_THIN_LINEAR_TIMEOUTS, 1);
 }
 
 }  // namespace holdfast::node

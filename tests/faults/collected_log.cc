@@ -34,10 +34,10 @@ bool CollectedLog::Collect(const std::string& folder, const std::string& scratch
       continue;
     }
     const Entry& known = entries_[i.value - 1];
-    sim::Require(known == entry,
-                 "state machine safety: " + folder + " holds another entry " + i.ToString() +
-                     " (term " + entry.term.ToString() + ") than was applied elsewhere (term " +
-                     known.term.ToString() + ")");
+    sim::Require(known == entry, "state machine safety: " + folder + " holds another entry " +
+                                     i.ToString() + " (term " + entry.term.ToString() +
+                                     ") than was applied elsewhere (term " + known.term.ToString() +
+                                     ")");
   }
   opened->reset();
   std::filesystem::remove_all(scratch);

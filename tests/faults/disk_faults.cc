@@ -13,7 +13,7 @@ using std::chrono::milliseconds;
 constexpr int kDiskFailed = 5;
 // Checkpoints come every 2 s, the log is written all the time.
 constexpr milliseconds kEndMax{20'000};
-constexpr milliseconds kCompareMax{5'000};  // Under load nodes stand at one position by chance.
+constexpr milliseconds kCompareMax{5'000};    // Under load nodes stand at one position by chance.
 constexpr uint64_t kReserveBytes = 64 << 20;  // As the nodes are told.
 
 void CheckEndedByDisk(Arena& arena, int node, std::optional<int> status) {
@@ -51,7 +51,8 @@ bool HoldsRecords(const std::filesystem::path& file) {
          last > kHeaderBytesMax;
 }
 
-// What the log has taken since the last checkpoint, or somewhat more: it is applied at the next start.
+// What the log has taken since the last checkpoint, or somewhat more: it is applied at the next
+// start.
 constexpr uint64_t kNewestBytes = 32 << 10;
 
 // A byte that is not 0: zeros are mostly room that waits to be written, of no meaning. `newest`:

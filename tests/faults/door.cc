@@ -66,7 +66,8 @@ const google::protobuf::MethodDescriptor& Descriptor(const std::string& method) 
 
 class PipeDoor : public Door {
  public:
-  explicit PipeDoor(const std::vector<Address>& nodes) : client_(Endpoints(nodes), ClientOptions()) {}
+  explicit PipeDoor(const std::vector<Address>& nodes)
+      : client_(Endpoints(nodes), ClientOptions()) {}
   const char* name() const override { return "pipe"; }
   Result<client::Reply> Call(const Ask& ask) override {
     auto reply = client_.Call(PathOf(ask.method), ask.request->SerializeAsString(), ask.options);
@@ -126,9 +127,9 @@ class HttpDoor : public Door {
     client->SetTimeout(ask.options.timeout);
     const Words words = WordsOf(ask, position());
     const testing::HttpReply answer =
-        rule.has_get() ? client->Get(Target(rule.get(), *ask.request), words)
-                       : client->Post(Target(rule.post(), *ask.request),
-                                      api::ToJson(*ask.request), words);
+        rule.has_get()
+            ? client->Get(Target(rule.get(), *ask.request), words)
+            : client->Post(Target(rule.post(), *ask.request), api::ToJson(*ask.request), words);
     if (answer.status == 0) return Fail(NoAnswer("no answer over HTTP"));
     PutBack(std::move(client));
     const auto type = answer.headers.find("content-type");
@@ -140,10 +141,10 @@ class HttpDoor : public Door {
             ->GetPrototype(Descriptor(ask.method).output_type())
             ->New());
     if (const auto parsed = api::ParseJson(answer.body, message.get()); !parsed) {
-      return Fail(Error{ErrorCode::kInternal,
-                        "a reply over HTTP does not parse: " + parsed.error().message + " in " +
-                            answer.body,
-                        "", "", 0});
+      return Fail(Error{
+          ErrorCode::kInternal,
+          "a reply over HTTP does not parse: " + parsed.error().message + " in " + answer.body, "",
+          "", 0});
     }
     client::Reply reply = ReplyOf(answer.headers);
     reply.body = message->SerializeAsString();

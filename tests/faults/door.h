@@ -1,5 +1,6 @@
 // The ways into a node: the client library on its pipe, gRPC without a library, HTTP with JSON. One
-// call of any of them is one attempt or, with the library, as many as fit into its time. Thread-safe.
+// call of any of them is one attempt or, with the library, as many as fit into its time.
+// Thread-safe.
 #pragma once
 
 #include <google/protobuf/message.h>

@@ -88,7 +88,7 @@ Fault SetClocks(Arena& arena, sim::Random& random) {
 
 // --- Members
 
-constexpr int kRemoved = 5;  // How a node ends that was removed while it ran.
+constexpr int kRemoved = 5;                  // How a node ends that was removed while it ran.
 constexpr milliseconds kRemovedMax{45'000};  // It tells the others for half a minute.
 
 // One dies for good, or is to go, and another takes its place: added, promoted, and the old one

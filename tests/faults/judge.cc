@@ -54,8 +54,9 @@ class Judging {
   void ReadLog() {
     const std::string path = folder_ + "/" + kLogFile;
     if (!fs::exists(path)) return;  // It ended before anything was collected.
-    ReadRecording<CommittedEntry>(
-        path, [this](CommittedEntry entry) { log_.push_back(std::move(*entry.mutable_payload())); });
+    ReadRecording<CommittedEntry>(path, [this](CommittedEntry entry) {
+      log_.push_back(std::move(*entry.mutable_payload()));
+    });
   }
 
   void Take(Operation one) {

@@ -4,8 +4,8 @@
 // client, hence another node and perhaps another door. What they saw is recorded, to be judged.
 //
 // Beside them, on each node, a reader asks for linearizable reads at a steady pace and waits for
-// each as long as it takes: those that a node answers when it comes to again, or while it is cut off
-// from the others, are among them.
+// each as long as it takes: those that a node answers when it comes to again, or while it is cut
+// off from the others, are among them.
 #pragma once
 
 #include <atomic>
@@ -63,8 +63,8 @@ class Load {
   // "http".
   using Counts = std::map<std::string, std::map<std::string, std::map<std::string, uint64_t>>>;
   const Counts& counts() const { return counts_; }
-  // Through one node: a linearizable read of every account. Throws sim::Violation when the node does
-  // not answer.
+  // Through one node: a linearizable read of every account. Throws sim::Violation when the node
+  // does not answer.
   void ReadAll(const std::string& endpoint);
   // Through one node: what became of the open writes.
   void AskOutcomes(const std::string& endpoint);

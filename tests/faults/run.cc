@@ -171,9 +171,9 @@ class Runner {
   void Finish() {
     for (int node : arena_.members()) {
       load_.ReadAll(arena_.endpoint(node));
-      sim::Require(arena_.Operate("ledger verify", node) == 0,
-                   "holdfast ledger verify fails on node " + std::to_string(node) +
-                       ", see operator.log");
+      sim::Require(
+          arena_.Operate("ledger verify", node) == 0,
+          "holdfast ledger verify fails on node " + std::to_string(node) + ", see operator.log");
     }
     load_.AskOutcomes(arena_.endpoint(arena_.members().back()));
     arena_.WaitLevel(load_.told());

@@ -10,8 +10,8 @@ namespace holdfast::faults {
 struct RunOptions {
   std::string folder;  // Exists, and is empty.
   std::string shim;
-  std::string only;  // One kind of fault; empty: all.
-  std::string with;  // A fault of the network that every other one comes with; empty: some do.
+  std::string only;   // One kind of fault; empty: all.
+  std::string with;   // A fault of the network that every other one comes with; empty: some do.
   bool keep = false;  // The folder, whatever comes out.
   int nodes = 3;
   int clients = 12;
