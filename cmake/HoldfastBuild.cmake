@@ -212,12 +212,14 @@ function(holdfast_services)
   endforeach()
   file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/gen/services.cc CONTENT
 "// Generated from the folders under services/. A plain list of calls: static initialisers get dropped.
+#include \"src/state_machine/atomic_service.h\"
 #include \"src/state_machine/registry.h\"
 
 ${declarations}
 namespace holdfast {
 void RegisterServices(state_machine::Registry& registry) {
-${calls}}
+${calls}  state_machine::RegisterAtomicService(registry);
+}
 }  // namespace holdfast
 ")
   add_library(holdfast_services STATIC ${PROJECT_BINARY_DIR}/gen/services.cc)

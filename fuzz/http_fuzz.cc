@@ -9,6 +9,7 @@
 #include "src/api/http/handler.h"
 #include "src/api/json.h"
 #include "src/base/bounds.h"
+#include "src/state_machine/canonical.h"
 #include "src/state_machine/registry.h"
 #include "src/store/memory/memory_base.h"
 
@@ -26,7 +27,7 @@ class CheckingNode : public node::Dispatcher {
     const std::unique_ptr<google::protobuf::Message> message(method.request->New());
     HOLDFAST_CHECK(message->ParseFromString(request), "the request does not parse");
     HOLDFAST_CHECK(method.validate(*message), "the request was not validated");
-    HOLDFAST_CHECK(SerializeDeterministic(*message) == request, "the request is not canonical");
+    HOLDFAST_CHECK(state_machine::Canonical(*message) == request, "the request is not canonical");
     HOLDFAST_CHECK(options.idempotency_key.size() <= bounds::kIdempotencyKeyBytesMax,
                    "an idempotency key beyond its bound");
     node::Reply reply;

@@ -3,6 +3,7 @@
 #include "services/ledger/ledger.pb.h"
 #include "src/api/json.h"
 #include "src/api/testing/shop.pb.h"
+#include "src/state_machine/canonical.h"
 
 namespace holdfast::api {
 namespace {
@@ -24,9 +25,9 @@ void CheckRoundTrip(const google::protobuf::Message& message) {
     HOLDFAST_CHECK(parsed, "does not read what it wrote: " + parsed.error().message + ": " + text);
     HOLDFAST_CHECK(ToJson(*again, style) == text, "reads something else than it wrote: " + text);
   }
-  const std::string bytes = SerializeDeterministic(message);
+  const std::string bytes = state_machine::Canonical(message);
   const std::unique_ptr<google::protobuf::Message> again(message.New());
-  HOLDFAST_CHECK(again->ParseFromString(bytes) && SerializeDeterministic(*again) == bytes,
+  HOLDFAST_CHECK(again->ParseFromString(bytes) && state_machine::Canonical(*again) == bytes,
                  "bytes are not canonical");
 }
 

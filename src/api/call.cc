@@ -7,6 +7,7 @@
 #include "src/api/json.h"
 #include "src/api/text.h"
 #include "src/base/bounds.h"
+#include "src/state_machine/canonical.h"
 
 namespace holdfast::api {
 namespace {
@@ -77,6 +78,7 @@ Result<node::CallOptions> ParseCallWords(const state_machine::Method& method,
     timeout_ms = static_cast<int64_t>(*number);
   }
   options.deadline = now + std::chrono::milliseconds(timeout_ms);
+  options.default_deadline = !words.timeout_ms.has_value();
   return options;
 }
 
@@ -99,7 +101,8 @@ Result<std::string> EncodeRequest(const state_machine::Method& method, std::stri
 Result<std::string> EncodeRequest(const state_machine::Method& method,
                                   const google::protobuf::Message& request) {
   if (Result<void> valid = method.validate(request); !valid) return Fail(valid.error());
-  std::string bytes = SerializeDeterministic(request);
+  // So an idempotent retry is recognised when a client's language shuffles its maps.
+  std::string bytes = state_machine::Canonical(request);
   if (bytes.size() > bounds::kRequestBytesMax) return Fail(TooLarge(bytes.size()));
   return bytes;
 }

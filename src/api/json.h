@@ -51,8 +51,4 @@ class FieldWriter {
 std::string FieldText(const google::protobuf::Message& message,
                       const google::protobuf::FieldDescriptor* field);
 
-// The message's bytes in one canonical order (maps by key): equal requests have equal bytes, also
-// when a client's language shuffles its maps, so an idempotent retry is recognised.
-std::string SerializeDeterministic(const google::protobuf::Message& message);
-
 }  // namespace holdfast::api

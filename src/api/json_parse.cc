@@ -5,9 +5,12 @@
 
 #include "holdfast/options.pb.h"
 #include "src/api/json.h"
+#include "src/api/method_part.h"
 #include "src/api/scalar.h"
 #include "src/api/text.h"
 #include "src/base/bounds.h"
+#include "src/base/check.h"
+#include "src/state_machine/canonical.h"
 
 namespace holdfast::api {
 namespace {
@@ -47,7 +50,9 @@ Error UnknownField(const Descriptor* type, std::string path) {
 // read off the frames, so a good text pays nothing for it.
 class Handler {
  public:
-  explicit Handler(Message* root) : root_(root) {}
+  // Within a text that has been parsed down to `depth` and holds `elements` up to here.
+  explicit Handler(Message* root, size_t depth = 0, size_t elements = 0)
+      : root_(root), depth_(depth), elements_(elements) {}
 
   // Parses one value of `field` (an element or the whole, when repeated) instead of an object.
   Handler(Message* message, const FieldDescriptor* field) : root_(nullptr) {
@@ -58,20 +63,23 @@ class Handler {
     allow_element_ = field->is_repeated();
   }
 
+  static Result<void> Parse(std::string_view text, Handler& handler);
+
   std::optional<Error> error;
 
   bool Null() {
+    if (skipped_ > 0) return true;
     if (frames_.empty()) return Refuse("must be an object");
     if (frames_.back().kind == Frame::kObject) return true;  // Absent.
     NextElement();
     return Refuse("must not be null");
   }
-  bool Bool(bool value) { return Scalar(Text::kBool, value ? "true" : "false"); }
+  bool Bool(bool value) { return skipped_ > 0 || Scalar(Text::kBool, value ? "true" : "false"); }
   bool RawNumber(const char* text, rapidjson::SizeType size, bool) {
-    return Scalar(Text::kNumber, {text, size});
+    return skipped_ > 0 || Scalar(Text::kNumber, {text, size});
   }
   bool String(const char* text, rapidjson::SizeType size, bool) {
-    return Scalar(Text::kString, {text, size});
+    return skipped_ > 0 || Scalar(Text::kString, {text, size});
   }
   // Numbers come as text (kParseNumbersAsStringsFlag); the interface wants these all the same.
   bool Int(int) { return false; }
@@ -82,6 +90,7 @@ class Handler {
 
   bool StartObject() {
     if (!CheckDepth()) return false;
+    if (skipped_ > 0) return ++skipped_ > 0;
     if (frames_.empty()) {
       frames_.emplace_back(Frame::kObject, root_);
       return true;
@@ -97,6 +106,7 @@ class Handler {
       return true;
     }
     if (!ElementFits(field)) return Refuse("must be an array");
+    if (IsMethodPart(field)) return BeginPart(field);
     if (IsScalar(field)) return Refuse(Expectation(field));
     if (Reason reason = OneofTaken(frames_.back())) return Refuse(*std::move(reason));
     Message* value = field->is_repeated() ? owner->GetReflection()->AddMessage(owner, field)
@@ -106,6 +116,7 @@ class Handler {
   }
 
   bool Key(const char* text, rapidjson::SizeType size, bool) {
+    if (skipped_ > 0) return true;
     const std::string_view name(text, size);
     Frame& frame = frames_.back();
     if (!IsValidUtf8(name)) {
@@ -127,10 +138,15 @@ class Handler {
     return true;
   }
 
-  bool EndObject(rapidjson::SizeType) { return Close(); }
+  bool EndObject(rapidjson::SizeType) {
+    if (skipped_ == 0) return Close();
+    if (--skipped_ == 0) frames_.back().part_end = stream_->Tell() + 1;
+    return true;
+  }
 
   bool StartArray() {
     if (!CheckDepth()) return false;
+    if (skipped_ > 0) return ++skipped_ > 0;
     if (frames_.empty()) return Refuse("must be an object");
     if (!NextElement()) return false;
     Frame& top = frames_.back();
@@ -144,7 +160,11 @@ class Handler {
     return true;
   }
 
-  bool EndArray(rapidjson::SizeType) { return Close(); }
+  bool EndArray(rapidjson::SizeType) {
+    if (skipped_ == 0) return Close();
+    --skipped_;  // Not the last one: what is skipped is an object.
+    return true;
+  }
 
   // The path of the value under way, ending in `name` if one is given.
   std::string Path(std::string_view name = {}) const {
@@ -182,6 +202,10 @@ class Handler {
     Message* map_owner = nullptr;
     std::string key;  // kMap: of the entry under way.
     std::set<std::string, std::less<>> keys;
+    // kObject: where in the text the value of a method's part stands, until the method is known.
+    const FieldDescriptor* part = nullptr;
+    size_t part_begin = 0;
+    size_t part_end = 0;
   };
 
   bool Refuse(std::string reason) {
@@ -190,9 +214,11 @@ class Handler {
   }
 
   bool CheckDepth() {
-    if (frames_.size() - base_ < bounds::kJsonDepthMax) return true;
+    if (Depth() < bounds::kJsonDepthMax) return true;
     return Refuse(Cat("is nested deeper than ", bounds::kJsonDepthMax, " levels"));
   }
+
+  size_t Depth() const { return depth_ + frames_.size() - base_ + skipped_; }
 
   bool CountElement() {
     if (++elements_ <= bounds::kJsonElementsMax) return true;
@@ -254,22 +280,62 @@ class Handler {
   }
 
   bool Close() {
+    if (frames_.back().part != nullptr && !SetPart(frames_.back())) return false;
     frames_.pop_back();
     return true;
   }
 
+  // The members of an object have no order: the method may be named after what it takes.
+  bool BeginPart(const FieldDescriptor* field) {
+    HOLDFAST_CHECK(frames_.back().kind == Frame::kObject && !field->is_repeated(),
+                   field->full_name() + " is repeated");
+    frames_.back().part = field;
+    frames_.back().part_begin = stream_->Tell();
+    skipped_ = 1;
+    return true;
+  }
+
+  bool SetPart(Frame& frame) {
+    const std::string name = MethodBeside(*frame.message);
+    google::protobuf::Arena arena;
+    Message* part = NewMethodPart(frame.part, name, &arena);
+    if (part == nullptr) {
+      frame.field = nullptr;
+      error = InvalidArgument(Path("method"), name.empty() ? "is required"
+                                                           : "there is no " + Shortened(name));
+      return false;
+    }
+    frame.field = frame.part;
+    const std::string_view text(stream_->begin_ + frame.part_begin,
+                                frame.part_end - frame.part_begin);
+    Handler nested(part, Depth(), elements_);
+    if (Result<void> parsed = Parse(text, nested); !parsed) {
+      error = std::move(parsed.error());
+      error->field = error->field.empty() ? Path() : Path(error->field);
+      return false;
+    }
+    elements_ = nested.elements_;
+    frame.message->GetReflection()->SetString(frame.message, frame.part,
+                                              state_machine::Canonical(*part));
+    return true;
+  }
+
   Message* root_;
+  const rapidjson::MemoryStream* stream_ = nullptr;
   std::vector<Frame> frames_;
   size_t base_ = 0;  // Frames that stand for no bracket in the text.
   bool allow_element_ = false;
+  size_t depth_ = 0;
   size_t elements_ = 0;
+  size_t skipped_ = 0;  // Brackets open in a value that is taken out unparsed.
 };
 
-Result<void> Parse(std::string_view text, Handler& handler) {
+Result<void> Handler::Parse(std::string_view text, Handler& handler) {
   constexpr unsigned kFlags = rapidjson::kParseValidateEncodingFlag |
                               rapidjson::kParseIterativeFlag |
                               rapidjson::kParseNumbersAsStringsFlag;
   rapidjson::MemoryStream stream(text.data(), text.size());
+  handler.stream_ = &stream;
   rapidjson::Reader reader;
   const rapidjson::ParseResult result = reader.Parse<kFlags>(stream, handler);
   if (handler.error) return Fail(*std::move(handler.error));
@@ -290,7 +356,7 @@ Result<void> Parse(std::string_view text, Handler& handler) {
 
 Result<void> ParseJson(std::string_view text, Message* message) {
   Handler handler(message);
-  return Parse(text, handler);
+  return Handler::Parse(text, handler);
 }
 
 Result<void> FieldWriter::Set(std::string_view name, std::string_view text) {
@@ -348,7 +414,7 @@ Result<void> FieldWriter::Set(std::string_view name, std::string_view text) {
       return {};
     }
     Handler handler(message, field);
-    Result<void> parsed = Parse(text, handler);
+    Result<void> parsed = Handler::Parse(text, handler);
     if (!parsed && parsed.error().field != path && path != field->name()) {
       // The handler knows the path from its own message on.
       parsed.error().field =

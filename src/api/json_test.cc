@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include "holdfast/atomic.pb.h"
 #include "src/api/testing/shop.pb.h"
 #include "src/base/bounds.h"
+#include "src/state_machine/canonical.h"
 
 namespace holdfast::api {
 namespace {
@@ -280,8 +282,71 @@ TEST(Json, WhatIsWrittenIsReadBack) {
       "limit": true, "maybe": 3, "price": {"amount": 1}, "right": -5, "tagNames": ["a","b"]})");
   for (const JsonStyle style : {JsonStyle::kCompact, JsonStyle::kPretty}) {
     const Everything second = Parsed(ToJson(first, style));
-    EXPECT_EQ(SerializeDeterministic(first), SerializeDeterministic(second));
+    EXPECT_EQ(state_machine::Canonical(first), state_machine::Canonical(second));
   }
+}
+
+// --- Bytes that are a message of the method that is named beside them
+
+Result<atomic::ExecuteRequest> ParsedWrites(const std::string& writes) {
+  atomic::ExecuteRequest request;
+  Result<void> parsed = ParseJson("{\"writes\": " + writes + "}", &request);
+  if (!parsed) return Fail(parsed.error());
+  return request;
+}
+
+TEST(Json, AMethodsRequestIsAnObject) {
+  const char* good[] = {
+      R"([{"method": "atomic.Execute", "request": {"writes": [{"method": "m"}]}}])",
+      R"([{"request": {"writes": [{"method": "m"}]}, "method": "atomic.Execute"}])",
+      R"([{"method": "/holdfast.atomic.Atomic/Execute", "request": {"writes": [{"method": "m"}]}}])",
+  };
+  for (const char* text : good) {
+    const auto request = ParsedWrites(text);
+    ASSERT_TRUE(request) << text << request.error().field << request.error().message;
+    atomic::ExecuteRequest nested;
+    ASSERT_TRUE(nested.ParseFromString(request->writes(0).request()));
+    ASSERT_EQ(nested.writes_size(), 1);
+    EXPECT_EQ(nested.writes(0).method(), "m");
+  }
+  const auto written = ParsedWrites(good[0]);
+  EXPECT_EQ(ToJson(*written),
+            R"({"writes":[{"method":"atomic.Execute","request":{"writes":[{"method":"m"}]}}]})");
+}
+
+TEST(Json, WhatIsWrongInAMethodsRequestIsNamedByItsWholePath) {
+  const auto refusal = [](const std::string& writes) {
+    const auto request = ParsedWrites(writes);
+    return request ? "accepted" : request.error().field + ": " + request.error().message;
+  };
+  const std::string deep_in = R"([{"method": "atomic.Execute", "request": )";
+  EXPECT_EQ(refusal(deep_in + R"({"writes": [{"method": 5}]}}])"),
+            "writes[0].request.writes[0].method: must be a string");
+  EXPECT_EQ(refusal(deep_in + R"({"more": 1}}])"), "writes[0].request.more: unknown field");
+  EXPECT_EQ(refusal(deep_in + R"([]}])"), "writes[0].request: must be an object");
+  EXPECT_EQ(refusal(R"([{"method": "atomic.No", "request": {}}])"),
+            "writes[0].method: there is no atomic.No");
+  EXPECT_EQ(refusal(R"([{"request": {}}])"), "writes[0].method: is required");
+  EXPECT_EQ(refusal(R"([{"method": "x", "request": {"a": {]}}])").substr(0, 17),
+            "writes[0].request");
+  std::string nested = R"({})";
+  for (int i = 0; i < 40; ++i) {
+    nested = R"({"writes": [{"method": "atomic.Execute", "request": )" + nested + "}]}";
+  }
+  EXPECT_NE(refusal(R"([{"method": "atomic.Execute", "request": )" + nested + "}]")
+                .find("is nested deeper than"),
+            std::string::npos);
+}
+
+TEST(Json, BytesOfAnUnknownMethodAreBytes) {
+  atomic::ExecuteRequest request;
+  auto* write = request.add_writes();
+  write->set_method("no.Such");
+  write->set_request("abc");
+  EXPECT_EQ(ToJson(request), R"({"writes":[{"method":"no.Such","request":"YWJj"}]})");
+  write->set_method("atomic.Execute");
+  write->set_request("\xff");
+  EXPECT_EQ(ToJson(request), R"({"writes":[{"method":"atomic.Execute","request":"/w=="}]})");
 }
 
 TEST(Json, EqualMapsHaveEqualBytes) {
@@ -290,7 +355,7 @@ TEST(Json, EqualMapsHaveEqualBytes) {
     (*forwards.mutable_metadata())[std::to_string(i)] = "v";
     (*backwards.mutable_metadata())[std::to_string(99 - i)] = "v";
   }
-  EXPECT_EQ(SerializeDeterministic(forwards), SerializeDeterministic(backwards));
+  EXPECT_EQ(state_machine::Canonical(forwards), state_machine::Canonical(backwards));
 }
 
 std::string FieldRefusal(FieldWriter& writer, std::string_view name, std::string_view text) {

@@ -1,7 +1,5 @@
 // The way out. Fields in the order of their declaration, map entries in the order of their keys.
 #include <absl/strings/escaping.h>
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <rapidjson/prettywriter.h>
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
@@ -11,6 +9,7 @@
 
 #include "holdfast/options.pb.h"
 #include "src/api/json.h"
+#include "src/api/method_part.h"
 #include "src/api/scalar.h"
 #include "src/base/check.h"
 
@@ -43,6 +42,16 @@ bool IsJsonTrue(const FieldDescriptor* field, int64_t value) {
 }
 
 void WriteMessage(auto& writer, const Message& message);
+
+// False: nobody knows what the bytes are.
+bool WriteMethodPart(auto& writer, const Message& message, const FieldDescriptor* field,
+                     const std::string& bytes) {
+  google::protobuf::Arena arena;
+  Message* part = NewMethodPart(field, MethodBeside(message), &arena);
+  if (part == nullptr || !part->ParseFromString(bytes)) return false;
+  WriteMessage(writer, *part);
+  return true;
+}
 
 void WriteValue(auto& writer, const Message& message, const FieldDescriptor* field, int index) {
   const Reflection* reflection = message.GetReflection();
@@ -99,6 +108,9 @@ void WriteValue(auto& writer, const Message& message, const FieldDescriptor* fie
       const std::string& value =
           one ? reflection->GetStringReference(message, field, &scratch)
               : reflection->GetRepeatedStringReference(message, field, index, &scratch);
+      if (IsMethodPart(field) && WriteMethodPart(writer, message, field, value)) {
+        return;
+      }
       if (field->type() == FieldDescriptor::TYPE_BYTES) {
         WriteString(writer, absl::Base64Escape(value));
       } else {
@@ -202,16 +214,6 @@ std::string FieldText(const Message& message, const FieldDescriptor* field) {
   // Names, times and base64 hold nothing that JSON escapes.
   if (text.size() >= 2 && text.front() == '"') text = text.substr(1, text.size() - 2);
   return std::string(text);
-}
-
-std::string SerializeDeterministic(const Message& message) {
-  std::string bytes;
-  google::protobuf::io::StringOutputStream stream(&bytes);
-  google::protobuf::io::CodedOutputStream coded(&stream);
-  coded.SetSerializationDeterministic(true);
-  HOLDFAST_CHECK(message.SerializeToCodedStream(&coded), "a message that cannot be serialised");
-  coded.Trim();
-  return bytes;
 }
 
 }  // namespace holdfast::api

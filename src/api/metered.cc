@@ -1,8 +1,5 @@
 #include "src/api/metered.h"
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/wire_format_lite.h>
-
 #include "holdfast/options.pb.h"
 #include "src/api/errors.h"
 #include "src/state_machine/outcome_field.h"
@@ -10,34 +7,14 @@
 namespace holdfast::api {
 namespace {
 
-using google::protobuf::FieldDescriptor;
-using google::protobuf::internal::WireFormatLite;
 using state_machine::Method;
-using state_machine::OutcomeField;
-
-// The value of an enum field, looked for in the bytes: they are in order of number, and an outcome
-// comes early. 0 when it is not there.
-int PeekEnum(const std::string& bytes, int number) {
-  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(bytes.data()),
-                                            static_cast<int>(bytes.size()));
-  while (const uint32_t tag = in.ReadTag()) {
-    const int field = WireFormatLite::GetTagFieldNumber(tag);
-    if (field == number) {
-      uint64_t value = 0;
-      return in.ReadVarint64(&value) ? static_cast<int>(value) : 0;
-    }
-    if (field > number || !WireFormatLite::SkipField(&in, tag)) return 0;
-  }
-  return 0;
-}
 
 }  // namespace
 
 struct MeteredDispatcher::MethodMeter {
   static constexpr size_t kOutcomes = 64;  // Higher numbers share the last place.
 
-  explicit MethodMeter(const Method& m)
-      : method(m), outcome(OutcomeField(*m.reply->GetDescriptor())) {}
+  explicit MethodMeter(const Method& m) : method(m) {}
 
   void Ended(const node::Reply& reply, std::chrono::steady_clock::time_point began) {
     const auto took = std::chrono::steady_clock::now() - began;
@@ -47,8 +24,11 @@ struct MeteredDispatcher::MethodMeter {
       Failed(reply.body.error().code);
       return;
     }
-    const int value = outcome == nullptr ? 0 : PeekEnum(*reply.body, outcome->number());
-    outcomes[std::min<size_t>(static_cast<size_t>(std::max(value, 0)), kOutcomes - 1)].Add();
+    const uint64_t value =
+        method.outcome == nullptr
+            ? 0
+            : state_machine::PeekNumber(*reply.body, method.outcome->number());
+    outcomes[std::min<uint64_t>(value, kOutcomes - 1)].Add();
   }
 
   void Failed(ErrorCode code) {
@@ -56,7 +36,6 @@ struct MeteredDispatcher::MethodMeter {
   }
 
   const Method& method;
-  const FieldDescriptor* const outcome;  // Null: the reply has none.
   metrics::Histogram us{metrics::kLatencyBucketsUs};
   std::array<metrics::Counter, kOutcomes> outcomes;
   std::array<metrics::Counter, kErrorCodes> errors;
@@ -111,9 +90,9 @@ void MeteredDispatcher::Sample(metrics::Sampler& out) const {
     out.Latency("holdfast_request_seconds",
                 "From the decoded request to its reply, without network and encoding", us, labels);
     for (size_t i = 0; i < meter->outcomes.size(); ++i) {
-      const auto* value = meter->outcome == nullptr
+      const auto* value = meter->method.outcome == nullptr
                               ? nullptr
-                              : meter->outcome->enum_type()->FindValueByNumber(static_cast<int>(i));
+                              : meter->method.outcome->enum_type()->FindValueByNumber(static_cast<int>(i));
       const bool named = value != nullptr && i != 0;
       const uint32_t status =
           named ? value->options().GetExtension(holdfast::outcome).http_status() : 0;

@@ -7,6 +7,7 @@
 
 #include "holdfast/options.pb.h"
 #include "src/api/call.h"
+#include "src/api/method_part.h"
 #include "src/api/errors.h"
 #include "src/api/scalar.h"
 #include "src/api/text.h"
@@ -385,6 +386,7 @@ class Builder {
           }
         });
       case FieldDescriptor::CPPTYPE_STRING:
+        if (IsMethodPart(field)) return json_.Member("type", "object");
         json_.Member("type", "string");
         if (field->type() == FieldDescriptor::TYPE_BYTES) {
           json_.Member("format", "byte");
@@ -408,6 +410,9 @@ class Builder {
       } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_UINT32 ||
                  field->cpp_type() == FieldDescriptor::CPPTYPE_UINT64) {
         json_.Member("minimum", int64_t{0});
+      }
+      if (Options(field).max_value() > 0) {
+        json_.Member("maximum", static_cast<int64_t>(Options(field).max_value()));
       }
     };
     if (Options(field).json_true() == 0) return integer();

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "holdfast/options.pb.h"
+#include "src/api/method_part.h"
 #include "src/api/text.h"
 
 namespace holdfast::api {
@@ -114,6 +115,7 @@ bool IsScalar(const FieldDescriptor* field) {
 }
 
 std::string Expectation(const FieldDescriptor* field) {
+  if (IsMethodPart(field)) return "must be an object";
   switch (field->cpp_type()) {
     case FieldDescriptor::CPPTYPE_INT32:
     case FieldDescriptor::CPPTYPE_INT64:

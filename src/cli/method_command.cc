@@ -5,6 +5,7 @@
 #include "src/api/json.h"
 #include "src/cli/arguments.h"
 #include "src/cli/help.h"
+#include "src/state_machine/canonical.h"
 
 namespace holdfast::cli {
 namespace {
@@ -54,7 +55,7 @@ struct MethodCommand {
     const auto client = context.Client();
     if (!client) return context.Tell(client.error());
     const auto reply =
-        (*client)->Call(method.full_name, api::SerializeDeterministic(**request), *options);
+        (*client)->Call(method.full_name, state_machine::Canonical(**request), *options);
     if (!reply) return context.Tell(reply.error());
     return Show(*reply, context);
   }

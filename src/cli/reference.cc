@@ -102,6 +102,7 @@ std::string Limits(const FieldDescriptor* field) {
   };
   if (options.required()) add("required");
   if (options.positive()) add("at least 1");
+  if (options.max_value() > 0) add("at most " + std::to_string(options.max_value()));
   if (options.max_size() > 0) {
     add("at most " + std::to_string(options.max_size()) +
         (field->is_repeated() ? " entries" : " bytes"));

@@ -24,6 +24,7 @@ struct CallOptions {
   Consistency consistency = Consistency::kSession;  // `holdfast-consistency`
   LogIndex after;                                   // `holdfast-after`; 0: no token.
   std::chrono::steady_clock::time_point deadline;
+  bool default_deadline = false;  // The caller named none: what it waits for comes on top.
 };
 
 struct Reply {

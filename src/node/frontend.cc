@@ -8,6 +8,7 @@
 #include "src/base/bounds.h"
 #include "src/base/check.h"
 #include "src/node/wire.h"
+#include "src/state_machine/outcome_field.h"
 
 namespace holdfast::node {
 namespace {
@@ -33,6 +34,12 @@ Error NotReached(LogIndex index, const char* field) {
                static_cast<uint32_t>(bounds::kRetryAfterMsDefault)};
 }
 
+// How long the caller would wait for what is not there yet.
+uint64_t WaitMs(const Method& method, const std::string& request) {
+  if (method.wait_ms == nullptr) return 0;
+  return state_machine::PeekNumber(request, method.wait_ms->number());
+}
+
 Error NotFounded() {
   return Error{ErrorCode::kUnavailable,
                "this cluster is new: not all of its members have agreed to found it yet", "",
@@ -45,8 +52,12 @@ Error NotFounded() {
 // A read that waits for its turn. It is answered when nobody holds it any more, at the latest.
 class Frontend::PendingRead {
  public:
-  PendingRead(const Method& method, std::string request, Done done)
-      : method_(&method), request_(std::move(request)), done_(std::move(done)) {}
+  // `until_ms`: until when it may wait for more than there is; 0: it does not.
+  PendingRead(const Method& method, std::string request, uint64_t until_ms, Done done)
+      : method_(&method),
+        request_(std::move(request)),
+        until_ms_(until_ms),
+        done_(std::move(done)) {}
   PendingRead(PendingRead&&) = default;
   PendingRead& operator=(PendingRead&&) = delete;
   ~PendingRead() {
@@ -55,12 +66,24 @@ class Frontend::PendingRead {
 
   const Method& method() const { return *method_; }
   const std::string& request() const { return request_; }
+  uint64_t until_ms() const { return until_ms_; }
   void Answer(Reply reply) { std::exchange(done_, nullptr)(std::move(reply)); }
 
  private:
   const Method* method_;
   std::string request_;
+  uint64_t until_ms_;
   Done done_;
+};
+
+// A write on its way, and what it takes to go on with it.
+struct Frontend::Continued {
+  const Method& method;
+  std::string request;
+  CallOptions options;
+  uint64_t until_ms;
+  Done done;
+  uint32_t repeats = 0;
 };
 
 void Frontend::Call(const Method& method, std::string request, CallOptions options, Done done) {
@@ -78,7 +101,17 @@ void Frontend::Call(const Method& method, std::string request, CallOptions optio
       }
       return;
     }
-    case WRITE: CallWrite(method, std::move(request), std::move(options), std::move(done)); return;
+    case WRITE: {
+      const uint64_t wait_ms = method.awaits == nullptr ? 0 : WaitMs(method, request);
+      if (wait_ms == 0) {
+        CallWrite(method, std::move(request), std::move(options), std::move(done));
+        return;
+      }
+      const uint64_t until_ms = UntilMs(options, wait_ms);
+      CallAwaiting(std::make_shared<Continued>(Continued{
+          method, std::move(request), std::move(options), until_ms, std::move(done)}));
+      return;
+    }
     case READ: CallRead(method, std::move(request), std::move(options), std::move(done)); return;
     default: break;
   }
@@ -95,6 +128,69 @@ uint64_t Frontend::DeadlineMs(const CallOptions& options) const {
       options.deadline - std::chrono::steady_clock::now());
   const int64_t left_ms = std::clamp<int64_t>(left.count(), 0, bounds::kDeadlineMsMax);
   return parts_.clock.MonotonicMs() + static_cast<uint64_t>(left_ms);
+}
+
+uint64_t Frontend::UntilMs(CallOptions& options, uint64_t wait_ms) const {
+  if (std::exchange(options.default_deadline, false)) {
+    options.deadline += std::chrono::milliseconds(wait_ms);
+  }
+  return std::min(DeadlineMs(options), parts_.clock.MonotonicMs() + wait_ms);
+}
+
+void Frontend::CallAwaiting(std::shared_ptr<Continued> call) {
+  CallOptions options = call->options;
+  // Each repeat is a write of its own, and goes by the same name when the caller tries again: the
+  // answers that are stored lead it to where it was.
+  if (call->repeats > 0 && !options.idempotency_key.empty()) {
+    options.idempotency_key += "#" + std::to_string(call->repeats);
+  }
+  const Method& method = call->method;
+  std::string request = call->request;
+  CallWrite(method, std::move(request), std::move(options),
+            [this, call = std::move(call)](Reply written) mutable {
+              if (!written.body || !call->method.OutcomeOf(*written.body).pending() ||
+                  parts_.clock.MonotonicMs() >= call->until_ms) {
+                call->done(std::move(written));
+                return;
+              }
+              Await(std::move(call), std::move(written));
+            });
+}
+
+void Frontend::Await(std::shared_ptr<Continued> call, Reply written) {
+  const Method& read = *call->method.awaits;
+  const uint64_t until_ms = call->until_ms;
+  const LogIndex position = written.position;
+  std::string request = call->request;
+  Done done = [this, call = std::move(call), written = std::move(written)](Reply found) mutable {
+    if (!found.body) {  // Nothing was found out, but what was written stands.
+      call->done(std::move(written));
+    } else if (call->method.OutcomeOf(*found.body).again() &&
+               parts_.clock.MonotonicMs() < call->until_ms) {
+      ++call->repeats;
+      CallAwaiting(std::move(call));
+    } else {
+      found.replayed = written.replayed;
+      call->done(std::move(found));
+    }
+  };
+  if (!Waits(&done)) return;
+  ReadAt(position, "", until_ms, PendingRead(read, std::move(request), until_ms, std::move(done)));
+}
+
+bool Frontend::Waits(Done* done) {
+  if (waiting_calls_.fetch_add(1) >= bounds::kWaitersMax) {
+    --waiting_calls_;
+    std::exchange(*done, nullptr)(
+        Failed(Error{ErrorCode::kResourceExhausted, "too many calls are waiting on this node", "",
+                     "Ask without waiting, or ask another node.", 100}));
+    return false;
+  }
+  *done = [this, done = std::move(*done)](Reply reply) mutable {
+    --waiting_calls_;
+    done(std::move(reply));
+  };
+  return true;
 }
 
 Done Frontend::Admitted(size_t bytes, Done done) {
@@ -204,6 +300,7 @@ void Frontend::Step(uint64_t now_ms) {
   write_admission_.Step(now_ms);
   read_admission_.Step(now_ms);
   parts_.applier.ExpireReaders(now_ms);
+  waiters_.Expire(now_ms);
 }
 
 void Frontend::Stop() {
@@ -211,6 +308,7 @@ void Frontend::Stop() {
     std::lock_guard lock(inbox_mutex_);
     stopped_ = true;
   }
+  waiters_.Drop();
   for (auto& write : TakeWrites()) write->done(Failed(Stopping()));
 }
 
@@ -218,9 +316,12 @@ void Frontend::CallRead(const Method& method, std::string request, CallOptions o
   if (method.options.linearizable() && options.consistency == Consistency::kSession) {
     options.consistency = Consistency::kLinearizable;
   }
+  const uint64_t wait_ms = WaitMs(method, request);
+  const uint64_t until_ms = wait_ms == 0 ? 0 : UntilMs(options, wait_ms);
   if (options.consistency == Consistency::kStale) {
-    done(ReadNow(method, request));
-    return;
+    if (wait_ms == 0) return done(ReadNow(method, request));
+    options.consistency = Consistency::kSession;  // Any state will do to wait from.
+    options.after = LogIndex(1);
   }
   if (!is_open()) {
     done(Failed(NotFounded()));
@@ -229,26 +330,20 @@ void Frontend::CallRead(const Method& method, std::string request, CallOptions o
   const uint64_t deadline_ms = DeadlineMs(options);
   const bool has_token = options.consistency == Consistency::kSession && options.after.value != 0;
   if (has_token && parts_.machine.applied() >= options.after) {
-    done(ReadNow(method, request));
+    if (wait_ms == 0) return done(ReadNow(method, request));
+    if (!Waits(&done)) return;
+    parts_.reads.Post(
+        [this, read = PendingRead(method, std::move(request), until_ms, std::move(done))]() mutable {
+          ReadOrWait(std::move(read));
+        });
     return;
   }
-  const uint64_t now_ms = parts_.clock.MonotonicMs();
-  if (auto refusal = read_admission_.Refusal(deadline_ms > now_ms ? deadline_ms - now_ms : 0)) {
-    done(Failed(*std::move(refusal)));
+  if (wait_ms > 0) {
+    if (!Waits(&done)) return;
+  } else if (!AdmitsRead(deadline_ms, &done)) {
     return;
   }
-  if (waiting_reads_.fetch_add(1) >= bounds::kWaitingReadsMax) {
-    --waiting_reads_;
-    done(Failed(Error{ErrorCode::kResourceExhausted, "too many reads are waiting on this node", "",
-                      "Slow down and try again, or ask another node.", 100}));
-    return;
-  }
-  read_admission_.Enter(0);
-  PendingRead read(method, std::move(request), [this, done = std::move(done)](Reply reply) mutable {
-    --waiting_reads_;
-    read_admission_.Leave(0, reply.body.has_value());
-    done(std::move(reply));
-  });
+  PendingRead read(method, std::move(request), until_ms, std::move(done));
   if (has_token) {
     ReadAt(options.after, "holdfast-after", deadline_ms, std::move(read));
     return;
@@ -263,6 +358,28 @@ void Frontend::CallRead(const Method& method, std::string request, CallOptions o
                     });
 }
 
+bool Frontend::AdmitsRead(uint64_t deadline_ms, Done* done) {
+  const uint64_t now_ms = parts_.clock.MonotonicMs();
+  if (auto refusal = read_admission_.Refusal(deadline_ms > now_ms ? deadline_ms - now_ms : 0)) {
+    std::exchange(*done, nullptr)(Failed(*std::move(refusal)));
+    return false;
+  }
+  if (waiting_reads_.fetch_add(1) >= bounds::kWaitingReadsMax) {
+    --waiting_reads_;
+    std::exchange(*done, nullptr)(
+        Failed(Error{ErrorCode::kResourceExhausted, "too many reads are waiting on this node", "",
+                     "Slow down and try again, or ask another node.", 100}));
+    return false;
+  }
+  read_admission_.Enter(0);
+  *done = [this, done = std::move(*done)](Reply reply) mutable {
+    --waiting_reads_;
+    read_admission_.Leave(0, reply.body.has_value());
+    done(std::move(reply));
+  };
+  return true;
+}
+
 void Frontend::ReadAt(LogIndex index, const char* field, uint64_t deadline_ms, PendingRead read) {
   parts_.applier.WhenApplied(
       index, deadline_ms,
@@ -270,19 +387,31 @@ void Frontend::ReadAt(LogIndex index, const char* field, uint64_t deadline_ms, P
         if (!applied) return read.Answer(Failed(NotReached(index, field)));
         parts_.reads.Post([this, index, field, deadline_ms, read = std::move(read)]() mutable {
           const bool late = parts_.clock.MonotonicMs() > deadline_ms;
-          read.Answer(late ? Failed(NotReached(index, field))
-                           : ReadNow(read.method(), read.request()));
+          if (late) return read.Answer(Failed(NotReached(index, field)));
+          ReadOrWait(std::move(read));
         });
       });
 }
 
-Reply Frontend::ReadNow(const Method& method, const std::string& request) {
+void Frontend::ReadOrWait(PendingRead read) {
+  std::optional<state_machine::Topic> topic;
+  Reply reply = ReadNow(read.method(), read.request(), &topic);
+  const uint64_t until_ms = read.until_ms();
+  if (!topic || parts_.clock.MonotonicMs() >= until_ms) return read.Answer(std::move(reply));
+  const LogIndex seen = reply.position;
+  waiters_.Wait(*topic, seen, until_ms, [this, read = std::move(read)]() mutable {
+    parts_.reads.Post([this, read = std::move(read)]() mutable { ReadOrWait(std::move(read)); });
+  });
+}
+
+Reply Frontend::ReadNow(const Method& method, const std::string& request,
+                        std::optional<state_machine::Topic>* waits_for) {
   google::protobuf::Arena arena;
   Message* body = method.request->New(&arena);
   HOLDFAST_CHECK(body->ParseFromString(request), "an unchecked request: " + method.full_name);
   state_machine::Position at;
   Reply reply;
-  reply.body = parts_.machine.Read(method, *body, &at);
+  reply.body = parts_.machine.Read(method, *body, &at, waits_for);
   reply.position = at.applied;
   reply.age = parts_.age(at.applied);
   return reply;

@@ -8,6 +8,8 @@
 //   write -----------> inbox, wake ------> TakeWrites
 //   linearizable read -------------------> find_index -------> applied ---> ReadNow
 //   session read with a position ----------------------------> applied ---> ReadNow
+//   ... that may wait for more than there is -------------------------------> ReadNow -> waiters
+//   write whose outcome is pending -----> ... -> the read that it awaits
 //
 // Whoever waits is answered once: by the outcome, by a refusal, or by its deadline. Thread-safe,
 // but for what says "the loop".
@@ -29,6 +31,7 @@
 #include "src/node/applier.h"
 #include "src/node/dispatcher.h"
 #include "src/node/read_router.h"
+#include "src/node/waiters.h"
 #include "src/node/write_router.h"
 #include "src/state_machine/machine.h"
 
@@ -69,6 +72,10 @@ class Frontend {
 
   // The loop takes what has come since it did so last.
   std::vector<std::unique_ptr<Write>> TakeWrites();
+  // What an entry touched, for those who wait. The apply thread, after every entry.
+  void Touched(LogIndex index, const std::vector<state_machine::Touched>& touched) {
+    waiters_.Touched(index, touched);
+  }
   // The loop, at least every few ten milliseconds.
   void Step(uint64_t now_ms);
   // The node stops, and the loop takes no more: answers what lies in the inbox, and what comes.
@@ -78,6 +85,7 @@ class Frontend {
 
  private:
   class PendingRead;
+  struct Continued;
   void CallWrite(const state_machine::Method& method, std::string request, CallOptions options,
                  Done done);
   void CallRead(const state_machine::Method& method, std::string request, CallOptions options,
@@ -86,8 +94,21 @@ class Frontend {
   Done Admitted(size_t bytes, Done done);
   // Wakes the loop; refuses what does not fit.
   void PutIntoInbox(std::vector<std::unique_ptr<Write>> writes);
+  // A write that is answered by the read it awaits while its outcome is pending, and is done again
+  // when that says so.
+  void CallAwaiting(std::shared_ptr<Continued> call);
+  void Await(std::shared_ptr<Continued> call, Reply written);
   uint64_t DeadlineMs(const CallOptions& options) const;
-  Reply ReadNow(const state_machine::Method& method, const std::string& request);
+  // Until when a call may wait that asks for so long; its deadline, if it is a default, moves on.
+  uint64_t UntilMs(CallOptions& options, uint64_t wait_ms) const;
+  // Counts a read that is not answered at once; false: it is refused, and has been told so.
+  bool AdmitsRead(uint64_t deadline_ms, Done* done);
+  // Counts a call that may wait; false: there are too many, and it has been told so.
+  bool Waits(Done* done);
+  Reply ReadNow(const state_machine::Method& method, const std::string& request,
+                std::optional<state_machine::Topic>* waits_for = nullptr);
+  // Reads on the reads thread, now and as often as there is reason to until it need not wait.
+  void ReadOrWait(PendingRead read);
   // Reads once entry `index` is applied here, or fails at the deadline; `field` is what of the
   // request asked for that entry.
   void ReadAt(LogIndex index, const char* field, uint64_t deadline_ms, PendingRead read);
@@ -97,6 +118,8 @@ class Frontend {
   Admission write_admission_{"writes"};  // Of this node's callers and of peers that forward.
   Admission read_admission_{"reads"};
   std::atomic<size_t> waiting_reads_{0};
+  std::atomic<size_t> waiting_calls_{0};
+  Waiters waiters_;
 
   // Writes on their way to the loop, gathered so that a burst costs one wake-up.
   std::mutex inbox_mutex_;

@@ -14,6 +14,9 @@ using state_machine::testing::EntryOf;
 using state_machine::testing::GetRequest;
 using state_machine::testing::PutOf;
 using state_machine::testing::RequestOf;
+using state_machine::testing::TakeOutcome;
+using state_machine::testing::TakeReply;
+using state_machine::testing::TakeRequest;
 
 class HeldClock : public Clock {
  public:
@@ -197,6 +200,165 @@ TEST_F(FrontendTest, WhenTheNodeStopsWhoeverWaitsIsAnswered) {
       << "who comes later is not kept waiting either";
   EXPECT_EQ(ErrorOf(Call("Put", PutOf("till"), For(Consistency::kSession))),
             ErrorCode::kUnavailable);
+}
+
+// A caller that takes from "till" what may come while it waits.
+class WaitingTest : public FrontendTest {
+ protected:
+  static TakeRequest TakeOf(int64_t amount, uint32_t wait_ms) {
+    TakeRequest request;
+    request.set_name("till");
+    request.set_amount(amount);
+    request.set_wait_ms(wait_ms);
+    return request;
+  }
+  size_t Take(int64_t amount, uint32_t wait_ms, const std::string& key = "", uint64_t patience = 5'000) {
+    CallOptions options = For(Consistency::kSession, 0, patience);
+    options.idempotency_key = key;
+    return Call("Take", TakeOf(amount, wait_ms), options);
+  }
+  // Puts what the loop would propose into the next entry; with it, `put` into "till".
+  void ApplyWrites(int64_t put = 0) {
+    CommittedEntry entry;
+    last_ = last_.Next();
+    entry.index = last_;
+    std::vector<LogRequest> requests;
+    if (put != 0) {
+      requests.push_back(RequestOf(PutOf("till", put)));
+      entry.waiting.emplace_back();
+    }
+    for (auto& write : frontend_->TakeWrites()) {
+      keys_.push_back(write->request.idempotency_key());
+      requests.push_back(write->request);
+      entry.waiting.push_back(std::move(write->done));
+    }
+    entry.payload = std::make_shared<const std::string>(
+        EntryOf(static_cast<int64_t>(last_.value) * 10, requests).SerializeAsString());
+    applier_->Apply(std::move(entry));
+    apply_.RunAll();
+    frontend_->Touched(last_, machine_.machine().touched());
+    reads_.RunAll();
+  }
+  std::optional<TakeReply> ReplyOf(size_t call) {
+    if (!replies_[call] || !replies_[call]->body) return std::nullopt;
+    TakeReply reply;
+    EXPECT_TRUE(reply.ParseFromString(*replies_[call]->body));
+    return reply;
+  }
+
+  std::vector<std::string> keys_;  // Of all writes that were applied.
+};
+
+TEST_F(WaitingTest, AWriteWaitsForWhatItNeedsAndIsDoneAgain) {
+  const size_t call = Take(5, 1'000, "k");
+  ApplyWrites();
+  EXPECT_FALSE(replies_[call]) << "there is nothing yet";
+  ApplyWrites(3);
+  EXPECT_FALSE(replies_[call]) << "not enough yet";
+  ApplyWrites(2);  // Wakes the wait, and the write comes again ...
+  EXPECT_FALSE(replies_[call]);
+  ApplyWrites();
+  ASSERT_TRUE(ReplyOf(call));
+  EXPECT_EQ(ReplyOf(call)->outcome(), TakeOutcome::taken);
+  EXPECT_EQ(ReplyOf(call)->left(), 0);
+  EXPECT_EQ(keys_, (std::vector<std::string>{"k", "k#1"})) << "... under a name of its own";
+}
+
+TEST_F(WaitingTest, ACallerThatTriesAgainIsLedToWhatItGot) {
+  Take(5, 1'000, "k");
+  ApplyWrites();
+  ApplyWrites(5);
+  ApplyWrites();
+  const size_t again = Take(5, 1'000, "k");
+  for (int i = 0; i < 4 && !replies_[again]; ++i) {
+    ApplyWrites();
+    ApplyWrites(5);  // Others put more, which is not for this caller.
+  }
+  ASSERT_TRUE(ReplyOf(again));
+  EXPECT_EQ(ReplyOf(again)->outcome(), TakeOutcome::taken);
+  EXPECT_EQ(ReplyOf(again)->left(), 0) << "what the first one was told";
+  EXPECT_TRUE(replies_[again]->replayed);
+}
+
+TEST_F(WaitingTest, WhoWaitsInVainIsToldWhatThereIsWhenTheTimeIsOver) {
+  const size_t call = Take(5, 300);
+  ApplyWrites(2);
+  Pass(299);
+  reads_.RunAll();
+  EXPECT_FALSE(replies_[call]);
+  Pass(1);
+  reads_.RunAll();
+  ASSERT_TRUE(ReplyOf(call));
+  EXPECT_EQ(ReplyOf(call)->outcome(), TakeOutcome::empty);
+  EXPECT_EQ(ReplyOf(call)->left(), 2);
+}
+
+TEST_F(WaitingTest, WhoWaitsNotIsAnsweredAtOnce) {
+  const size_t call = Take(5, 0);
+  ApplyWrites();
+  ASSERT_TRUE(ReplyOf(call));
+  EXPECT_EQ(ReplyOf(call)->outcome(), TakeOutcome::empty);
+}
+
+TEST_F(WaitingTest, TheCallsOwnTimeEndsTheWait) {
+  const size_t call = Take(5, 60'000, "", 400);
+  ApplyWrites();
+  Pass(400);
+  reads_.RunAll();
+  ASSERT_TRUE(ReplyOf(call)) << "the answer comes when it is still heard";
+  EXPECT_EQ(ReplyOf(call)->outcome(), TakeOutcome::empty);
+}
+
+TEST_F(WaitingTest, AReadWaitsByItself) {
+  ApplyWrites(1);
+  const size_t met = Call("AwaitTake", TakeOf(1, 500), For(Consistency::kSession, 1));
+  const size_t unmet = Call("AwaitTake", TakeOf(2, 500), For(Consistency::kSession, 1));
+  const size_t asking = Call("AwaitTake", TakeOf(2, 500), For(Consistency::kLinearizable));
+  reads_.RunAll();
+  EXPECT_TRUE(replies_[met]);
+  EXPECT_FALSE(replies_[unmet]);
+  ASSERT_EQ(asked_.size(), 1u);
+  asked_[0](LogIndex(1));
+  reads_.RunAll();
+  EXPECT_EQ(frontend_->waiting_reads(), 0u) << "who waits for others keeps no reader's place";
+  ApplyWrites(1);  // A touch for one.
+  ASSERT_TRUE(ReplyOf(unmet));
+  EXPECT_EQ(ReplyOf(unmet)->left(), 2);
+  EXPECT_FALSE(replies_[asking]);
+  Pass(500);
+  reads_.RunAll();
+  ASSERT_TRUE(ReplyOf(asking));
+  EXPECT_EQ(ReplyOf(asking)->left(), 2) << "at the end it looks once more";
+}
+
+TEST_F(WaitingTest, WaitingCallsAreBounded) {
+  ApplyWrites(1);
+  for (size_t i = 0; i < bounds::kWaitersMax; ++i) {
+    Call("AwaitTake", TakeOf(2, 500), For(Consistency::kSession, 1));
+  }
+  reads_.RunAll();
+  EXPECT_EQ(ErrorOf(Call("AwaitTake", TakeOf(2, 500), For(Consistency::kSession, 1))),
+            ErrorCode::kResourceExhausted);
+  const size_t take = Take(5, 500);
+  ApplyWrites();
+  ASSERT_TRUE(ReplyOf(take)) << "a write that finds no place to wait keeps what it was told";
+  EXPECT_EQ(ReplyOf(take)->outcome(), TakeOutcome::empty);
+  Pass(500);
+  reads_.RunAll();
+  const size_t met = Call("AwaitTake", TakeOf(1, 500), For(Consistency::kSession, 1));
+  reads_.RunAll();
+  EXPECT_TRUE(ReplyOf(met)) << "room again";
+}
+
+TEST_F(WaitingTest, ANodeThatStopsLetsGoOfWhoWaits) {
+  const size_t take = Take(5, 500);
+  ApplyWrites();
+  const size_t read = Call("AwaitTake", TakeOf(2, 500), For(Consistency::kSession, 1));
+  reads_.RunAll();
+  frontend_->Stop();
+  ASSERT_TRUE(ReplyOf(take));
+  EXPECT_EQ(ReplyOf(take)->outcome(), TakeOutcome::empty);
+  EXPECT_EQ(ErrorOf(read), ErrorCode::kUnavailable);
 }
 
 }  // namespace

@@ -40,7 +40,8 @@ Node::Node(NodeOptions options, Parts parts, Endings endings)
                  [this](LogIndex applied) { return Age(applied); }}),
       applier_(
           parts_.machine, parts_.store, parts_.apply, parts_.background,
-          [this](LogIndex) {
+          [this](LogIndex index) {
+            frontend_.Touched(index, parts_.machine.touched());
             // The loop is woken only if it waits for this.
             if (applying_.fetch_sub(1) == bounds::kApplyBacklogMax) OnLoop([] {});
           },

@@ -1,12 +1,11 @@
 #include "src/state_machine/machine.h"
 
 #include <google/protobuf/arena.h>
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <xxhash.h>
 
 #include "holdfast/log.pb.h"
 #include "src/base/bounds.h"
+#include "src/state_machine/canonical.h"
 #include "src/state_machine/timers.h"
 #include "src/store/table.h"
 
@@ -15,20 +14,6 @@ namespace {
 
 constexpr uint8_t kMachine = 0;  // The machine's own number among the services.
 constexpr uint64_t kOnlyRow = 0;
-
-// Maps have no order of their own; whatever becomes state or is compared must have one.
-std::string Canonical(const Message& message) {
-  constexpr size_t kStreamSlackBytes = 32;  // With so much to spare it never asks for more.
-  std::string bytes;
-  bytes.reserve(message.ByteSizeLong() + kStreamSlackBytes);
-  {
-    google::protobuf::io::StringOutputStream stream(&bytes);
-    google::protobuf::io::CodedOutputStream coded(&stream);
-    coded.SetSerializationDeterministic(true);
-    message.SerializeWithCachedSizes(&coded);
-  }  // Leaving the scope trims `bytes` to what was written.
-  return bytes;
-}
 
 google::protobuf::ArenaOptions ArenaIn(char* block) {
   google::protobuf::ArenaOptions options;
@@ -104,6 +89,7 @@ Machine::~Machine() = default;
 
 void Machine::Apply(LogIndex index, std::string_view entry, std::vector<Outcome>* outcomes) {
   outcomes->clear();
+  touched_.clear();
   const auto* parsed =
       static_cast<const LogEntry*>(entry_.Parse(LogEntry::default_instance(), entry));
   HOLDFAST_CHECK(parsed != nullptr, "log entry " + index.ToString() + " does not parse");
@@ -141,7 +127,7 @@ void Machine::FireTimers(LogIndex index) {
     HOLDFAST_CHECK(service != nullptr,
                    "a timer of service " + std::to_string(timer.service) +
                        ", which this build does not have: was the node downgraded?");
-    WriteContext context(store_, tables_->timers, timer.service, index, position_.now);
+    WriteContext context(store_, tables_->timers, touched_, timer.service, index, position_.now);
     service->OnTimer(context, timer.key);
   }
 }
@@ -188,7 +174,8 @@ Outcome Machine::ApplyRequest(const LogRequest& request, LogIndex index) {
   }
 
   const store::Savepoint mark = store_.Mark();
-  WriteContext context(store_, tables_->timers, method->service_id, index, position_.now);
+  WriteContext context(store_, tables_->timers, touched_, method->service_id, index,
+                       position_.now);
   arena_.Reset();
   Message* reply = method->reply->New(&arena_);
   if (Result<void> done = method->write(*body, context, reply); !done) {
@@ -220,14 +207,14 @@ std::optional<LogTime> Machine::NextTimer() const {
   return LogTime{next};
 }
 
-Result<std::string> Machine::Read(const Method& method, const Message& request,
-                                  Position* at) const {
+Result<std::string> Machine::Read(const Method& method, const Message& request, Position* at,
+                                  std::optional<Topic>* waits_for) const {
   google::protobuf::Arena arena;
   Message* reply = method.reply->New(&arena);
   {
     absl::ReaderMutexLock lock(&store_.mutex());
     *at = position_;
-    const ReadContext context{position_.applied, position_.now};
+    const ReadContext context{position_.applied, position_.now, method.service_id, waits_for};
     if (Result<void> done = method.read(request, context, reply); !done) {
       return Fail(done.error());
     }

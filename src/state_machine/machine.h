@@ -57,12 +57,16 @@ class Machine {
   void Apply(LogIndex index, std::string_view entry, std::vector<Outcome>* outcomes);
   // The earliest time for which a timer waits. The leader proposes a tick once it has passed.
   std::optional<LogTime> NextTimer() const;
+  // What the last entry touched, in order.
+  const std::vector<Touched>& touched() const { return touched_; }
 
   const Registry& registry() const { return registry_; }
 
   // --- Any thread
   // Runs a READ on the state between two entries and says which (takes the shared lock).
-  Result<std::string> Read(const Method& method, const Message& request, Position* at) const;
+  // `waits_for`: unless null, gets what a caller who has time should wait for before asking again.
+  Result<std::string> Read(const Method& method, const Message& request, Position* at,
+                           std::optional<Topic>* waits_for = nullptr) const;
   // The reply that is kept under an idempotency key, if any. Within a Read only: the lock is held.
   std::optional<std::string> StoredReply(const Method& method, const std::string& principal,
                                          const std::string& key) const;
@@ -82,6 +86,7 @@ class Machine {
   Position position_;
   // Of the apply thread, kept from one entry to the next: most requests then allocate nothing.
   ReusedMessage entry_;
+  std::vector<Touched> touched_;
   absl::flat_hash_map<const Method*, ReusedMessage> bodies_;
   std::unique_ptr<char[]> arena_block_;
   google::protobuf::Arena arena_;  // Of the reply being made.

@@ -44,7 +44,14 @@ struct QuickCheck::Type {
     bool positive = false;
     bool nonzero = false;
     uint32_t size_max = UINT32_MAX;
+    uint64_t value_max = UINT64_MAX;
     const Type* nested = nullptr;
+
+    bool Takes(uint64_t value) const { return (value != 0 || !nonzero) && value <= value_max; }
+    bool TakesSigned(int64_t value) const {
+      if (value < 0) return !positive;
+      return Takes(static_cast<uint64_t>(value));
+    }
   };
   bool unsure = false;  // Has a rule that only the slow way knows to check.
   bool has_rules = false;
@@ -71,10 +78,14 @@ const QuickCheck::Type* QuickCheck::Compile(const Descriptor& descriptor, Types&
     rule.positive = options.positive();
     rule.nonzero = options.positive() || options.required();
     if (options.max_size() > 0) rule.size_max = options.max_size();
+    if (options.max_value() > 0) rule.value_max = options.max_value();
     if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE && !field->is_map()) {
       rule.nested = Compile(*field->message_type(), types);
     }
-    if (!rule.nonzero && options.max_size() == 0 && rule.nested == nullptr) continue;
+    if (!rule.nonzero && options.max_size() == 0 && options.max_value() == 0 &&
+        rule.nested == nullptr) {
+      continue;
+    }
     type->has_rules = true;
     if (field->is_repeated()) {
       rule.kind = Kind::kRepeated;
@@ -142,12 +153,10 @@ bool QuickCheck::Scan(const Type& type, const uint8_t* at, const uint8_t* end, i
     seen |= bit;
     bool good = true;
     switch (rule.kind) {
-      case Kind::kInt32:
-        good = rule.positive ? static_cast<int32_t>(value) > 0 : static_cast<int32_t>(value) != 0;
-        break;
-      case Kind::kInt64: good = rule.positive ? static_cast<int64_t>(value) > 0 : value != 0; break;
-      case Kind::kUint32: good = static_cast<uint32_t>(value) != 0; break;
-      case Kind::kUint64: good = value != 0; break;
+      case Kind::kInt32: good = rule.TakesSigned(static_cast<int32_t>(value)); break;
+      case Kind::kInt64: good = rule.TakesSigned(static_cast<int64_t>(value)); break;
+      case Kind::kUint32: good = rule.Takes(static_cast<uint32_t>(value)); break;
+      case Kind::kUint64: good = rule.Takes(value); break;
       case Kind::kString: good = value <= rule.size_max && (value > 0 || !rule.nonzero); break;
       default:
         good = rule.nested == nullptr || !rule.nested->has_rules ||

@@ -1,4 +1,4 @@
-// Whether a request meets what the options of its fields demand (required, max_size, positive),
+// Whether a request meets what the options of its fields demand (required, max_size, max_value, positive),
 // told from its bytes: one pass over them instead of one over the descriptors of the message.
 //
 // "Yes" is certain; "unsure" is left to CompileValidator, which also says what is wrong. Sure is

@@ -40,6 +40,13 @@ TEST(QuickCheckTest, IsSureOfWhatPeopleSend) {
   request.set_name("a");
   EXPECT_TRUE(Sure<GetRequest>(request.SerializeAsString()));
   EXPECT_TRUE(Sure<CancelRequest>(""));  // Demands nothing.
+  TakeRequest take;
+  take.set_name("a");
+  take.set_amount(INT64_MAX);
+  take.set_wait_ms(60'000);
+  EXPECT_TRUE(Sure<TakeRequest>(take.SerializeAsString()));
+  take.set_wait_ms(60'001);
+  EXPECT_FALSE(Sure<TakeRequest>(take.SerializeAsString()));
 }
 
 TEST(QuickCheckTest, IsNeverSureOfWhatIsRefused) {

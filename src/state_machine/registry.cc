@@ -2,6 +2,8 @@
 
 #include <map>
 
+#include "src/state_machine/outcome_field.h"
+
 namespace holdfast::state_machine {
 namespace {
 
@@ -25,6 +27,7 @@ struct TypeRules {
     bool required;
     bool positive;
     size_t size_max;          // 0: none.
+    uint64_t value_max;       // 0: none.
     const TypeRules* nested;  // Of a message field; may turn out to be empty.
   };
   const Reflection* reflection = nullptr;  // Of the type; asking a message for it costs more.
@@ -32,6 +35,20 @@ struct TypeRules {
 };
 
 using TypeRulesMap = std::map<const Descriptor*, std::unique_ptr<TypeRules>>;
+
+// The field that says how long the caller waits; nullptr when there is none.
+const FieldDescriptor* WaitField(const Descriptor& request) {
+  for (int i = 0; i < request.field_count(); ++i) {
+    const FieldDescriptor* field = request.field(i);
+    const FieldOptions& options = field->options().GetExtension(::holdfast::field);
+    if (!options.wait_ms()) continue;
+    HOLDFAST_CHECK(field->type() == FieldDescriptor::TYPE_UINT32 && !field->is_repeated() &&
+                       options.max_value() > 0,
+                   field->full_name() + " is no bounded uint32");
+    return field;
+  }
+  return nullptr;
+}
 
 const Message* PrototypeOf(const Descriptor& type) {
   return google::protobuf::MessageFactory::generated_factory()->GetPrototype(&type);
@@ -51,11 +68,13 @@ const TypeRules* RulesOf(const Message& prototype, TypeRulesMap& known) {
                               options.required(),
                               options.positive(),
                               options.max_size(),
+                              options.max_value(),
                               nullptr};
     if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE && !field->is_map()) {
       rule.nested = RulesOf(*PrototypeOf(*field->message_type()), known);
     }
-    if (rule.required || rule.size_max > 0 || rule.positive || rule.nested != nullptr) {
+    if (rule.required || rule.size_max > 0 || rule.value_max > 0 || rule.positive ||
+        rule.nested != nullptr) {
       rules->fields.push_back(rule);
     }
   }
@@ -70,6 +89,12 @@ Result<void> Under(const std::string& prefix, Result<void> checked) {
 
 Result<void> CheckType(const TypeRules& rules, const Message& message);
 
+Result<void> CheckGreatest(uint64_t value, const TypeRules::FieldRule& rule) {
+  if (rule.value_max == 0 || value <= rule.value_max) return {};
+  return Fail(InvalidArgument("", "must be at most " + std::to_string(rule.value_max) + ", is " +
+                                      std::to_string(value)));
+}
+
 Result<void> CheckNumber(int64_t value, const TypeRules::FieldRule& rule) {
   if (rule.positive && value == 0) {
     return Fail(InvalidArgument("", "is required, and must be at least 1"));
@@ -78,6 +103,7 @@ Result<void> CheckNumber(int64_t value, const TypeRules::FieldRule& rule) {
     return Fail(InvalidArgument("", "must be at least 1, is " + std::to_string(value)));
   }
   if (rule.required && value == 0) return Fail(InvalidArgument("", "is required"));
+  if (value > 0) return CheckGreatest(static_cast<uint64_t>(value), rule);
   return {};
 }
 
@@ -121,8 +147,11 @@ Result<void> CheckField(const TypeRules::FieldRule& rule, const Reflection& refl
       return CheckNumber(reflection.GetInt32(message, field), rule);
     case FieldDescriptor::CPPTYPE_UINT32:
       return CheckNumber(reflection.GetUInt32(message, field), rule);
-    case FieldDescriptor::CPPTYPE_UINT64:
-      return CheckNumber(reflection.GetUInt64(message, field) == 0 ? 0 : 1, rule);
+    case FieldDescriptor::CPPTYPE_UINT64: {
+      const uint64_t value = reflection.GetUInt64(message, field);
+      if (value == 0) return CheckNumber(0, rule);
+      return CheckGreatest(value, rule);
+    }
     case FieldDescriptor::CPPTYPE_ENUM:
       return CheckNumber(reflection.GetEnumValue(message, field), rule);
     case FieldDescriptor::CPPTYPE_MESSAGE:
@@ -151,6 +180,14 @@ std::function<Result<void>(const Message&)> CompileValidator(const Descriptor& t
   auto known = std::make_shared<TypeRulesMap>();
   const TypeRules* rules = RulesOf(*PrototypeOf(type), *known);
   return [known, rules](const Message& message) { return CheckType(*rules, message); };
+}
+
+const OutcomeOptions& Method::OutcomeOf(std::string_view bytes) const {
+  if (outcome == nullptr) return OutcomeOptions::default_instance();
+  const auto number = static_cast<int>(PeekNumber(bytes, outcome->number()));
+  const auto* value = outcome->enum_type()->FindValueByNumber(number);
+  if (value == nullptr) return OutcomeOptions::default_instance();
+  return value->options().GetExtension(::holdfast::outcome);
 }
 
 uint8_t Registry::AddService(std::string_view full_name, std::unique_ptr<Service> service) {
@@ -194,11 +231,16 @@ Method& Registry::AddMethod(uint8_t service, std::string_view name, Kind kind,
   method->full_name = "/" + owner->full_name() + "/" + std::string(name);
   method->request = &request;
   method->reply = &reply;
+  method->outcome = OutcomeField(*reply.GetDescriptor());
+  method->wait_ms = WaitField(*request.GetDescriptor());
   const bool new_number =
       by_number_.emplace(NumberOf(service, method->method_id), method.get()).second;
   HOLDFAST_CHECK(new_number, "the id of " + full + " is taken");
   HOLDFAST_CHECK(by_name_.emplace(method->full_name, method.get()).second,
                  full + " is bound twice");
+  HOLDFAST_CHECK(
+      by_name_.emplace(method->service_name + "." + std::string(name), method.get()).second,
+      "the name of the service of " + full + " is taken");
   methods_.push_back(std::move(method));
   return *methods_.back();
 }
@@ -210,13 +252,22 @@ void Registry::Finish() {
       HOLDFAST_CHECK(by_name_.contains(name), name + " is declared but bound to no function");
     }
   }
+  for (const auto& method : methods_) {
+    if (method->options.awaits().empty()) continue;
+    const Method* read = Find(method->service_name + "." + method->options.awaits());
+    HOLDFAST_CHECK(read != nullptr && method->kind() == WRITE && read->kind() == READ &&
+                       method->request == read->request && method->reply == read->reply &&
+                       method->wait_ms != nullptr && method->outcome != nullptr,
+                   method->full_name + " awaits what cannot answer in its stead");
+    method->awaits = read;
+  }
   std::sort(methods_.begin(), methods_.end(), [](const auto& a, const auto& b) {
     return NumberOf(a->service_id, a->method_id) < NumberOf(b->service_id, b->method_id);
   });
 }
 
-const Method* Registry::Find(std::string_view full_name) const {
-  auto found = by_name_.find(std::string(full_name));
+const Method* Registry::Find(std::string_view name) const {
+  auto found = by_name_.find(std::string(name));
   return found == by_name_.end() ? nullptr : found->second;
 }
 

@@ -39,6 +39,10 @@ struct Method {
   std::string full_name;             // "/holdfast.ledger.Ledger/CreateTransfer", as gRPC's :path.
   const Message* request = nullptr;  // Default instances: New(arena) makes one.
   const Message* reply = nullptr;
+  const google::protobuf::FieldDescriptor* outcome = nullptr;  // Of the reply, where it has one.
+  // Of the request: how long the caller waits. Null: there is nothing to wait for.
+  const google::protobuf::FieldDescriptor* wait_ms = nullptr;
+  const Method* awaits = nullptr;  // Of a write: see MethodOptions.awaits.
   // Refuses what no state could make acceptable, naming the field: the options of the fields
   // (required, max_size, positive), then the service's own rule. Stateless; any thread.
   std::function<Result<void>(const Message& request)> validate;
@@ -46,11 +50,23 @@ struct Method {
   std::function<Result<void>(const Message& request, std::string_view bytes)> validate_parsed;
 
   Kind kind() const { return options.kind(); }
+  // What a reply's outcome means; the default for one without.
+  const OutcomeOptions& OutcomeOf(std::string_view reply) const;
 
   // Exactly one is set, by kind.
   std::function<Result<void>(const Message&, WriteContext&, Message*)> write;
   std::function<Result<void>(const Message&, const ReadContext&, Message*)> read;
   std::function<Result<void>(const Message&, Message*)> stateless;
+};
+
+// A service's own rule for a request, beside the options of its fields: any function, one of several
+// of the same name among them. Stateless; any thread.
+template <class Request>
+class Rule : public std::function<Result<void>(const Request&)> {
+ public:
+  using Function = std::function<Result<void>(const Request&)>;
+  using Function::Function;
+  Rule(Result<void> (*function)(const Request&)) : Function(function) {}  // NOLINT: converts.
 };
 
 // Binds functions to the methods of one service; see the example above. A write returns an Error
@@ -59,25 +75,28 @@ struct Method {
 template <class S>
 class Binder {
  public:
+  template <class Request>
+  using Validate = std::type_identity_t<Rule<Request>>;
+
   Binder(Registry& registry, uint8_t service, S* object)
       : registry_(registry), service_(service), object_(object) {}
 
   template <class Request, class Reply>
   Binder& Write(std::string_view method,
                 Result<void> (S::*handler)(const Request&, WriteContext&, Reply*),
-                Result<void> (*validate)(const Request&) = nullptr);
+                Validate<Request> validate = nullptr);
   template <class Request, class Reply>
   Binder& Read(std::string_view method,
                Result<void> (S::*handler)(const Request&, const ReadContext&, Reply*) const,
-               Result<void> (*validate)(const Request&) = nullptr);
+               Validate<Request> validate = nullptr);
   template <class Request, class Reply>
   Binder& Stateless(std::string_view method,
                     Result<void> (S::*handler)(const Request&, Reply*) const,
-                    Result<void> (*validate)(const Request&) = nullptr);
+                    Validate<Request> validate = nullptr);
 
  private:
   template <class Request, class Reply>
-  Method& Bind(std::string_view method, Kind kind, Result<void> (*validate)(const Request&));
+  Method& Bind(std::string_view method, Kind kind, Validate<Request> validate);
 
   Registry& registry_;
   uint8_t service_;
@@ -105,7 +124,8 @@ class Registry {
   void Finish();
 
   const std::vector<std::unique_ptr<Method>>& methods() const { return methods_; }  // By number.
-  const Method* Find(std::string_view full_name) const;  // nullptr when unknown.
+  // By its full name, or as people write it: "ledger.CreateTransfer". nullptr when unknown.
+  const Method* Find(std::string_view name) const;
   const Method* Find(uint8_t service, uint8_t method) const;
   Service* FindService(uint8_t id) const;
   const std::vector<std::pair<uint8_t, std::unique_ptr<Service>>>& services() const {
@@ -136,8 +156,7 @@ std::function<Result<void>(const Message&)> CompileValidator(
 
 template <class S>
 template <class Request, class Reply>
-Method& Binder<S>::Bind(std::string_view name, Kind kind,
-                        Result<void> (*validate)(const Request&)) {
+Method& Binder<S>::Bind(std::string_view name, Kind kind, Validate<Request> validate) {
   Method& method = registry_.AddMethod(service_, name, kind, Request::default_instance(),
                                        Reply::default_instance());
   auto options = CompileValidator(*Request::descriptor());
@@ -164,7 +183,7 @@ template <class S>
 template <class Request, class Reply>
 Binder<S>& Binder<S>::Write(std::string_view name,
                             Result<void> (S::*handler)(const Request&, WriteContext&, Reply*),
-                            Result<void> (*validate)(const Request&)) {
+                           Validate<Request> validate) {
   Bind<Request, Reply>(name, WRITE, validate).write =
       [object = object_, handler](const Message& request, WriteContext& context, Message* reply) {
         return (object->*handler)(static_cast<const Request&>(request), context,
@@ -178,7 +197,7 @@ template <class Request, class Reply>
 Binder<S>& Binder<S>::Read(std::string_view name,
                            Result<void> (S::*handler)(const Request&, const ReadContext&, Reply*)
                                const,
-                           Result<void> (*validate)(const Request&)) {
+                           Validate<Request> validate) {
   Bind<Request, Reply>(name, READ, validate).read =
       [object = object_, handler](const Message& request, const ReadContext& context,
                                   Message* reply) {
@@ -192,7 +211,7 @@ template <class S>
 template <class Request, class Reply>
 Binder<S>& Binder<S>::Stateless(std::string_view name,
                                 Result<void> (S::*handler)(const Request&, Reply*) const,
-                                Result<void> (*validate)(const Request&)) {
+                           Validate<Request> validate) {
   Bind<Request, Reply>(name, STATELESS, validate).stateless =
       [object = object_, handler](const Message& request, Message* reply) {
         return (object->*handler)(static_cast<const Request&>(request), static_cast<Reply*>(reply));
@@ -203,6 +222,7 @@ Binder<S>& Binder<S>::Stateless(std::string_view name,
 }  // namespace holdfast::state_machine
 
 namespace holdfast {
-// All services of the build, generated from the folders under services/.
+// All services of the build, generated from the folders under services/, and what carries out
+// writes of several of them.
 void RegisterServices(state_machine::Registry& registry);
 }  // namespace holdfast

@@ -46,9 +46,12 @@ TEST_F(RegistryTest, FindsMethodsByNameAndNumber) {
   EXPECT_EQ(registry_.Find("/holdfast.state_machine.testing.Sample/Nothing"), nullptr);
   EXPECT_EQ(registry_.Find(kSample, 99), nullptr);
   EXPECT_EQ(registry_.FindService(99), nullptr);
+  EXPECT_EQ(registry_.Find("sample.Put"), put) << "as people write it";
+  EXPECT_EQ(registry_.Find("sample."), nullptr);
+  EXPECT_EQ(registry_.Find("sample.Take")->awaits, registry_.Find("sample.AwaitTake"));
   std::vector<int> numbers;
   for (const auto& method : registry_.methods()) numbers.push_back(method->method_id);
-  EXPECT_EQ(numbers, (std::vector<int>{1, 2, 3, 4, 5}));
+  EXPECT_EQ(numbers, (std::vector<int>{1, 2, 3, 4, 5, 6, 7, 1}));
 }
 
 TEST_F(RegistryTest, RefusesServicesWithoutANumberOfTheirOwn) {
@@ -106,6 +109,8 @@ CheckedRequest Complete() {
   request.set_natural(1);
   request.set_ending(refused);
   request.set_blob("12");
+  request.set_low(10);
+  request.set_few(10);
   return request;
 }
 
@@ -123,6 +128,9 @@ TEST(ValidatorTest, EachKindOfFieldIsRequired) {
       {"natural", [](CheckedRequest* r) { r->clear_natural(); }},
       {"ending", [](CheckedRequest* r) { r->clear_ending(); }},
       {"blob", [](CheckedRequest* r) { r->set_blob("123"); }},
+      {"low", [](CheckedRequest* r) { r->set_low(11); }},
+      {"few", [](CheckedRequest* r) { r->set_few(UINT64_MAX); }},
+      {"fine", [](CheckedRequest* r) { r->set_low(-11); }},
   };
   for (const Row& row : rows) {
     CheckedRequest request = Complete();

@@ -9,9 +9,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "src/base/error.h"
 #include "src/base/ids.h"
+#include "src/state_machine/topic.h"
 #include "src/store/store.h"
 
 namespace holdfast::state_machine {
@@ -22,13 +24,31 @@ class Timers;
 struct ReadContext {
   LogIndex index;
   LogTime now;
+  uint8_t service = 0;
+  std::optional<Topic>* waits_for = nullptr;  // Null: nobody would wait.
+
+  // The reply is only the best there is now: a caller who waits is answered anew once a write has
+  // touched `topic` of this service, and with this when the time to wait is over (docs/waiting.md).
+  void WaitFor(std::string_view topic) const {
+    if (waits_for != nullptr) *waits_for = TopicOf(service, topic);
+  }
 };
 
 // What a write knows. Valid during the call only.
 class WriteContext {
  public:
-  WriteContext(store::Store& store, Timers& timers, uint8_t service, LogIndex index, LogTime now)
-      : store_(store), timers_(timers), service_(service), index_(index), now_(now) {}
+  WriteContext(store::Store& store, Timers& timers, std::vector<Touched>& touched, uint8_t service,
+               LogIndex index, LogTime now)
+      : store_(store),
+        timers_(timers),
+        touched_(touched),
+        service_(service),
+        index_(index),
+        now_(now) {}
+  // The same for a write of another service that is part of this one.
+  WriteContext For(uint8_t service) const {
+    return WriteContext(store_, timers_, touched_, service, index_, now_);
+  }
 
   LogIndex index() const { return index_; }
   // The entry's timestamp: strictly greater than the previous entry's.
@@ -46,9 +66,16 @@ class WriteContext {
   void SetTimer(LogTime due, std::string_view key);
   void CancelTimer(LogTime due, std::string_view key);
 
+  // Reads that wait for `topic` of this service look again: all of them, or as many as have reason
+  // to. Not part of the state: who touches in vain, or is rolled back, only costs a look.
+  void Touch(std::string_view topic, uint32_t waiters = kAllWaiters) {
+    touched_.push_back({TopicOf(service_, topic), waiters});
+  }
+
  private:
   store::Store& store_;
   Timers& timers_;
+  std::vector<Touched>& touched_;
   uint8_t service_;
   LogIndex index_;
   LogTime now_;

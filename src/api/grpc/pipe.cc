@@ -39,6 +39,7 @@ Result<node::CallOptions> ToOptions(const Method& method, const PipeRequest& req
   }
   if (request.timeout_ms() > 0) {
     options->deadline = now + TimeToAnswerIn(std::chrono::milliseconds(request.timeout_ms()));
+    options->default_deadline = false;
   }
   return options;
 }

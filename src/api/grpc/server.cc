@@ -139,6 +139,7 @@ class UnaryCall : public ServerGenericBidiReactor {
     const auto deadline = context_->deadline();
     if (options && deadline != std::chrono::system_clock::time_point::max()) {
       options->deadline = now + TimeToAnswerIn(deadline - std::chrono::system_clock::now());
+      options->default_deadline = false;
     }
     return options;
   }

@@ -11,7 +11,6 @@
 #include "src/api/text.h"
 #include "src/base/bounds.h"
 #include "src/base/check.h"
-#include "src/state_machine/outcome_field.h"
 
 namespace holdfast::api::http {
 namespace {
@@ -195,11 +194,8 @@ Result<Call> BuildCall(const Request& request, const RouteMatch& match, std::str
 }
 
 // From the field that says how the request ended, if the reply has one.
-int StatusOf(const Message& reply) {
-  const auto* field = state_machine::OutcomeField(*reply.GetDescriptor());
-  if (field == nullptr) return 200;
-  const auto* value = reply.GetReflection()->GetEnum(reply, field);
-  const uint32_t status = value->options().GetExtension(holdfast::outcome).http_status();
+int StatusOf(const Method& method, std::string_view reply) {
+  const uint32_t status = method.OutcomeOf(reply).http_status();
   return status == 0 ? 200 : static_cast<int>(status);
 }
 
@@ -210,7 +206,7 @@ Response RenderReply(const Method& method, node::Consistency consistency,
     google::protobuf::Arena arena;
     Message* message = method.reply->New(&arena);
     if (message->ParseFromString(*reply.body)) {
-      response = Response{StatusOf(*message), "application/json", {}, ToJson(*message) + "\n"};
+      response = Response{StatusOf(method, *reply.body), "application/json", {}, ToJson(*message) + "\n"};
     } else {
       response =
           ProblemResponse(Error{ErrorCode::kInternal, "the reply could not be read", "", "", 0});

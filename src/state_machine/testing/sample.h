@@ -11,6 +11,7 @@
 
 #include "holdfast/log.pb.h"
 #include "src/base/testing/stopped.h"
+#include "src/state_machine/atomic_service.h"
 #include "src/state_machine/machine.h"
 #include "src/state_machine/registry.h"
 #include "src/state_machine/testing/sample.pb.h"
@@ -20,7 +21,7 @@
 namespace holdfast::state_machine::testing {
 
 inline constexpr uint8_t kSample = 240;
-inline constexpr uint8_t kPut = 1, kPutMore = 2, kCancel = 3;
+inline constexpr uint8_t kPut = 1, kPutMore = 2, kCancel = 3, kTake = 6;
 
 using holdfast::testing::Stopped;
 using holdfast::testing::StopThrows;
@@ -48,6 +49,7 @@ class SampleService : public Service {
     const Total* before = totals_.Find(request.name());
     const int64_t total = (before == nullptr ? 0 : before->total) + request.amount();
     totals_.Put(request.name(), {total});
+    context.Touch(request.name(), 1);
     if (request.ring_us() != 0) context.SetTimer(LogTime{request.ring_us()}, request.name());
     if (request.ending() == failed) return Fail(InvalidArgument("ending", "was asked for"));
     reply->set_ending(request.ending());
@@ -64,6 +66,26 @@ class SampleService : public Service {
     const auto row = totals_.Get(request.name());
     if (!row) return Fail(NotFound("no total of " + request.name()));
     reply->set_total(row->total);
+    return {};
+  }
+  Result<void> Take(const TakeRequest& request, WriteContext&, TakeReply* reply) {
+    const Total* before = totals_.Find(request.name());
+    const int64_t total = before == nullptr ? 0 : before->total;
+    const bool enough = total >= request.amount();
+    reply->set_left(enough ? total - request.amount() : total);
+    if (enough) totals_.Put(request.name(), {reply->left()});
+    reply->set_outcome(request.amount() == 13 ? TakeOutcome::forbidden
+                       : enough               ? TakeOutcome::taken
+                                              : TakeOutcome::empty);
+    return {};
+  }
+  Result<void> AwaitTake(const TakeRequest& request, const ReadContext& context,
+                         TakeReply* reply) const {
+    const auto row = totals_.Get(request.name());
+    reply->set_left(row ? row->total : 0);
+    const bool enough = reply->left() >= request.amount();
+    if (!enough) context.WaitFor(request.name());
+    reply->set_outcome(enough ? TakeOutcome::available : TakeOutcome::empty);
     return {};
   }
   Result<void> Echo(const GetRequest&, GetReply*) const { return {}; }
@@ -108,7 +130,10 @@ inline void RegisterSample(Registry& registry) {
       .Write("PutMore", &SampleService::Put)
       .Write("Cancel", &SampleService::Cancel)
       .Read("Get", &SampleService::Get)
-      .Stateless("Echo", &SampleService::Echo);
+      .Stateless("Echo", &SampleService::Echo)
+      .Write("Take", &SampleService::Take)
+      .Read("AwaitTake", &SampleService::AwaitTake);
+  RegisterAtomicService(registry);
   registry.Finish();
 }
 

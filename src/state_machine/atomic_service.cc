@@ -1,0 +1,135 @@
+#include "src/state_machine/atomic_service.h"
+
+#include <google/protobuf/arena.h>
+
+#include "holdfast/atomic.pb.h"
+#include "src/state_machine/canonical.h"
+#include "src/state_machine/outcome_field.h"
+
+namespace holdfast::state_machine {
+namespace {
+
+using atomic::ExecuteOutcome;
+using atomic::ExecuteReply;
+using atomic::ExecuteRequest;
+using google::protobuf::EnumValueDescriptor;
+using google::protobuf::FieldDescriptor;
+
+constexpr uint32_t kRefusedFrom = 400;  // HTTP status of an outcome.
+
+std::string PathOf(int write, const std::string& rest) {
+  return "writes[" + std::to_string(write) + "]." + rest;
+}
+
+const EnumValueDescriptor* OutcomeOf(const Message& message) {
+  const FieldDescriptor* field = OutcomeField(*message.GetDescriptor());
+  return field == nullptr ? nullptr : message.GetReflection()->GetEnum(message, field);
+}
+
+bool IsRefusal(const EnumValueDescriptor* outcome) {
+  return outcome != nullptr &&
+         outcome->options().GetExtension(holdfast::outcome).http_status() >= kRefusedFrom;
+}
+
+// The outcome that says that a reply, or an item of a batch's reply, is a refusal; or null.
+const EnumValueDescriptor* RefusalIn(const Message& reply) {
+  if (const auto* whole = OutcomeOf(reply); IsRefusal(whole)) return whole;
+  const auto& reflection = *reply.GetReflection();
+  for (int i = 0; i < reply.GetDescriptor()->field_count(); ++i) {
+    const FieldDescriptor* field = reply.GetDescriptor()->field(i);
+    if (!field->is_repeated() || field->is_map()) continue;
+    const bool outcomes = field->options().GetExtension(holdfast::field).outcome();
+    for (int at = 0; at < reflection.FieldSize(reply, field); ++at) {
+      const EnumValueDescriptor* item = nullptr;
+      if (outcomes && field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM) {
+        item = reflection.GetRepeatedEnum(reply, field, at);
+      } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+        item = OutcomeOf(reflection.GetRepeatedMessage(reply, field, at));
+      }
+      if (IsRefusal(item)) return item;
+    }
+  }
+  return nullptr;
+}
+
+class AtomicService : public Service {
+ public:
+  explicit AtomicService(const Registry& registry) : registry_(registry) {}
+
+  // Refuses what none of the writes could be carried out with, as each of them would alone.
+  Result<void> Validate(const ExecuteRequest& request) const {
+    for (int i = 0; i < request.writes_size(); ++i) {
+      const atomic::Write& write = request.writes(i);
+      const Method* method = registry_.Find(write.method());
+      if (method == nullptr || method->kind() != WRITE) {
+        Error error = InvalidArgument(PathOf(i, "method"), "there is no write " + write.method());
+        error.hint = "a method is named like ledger.CreateTransfer";
+        return Fail(std::move(error));
+      }
+      if (registry_.FindService(method->service_id) == this) {
+        return Fail(InvalidArgument(PathOf(i, "method"), "must not be another list of writes"));
+      }
+      google::protobuf::Arena arena;
+      Message* body = method->request->New(&arena);
+      if (!body->ParseFromString(write.request())) {
+        return Fail(InvalidArgument(PathOf(i, "request"),
+                                    "does not parse as " + body->GetDescriptor()->full_name()));
+      }
+      if (Result<void> valid = method->validate(*body); !valid) {
+        valid.error().field = PathOf(i, "request." + valid.error().field);
+        return valid;
+      }
+    }
+    return {};
+  }
+
+  Result<void> Execute(const ExecuteRequest& request, WriteContext& context, ExecuteReply* reply) {
+    const store::Savepoint before = context.Mark();
+    for (int i = 0; i < request.writes_size(); ++i) {
+      const atomic::Write& write = request.writes(i);
+      const Method& method = *registry_.Find(write.method());  // As Validate has seen.
+      google::protobuf::Arena arena;
+      Message* body = method.request->New(&arena);
+      Message* result = method.reply->New(&arena);
+      HOLDFAST_CHECK(body->ParseFromString(write.request()), "it parsed before");
+      WriteContext of_service = context.For(method.service_id);
+      if (Result<void> done = method.write(*body, of_service, result); !done) {
+        done.error().field = PathOf(i, "request." + done.error().field);
+        return done;  // Whoever called drops what was done.
+      }
+      const EnumValueDescriptor* refusal = RefusalIn(*result);
+      if (refusal != nullptr) {
+        context.RollbackTo(before);
+        reply->clear_results();
+        reply->set_failed(static_cast<uint32_t>(i));
+      }
+      atomic::WriteResult* added = reply->add_results();
+      added->set_method(write.method());
+      const EnumValueDescriptor* outcome = refusal != nullptr ? refusal : OutcomeOf(*result);
+      if (outcome != nullptr) added->set_outcome(outcome->name());
+      added->set_reply(Canonical(*result));
+      if (refusal != nullptr) {
+        reply->set_outcome(ExecuteOutcome::rejected);
+        return {};
+      }
+    }
+    reply->set_outcome(ExecuteOutcome::done);
+    return {};
+  }
+
+ private:
+  const Registry& registry_;
+};
+
+}  // namespace
+
+void RegisterAtomicService(Registry& registry) {
+  auto service = std::make_unique<AtomicService>(registry);
+  const AtomicService* validator = service.get();
+  registry.Add("holdfast.atomic.Atomic", std::move(service))
+      .Write("Execute", &AtomicService::Execute, [validator](const ExecuteRequest& request) {
+        return validator->Validate(request);
+      });
+}
+
+}  // namespace holdfast::state_machine
