@@ -301,8 +301,8 @@ class Handler {
     Message* part = NewMethodPart(frame.part, name, &arena);
     if (part == nullptr) {
       frame.field = nullptr;
-      error = InvalidArgument(Path("method"), name.empty() ? "is required"
-                                                           : "there is no " + Shortened(name));
+      error = InvalidArgument(Path("method"),
+                              name.empty() ? "is required" : "there is no " + Shortened(name));
       return false;
     }
     frame.field = frame.part;

@@ -24,10 +24,9 @@ struct MeteredDispatcher::MethodMeter {
       Failed(reply.body.error().code);
       return;
     }
-    const uint64_t value =
-        method.outcome == nullptr
-            ? 0
-            : state_machine::PeekNumber(*reply.body, method.outcome->number());
+    const uint64_t value = method.outcome == nullptr
+                               ? 0
+                               : state_machine::PeekNumber(*reply.body, method.outcome->number());
     outcomes[std::min<uint64_t>(value, kOutcomes - 1)].Add();
   }
 
@@ -90,9 +89,10 @@ void MeteredDispatcher::Sample(metrics::Sampler& out) const {
     out.Latency("holdfast_request_seconds",
                 "From the decoded request to its reply, without network and encoding", us, labels);
     for (size_t i = 0; i < meter->outcomes.size(); ++i) {
-      const auto* value = meter->method.outcome == nullptr
-                              ? nullptr
-                              : meter->method.outcome->enum_type()->FindValueByNumber(static_cast<int>(i));
+      const auto* value =
+          meter->method.outcome == nullptr
+              ? nullptr
+              : meter->method.outcome->enum_type()->FindValueByNumber(static_cast<int>(i));
       const bool named = value != nullptr && i != 0;
       const uint32_t status =
           named ? value->options().GetExtension(holdfast::outcome).http_status() : 0;

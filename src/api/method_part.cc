@@ -28,8 +28,9 @@ const MethodDescriptor* FindMethod(std::string_view name) {
   const size_t dot = name.find('.');
   if (dot == std::string_view::npos || dot == 0) return nullptr;
   const std::string_view word = name.substr(0, dot);
-  return pool->FindMethodByName(Cat("holdfast.", word, ".", std::string(1, absl::ascii_toupper(word[0])),
-                                    word.substr(1), name.substr(dot)));
+  return pool->FindMethodByName(Cat("holdfast.", word, ".",
+                                    std::string(1, absl::ascii_toupper(word[0])), word.substr(1),
+                                    name.substr(dot)));
 }
 
 }  // namespace

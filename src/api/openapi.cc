@@ -7,8 +7,8 @@
 
 #include "holdfast/options.pb.h"
 #include "src/api/call.h"
-#include "src/api/method_part.h"
 #include "src/api/errors.h"
+#include "src/api/method_part.h"
 #include "src/api/scalar.h"
 #include "src/api/text.h"
 #include "src/base/bounds.h"

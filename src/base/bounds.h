@@ -60,8 +60,8 @@ inline constexpr uint64_t kDiskReserveBytes = 512 << 20;  // Of the disk, for wh
 inline constexpr uint64_t kLogHeldBytesMax = uint64_t{4} << 30;  // While one fetches a checkpoint.
 
 // --- Waiting (docs/waiting.md)
-inline constexpr size_t kWaitersMax = 65'536;    // Calls of a node that wait for something to come.
-inline constexpr size_t kTouchesKept = 1'024;    // Of the last entries; older ones cost a look.
+inline constexpr size_t kWaitersMax = 65'536;  // Calls of a node that wait for something to come.
+inline constexpr size_t kTouchesKept = 1'024;  // Of the last entries; older ones cost a look.
 
 // --- State machine
 inline constexpr int64_t kIdempotencyRetentionUs = int64_t{24} * 3600 * 1'000'000;  // By log time.

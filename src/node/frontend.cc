@@ -108,8 +108,8 @@ void Frontend::Call(const Method& method, std::string request, CallOptions optio
         return;
       }
       const uint64_t until_ms = UntilMs(options, wait_ms);
-      CallAwaiting(std::make_shared<Continued>(Continued{
-          method, std::move(request), std::move(options), until_ms, std::move(done)}));
+      CallAwaiting(std::make_shared<Continued>(
+          Continued{method, std::move(request), std::move(options), until_ms, std::move(done)}));
       return;
     }
     case READ: CallRead(method, std::move(request), std::move(options), std::move(done)); return;
@@ -333,9 +333,8 @@ void Frontend::CallRead(const Method& method, std::string request, CallOptions o
     if (wait_ms == 0) return done(ReadNow(method, request));
     if (!Waits(&done)) return;
     parts_.reads.Post(
-        [this, read = PendingRead(method, std::move(request), until_ms, std::move(done))]() mutable {
-          ReadOrWait(std::move(read));
-        });
+        [this, read = PendingRead(method, std::move(request), until_ms,
+                                  std::move(done))]() mutable { ReadOrWait(std::move(read)); });
     return;
   }
   if (wait_ms > 0) {

@@ -212,7 +212,8 @@ class WaitingTest : public FrontendTest {
     request.set_wait_ms(wait_ms);
     return request;
   }
-  size_t Take(int64_t amount, uint32_t wait_ms, const std::string& key = "", uint64_t patience = 5'000) {
+  size_t Take(int64_t amount, uint32_t wait_ms, const std::string& key = "",
+              uint64_t patience = 5'000) {
     CallOptions options = For(Consistency::kSession, 0, patience);
     options.idempotency_key = key;
     return Call("Take", TakeOf(amount, wait_ms), options);

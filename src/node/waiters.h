@@ -1,8 +1,9 @@
 // Who waits for something to happen in the state machine: by topic, in the order of coming, each
 // until a time of its own. Bounded by who admits them.
 //
-// Nobody misses anything: who has read the state after entry `seen` and waits from there is woken at
-// once when a later entry has touched the topic in between; for entries long ago that is assumed.
+// Nobody misses anything: who has read the state after entry `seen` and waits from there is woken
+// at once when a later entry has touched the topic in between; for entries long ago that is
+// assumed.
 #pragma once
 
 #include <absl/container/btree_map.h>
@@ -20,8 +21,8 @@
 
 namespace holdfast::node {
 
-// Thread-safe. `Woken` is called once, on the thread that caused it, with no lock held; or destroyed
-// when the node stops.
+// Thread-safe. `Woken` is called once, on the thread that caused it, with no lock held; or
+// destroyed when the node stops.
 class Waiters {
  public:
   using Woken = absl::AnyInvocable<void()>;

@@ -16,9 +16,8 @@ using state_machine::Topic;
 class WaitersTest : public ::testing::Test {
  protected:
   void Wait(std::string name, Topic topic, uint64_t seen, uint64_t until_ms = 1'000) {
-    waiters_.Wait(topic, LogIndex(seen), until_ms, [this, name = std::move(name)] {
-      woken_ += name;
-    });
+    waiters_.Wait(topic, LogIndex(seen), until_ms,
+                  [this, name = std::move(name)] { woken_ += name; });
   }
   void Touch(uint64_t index, std::vector<state_machine::Touched> touched) {
     waiters_.Touched(LogIndex(index), touched);

@@ -127,9 +127,8 @@ void RegisterAtomicService(Registry& registry) {
   auto service = std::make_unique<AtomicService>(registry);
   const AtomicService* validator = service.get();
   registry.Add("holdfast.atomic.Atomic", std::move(service))
-      .Write("Execute", &AtomicService::Execute, [validator](const ExecuteRequest& request) {
-        return validator->Validate(request);
-      });
+      .Write("Execute", &AtomicService::Execute,
+             [validator](const ExecuteRequest& request) { return validator->Validate(request); });
 }
 
 }  // namespace holdfast::state_machine

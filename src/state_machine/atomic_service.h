@@ -1,5 +1,5 @@
-// Writes of several services in one step (atomic.proto). A precondition needs nothing of its own: it
-// is a write that changes nothing, and is refused where it does not hold.
+// Writes of several services in one step (atomic.proto). A precondition needs nothing of its own:
+// it is a write that changes nothing, and is refused where it does not hold.
 #pragma once
 
 #include "src/state_machine/registry.h"

@@ -174,8 +174,7 @@ Outcome Machine::ApplyRequest(const LogRequest& request, LogIndex index) {
   }
 
   const store::Savepoint mark = store_.Mark();
-  WriteContext context(store_, tables_->timers, touched_, method->service_id, index,
-                       position_.now);
+  WriteContext context(store_, tables_->timers, touched_, method->service_id, index, position_.now);
   arena_.Reset();
   Message* reply = method->reply->New(&arena_);
   if (Result<void> done = method->write(*body, context, reply); !done) {

@@ -1,5 +1,6 @@
-// Whether a request meets what the options of its fields demand (required, max_size, max_value, positive),
-// told from its bytes: one pass over them instead of one over the descriptors of the message.
+// Whether a request meets what the options of its fields demand (required, max_size, max_value,
+// positive), told from its bytes: one pass over them instead of one over the descriptors of the
+// message.
 //
 // "Yes" is certain; "unsure" is left to CompileValidator, which also says what is wrong. Sure is
 // only what needs no knowledge of how protobuf merges: a field with a rule that stands once (or is

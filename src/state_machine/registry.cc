@@ -91,8 +91,8 @@ Result<void> CheckType(const TypeRules& rules, const Message& message);
 
 Result<void> CheckGreatest(uint64_t value, const TypeRules::FieldRule& rule) {
   if (rule.value_max == 0 || value <= rule.value_max) return {};
-  return Fail(InvalidArgument("", "must be at most " + std::to_string(rule.value_max) + ", is " +
-                                      std::to_string(value)));
+  return Fail(InvalidArgument(
+      "", "must be at most " + std::to_string(rule.value_max) + ", is " + std::to_string(value)));
 }
 
 Result<void> CheckNumber(int64_t value, const TypeRules::FieldRule& rule) {

@@ -59,8 +59,8 @@ struct Method {
   std::function<Result<void>(const Message&, Message*)> stateless;
 };
 
-// A service's own rule for a request, beside the options of its fields: any function, one of several
-// of the same name among them. Stateless; any thread.
+// A service's own rule for a request, beside the options of its fields: any function, one of
+// several of the same name among them. Stateless; any thread.
 template <class Request>
 class Rule : public std::function<Result<void>(const Request&)> {
  public:
@@ -183,7 +183,7 @@ template <class S>
 template <class Request, class Reply>
 Binder<S>& Binder<S>::Write(std::string_view name,
                             Result<void> (S::*handler)(const Request&, WriteContext&, Reply*),
-                           Validate<Request> validate) {
+                            Validate<Request> validate) {
   Bind<Request, Reply>(name, WRITE, validate).write =
       [object = object_, handler](const Message& request, WriteContext& context, Message* reply) {
         return (object->*handler)(static_cast<const Request&>(request), context,
@@ -211,7 +211,7 @@ template <class S>
 template <class Request, class Reply>
 Binder<S>& Binder<S>::Stateless(std::string_view name,
                                 Result<void> (S::*handler)(const Request&, Reply*) const,
-                           Validate<Request> validate) {
+                                Validate<Request> validate) {
   Bind<Request, Reply>(name, STATELESS, validate).stateless =
       [object = object_, handler](const Message& request, Message* reply) {
         return (object->*handler)(static_cast<const Request&>(request), static_cast<Reply*>(reply));

@@ -206,7 +206,8 @@ Response RenderReply(const Method& method, node::Consistency consistency,
     google::protobuf::Arena arena;
     Message* message = method.reply->New(&arena);
     if (message->ParseFromString(*reply.body)) {
-      response = Response{StatusOf(method, *reply.body), "application/json", {}, ToJson(*message) + "\n"};
+      response =
+          Response{StatusOf(method, *reply.body), "application/json", {}, ToJson(*message) + "\n"};
     } else {
       response =
           ProblemResponse(Error{ErrorCode::kInternal, "the reply could not be read", "", "", 0});
