@@ -184,6 +184,16 @@ std::optional<std::string> FaultyFileSystem::Contents(const std::string& path) c
   return found->second->seen;
 }
 
+bool FaultyFileSystem::IsDurable(const std::string& path, uint64_t offset, uint64_t bytes) const {
+  std::lock_guard lock(mutex_);
+  const auto found = on_disk_.find(path);
+  const auto seen = seen_.find(path);
+  if (found == on_disk_.end() || seen == seen_.end() || found->second != seen->second) return false;
+  const Contained& file = *found->second;
+  if (offset + bytes > std::min(file.seen.size(), file.on_disk.size())) return false;
+  return file.on_disk.compare(offset, bytes, file.seen, offset, bytes) == 0;
+}
+
 uint64_t FaultyFileSystem::changes() const {
   std::lock_guard lock(mutex_);
   return changes_;

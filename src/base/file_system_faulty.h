@@ -54,9 +54,11 @@ class FaultyFileSystem final : public FileSystem {
   // --- What a test looks at
   std::optional<std::string> Contents(const std::string& path) const;
   std::vector<std::string> Files() const;  // Their paths, in order.
-  uint64_t changes() const;                // Calls so far that changed or synced something.
-  uint64_t syncs() const;                  // Of them, syncs of a file.
-  uint64_t faults() const;                 // Calls that failed because it was planned.
+  // Whether a power cut now would keep these bytes of a file as they are seen, and its name.
+  bool IsDurable(const std::string& path, uint64_t offset, uint64_t bytes) const;
+  uint64_t changes() const;  // Calls so far that changed or synced something.
+  uint64_t syncs() const;    // Of them, syncs of a file.
+  uint64_t faults() const;   // Calls that failed because it was planned.
 
   Result<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) override;
   Result<std::vector<std::string>> List(const std::string& folder) override;

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "src/base/bounds.h"
+#include "src/base/reached.h"
 
 namespace holdfast::node {
 namespace {
@@ -81,6 +82,7 @@ Result<std::optional<CheckpointManifest>> PendingCheckpoint(FileSystem& files,
   const bool begun = !*has_store;
   const bool held = index < log.first() || log.TermAt(index) == Term(manifest.index_term());
   if (begun || !held) return manifest;
+  HOLDFAST_REACHED("node.install.held_already");
   if (auto finished = FinishInstall(files, complete); !finished) return Fail(finished.error());
   return std::nullopt;
 }
@@ -90,7 +92,10 @@ Result<void> InstallStore(FileSystem& files, const std::string& complete,
   const std::string fetched = complete + "/" + kCheckpointStoreFolder;
   const auto waits = files.Exists(fetched);
   if (!waits) return Fail(waits.error());
-  if (!*waits) return {};  // Done by a start that was cut short.
+  if (!*waits) {  // Done by a start that was cut short.
+    HOLDFAST_REACHED("node.install.goes_on_after_a_crash");
+    return {};
+  }
   if (auto removed = files.RemoveAll(database); !removed) return removed;
   if (auto made = files.CreateFolders(Parent(database)); !made) return made;
   if (auto moved = files.MoveFolder(fetched, database); !moved) return moved;

@@ -9,6 +9,7 @@
 #include "src/base/bounds.h"
 #include "src/base/check.h"
 #include "src/base/node_list.h"
+#include "src/base/reached.h"
 #include "src/wal/format.h"
 
 namespace holdfast::node {
@@ -190,11 +191,23 @@ Result<void> Founding::Adopt(const raft::Membership& membership) {
     // What is not new may be outdated: a folder that was replaced since is known by its hellos.
     const auto before = known.find(node);
     if (before != known.end() && before->second == incarnation) continue;
-    if (node.value != identity_.node()) {
-      met[node] = incarnation;
-    } else if (incarnation != identity_.incarnation()) {
-      next.set_rejoining(true);
+    if (node.value == identity_.node()) {
+      if (incarnation != identity_.incarnation()) {
+        HOLDFAST_REACHED("node.identity.another_folder_was_promoted");
+        next.set_rejoining(true);
+      }
+    } else if (const auto it = met.emplace(node, incarnation).first; it->second != incarnation) {
+      // One of the two has replaced the other, and it was proposed before, or is news. Who is in
+      // use says hello when it goes by this membership, and has no voice in it unless it is named.
+      const auto heard = heard_by_.find(node);
+      if (heard == heard_by_.end() || heard->second < membership.index) {
+        HOLDFAST_REACHED("node.identity.forgets_a_folder");
+        met.erase(it);
+      }
     }
+  }
+  for (const auto& [node, newcomer] : newcomers_) {
+    if (membership.Has(node)) met[node] = newcomer.first;
   }
   std::erase_if(met, [&](const auto& each) {
     return !membership.Has(each.first) && each.first.value != identity_.node();
@@ -202,6 +215,9 @@ Result<void> Founding::Adopt(const raft::Membership& membership) {
   SetFounders(met, &next);
   if (auto saved = Save(std::move(next)); !saved) return saved;
   met_ = std::move(met);
+  for (const auto& [node, newcomer] : std::exchange(newcomers_, {})) {
+    heard_by_[node] = newcomer.second;
+  }
   return {};
 }
 
@@ -288,6 +304,10 @@ Result<void> Founding::Meet(const Identity& peer) {
   if (proposes) {
     if (auto learnt = LearnFolders(peer); !learnt) return learnt;
   }
+  if (founded() && !membership().Has(id)) {
+    newcomers_[id] = {peer.incarnation(), LogIndex(peer.membership_index())};
+    return {};
+  }
   if (IncarnationOf(id) != peer.incarnation()) {
     // The first folder of a member that was added.
     const bool is_new = founded() && IncarnationOf(id) == 0;
@@ -298,18 +318,28 @@ Result<void> Founding::Meet(const Identity& peer) {
     }
     if (auto met = MeetReplacement(peer); !met) return met;
   }
+  heard_by_[id] = LogIndex(peer.membership_index());
   if (!proposes) return {};
   Agrees(peer);
   if (rejoining()) return {};
   const NodeId self(identity_.node());
   // Voters know of every folder that took another's place: each had to answer it. A learner that
-  // was away may not.
-  if (!membership().IsVoter(id) || peer.membership_index() < identity_.membership_index()) {
+  // was away may not, nor one that has lost its own folder and asks itself.
+  if (!membership().IsVoter(id) || peer.rejoining() ||
+      peer.membership_index() < identity_.membership_index()) {
     return {};
   }
   const std::map<NodeId, uint64_t> theirs = FoundersOf(peer);
   const auto own = theirs.find(self);
   if (own != theirs.end() && own->second != identity_.incarnation()) {
+    // A learner's folder is known to those only that it has met. Who told this one of the cluster
+    // had not met the one before, or it would have come back as one that was lost at once.
+    if (!membership().IsVoter(self) && !MembershipOf(peer).IsVoter(self)) {
+      HOLDFAST_REACHED("node.identity.learner_takes_a_place");
+      Identity next = identity_;
+      next.set_rejoining(true);
+      return Save(std::move(next));
+    }
     outcast_ = "Another data folder has taken the place of " + folder_ + " as node " +
                self.ToString() + " and has made promises that this one knows nothing of.";
     return Fail(Refused(outcast_, ""));
@@ -317,18 +347,24 @@ Result<void> Founding::Meet(const Identity& peer) {
   return {};
 }
 
-// As a learner, which has nothing to promise, this node takes a voter's word for whose folders were
-// replaced while it was away.
+// As a learner, which has nothing to promise, or without a voice, this node takes a voter's word
+// for whose folders were replaced: it was away, or was told of the cluster by one that had been.
+// What was said by those themselves it does not take back.
 Result<void> Founding::LearnFolders(const Identity& peer) {
   const raft::Membership members = membership();
   const NodeId self(identity_.node());
-  if (!founded() || members.IsVoter(self) || !members.IsVoter(NodeId(peer.node())) ||
-      peer.founding() || peer.membership_index() < identity_.membership_index()) {
+  if (!founded() || (members.IsVoter(self) && !rejoining()) ||
+      !members.IsVoter(NodeId(peer.node())) || peer.rejoining() || peer.founding() ||
+      peer.membership_index() < identity_.membership_index()) {
     return {};
   }
-  std::map<NodeId, uint64_t> met = FoundersOf(peer);
-  met[self] = identity_.incarnation();
+  std::map<NodeId, uint64_t> met = met_;
+  for (const auto& [node, incarnation] : FoundersOf(peer)) {
+    const bool is_second_hand = node.value != peer.node() && heard_by_.contains(node);
+    if (node != self && members.Has(node) && !is_second_hand) met[node] = incarnation;
+  }
   if (met == met_) return {};
+  HOLDFAST_REACHED("node.identity.learner_believes_a_voter");
   Identity next = identity_;
   SetFounders(met, &next);
   if (auto saved = Save(std::move(next)); !saved) return saved;

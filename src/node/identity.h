@@ -113,9 +113,14 @@ class Founding {
   std::vector<NodeId> members_;
   Identity identity_;
   std::map<NodeId, uint64_t> met_;  // Incarnations, our own included; the list once there is one.
-  std::set<NodeId> agreed_;         // Who has recorded our list, we included ...
-  std::set<NodeId> voices_;         // ... and is not rejoining.
-  bool exists_ = false;             // Somebody has founded the cluster with it.
+  // By which membership each last said who it is, since the start.
+  std::map<NodeId, LogIndex> heard_by_;
+  // Members by a later membership than ours, their folders, and by which they said so: not on
+  // record before it is, for before the first change the record says who the members are.
+  std::map<NodeId, std::pair<uint64_t, LogIndex>> newcomers_;
+  std::set<NodeId> agreed_;  // Who has recorded our list, we included ...
+  std::set<NodeId> voices_;  // ... and is not rejoining.
+  bool exists_ = false;      // Somebody has founded the cluster with it.
   // Peers that begin with something else, as they last said; for people.
   std::map<uint64_t, std::string> other_origins_;
   std::string outcast_;

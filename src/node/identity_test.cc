@@ -723,6 +723,108 @@ TEST_F(FoundingTest, ALearnerThatWasAwayTakesAVotersWord) {
   EXPECT_EQ(one.outcast(), "");
 }
 
+// What went wrong: a learner was to be promoted, lost its folder before that was agreed on, came
+// back as a learner, and was told that the folder of before had taken its place.
+TEST_F(FoundingTest, APromotionOfTheFolderBeforeMakesNobodyAnOutcast) {
+  for (const bool is_heard : {false, true}) {
+    LeaveFounded();
+    Founding one = Open(kOne, 99);
+    ASSERT_TRUE(one.Adopt(Later(9, {kOne, kTwo, kThree}, {kFour})));
+    auto four = TryOpen(kFour, 41, {kOne, kTwo, kThree, kFour});
+    ASSERT_TRUE(four);
+    ASSERT_TRUE(four->Meet(one.identity()));
+    ASSERT_TRUE(four->Found());
+    ASSERT_TRUE(one.Meet(four->identity()));
+    raft::Membership promoted = Later(12, {kOne, kTwo, kThree, kFour}, {});
+    promoted.incarnations[kFour] = 40;
+    ASSERT_TRUE(four->Adopt(promoted));
+    EXPECT_TRUE(four->rejoining());
+    if (is_heard) {
+      EXPECT_TRUE(one.Meet(four->identity()));
+    }
+    ASSERT_TRUE(one.Adopt(promoted));
+    EXPECT_EQ(one.IncarnationOf(kFour), is_heard ? 41u : 0u);
+    EXPECT_TRUE(one.Meet(four->identity()));
+    EXPECT_EQ(one.IncarnationOf(kFour), 41u);
+    EXPECT_TRUE(four->Meet(one.identity()));
+    EXPECT_EQ(four->outcast(), "");
+    EXPECT_TRUE(files_.RemoveAll(Folder(kFour)));
+    EXPECT_TRUE(files_.RemoveAll(Folder(kOne)));
+  }
+}
+
+// What went wrong: a learner's lost folder was known to some. The new one heard of the cluster from
+// another, took itself for the first, and was an outcast to those.
+TEST_F(FoundingTest, ALearnerTakesALostFoldersPlaceOnceItHearsOfIt) {
+  LeaveFounded();
+  Founding one = Open(kOne, 99);
+  ASSERT_TRUE(one.Adopt(Later(9, {kOne, kTwo, kThree}, {kFour})));
+  auto four = TryOpen(kFour, 41, {kOne, kTwo, kThree, kFour});
+  ASSERT_TRUE(four);
+  ASSERT_TRUE(four->Meet(one.identity()));
+  ASSERT_TRUE(four->Found());
+  EXPECT_FALSE(four->rejoining());
+  Identity two = one.identity();
+  two.set_node(2);
+  two.set_incarnation(20);
+  Member* lost = two.add_founders();
+  lost->set_node(4);
+  lost->set_incarnation(40);
+  EXPECT_TRUE(four->Meet(two));
+  EXPECT_EQ(four->outcast(), "");
+  EXPECT_TRUE(four->rejoining());
+  EXPECT_TRUE(one.Meet(four->identity()));
+}
+
+// What went wrong: a voter whose folder was lost heard of the cluster from one that had been away,
+// and told another that the folder of before had taken its place.
+TEST_F(FoundingTest, WhoLostItsOwnFolderTakesAVotersWord) {
+  LeaveFounded();
+  Founding one = Open(kOne, 99);
+  Identity two = IdentityOf(kTwo, 21, {{1, 10}, {2, 21}, {3, 39}});
+  two.set_cluster(one.identity().cluster());
+  two.set_rejoining(true);
+  EXPECT_TRUE(one.Meet(two));
+  two.mutable_founders(0)->set_incarnation(9);
+  EXPECT_TRUE(one.Meet(two));
+  EXPECT_EQ(one.outcast(), "");
+  // Seen from there.
+  auto other = TryOpen(kTwo, 21, {kOne, kTwo, kThree});
+  ASSERT_TRUE(other);
+  Identity stale = IdentityOf(kThree, 30, {{1, 9}, {2, 20}, {3, 30}});
+  stale.set_cluster(one.identity().cluster());
+  ASSERT_TRUE(other->Meet(stale));
+  ASSERT_TRUE(other->Found());
+  EXPECT_TRUE(other->rejoining());
+  EXPECT_TRUE(other->Meet(one.identity()));
+  EXPECT_EQ(other->IncarnationOf(kOne), 10u);
+  EXPECT_EQ(other->IncarnationOf(kThree), 30u) << "it said so itself";
+}
+
+// What went wrong: a node that had not heard of the first change yet put the one that was added on
+// record with the founders, and took it for a founder: for a voter of the first membership.
+TEST_F(FoundingTest, WhoWasAddedMeanwhileIsNoFounder) {
+  LeaveFounded();
+  Founding one = Open(kOne, 99);
+  Identity four = one.identity();
+  four.set_node(4);
+  four.set_incarnation(40);
+  Member* member = four.add_founders();
+  member->set_node(4);
+  member->set_incarnation(40);
+  four.set_membership_index(9);
+  const raft::Membership later = Later(9, {kOne, kTwo, kThree}, {kFour});
+  ASSERT_TRUE(four.mutable_membership()->ParseFromString(later.Encode()));
+  ASSERT_TRUE(four.mutable_founding_membership()->ParseFromString(
+      raft::Membership{{kOne, kTwo, kThree}}.Encode()));
+  EXPECT_TRUE(one.Meet(four));
+  EXPECT_EQ(one.membership().voters, (std::vector{kOne, kTwo, kThree}));
+  EXPECT_EQ(TryOpen(kOne, 99)->membership().voters, (std::vector{kOne, kTwo, kThree}));
+  ASSERT_TRUE(one.Adopt(later));
+  EXPECT_EQ(one.founding_membership().voters, (std::vector{kOne, kTwo, kThree}));
+  EXPECT_EQ(one.IncarnationOf(kFour), 40u);
+}
+
 TEST_F(FoundingTest, WhatMakesNoSenseIsNoMembership) {
   Identity identity = IdentityOf(kTwo, 20, kFounders);
   EXPECT_TRUE(MakesSense(identity));

@@ -9,6 +9,7 @@
 #include "src/base/check.h"
 #include "src/base/logging.h"
 #include "src/base/node_list.h"
+#include "src/base/reached.h"
 #include "src/node/checkpoint_install.h"
 #include "src/node/wire.h"
 
@@ -368,7 +369,10 @@ void Node::OnFrames(NodeId from, uint64_t epoch, std::vector<PeerFrame> frames) 
       return;
     }
     // A connection in place of another: answers that the old one carried are lost.
-    if (newest != 0 && epoch > newest) AnswersLost(from);
+    if (newest != 0 && epoch > newest) {
+      HOLDFAST_REACHED("node.node.another_connection");
+      AnswersLost(from);
+    }
     newest = epoch;
     Batch replies;
     for (PeerFrame& frame : frames) HandleFrame(from, frame);

@@ -138,6 +138,8 @@ class Node : public Dispatcher, public PeerHandler {
   // the new ones, which come into force when it is committed; or that of the present ones, when
   // there is nothing to change. An Error when this node does not lead, or it cannot be done now.
   Result<LogIndex> ChangeMembership(MembershipChange change);
+  // As above, without waiting: told on the loop, or never when the node stops before. Any thread.
+  void ChangeMembership(MembershipChange change, std::function<void(Result<LogIndex>)> done);
   // Returns once consensus runs, which a new cluster does not before all its members have been met.
   void WaitUntilRunning();
   // Hands leadership over if it has it, and waits for that at most `patience_ms`.
@@ -182,6 +184,8 @@ class Node : public Dispatcher, public PeerHandler {
   void SayHelloTo(NodeId peer);
   void HelloFrame(NodeId from, const Hello& peer);
   void Met(const Identity& peer);
+  bool TakesAnothersPlace() const;
+  bool AddedAgain(const Identity& peer);
   Result<LogIndex> ProposeMembership(const MembershipChange& change);
   void AdoptMembership();
   // Whether the membership in force is without this node.

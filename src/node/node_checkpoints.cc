@@ -2,6 +2,7 @@
 #include <spdlog/spdlog.h>
 
 #include "src/base/bounds.h"
+#include "src/base/reached.h"
 #include "src/node/checkpoint_install.h"
 #include "src/node/node.h"
 #include "src/node/wire.h"
@@ -121,6 +122,7 @@ void Node::MakeBackup(uint64_t session) {
 void Node::CheckpointFetched(const CheckpointManifest& manifest) {
   const LogIndex index(manifest.index());
   if (index <= replica_->committed() || parts_.log.TermAt(index) == Term(manifest.index_term())) {
+    HOLDFAST_REACHED("node.checkpoint.no_longer_needed");
     spdlog::info("checkpoint: no longer needed, the log has caught up");
     parts_.background.Post([this] {
       auto removed = FinishInstall(parts_.files, parts_.folder + "/" + kCheckpointFolder);

@@ -1,6 +1,7 @@
 // A node's part in founding the cluster and in rejoining it: what it says of itself and hears of
 // others, and when consensus may begin.
 #include "src/base/logging.h"
+#include "src/base/reached.h"
 #include "src/node/node.h"
 
 namespace holdfast::node {
@@ -107,16 +108,46 @@ std::string Node::OnHello(const Hello& hello) {
   const bool knows_none = peer.founders_size() == 0;
   OnLoop([this, peer, concerns = met.has_value() || same || knows_none] {
     FoundIfComplete();
+    if (TakesAnothersPlace()) {
+      installing_ = true;
+      endings_.restart();
+      return;
+    }
     if (concerns) Met(peer);
   });
   return met ? "" : met.error().message;
 }
 
+// It was told so just now, and goes on as if it had lost nothing.
+bool Node::TakesAnothersPlace() const {
+  std::lock_guard lock(founding_mutex_);
+  return replica_ && !replica_->rejoining() && parts_.founding.rejoining() && !installing_;
+}
+
+// What was removed and is added again, with the folder that it had, goes on from there.
+bool Node::AddedAgain(const Identity& peer) {
+  if (peer.founders_size() == 0 || peer.founding() || installing_) return false;
+  const raft::Membership theirs = MembershipOf(peer);
+  std::lock_guard lock(founding_mutex_);
+  const bool ours = peer.cluster() == parts_.founding.identity().cluster();
+  const bool later = theirs.index > parts_.founding.membership().index;
+  if (!ours || !later || !theirs.Has(options_.raft.id)) return false;
+  if (auto saved = parts_.founding.Adopt(theirs); !saved) {
+    endings_.fatal("cannot write the identity of this node: " + saved.error().message);
+    return true;
+  }
+  HOLDFAST_REACHED("node.membership.is_added_again");
+  logging::Info(Component::kNode, "was added again", {{"entry", theirs.index.value}});
+  installing_ = true;
+  endings_.restart();
+  return true;
+}
+
 // What one of the two knows of the cluster the other is told.
 void Node::Met(const Identity& peer) {
   const bool peer_founded = peer.founders_size() > 0 && !peer.founding();
-  if (removed_) NoteHerald(peer);
-  if (!replica_ || removed_ || link_ == nullptr) return;
+  if (removed_ && !AddedAgain(peer)) NoteHerald(peer);
+  if (!replica_ || removed_ || installing_ || link_ == nullptr) return;
   const LogIndex theirs = peer_founded ? MembershipOf(peer).index : LogIndex(0);
   const raft::Membership& ours = replica_->membership();
   if (theirs > ours.index) {

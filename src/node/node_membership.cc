@@ -4,6 +4,7 @@
 
 #include "src/base/bounds.h"
 #include "src/base/logging.h"
+#include "src/base/reached.h"
 #include "src/node/node.h"
 
 namespace holdfast::node {
@@ -48,14 +49,20 @@ std::map<NodeId, std::string> Node::Peers() const {
 Result<LogIndex> Node::ChangeMembership(MembershipChange change) {
   auto promise = std::make_shared<std::promise<Result<LogIndex>>>();
   std::future<Result<LogIndex>> proposed = promise->get_future();
-  OnLoop([this, change = std::move(change), promise] {
-    promise->set_value(ProposeMembership(change));
+  ChangeMembership(std::move(change), [promise = std::move(promise)](Result<LogIndex> result) {
+    promise->set_value(std::move(result));
   });
   try {
     return proposed.get();
   } catch (const std::future_error&) {  // The loop took no more events.
     return Fail(Error{ErrorCode::kUnavailable, "the node is stopping", "", "Ask another.", 500});
   }
+}
+
+void Node::ChangeMembership(MembershipChange change, std::function<void(Result<LogIndex>)> done) {
+  OnLoop([this, change = std::move(change), done = std::move(done)] {
+    done(ProposeMembership(change));
+  });
 }
 
 Result<LogIndex> Node::ProposeMembership(const MembershipChange& change) {
@@ -107,7 +114,8 @@ Result<LogIndex> Node::ProposeMembership(const MembershipChange& change) {
   {
     std::lock_guard lock(founding_mutex_);
     for (auto& [promoted, incarnation] : next.incarnations) {
-      incarnation = parts_.founding.IncarnationOf(promoted);
+      const uint64_t known = parts_.founding.IncarnationOf(promoted);
+      if (known != 0) incarnation = known;
     }
   }
   const uint64_t now_ms = parts_.clock.MonotonicMs();
@@ -116,6 +124,7 @@ Result<LogIndex> Node::ProposeMembership(const MembershipChange& change) {
         Error{ErrorCode::kUnavailable, "this node does not lead", "", "Ask the leader.", 100});
   }
   if (!next.Has(options_.raft.id)) {
+    HOLDFAST_REACHED("node.membership.removed_leader_hands_over");
     replica_->HandOver(now_ms);
     return Fail(Error{ErrorCode::kUnavailable, "this node leads and has to hand over first", "",
                       "Ask the new leader in a moment.", 500});
@@ -158,6 +167,7 @@ void Node::AdoptMembership() {
   }
   removed_ = !next.Has(options_.raft.id);
   if (removed_) {
+    HOLDFAST_REACHED("node.membership.is_removed");
     logging::Warn(Component::kNode, "removed from the cluster; ends when a majority knows it",
                   {{"entry", next.index.value}});
     writes_->Stop();  // They go on elsewhere.
@@ -191,7 +201,7 @@ void Node::BeginFarewell() {
   }
   SayHelloAgain(parts_.clock.MonotonicMs());
   parts_.loop.PostAfter(kRemovedMsMax, [this] {
-    if (!stopped_) EndRemoved();
+    if (!stopped_ && !installing_) EndRemoved();
   });
 }
 

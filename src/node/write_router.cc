@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "src/base/check.h"
+#include "src/base/reached.h"
 
 namespace holdfast::node {
 namespace {
@@ -250,6 +251,7 @@ std::vector<Done> WriteRouter::TakeWaiting(LogIndex index, Term term) {
     } else {
       // Another entry was agreed on for that place, or one of a later term before it, and terms
       // never go down along the log: ours never will be there.
+      HOLDFAST_REACHED("node.write_router.another_entry_in_its_place");
       for (auto& write : batch) WaitAgain(std::move(write), 0);
     }
   }
@@ -266,6 +268,7 @@ void WriteRouter::ForwardAnswered(uint64_t id, Reply reply, uint64_t now_ms) {
   }
   if (!reply.body && reply.body.error().code == ErrorCode::kOutcomeUnknown &&
       !write->request.idempotency_key().empty()) {
+    HOLDFAST_REACHED("node.write_router.leader_does_not_know");
     Repeat(std::move(write), now_ms + kRetryMs);  // The leader stopped, or lost its patience.
     return;
   }

@@ -4,6 +4,7 @@
 
 #include "src/base/check.h"
 #include "src/base/logging.h"
+#include "src/base/reached.h"
 
 namespace holdfast::raft {
 
@@ -45,6 +46,7 @@ Effects Guard::Receive(uint64_t now_ms, NodeId from, Message message) {
     if (anchored) {
       matched_ = std::max(matched_, end);
     } else if (committed().value > 0) {
+      HOLDFAST_REACHED("raft.guard.logs_part");
       // What is committed every later leader has. Said beside the rejection, it spares the leader
       // the search for where the logs part; and after a checkpoint that is older than the leader's
       // newest it would search for ever: libraft takes the rejection for a late one.
@@ -59,8 +61,10 @@ Effects Guard::Receive(uint64_t now_ms, NodeId from, Message message) {
     // The host fetches the checkpoint and starts anew; there is nothing in it for the engine. When
     // our log holds its end the leader only has to hear that (Raft, figure 13, step 6).
     if (install->term < engine_->term()) {
+      HOLDFAST_REACHED("raft.guard.install_of_old_term");
       AnswerOldTerm(from, install->term, &effects);
     } else if (install->term == engine_->term() && Holds(*install)) {
+      HOLDFAST_REACHED("raft.guard.install_held_already");
       matched_ = std::max(matched_, install->last_index);
       effects.messages.push_back(
           {from,
@@ -88,6 +92,7 @@ void Guard::AnswerOldTerm(NodeId from, Term request, Effects* answer) const {
 
 bool Guard::Admit(NodeId from, AppendEntries& message, Effects* answer) {
   if (message.term < engine_->term()) {
+    HOLDFAST_REACHED("raft.guard.append_of_old_term");
     AnswerOldTerm(from, message.term, answer);
     return false;
   }
@@ -109,16 +114,24 @@ void Guard::Lift(AppendEntries& message) const {
       std::min(message.entries.size(), snapshot_.index.value - message.prev_index.value);
   message.entries.erase(message.entries.begin(),
                         message.entries.begin() + static_cast<ptrdiff_t>(covered));
+  HOLDFAST_REACHED("raft.guard.lifted_to_checkpoint");
   message.prev_index = snapshot_.index;
   message.prev_term = snapshot_.term;
 }
 
 bool Guard::Admit(NodeId from, const AppendEntriesResult& message) {
-  if (message.term != engine_->term()) return true;        // Older: ignored. Newer: we step down.
-  if (message.request_term != message.term) return false;  // Rule 12.
+  if (message.term != engine_->term()) return true;  // Older: ignored. Newer: we step down.
+  if (message.request_term != message.term) {        // Rule 12.
+    HOLDFAST_REACHED("raft.guard.result_of_another_request");
+    return false;
+  }
   if (role() != Role::kLeader) return false;
   LogIndex& match = tally_[from];
-  if (message.rejected.value != 0) return message.rejected > match;  // Rule 11.
+  if (message.rejected.value != 0) {  // Rule 11.
+    if (message.rejected > match) return true;
+    HOLDFAST_REACHED("raft.guard.rejection_is_late");
+    return false;
+  }
   if (message.last_index > log_.last()) {
     logging::Err(Component::kRaft, "dropped an acknowledgement of what our log does not hold",
                  {{"peer", from.value},

@@ -1,5 +1,7 @@
 #include "src/raft/read_index.h"
 
+#include "src/base/reached.h"
+
 namespace holdfast::raft {
 namespace {
 constexpr uint64_t kRepeatMs = 50;  // A probe lost with its connection is sent again.
@@ -48,7 +50,10 @@ void ReadIndex::Step(uint64_t now_ms) {
     return;
   }
   // Led, lost and regained: what an older term confirmed says nothing about this one.
-  if (round_ && round_->probe.term != replica_.term()) Finish(std::nullopt);
+  if (round_ && round_->probe.term != replica_.term()) {
+    HOLDFAST_REACHED("raft.read_index.led_lost_and_regained");
+    Finish(std::nullopt);
+  }
   if (!round_) {
     Begin();
   } else if (now_ms - round_->sent_ms >= kRepeatMs) {

@@ -5,6 +5,7 @@
 #include "src/base/bounds.h"
 #include "src/base/check.h"
 #include "src/base/logging.h"
+#include "src/base/reached.h"
 
 namespace holdfast::raft {
 namespace {
@@ -59,9 +60,12 @@ void Replica::Start(uint64_t now_ms, LogIndex checkpoint, bool rejoining) {
 
 void Replica::StartEngine(uint64_t now_ms) {
   started_ = true;
-  settled_ = membership().IsFounding();
   const std::vector<NodeId>& voters = membership().voters;
-  if (voters.size() == 1 && voters.front() == options_.id) {
+  const bool alone = voters.size() == 1 && voters.front() == options_.id;
+  // Alone it may have nothing to commit for a long time; and without it there is no majority of the
+  // membership before, which has one voter more at most.
+  settled_ = membership().IsFounding() || alone;
+  if (alone) {
     // libraft makes it leader at once, of the term that it was in: what it sent to learners and
     // did not keep itself would differ from what it now writes under the same term and index.
     log_.SaveHardState({Term(log_.hard_state().term.value + 1), options_.id});
@@ -75,10 +79,14 @@ void Replica::StartEngine(uint64_t now_ms) {
 
 bool Replica::Receive(uint64_t now_ms, NodeId from, LogIndex of, Message message) {
   if (next_ && next_->index == of) {
+    HOLDFAST_REACHED("raft.replica.hears_the_next_membership");
     if (held_.size() < kHeldMax) held_.emplace_back(from, std::move(message));
     return true;
   }
-  if (of != membership().index) return false;
+  if (of != membership().index) {
+    HOLDFAST_REACHED("raft.replica.hears_another_membership");
+    return false;
+  }
   Hear(now_ms, from, std::move(message));
   return true;
 }
@@ -95,6 +103,7 @@ void Replica::Hear(uint64_t now_ms, NodeId from, Message message) {
   if (!started_) return;
   if (const auto* install = std::get_if<InstallSnapshot>(&message)) {
     if (install->term == term() && install->last_index > committed() && !guard_->Holds(*install)) {
+      HOLDFAST_REACHED("raft.replica.lacks_what_the_log_had");
       behind_ = Behind{from, install->last_index};
     }
   }
@@ -147,6 +156,7 @@ void Replica::Tick(uint64_t now_ms) {
   if (role() == Role::kLeader && !outstanding_.empty() &&
       now_ms - outstanding_.front().since_ms > options_.election_timeout_ms) {
     if (HandOver(now_ms)) {
+      HOLDFAST_REACHED("raft.replica.disk_stalls");
       logging::Warn(Component::kRaft, "the disk stalls, handing leadership over",
                     {{"silent_ms", now_ms - outstanding_.front().since_ms}});
     }
@@ -202,6 +212,7 @@ std::optional<Error> Replica::WhyNot(uint64_t now_ms, const Membership& next) co
     ready += is ? 1 : 0;
   }
   if (ready >= next.Majority()) return std::nullopt;
+  HOLDFAST_REACHED("raft.replica.members_could_not_elect");
   return not_now("of the " + std::to_string(next.voters.size()) + " voters there would be, " +
                      std::to_string(ready) + " answer and have a vote: too few to elect a leader",
                  "Start the nodes that are missing, or wait until they have caught up.");
@@ -227,6 +238,7 @@ void Replica::Adopt(uint64_t now_ms) {
   guard_.emplace(NewLibraftEngine(options_, next), options_.id, next, log_);
   behind_.reset();
   if (!started_) {
+    HOLDFAST_REACHED("raft.replica.members_change_while_it_asks");
     rejoin_.emplace(options_.id, next);
     AskToRejoin(now_ms);
   } else {
@@ -331,7 +343,10 @@ void Replica::Append(uint64_t now_ms, Effects& effects) {
     earlier.last = std::min(earlier.last, first.Previous());
   }
   const LogIndex last(first.value + effects.entries.size() - 1);
-  if (first <= change_) change_ = LogIndex(0);
+  if (first <= change_) {
+    HOLDFAST_REACHED("raft.replica.change_is_overwritten");
+    change_ = LogIndex(0);
+  }
   for (LogIndex i = std::max(first, membership().index.Next()); i <= last; i = i.Next()) {
     const wal::EntryType type = effects.entries[i.value - first.value].type;
     if (type == wal::EntryType::kConfiguration) change_ = i;
@@ -435,6 +450,7 @@ void Replica::ReceiveRejoin(uint64_t now_ms, NodeId from, const RejoinRequest& r
   // leader that has counted nothing yet does.
   if (leads && !request.knows_terms && MatchOf(from).value > 0) overcounted_.insert(from);
   if (!overcounted_.contains(from)) return;
+  HOLDFAST_REACHED("raft.replica.counted_what_was_lost");
   if (membership().voters.size() > 1) {
     HandOver(now_ms);
   } else if (!next_) {
@@ -466,6 +482,7 @@ bool Replica::caught_up() const {
 
 void Replica::Rejoined() {
   HOLDFAST_CHECK(caught_up(), "a voice for a server that has not caught up");
+  HOLDFAST_REACHED("raft.replica.has_its_voice_back");
   spdlog::info("raft: node {} has caught up and votes again", options_.id.value);
   rejoin_.reset();
   guard_->GiveVoice();

@@ -200,6 +200,18 @@ TEST_F(ReplicaMembershipTest, ASingleVoterBeginsEachLifeInANewTerm) {
   }
 }
 
+// What went wrong: a server whose disk was lost asked a leader that was alone and wrote nothing,
+// and waited for its next write.
+TEST_F(ReplicaMembershipTest, ASingleVotersMembershipIsSettledAtOnce) {
+  Membership alone{{kSelf}, {kPeer}};
+  alone.index = LogIndex(7);
+  Begin(alone);
+  sent_.clear();
+  EXPECT_TRUE(Hears(kPeer, LogIndex(7), RejoinRequest{}));
+  ASSERT_FALSE(sent_.empty());
+  EXPECT_TRUE(std::get<RejoinAnswer>(sent_.front().message).settled);
+}
+
 TEST(MembershipTest, OneStepIsOneServer) {
   const Membership three = kMembers;
   const auto step = [&](std::vector<NodeId> voters, std::vector<NodeId> learners) {

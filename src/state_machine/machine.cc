@@ -5,6 +5,7 @@
 
 #include "holdfast/log.pb.h"
 #include "src/base/bounds.h"
+#include "src/base/reached.h"
 #include "src/state_machine/canonical.h"
 #include "src/state_machine/timers.h"
 #include "src/store/table.h"
@@ -128,6 +129,7 @@ void Machine::FireTimers(LogIndex index) {
                    "a timer of service " + std::to_string(timer.service) +
                        ", which this build does not have: was the node downgraded?");
     WriteContext context(store_, tables_->timers, touched_, timer.service, index, position_.now);
+    HOLDFAST_REACHED("state_machine.machine.timer_fires");
     service->OnTimer(context, timer.key);
   }
 }
@@ -164,6 +166,7 @@ Outcome Machine::ApplyRequest(const LogRequest& request, LogIndex index) {
     row.fingerprint_low = hash.low64;
     if (const auto* first = tables_->idempotency.Find(row_key)) {
       if (first->fingerprint_high == hash.high64 && first->fingerprint_low == hash.low64) {
+        HOLDFAST_REACHED("state_machine.machine.repeats_an_answer");
         return {first->reply, true};
       }
       return {Fail(Error{ErrorCode::kIdempotencyKeyReused,
@@ -178,6 +181,7 @@ Outcome Machine::ApplyRequest(const LogRequest& request, LogIndex index) {
   arena_.Reset();
   Message* reply = method->reply->New(&arena_);
   if (Result<void> done = method->write(*body, context, reply); !done) {
+    HOLDFAST_REACHED("state_machine.machine.rolls_back");
     store_.RollbackTo(mark);
     return {Fail(done.error()), false};
   }

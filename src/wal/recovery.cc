@@ -6,6 +6,7 @@
 
 #include "src/base/bounds.h"
 #include "src/base/check.h"
+#include "src/base/reached.h"
 
 namespace holdfast::wal {
 namespace {
@@ -268,6 +269,7 @@ Result<void> Scan::JudgeHole(uint64_t group_start, uint64_t hole) {
     return Fail(DamagedAt(hole, "bad record of group " + std::to_string(group_) +
                                     ", although all its sectors were written"));
   }
+  HOLDFAST_REACHED("wal.recovery.torn_group");
   torn_ = scanned_.size() - 1;
   torn_start_ = group_start;
   group_records_.clear();

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "src/base/check.h"
+#include "src/base/reached.h"
 #include "src/wal/recovery.h"
 
 namespace holdfast::wal {
@@ -160,6 +161,14 @@ EntryType SegmentLog::TypeAt(LogIndex index) const {
   return entries_.at(index).type;
 }
 
+std::optional<SegmentLog::Place> SegmentLog::PlaceOf(LogIndex index) const {
+  std::lock_guard lock(mutex_);
+  if (!entries_.Contains(index) || !entries_.at(index).placed()) return std::nullopt;
+  const Slot& slot = entries_.at(index);
+  const Segment& segment = segments_[slot.segment - segments_.front().sequence];
+  return Place{segment.path, slot.offset, RecordBytes(slot.length)};
+}
+
 Entry SegmentLog::Read(LogIndex index) const {
   Slot slot;
   std::string path;
@@ -255,6 +264,7 @@ Ticket SegmentLog::Reset(LogIndex next, Term previous_term) {
 // Marks what is on its way to the disk and no longer in the log.
 void SegmentLog::Kill(LogIndex from) {
   if (from > entries_.last()) return;
+  HOLDFAST_REACHED("wal.log.drops_entries");
   for (Queued& queued : in_flight_) queued.live = queued.live && queued.index < from;
   for (Queued& queued : queue_) queued.live = queued.live && queued.index < from;
 }
@@ -400,6 +410,7 @@ bool SegmentLog::WriteGroup() {
   if (ticket_complete) {
     durable_(ticket);
   } else if (ticket > 1) {
+    HOLDFAST_REACHED("wal.log.append_over_two_groups");
     durable_(ticket - 1);
   }
   while (writer_.next_is_late()) Must(writer_.PrepareStep());

@@ -16,6 +16,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -66,6 +67,14 @@ class SegmentLog final : public Log {
 
   // Returns when everything appended so far is durable.
   void Flush();
+
+  // Where an entry lies; none while it is not written. For who looks whether it is durable there.
+  struct Place {
+    std::string path;
+    uint64_t offset;
+    uint64_t bytes;
+  };
+  std::optional<Place> PlaceOf(LogIndex index) const;
 
   const LogMetrics& metrics() const { return metrics_; }  // Any thread.
 
