@@ -2,26 +2,52 @@
 // the log that was agreed on is replayed against what clients saw (history.h).
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "sim/history.h"
+#include "sim/memberships.h"
 #include "sim/world.h"
 #include "src/base/ids.h"
+#include "src/wal/log.h"
 
 namespace holdfast::sim {
 
 class Checker {
  public:
-  explicit Checker(World& world) : world_(world) {}
+  // Whether a node's disk has the entry durably, or had it when it was lost.
+  using Holds = std::function<bool(NodeId node, LogIndex index, Term term)>;
+
+  Checker(World& world, Holds holds) : world_(world), holds_(std::move(holds)) {}
 
   // --- What nodes do
-  void Leads(NodeId node, Term term);
-  // `node` has applied the entry, and stands at `digest`.
-  void Applied(NodeId node, LogIndex index, Term term, const std::string& payload, uint64_t digest);
+  // `membership`: the index of that which it leads.
+  void Leads(NodeId node, Term term, LogIndex membership, const wal::Log& log);
+  // A node's vote for a candidate of its membership: one a term, whatever becomes of its disk.
+  struct Vote {
+    NodeId voter;
+    Term term;
+    LogIndex membership;
+    bool operator<(const Vote& other) const {
+      return std::tie(voter, term, membership) <
+             std::tie(other.voter, other.term, other.membership);
+    }
+  };
+  void Votes(const Vote& vote, NodeId candidate);
+  // With it went its candidacies: no vote that was given to it counts any more.
+  void LosesDisk(NodeId node);
+  // `node`, in `term`, has applied the entry, and stands at `digest`.
+  void Applied(NodeId node, Term term, LogIndex index, const wal::Entry& entry, uint64_t digest);
   // `node` begins a life at this position.
   void Stands(NodeId node, LogIndex index, uint64_t digest);
+  // `node` has put the membership on record as that which is in force.
+  void GoesBy(NodeId node, const raft::Membership& membership);
+  // A node tells a client that its write was done by this entry.
+  void Acknowledges(NodeId node, LogIndex index) const;
+  const Memberships& memberships() const { return memberships_; }
 
   // --- What clients see
   // The highest position that anyone was told, by a write or a read: what begins now comes later.
@@ -41,12 +67,23 @@ class Checker {
  private:
   struct Known {
     Term term;
+    Term in_term;  // Of the node that first applied it: not below that of its commit.
     std::string payload;
     uint64_t digest = 0;
   };
+  void Agreed(const raft::Membership& membership);
+  // On how many disks of the membership's voters it is.
+  size_t Copies(const raft::Membership& membership, LogIndex index, Term term) const;
+  // Why the entry is not durable on a majority of any membership that may have committed it; empty
+  // when it is.
+  std::string WhyNotDurable(LogIndex index, Term term) const;
+
   World& world_;
+  const Holds holds_;
+  Memberships memberships_;
   std::map<Term, NodeId> leaders_;
-  std::vector<Known> entries_;  // From index 1.
+  std::map<Vote, NodeId> votes_;  // For whom.
+  std::vector<Known> entries_;    // From index 1.
   LogIndex told_;
   History history_;
 };

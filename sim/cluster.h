@@ -1,9 +1,10 @@
 // A simulated cluster: whole nodes, as they ship but for their sockets and their RocksDB, over
 // simulated disks, links and clocks.
 //
-// A node lives from Start until it crashes; what it holds in memory goes with that life, and its
-// disk goes on. Everything of a node runs through Run, which drops what belongs to an earlier life,
-// keeps what a paused node cannot do yet, and has the checker look at the node afterwards.
+// Each node has a machine. It lives from Start until it crashes; what it holds in memory goes with
+// that life, and its disk goes on. Some machines are there for nodes that are added later.
+// Everything of a node runs through Run, which drops what belongs to an earlier life, keeps what a
+// paused node cannot do yet, and has the checker look at the node afterwards.
 #pragma once
 
 #include <deque>
@@ -16,6 +17,7 @@
 #include "sim/checker.h"
 #include "sim/executor.h"
 #include "sim/file_base.h"
+#include "sim/holdings.h"
 #include "sim/network.h"
 #include "sim/world.h"
 #include "src/base/file_system_faulty.h"
@@ -25,7 +27,8 @@
 namespace holdfast::sim {
 
 struct ClusterOptions {
-  size_t nodes = 3;
+  size_t nodes = 3;   // That found it.
+  size_t spares = 0;  // Machines for others.
   uint64_t seed = 1;
   uint32_t election_timeout_ms = 400;
   uint32_t heartbeat_ms = 50;
@@ -37,11 +40,12 @@ struct ClusterOptions {
 
 class Cluster {
  public:
-  Cluster(World& world, Checker& checker, ClusterOptions options);
+  Cluster(World& world, ClusterOptions options);
   ~Cluster();
   Cluster(const Cluster&) = delete;
 
-  size_t size() const { return members_.size(); }
+  size_t size() const { return machines_.size(); }  // Spares included.
+  Checker& checker() { return checker_; }
   Network& network() { return network_; }
   const ClusterOptions& options() const { return options_; }
 
@@ -50,10 +54,32 @@ class Cluster {
   node::NodeStatus Status(NodeId node) const { return At(node).life->node->status(); }
   node::NodeState& State(NodeId node) { return *At(node).life->state; }
 
+  static constexpr int64_t kEpochUs = 1'700'000'000'000'000;  // Of all clocks at the beginning.
+
+  // --- Members
+  static std::string Address(NodeId node) { return "10.0.0." + node.ToString() + ":7000"; }
+  // By the leader's word; none: nobody leads.
+  std::optional<raft::Membership> Members() const;
+  // Prepares a machine with an empty folder for a node that is to be added, and starts it.
+  void Commission(NodeId node);
+  // It is to be replaced, and stays off.
+  void TakeOff(NodeId node);
+  void HealAll() { heals_ = true; }  // Even who was off for good comes back.
+  // It is removed: whatever it still does, nobody cares for it any more.
+  void Retire(NodeId node);
+  bool IsInUse(NodeId node) const { return At(node).use == Use::kInUse; }
+  bool IsRetired(NodeId node) const { return At(node).use == Use::kRetired; }
+  bool IsLost(NodeId node) const { return At(node).lost || At(node).rotten; }
+  // As `holdfast members` asks a node. False: no such change while so many disks are lost. `done`
+  // is called at most once, and not when that life ends first.
+  bool ChangeMembers(NodeId node, const node::MembershipChange& change,
+                     std::function<void(Result<LogIndex>)> done);
+
   // --- Faults
-  void Start(NodeId node);  // No-op when it runs.
-  void Crash(NodeId node);  // Its machine loses power: what is not synced is lost, or torn.
-  void Kill(NodeId node);   // Only the process ends.
+  void Start(NodeId node);   // No-op when it runs.
+  void Revive(NodeId node);  // If it is in use, and not off for good.
+  void Crash(NodeId node);   // Its machine loses power: what is not synced is lost, or torn.
+  void Kill(NodeId node);    // Only the process ends.
   // The power fails within the n-th change of its disk from now.
   void CutPower(NodeId node, uint64_t nth);
   void FailSync(NodeId node, uint64_t nth);
@@ -78,10 +104,9 @@ class Cluster {
   void Call(NodeId node, const std::string& method, const google::protobuf::Message& request,
             const node::CallOptions& options, const std::function<void(node::Reply)>& done);
 
-  // All run, follow one leader, and have applied all that is committed.
+  // All members run, follow one leader, and have applied all that is committed.
   bool Converged() const;
   std::string Describe() const;
-  size_t LostDisks() const;  // At the moment: of nodes that have not caught up since.
   uint64_t starts() const { return starts_; }
   uint64_t installs() const { return installs_; }
 
@@ -99,9 +124,15 @@ class Cluster {
     LogIndex full_last;  // ... since its log ended here ...
     Term full_term;      // ... in this term.
     bool writing = false;
+    LogIndex membership;           // That it goes by, as last looked at.
+    std::optional<LogIndex> left;  // It is removed by it; up to where it had committed then.
   };
-  struct Member {
+  enum class Use { kSpare, kInUse, kRetired };
+  struct Machine {
     NodeId id;
+    Use use = Use::kSpare;
+    bool off = false;             // For good; see TakeOff.
+    std::vector<NodeId> members;  // As its folder was begun with.
     std::unique_ptr<FaultyFileSystem> files;
     std::unique_ptr<Clock> clock;
     std::shared_ptr<Life> life;
@@ -111,32 +142,51 @@ class Cluster {
     uint64_t disk_min_us = 50;
     uint64_t disk_max_us = 800;
     uint64_t full_until_us = 0;
-    bool rotten = false;  // A bit of its files has flipped.
-    bool lost = false;    // Wiped, and not caught up yet.
+    bool rotten = false;                     // A bit of its files has flipped.
+    bool lost = false;                       // Wiped, and not caught up yet.
+    std::vector<Holdings> held;              // Of disks that were lost ...
+    std::optional<Holdings> holds;           // ... and of this one, while it is down ...
+    std::vector<raft::Membership> proposed;  // ... as are memberships in its log.
+    std::vector<raft::Membership> asked;     // Of this life, as far as it has not answered.
   };
 
-  Member& At(NodeId node) { return *members_[node.value - 1]; }
-  const Member& At(NodeId node) const { return *members_[node.value - 1]; }
+  Machine& At(NodeId node) { return *machines_[node.value - 1]; }
+  const Machine& At(NodeId node) const { return *machines_[node.value - 1]; }
   // Everything that a life does.
   void Run(NodeId node, const std::weak_ptr<Life>& life, std::function<void()> action);
-  void Observe(Member& member);
-  void WriteLater(Member& member);
-  void GoOn(Member& member);
+  void Observe(Machine& machine);
+  void WriteLater(Machine& machine);
+  void GoOn(Machine& machine);
   static void LetGo(Life& life);
   void Drop(NodeId node, bool killed);
-  bool MayLose(const Member& member) const;
-  void ReplaceDisk(Member& member);
-  void End(Member& member, bool has_reason, const std::string& why);
-  Result<void> Open(Member& member, const std::shared_ptr<Life>& life);
+  static uint64_t Changes(const Life& life);
+  void ObserveApplied(Machine& machine, Term term);
+  void ObserveMembership(Machine& machine);
+  // What a node tells a client leaves it.
+  void Answers(Machine& machine, const state_machine::Method& method,
+               const node::CallOptions& options, const node::Reply& reply);
+  bool Holds(NodeId node, LogIndex index, Term term) const;
+  // All memberships that may yet elect a leader, and those that were proposed.
+  std::vector<raft::Membership> Memberships() const;
+  // Whether so many disks more may be lost, of its voters.
+  bool IsSafe(const raft::Membership& membership, size_t more) const;
+  bool MayLose(const Machine& machine) const;
+  void ReplaceDisk(Machine& machine);
+  // What is to be known of a disk when it is lost, and of a life when it ends.
+  void NoteDisk(Machine& machine);
+  void NoteLife(Machine& machine);
+  void End(Machine& machine, bool has_reason, const std::string& why);
+  Result<void> Open(Machine& machine, const std::shared_ptr<Life>& life);
 
   World& world_;
-  Checker& checker_;
   const ClusterOptions options_;
+  Checker checker_;
   Network network_;
-  std::vector<std::unique_ptr<Member>> members_;
+  std::vector<std::unique_ptr<Machine>> machines_;
   uint64_t founded_ = 0;  // The cluster's name, once any node has founded it.
   uint64_t starts_ = 0;
   uint64_t installs_ = 0;
+  bool heals_ = false;  // Who is off comes back.
 };
 
 }  // namespace holdfast::sim

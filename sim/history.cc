@@ -3,6 +3,9 @@
 #include <google/protobuf/util/message_differencer.h>
 
 #include <algorithm>
+#include <optional>
+
+#include "sim/model_reads.h"
 
 namespace holdfast::sim {
 namespace {
@@ -73,9 +76,9 @@ void History::Acknowledge(WriteRecord record) {
 
 void History::Answer(ReadRecord record) {
   ++reads_;
-  Require(record.position >= record.after,
-          "a read of " + record.account + " was answered at entry " + record.position.ToString() +
-              " and had to see entry " + record.after.ToString());
+  Require(record.position >= record.after, record.method + " was answered at entry " +
+                                               record.position.ToString() +
+                                               " and had to see entry " + record.after.ToString());
   reads_to_check_.emplace(record.position, std::move(record));
 }
 
@@ -130,13 +133,11 @@ void History::CheckWrite(const WriteRecord& record) const {
 void History::CheckReads() {
   while (!reads_to_check_.empty() && reads_to_check_.begin()->first <= replayed_) {
     const ReadRecord& read = reads_to_check_.begin()->second;
-    const auto expected = model_.GetAccount(read.account);
-    Require(expected.has_value() == read.found &&
-                (!read.found ||
-                 SameMessage<ledger::Account>(read.reply, expected->SerializeAsString())),
-            "a read of " + read.account + " at entry " + read.position.ToString() + " saw\n  " +
-                (read.found ? Show<ledger::Account>(read.reply) : "nothing") +
-                "\nand the model has\n  " + (expected ? expected->ShortDebugString() : "nothing"));
+    const std::string difference =
+        Difference(model_, read.method, read.request, read.rows_before,
+                   read.found ? std::optional(read.reply) : std::nullopt);
+    Require(difference.empty(),
+            read.method + " at entry " + read.position.ToString() + " " + difference);
     reads_to_check_.erase(reads_to_check_.begin());
   }
 }

@@ -27,10 +27,12 @@ struct WriteRecord {
   std::string reply;
 };
 
-// A read of an account that was answered.
+// A read that was answered (model_reads.h).
 struct ReadRecord {
-  std::string account;
-  LogIndex after;  // It must have seen at least this.
+  std::string method = "GetAccount";
+  std::string request;
+  uint64_t rows_before = 0;  // Of a list: on the pages before.
+  LogIndex after;            // It must have seen at least this.
   LogIndex position;
   bool found = false;
   std::string reply;

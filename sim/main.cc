@@ -2,6 +2,7 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -9,6 +10,7 @@
 #include <thread>
 
 #include "sim/run.h"
+#include "src/base/reached.h"
 #include "src/base/testing/stopped.h"
 
 namespace holdfast::sim {
@@ -38,8 +40,10 @@ struct Totals {
   uint64_t starts = 0;
   uint64_t converged_ms = 0;  // The longest.
   std::map<std::string, uint64_t> faults;
+  // Of each rare branch, how often it was reached by each recipe.
+  std::map<std::string, std::map<std::string, uint64_t>> reached;
 
-  void Add(const Report& report) {
+  void Add(const std::string& recipe, const Report& report) {
     ++runs;
     simulated_ms += report.simulated_ms;
     writes += report.writes;
@@ -50,6 +54,10 @@ struct Totals {
     starts += report.starts;
     converged_ms = std::max(converged_ms, report.converged_ms);
     for (const auto& [name, count] : report.faults) faults[name] += count;
+    for (const auto& [mark, count] : report.reached) {
+      auto& by_recipe = reached[mark];
+      if (count > 0) by_recipe[recipe] += count;
+    }
   }
 };
 
@@ -84,7 +92,7 @@ class Runner {
       try {
         const Report report = sim::Run(recipe, seed, false);
         std::lock_guard lock(mutex_);
-        totals_.Add(report);
+        totals_.Add(recipe.name, report);
         Progress();
       } catch (const std::exception& violation) {
         std::lock_guard lock(mutex_);
@@ -125,6 +133,28 @@ class Runner {
                   static_cast<unsigned long long>(count));
     }
     std::printf("\n");
+    SummariseReached();
+  }
+
+  void SummariseReached() const {
+    std::string missed;
+    for (const auto& [mark, by_recipe] : totals_.reached) {
+      if (by_recipe.empty()) missed += (missed.empty() ? " " : ", ") + mark;
+      if (by_recipe.empty() || options_.quiet) continue;
+      std::string text;
+      uint64_t sum = 0;
+      for (const auto& [recipe, count] : by_recipe) {
+        sum += count;
+        text.append(" ").append(recipe).append(" ").append(std::to_string(count));
+      }
+      std::printf("  %-48s %8llu :%s\n", mark.c_str(), static_cast<unsigned long long>(sum),
+                  text.c_str());
+    }
+    const auto is_missed = [](const auto& mark) { return mark.second.empty(); };
+    const auto missing = std::count_if(totals_.reached.begin(), totals_.reached.end(), is_missed);
+    std::printf("rare branches: %zu of %zu reached%s%s\n",
+                totals_.reached.size() - static_cast<size_t>(missing), totals_.reached.size(),
+                missed.empty() ? "" : "; not:", missed.c_str());
   }
 
   const Options options_;
@@ -172,6 +202,7 @@ int Main(int argc, char** argv) {
   const bool tells = options.seed != 0 && !options.quiet;
   spdlog::set_level(tells ? spdlog::level::info : spdlog::level::off);
   const testing::StopThrows stop_throws;
+  reached::Enable();
   auto recipes = ReadRecipes(options.folder);
   if (!recipes) {
     std::fprintf(stderr, "%s: %s\n", recipes.error().field.c_str(),

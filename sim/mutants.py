@@ -17,7 +17,8 @@ BUILD = ROOT / 'build' / 'mutants' / 'build'
 SEEDS_MAX = 20000
 SECONDS_MAX = 300
 
-# name: (file, what stands there, what is put in its place[, the recipe that shows it])
+# name: (file, what stands there, what is put in its place[, the recipe that shows it]); or a list of
+# such, of which the first may name the recipe.
 MUTANTS = {
     'acknowledge before fsync': (
         'src/wal/segment_writer.cc',
@@ -98,6 +99,52 @@ MUTANTS = {
         'agreed_.size() == members_.size() &&',
         '!agreed_.empty() &&',
         'founding'),
+    'count the majority of the members before': (
+        'src/raft/replica.cc',
+        '  guard_.emplace(NewLibraftEngine(options_, next), options_.id, next, log_);\n  behind_',
+        '  Membership before = membership();\n  before.index = next.index;\n'
+        '  guard_.emplace(NewLibraftEngine(options_, before), options_.id, before, log_);\n  behind_',
+        'members'),
+    'let a wiped promoted node vote': (
+        'src/node/identity.cc',
+        'another_folder_was_promoted");\n        next.set_rejoining(true);',
+        'another_folder_was_promoted");\n        next.set_rejoining(false);',
+        'growth'),
+    'go by a membership before it is committed': (
+        'src/raft/replica.cc',
+        'change_.value != 0 && committed() >= change_',
+        'change_.value != 0 && log_.last() >= change_',
+        'members'),
+    'take an older membership from a hello': [
+        ('src/raft/replica.cc',
+         '  if (other.index <= (next_ ? next_->index : membership().index)) return;\n',
+         '  if (other.index == membership().index) return;\n',
+         'members'),
+        ('src/node/node_founding.cc',
+         '  if (theirs > ours.index) {',
+         '  if (theirs != ours.index && theirs.value != 0) {')],
+    'hear messages of another membership': (
+        'src/raft/replica.cc',
+        '  if (of != membership().index) {',
+        '  if (of.value == 0) {',
+        'members'),
+    'change the members before the term has committed': (
+        'src/raft/replica.cc',
+        'change_.value != 0 || next_ || !KnowsCommitted()',
+        'change_.value != 0 || next_',
+        'members'),
+    'forget the membership at a crash': (
+        'src/node/identity.cc',
+        '  SetFounders(met, &next);\n  if (auto saved = Save(std::move(next)); !saved) return saved;\n'
+        '  met_ = std::move(met);\n  for (const auto& [node, newcomer] : std::exchange(newcomers_, {}))',
+        '  SetFounders(met, &next);\n  identity_ = std::move(next);\n'
+        '  met_ = std::move(met);\n  for (const auto& [node, newcomer] : std::exchange(newcomers_, {}))',
+        'members'),
+    'believe a learner that has no voice': (
+        'src/raft/guard.cc',
+        '  for (NodeId voter : membership_.voters) durable.push_back(MatchOf(voter));\n',
+        '  for (NodeId voter : membership_.All()) durable.push_back(MatchOf(voter));\n',
+        'members'),
     'wait for a leader that is not there': (
         'src/node/checkpoint_fetch.cc',
         '  if (parts_.send(leader_, std::move(request))) return true;',
@@ -124,18 +171,27 @@ def copy_sources():
         shutil.copy(source, target)
 
 
+def edits_of(name):
+    edits = MUTANTS[name]
+    return edits if isinstance(edits, list) else [edits]
+
+
 def check_places():
-    for name, (file, there, *_) in MUTANTS.items():
-        found = (ROOT / file).read_text().count(there)
-        if found != 1:
-            sys.exit(f"mutant '{name}': its line is {found} times in {file}; mend sim/mutants.py")
+    for name in MUTANTS:
+        for file, there, *_ in edits_of(name):
+            found = (ROOT / file).read_text().count(there)
+            if found != 1:
+                sys.exit(f"mutant '{name}': its line is {found} times in {file}; mend sim/mutants.py")
 
 
 def hunt(name):
-    file, there, instead, *recipe = MUTANTS[name]
-    path = COPY / file
-    original = path.read_text()
-    path.write_text(original.replace(there, instead))
+    edits = edits_of(name)
+    recipe = edits[0][3:]
+    originals = {}
+    for file, there, instead, *_ in edits:
+        path = COPY / file
+        originals[path] = path.read_text()
+        path.write_text(originals[path].replace(there, instead))
     try:
         sh('ninja', '-C', BUILD, 'holdfast_sim')
         began = time.time()
@@ -144,7 +200,8 @@ def hunt(name):
                               *(['--recipe', *recipe] if recipe else [])],
                              capture_output=True, text=True)
     finally:
-        path.write_text(original)
+        for path, original in originals.items():
+            path.write_text(original)
     found = re.search(r'^seed (\d+) of recipe (\w+): (.*)', run.stdout, re.M)
     if found:
         return found[1], found[2], found[3], time.time() - began

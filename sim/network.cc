@@ -24,8 +24,29 @@ uint64_t Network::Delay(const Link& link) {
 void Network::Up(NodeId node) {
   up_[node.value] = true;
   for (uint64_t other = 1; other <= nodes_; ++other) {
-    if (other != node.value) DialLater(node, NodeId(other));
+    if (At(node, NodeId(other)).wanted) DialLater(node, NodeId(other));
   }
+}
+
+void Network::SetPeers(NodeId node, const std::set<NodeId>& peers) {
+  for (uint64_t other = 1; other <= nodes_; ++other) {
+    Link& link = At(node, NodeId(other));
+    const bool wanted = other != node.value && peers.contains(NodeId(other));
+    if (wanted == link.wanted) continue;
+    link.wanted = wanted;
+    if (!wanted) {
+      Close(link);
+    } else if (up_[node.value]) {
+      DialLater(node, NodeId(other));
+    }
+  }
+}
+
+void Network::Close(Link& link) {
+  ++link.generation;
+  link.state = State::kDown;
+  link.queue.clear();
+  link.due = 0;
 }
 
 void Network::Down(NodeId node, bool killed) {
@@ -41,10 +62,8 @@ void Network::Down(NodeId node, bool killed) {
         });
       }
     }
-    ++out.generation;
-    out.state = State::kDown;
-    out.queue.clear();
-    out.due = 0;
+    Close(out);
+    out.wanted = false;
     Lose(NodeId(other), node);
   }
 }
@@ -146,7 +165,7 @@ void Network::Lose(NodeId from, NodeId to) {
   const bool was_up = link.state == State::kUp;
   link.queue.clear();
   link.due = 0;
-  if (!up_[from.value]) return;
+  if (!up_[from.value] || !link.wanted) return;
   DialLater(from, to);
   if (was_up) {
     run_on_(from, [to](node::PeerHandler& sender) { sender.OnLinkDown(to); });

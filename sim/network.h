@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "sim/world.h"
@@ -22,10 +23,12 @@ class Network {
   Network(World& world, size_t nodes, RunOn run_on);
 
   // --- A node's side
-  void Up(NodeId node);  // It dials, and is dialled.
+  void Up(NodeId node);  // It may dial, and is dialled.
   // Its streams are gone, in both directions. `killed`: its kernel lives on, and sends what is
   // under way.
   void Down(NodeId node, bool killed);
+  // Whom it dials from now on; connections to others end.
+  void SetPeers(NodeId node, const std::set<NodeId>& peers);
   bool Send(NodeId from, NodeId to, PeerFrame frame);
 
   // --- Faults
@@ -42,6 +45,7 @@ class Network {
   enum class State { kDown, kDialling, kUp };  // Up: it was told that it is welcome.
   struct Link {
     State state = State::kDown;
+    bool wanted = false;  // Its sender dials.
     bool cut = false;
     uint64_t generation = 0;  // Of the stream: what belongs to an earlier one is dropped.
     uint64_t epoch = 0;
@@ -57,6 +61,7 @@ class Network {
   void Dial(NodeId from, NodeId to);
   void Greet(NodeId from, NodeId to, const Hello& hello);
   void Welcome(Link& link);
+  static void Close(Link& link);
   void Arrive(NodeId from, NodeId to, uint64_t generation);
   void Deliver(NodeId from, NodeId to, uint64_t epoch, PeerFrame frame);
   void Lose(NodeId from, NodeId to);

@@ -36,7 +36,8 @@ bool ParseRange(const toml::node& value, Range* range) {
 const std::map<std::string, Range>& RecipeDefaults() {
   static const std::map<std::string, Range> kDefaults = {
       // The cluster.
-      {"nodes", {3, 5}},
+      {"nodes", {3, 5}},   // That found it.
+      {"spares", {0, 0}},  // Machines for nodes that are added; 7 in all at most.
       {"duration_ms", {5'000, 20'000}},
       {"election_timeout_ms", {150, 400}},
       {"checkpoint_rows", {20, 400}},
@@ -51,6 +52,13 @@ const std::map<std::string, Range>& RecipeDefaults() {
       {"writes", {200, 4'000}},  // Then they only read: the model's time grows with the square.
       {"pause_us", {1'000, 40'000}},
       {"patience_ms", {100, 3'000}},
+      // Changes of who the members are: the mean time between two plans.
+      {"change_members_ms", {0, 0}},
+      {"voters", {1, 5}},  // How many there are to be, at one time and another.
+      {"wipe_at_change_percent",
+       {0, 0}},                        // How often a disk is lost with a promotion or removal ...
+      {"wipe_within_ms", {20, 300}},   // ... within so long of it.
+      {"restart_removed_ms", {0, 0}},  // Who was removed is started again.
       // Faults: the mean time between two of a kind.
       {"crash_ms", {0, 0}},         // A machine loses power.
       {"crash_all_ms", {0, 0}},     // All machines at once.

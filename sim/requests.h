@@ -20,6 +20,8 @@ class Requests {
   // A method ("CreateTransfer") and its request.
   using Made = std::pair<std::string, std::shared_ptr<google::protobuf::Message>>;
   Made Make();
+  // A read, of now or of a time in [from_us, to_us): "GetAccount", "ListTransfers", ...
+  Made MakeRead(int64_t from_us, int64_t to_us);
   std::string AccountId();
 
  private:

@@ -5,7 +5,9 @@
 
 #include "sim/checker.h"
 #include "sim/cluster.h"
+#include "sim/operator.h"
 #include "sim/workload.h"
+#include "src/base/reached.h"
 
 namespace holdfast::sim {
 namespace {
@@ -21,15 +23,15 @@ class Simulation {
   Simulation(const Recipe& recipe, uint64_t seed, bool trace)
       : recipe_(recipe),
         world_(seed * 0x9e3779b97f4a7c15u + 1, trace),
-        checker_(world_),
-        cluster_(world_, checker_, MakeOptions()) {}
+        cluster_(world_, MakeOptions()),
+        checker_(cluster_.checker()) {}
 
   Report Run() {
     for (uint64_t id = 1; id <= cluster_.size(); ++id) {
       const uint64_t drift = Draw("drift_ppm");
       cluster_.SetDrift(NodeId(id), world_.random.OneIn(2) ? static_cast<int64_t>(drift)
                                                            : -static_cast<int64_t>(drift));
-      cluster_.Start(NodeId(id));
+      cluster_.Revive(NodeId(id));
     }
     // Half of the runs meet their faults from the first moment on.
     const bool founded_first = world_.random.OneIn(2);
@@ -45,6 +47,7 @@ class Simulation {
     options.patience_ms_max = Draw("patience_ms");
     Workload workload(world_, cluster_, checker_, options);
     PlanFaults();
+    Operate();
     world_.events.RunUntil(world_.events.now_us() + Draw("duration_ms") * 1000);
     report_.converged_ms = Heal(workload);
     Compare();
@@ -57,6 +60,7 @@ class Simulation {
   ClusterOptions MakeOptions() {
     ClusterOptions options;
     options.nodes = Draw("nodes");
+    options.spares = Draw("spares");
     options.election_timeout_ms = static_cast<uint32_t>(Draw("election_timeout_ms"));
     options.heartbeat_ms = options.election_timeout_ms / 8;
     options.checkpoint_rows = Draw("checkpoint_rows");
@@ -65,6 +69,18 @@ class Simulation {
     options.segment_bytes = Draw("segment_kib") * 1024;
     options.segment_bytes -= options.segment_bytes % 4096;
     return options;
+  }
+
+  // Who the members are changes only where there is somebody to change it.
+  void Operate() {
+    const uint64_t pause_ms = Draw("change_members_ms");
+    if (pause_ms == 0) return;
+    OperatorOptions options;
+    options.pause_ms = pause_ms;
+    options.voters = recipe_.values.at("voters");
+    options.wipe_percent = Draw("wipe_at_change_percent");
+    options.wipe_within_ms = Draw("wipe_within_ms");
+    operator_ = std::make_unique<Operator>(world_, cluster_, options);
   }
 
   // --- Faults
@@ -89,6 +105,7 @@ class Simulation {
     Plan("break_link_ms", &Simulation::BreakLink);
     Plan("heal_network_ms", &Simulation::HealNetwork);
     Plan("jump_clock_ms", &Simulation::JumpClock);
+    Plan("restart_removed_ms", &Simulation::RestartRemoved);
     ReviveLater();
   }
 
@@ -110,13 +127,19 @@ class Simulation {
     world_.events.After(world_.random.Between(10, 1'000) * 1000, [this] {
       if (healing_) return;
       for (uint64_t id = 1; id <= cluster_.size(); ++id) {
-        if (!cluster_.IsUp(NodeId(id)) && world_.random.OneIn(2)) cluster_.Start(NodeId(id));
+        if (!cluster_.IsUp(NodeId(id)) && world_.random.OneIn(2)) cluster_.Revive(NodeId(id));
       }
       ReviveLater();
     });
   }
 
-  NodeId AnyNode() { return NodeId(world_.random.Between(1, cluster_.size())); }
+  NodeId AnyNode() {
+    std::vector<NodeId> nodes;
+    for (uint64_t id = 1; id <= cluster_.size(); ++id) {
+      if (cluster_.IsInUse(NodeId(id))) nodes.push_back(NodeId(id));
+    }
+    return nodes[world_.random.Between(0, nodes.size() - 1)];
+  }
   NodeId LeaderOrAny() {
     const NodeId leader = cluster_.Leader();
     return leader.value != 0 && !world_.random.OneIn(3) ? leader : AnyNode();
@@ -209,9 +232,26 @@ class Simulation {
     cluster_.JumpClock(AnyNode(), by_ms);
   }
 
+  // With the folder that it had: it must find no way back in.
+  void RestartRemoved() {
+    const NodeId node(world_.random.Between(1, cluster_.size()));
+    if (!cluster_.IsRetired(node) || cluster_.IsUp(node)) return;
+    world_.Trace("node " + node.ToString() + " is started, though it was removed");
+    cluster_.Start(node);
+  }
+
   // --- The end
+  // Who was removed may be the only one to know it.
   void StartAll() {
-    for (uint64_t id = 1; id <= cluster_.size(); ++id) cluster_.Start(NodeId(id));
+    const bool led = cluster_.Leader().value != 0;
+    for (uint64_t id = 1; id <= cluster_.size(); ++id) {
+      cluster_.Revive(NodeId(id));
+      if (!led && cluster_.IsRetired(NodeId(id))) cluster_.Start(NodeId(id));
+    }
+  }
+  std::vector<NodeId> Members() const {
+    const auto members = cluster_.Members();
+    return members ? members->All() : std::vector<NodeId>{};
   }
   bool Until(uint64_t ms, const std::function<bool()>& condition) {
     const uint64_t end_us = world_.events.now_us() + ms * 1000;
@@ -231,6 +271,8 @@ class Simulation {
       cluster_.SetDisk(NodeId(id), 50, 800);
       cluster_.Heal(NodeId(id));
     }
+    cluster_.HealAll();
+    if (operator_) operator_->Finish();
     StartAll();
     workload.Finish();
     if (!Until(kFoundingMsMax, [this] { return cluster_.founded(); })) {
@@ -250,23 +292,24 @@ class Simulation {
 
   // Every node's state against the model's and against one another's, row for row.
   void Compare() {
-    state_machine::Registry& registry = cluster_.State(NodeId(1)).registry();
+    const std::vector<NodeId> members = Members();
+    state_machine::Registry& registry = cluster_.State(members.front()).registry();
     checker_.Replay([&registry](uint8_t service, uint8_t method) -> const std::string& {
       const auto* found = registry.Find(service, method);
       Require(found != nullptr, "the log holds an unknown method");
       return found->descriptor->name();
     });
     std::optional<std::vector<std::string>> first;
-    for (uint64_t id = 1; id <= cluster_.size(); ++id) {
-      const state_machine::Position at = cluster_.State(NodeId(id)).machine().position();
-      Require(at.applied == checker_.last(), "node " + std::to_string(id) + " ends at entry " +
+    for (NodeId id : members) {
+      const state_machine::Position at = cluster_.State(id).machine().position();
+      Require(at.applied == checker_.last(), "node " + id.ToString() + " ends at entry " +
                                                  at.applied.ToString() + ", and entry " +
                                                  checker_.last().ToString() + " was applied");
-      checker_.Stands(NodeId(id), at.applied, at.digest);
-      CompareToModel(NodeId(id));
-      std::vector<std::string> rows = Rows(NodeId(id));
+      checker_.Stands(id, at.applied, at.digest);
+      CompareToModel(id);
+      std::vector<std::string> rows = Rows(id);
       if (!first) first = rows;
-      Require(*first == rows, "node " + std::to_string(id) + " holds other rows than node 1");
+      Require(*first == rows, "node " + id.ToString() + " holds other rows than others");
     }
   }
 
@@ -321,14 +364,19 @@ class Simulation {
     report_.leaders = checker_.terms_led();
     report_.starts = cluster_.starts();
     report_.installs = cluster_.installs();
+    if (operator_) {
+      report_.faults["changed_members_ms"] = operator_->changes();
+      report_.faults["refused_to_change_ms"] = operator_->refused();
+    }
     report_.frames = cluster_.network().frames();
     return report_;
   }
 
   const Recipe& recipe_;
   World world_;
-  Checker checker_;
   Cluster cluster_;
+  Checker& checker_;
+  std::unique_ptr<Operator> operator_;
   Report report_;
   bool healing_ = false;
 };
@@ -336,7 +384,10 @@ class Simulation {
 }  // namespace
 
 Report Run(const Recipe& recipe, uint64_t seed, bool trace) {
-  return Simulation(recipe, seed, trace).Run();
+  reached::Take();  // What this thread did before.
+  Report report = Simulation(recipe, seed, trace).Run();
+  report.reached = reached::Take();
+  return report;
 }
 
 }  // namespace holdfast::sim

@@ -23,6 +23,7 @@ struct Report {
   uint64_t frames = 0;
   uint64_t converged_ms = 0;  // From healing until all nodes were level.
   std::map<std::string, uint64_t> faults;
+  std::map<std::string, uint64_t> reached;  // Rare branches (src/base/reached.h), when they count.
 };
 
 // Throws Violation. A testing::StopThrows must live meanwhile. Thread-safe.

@@ -1,9 +1,13 @@
 #include <gtest/gtest.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <set>
+
 #include "sim/file_base.h"
 #include "sim/run.h"
 #include "src/base/file_system_faulty.h"
+#include "src/base/reached.h"
 #include "src/base/testing/stopped.h"
 
 namespace holdfast::sim {
@@ -97,6 +101,16 @@ class SimulatorTest : public ::testing::Test {
   ~SimulatorTest() override { spdlog::set_level(spdlog::level::info); }
   const holdfast::testing::StopThrows stop_throws_;
 };
+
+// A mark names one place: else a branch that nobody reaches would hide behind another.
+TEST(ReachedTest, EachMarkIsThereOnce) {
+  const std::vector<std::string> names = reached::Names();
+  EXPECT_GE(names.size(), 25U);
+  EXPECT_EQ(std::set<std::string>(names.begin(), names.end()).size(), names.size());
+  for (const std::string& name : names) {
+    EXPECT_EQ(std::count(name.begin(), name.end(), '.'), 2) << name << " is part.file.what";
+  }
+}
 
 // Whatever is decided by an address, a thread or a real clock shows as a difference.
 TEST_F(SimulatorTest, ASeedIsARun) {

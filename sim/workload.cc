@@ -112,10 +112,22 @@ void Workload::Answered(Client& client, uint64_t operation, node::Reply reply) {
   NextLater(client);
 }
 
+Asked Workload::NextRead(Client& client) {
+  if (auto page = std::exchange(client.next_page, std::nullopt)) return std::move(*page);
+  // About as far back as the run, and a little into the future.
+  const int64_t begin_us = Cluster::kEpochUs;
+  const int64_t end_us = begin_us + static_cast<int64_t>(world_.events.now_us()) + 5'000'000;
+  auto [method, request] = requests_.MakeRead(begin_us, end_us);
+  return {method, request};
+}
+
 void Workload::Read(Client& client) {
   const uint64_t operation = ++client.operation;
+  const Asked asked = NextRead(client);
   ReadRecord record;
-  record.account = requests_.AccountId();
+  record.method = asked.method;
+  record.request = asked.request->SerializeAsString();
+  record.rows_before = asked.rows_before;
   node::CallOptions options;
   options.deadline = std::chrono::steady_clock::time_point::max();
   switch (world_.random.Between(0, 2)) {
@@ -139,19 +151,21 @@ void Workload::Read(Client& client) {
   };
   world_.events.After(
       world_.random.Between(options_.patience_ms_min, options_.patience_ms_max) * 1000, give_up);
-  ledger::GetAccountRequest request;
-  request.set_id(record.account);
-  cluster_.Call(SomeNode(), std::string(kService).append("GetAccount"), request, options,
-                [this, give_up, alive = std::weak_ptr(alive_), &client, operation,
+  cluster_.Call(SomeNode(), std::string(kService).append(asked.method), *asked.request, options,
+                [this, give_up, alive = std::weak_ptr(alive_), &client, operation, asked,
                  record](node::Reply reply) mutable {
                   if (alive.expired() || client.operation != operation) return;
                   record.found = reply.body.has_value();
+                  // A page may also be asked of a node that has not come so far.
                   if (!record.found && reply.body.error().code != ErrorCode::kNotFound) {
                     give_up();
                     return;
                   }
                   record.position = reply.position;
                   if (record.found) record.reply = std::move(*reply.body);
+                  if (record.found && !world_.random.OneIn(3)) {
+                    client.next_page = NextPage(asked, record.reply);
+                  }
                   client.token = std::max(client.token, record.position);
                   checker_.Answer(std::move(record));
                   give_up();

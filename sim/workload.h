@@ -3,10 +3,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "sim/cluster.h"
+#include "sim/model_reads.h"
 #include "sim/requests.h"
 
 namespace holdfast::sim {
@@ -40,12 +42,14 @@ class Workload {
     LogIndex token;          // The highest position that it was told.
     uint64_t operation = 0;  // Grows with each try; what belongs to an earlier one is dropped.
     std::unique_ptr<Write> write;
+    std::optional<Asked> next_page;  // Of a list that it reads.
     bool busy = false;
   };
 
   void NextLater(Client& client);
   void Next(Client& client);
   void TryWrite(Client& client);
+  Asked NextRead(Client& client);
   void Read(Client& client);
   void Answered(Client& client, uint64_t operation, node::Reply reply);
   NodeId SomeNode();

@@ -72,7 +72,9 @@ class Judging {
       return;
     }
     if (one.kind() == Operation::read) {
-      history_.Answer({.account = one.account(),
+      ledger::GetAccountRequest request;
+      request.set_id(one.account());
+      history_.Answer({.request = request.SerializeAsString(),
                        .after = LogIndex(one.after()),
                        .position = LogIndex(one.position()),
                        .found = true,
