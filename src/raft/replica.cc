@@ -446,6 +446,12 @@ void Replica::ReceiveRejoin(uint64_t now_ms, NodeId from, const RejoinRequest& r
   rejoining_ms_[from] = now_ms;
   const bool leads = role() == Role::kLeader;
   SendTo(from, RejoinAnswer{term(), leads, log_.last(), settled_});
+  // Elected with everything committed, a leader need not write for a long time; and that is what
+  // the peer waits for.
+  if (leads && !settled_ && log_.last() == committed()) {
+    HOLDFAST_REACHED("raft.replica.settles_for_a_rejoiner");
+    Propose(now_ms, wal::EntryType::kBarrier, "");
+  }
   // What the peer held before its loss the engine counts for ever, and sends it nothing below. A
   // leader that has counted nothing yet does.
   if (leads && !request.knows_terms && MatchOf(from).value > 0) overcounted_.insert(from);

@@ -212,6 +212,29 @@ TEST_F(ReplicaMembershipTest, ASingleVotersMembershipIsSettledAtOnce) {
   EXPECT_TRUE(std::get<RejoinAnswer>(sent_.front().message).settled);
 }
 
+// What went wrong: after a restart nobody knew any more that the membership was settled, and a
+// leader that was elected with everything committed wrote nothing by which it could know.
+TEST_F(ReplicaMembershipTest, ALeaderThatHasNothingToWriteDoesSoForWhoAsks) {
+  Membership later = kMembers;
+  later.index = LogIndex(7);
+  if (log_.queued() > 0) log_.Write(log_.queued());
+  replica_.emplace(EngineOptions{kSelf}, later, log_,
+                   [this](NodeId to, LogIndex by, Message message) {
+                     sent_.push_back({to, by, std::move(message)});
+                   });
+  replica_->Start(now_ms_, LogIndex(1));
+  Lead();
+  ASSERT_EQ(log_.last(), LogIndex(1)) << "everything is committed";
+  EXPECT_TRUE(Hears(kPeer, LogIndex(7), RejoinRequest{}));
+  EXPECT_EQ(log_.last(), LogIndex(2));
+  Persist();
+  Acknowledge(kOther);
+  sent_.clear();
+  EXPECT_TRUE(Hears(kPeer, LogIndex(7), RejoinRequest{}));
+  ASSERT_FALSE(sent_.empty());
+  EXPECT_TRUE(std::get<RejoinAnswer>(sent_.front().message).settled);
+}
+
 TEST(MembershipTest, OneStepIsOneServer) {
   const Membership three = kMembers;
   const auto step = [&](std::vector<NodeId> voters, std::vector<NodeId> learners) {
