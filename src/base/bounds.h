@@ -98,6 +98,8 @@ inline constexpr int64_t kHttpWriteMsMax = 20'000;  // One response; for who nev
 // After a response that ends the connection, what the client still sends is read and dropped for so
 // long: closing at once would reset the connection and could take the response with it.
 inline constexpr int64_t kHttpLingerMsMax = 2'000;
+// When the node stops: whoever keeps a connection of a pool open would hold it up.
+inline constexpr int64_t kHttpStopLingerMsMax = 100;
 inline constexpr size_t kHttpLingerBytesMax = 16 << 20;
 inline constexpr size_t kJsonDepthMax = 32;
 // Elements of all arrays and maps in one text. A body of kHttpBodyBytesMax could otherwise hold
@@ -153,6 +155,9 @@ inline constexpr int kPeerDialMsMax = 1'000;
 // Bytes that nobody confirms for so long: dialled anew, as TCP's next attempt may be far away.
 inline constexpr int kPeerSilentMsMax = 2'000;
 inline constexpr size_t kPeerQueueBytesMax = 64 << 20;  // Past it the link is broken and redialled.
+// All members must be there and able to for so long before the behaviour is raised for good: a
+// program that fails at its start is gone by then.
+inline constexpr uint64_t kBehaviourSettleMs = 2'000;
 
 // --- Checkpoints for followers that are too far behind for the log
 inline constexpr size_t kCheckpointPieceBytes = 512 << 10;  // Delays other frames by some ms.

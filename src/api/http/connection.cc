@@ -99,6 +99,9 @@ void Connection::Drain() {
   core_->Dispatch(socket_.get_executor(), [self = shared_from_this()] {
     self->draining_ = true;
     if (self->state_ == State::kWaiting || self->state_ == State::kReading) self->Close();
+    if (self->state_ == State::kLingering) {
+      self->SetDeadline(std::chrono::milliseconds(self->LingerMsMax()));
+    }
   });
 }
 
@@ -333,9 +336,14 @@ void Connection::Write(Response response) {
     error_code ignored;
     self->socket_.shutdown(tcp::socket::shutdown_send, ignored);
     self->state_ = State::kLingering;
-    self->SetDeadline(std::chrono::milliseconds(bounds::kHttpLingerMsMax));
+    self->SetDeadline(std::chrono::milliseconds(self->LingerMsMax()));
     self->Linger(0);
   });
+}
+
+// The client has its answer, and was told that the connection ends.
+int64_t Connection::LingerMsMax() const {
+  return draining_ ? bounds::kHttpStopLingerMsMax : bounds::kHttpLingerMsMax;
 }
 
 void Connection::Linger(size_t total) {

@@ -77,6 +77,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void Answer(Response response);
   void Write(Response response);
   void Linger(size_t total);
+  int64_t LingerMsMax() const;
   void Close();
 
   const std::shared_ptr<Core> core_;  // First: the socket and the timer live in its io_context.

@@ -398,6 +398,21 @@ TEST_F(HttpServerTest, StopFinishesWhatIsInFlightAndClosesTheRest) {
   delete late;
 }
 
+// What went wrong: a stop waited 2 s for clients that keep a connection which is told to be over.
+TEST_F(HttpServerTest, StopDoesNotWaitForClientsThatKeepTheirConnection) {
+  Start();
+  node_.Hold();
+  Client pooled = Connect();
+  pooled.Send(Get("/v1/shop/items/x"));
+  node::Done done = node_.Take();
+  const auto began = std::chrono::steady_clock::now();
+  std::thread stopping([&] { server_->Stop(kGrace); });
+  done(FakeNode::ReplyOf(testing::Reply()));
+  EXPECT_EQ(pooled.Read().status, 200);
+  stopping.join();
+  EXPECT_LT(std::chrono::steady_clock::now() - began, milliseconds(bounds::kHttpLingerMsMax / 2));
+}
+
 TEST_F(HttpServerTest, AReplyAfterTheServerIsGoneGoesNowhere) {
   Start();
   node_.Hold();
