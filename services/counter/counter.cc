@@ -20,6 +20,19 @@ Result<void> Counter::Add(const AddRequest& request, state_machine::WriteContext
   return {};
 }
 
+Result<void> Counter::Remove(const RemoveRequest& request, state_machine::WriteContext& /*context*/,
+                             RemoveReply* reply) {
+  const CounterRow* row = counters_.Find(request.name());
+  if (row == nullptr) {
+    reply->set_outcome(RemoveOutcome::unknown_counter);
+    return {};
+  }
+  reply->set_outcome(RemoveOutcome::removed);
+  reply->set_value(row->value);
+  counters_.Erase(request.name());
+  return {};
+}
+
 Result<void> Counter::Get(const GetRequest& request, const state_machine::ReadContext& /*context*/,
                           GetReply* reply) const {
   const auto row = counters_.Get(request.name());
@@ -31,6 +44,7 @@ Result<void> Counter::Get(const GetRequest& request, const state_machine::ReadCo
 void Register(state_machine::Registry& registry) {
   registry.Add("holdfast.counter.Counter", std::make_unique<Counter>(registry.store()))
       .Write("Add", &Counter::Add)
+      .Write("Remove", &Counter::Remove)
       .Read("Get", &Counter::Get);
 }
 

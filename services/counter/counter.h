@@ -23,6 +23,8 @@ class Counter : public state_machine::Service {
 
   Result<void> Add(const AddRequest& request, state_machine::WriteContext& context,
                    AddReply* reply);
+  Result<void> Remove(const RemoveRequest& request, state_machine::WriteContext& context,
+                      RemoveReply* reply);
   Result<void> Get(const GetRequest& request, const state_machine::ReadContext& context,
                    GetReply* reply) const;
 

@@ -9,6 +9,7 @@
 
 #include "holdfast/log.pb.h"
 #include "services/counter/model.h"
+#include "src/base/behaviour.h"
 #include "src/state_machine/machine.h"
 #include "src/state_machine/registry.h"
 #include "src/store/memory/memory_base.h"
@@ -34,19 +35,27 @@ class CounterTest : public ::testing::Test {
     return request;
   }
 
-  // One log entry with one request.
-  Result<AddReply> Add(const AddRequest& request) {
+  // One log entry with one request, by the newest behaviour.
+  template <class Reply, class Request>
+  Result<Reply> Call(uint32_t method, const Request& request) {
     LogEntry entry;
+    entry.mutable_step()->set_version(ThisProgram().newest);
     LogRequest* added = entry.add_requests();
     added->set_service(1);
-    added->set_method(1);
+    added->set_method(method);
     added->set_body(request.SerializeAsString());
     std::vector<state_machine::Outcome> outcomes;
     machine_->Apply(machine_->applied().Next(), entry.SerializeAsString(), &outcomes);
     if (!outcomes[0].reply) return Fail(outcomes[0].reply.error());
-    AddReply reply;
+    Reply reply;
     reply.ParseFromString(*outcomes[0].reply);
     return reply;
+  }
+  Result<AddReply> Add(const AddRequest& request) { return Call<AddReply>(1, request); }
+  Result<RemoveReply> Remove(const std::string& name) {
+    RemoveRequest request;
+    request.set_name(name);
+    return Call<RemoveReply>(3, request);
   }
 
   Result<int64_t> Get(const std::string& name) {
@@ -88,10 +97,25 @@ TEST_F(CounterTest, AnswersInTheDocumentedWay) {
   }
 }
 
+TEST_F(CounterTest, ACounterThatIsRemovedBeginsAnew) {
+  EXPECT_EQ(Remove("visits")->outcome(), RemoveOutcome::unknown_counter);
+  ASSERT_TRUE(Add(AddOf("visits", 5)).has_value());
+  ASSERT_TRUE(Add(AddOf("other", 6)).has_value());
+  const auto removed = Remove("visits");
+  EXPECT_EQ(removed->outcome(), RemoveOutcome::removed);
+  EXPECT_EQ(removed->value(), 5);
+  EXPECT_EQ(Get("visits").error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(Get("other"), 6);
+  EXPECT_EQ(Remove("visits")->outcome(), RemoveOutcome::unknown_counter);
+  EXPECT_EQ(Add(AddOf("visits", 1))->value(), 1);
+}
+
 TEST_F(CounterTest, MalformedRequestsNameTheField) {
   EXPECT_EQ(Add(AddOf("", 1)).error().field, "name");
   EXPECT_EQ(Add(AddOf(std::string(129, 'x'), 1)).error().field, "name");
   EXPECT_EQ(Add(AddOf("visits", 0)).error().field, "amount");
+  EXPECT_EQ(Remove("").error().field, "name");
+  EXPECT_EQ(Remove(std::string(129, 'x')).error().field, "name");
   EXPECT_EQ(Get("visits").error().code, ErrorCode::kNotFound);
 }
 
@@ -106,6 +130,10 @@ TEST_F(CounterTest, DoesWhatTheModelDoes) {
     ASSERT_TRUE(reply.has_value());
     ASSERT_EQ(reply->SerializeAsString(), model.Add(request).SerializeAsString());
     ASSERT_EQ(Get(request.name()), *model.Get(request.name()));
+    if (random() % 8 != 0) continue;
+    RemoveRequest remove;
+    remove.set_name("c" + std::to_string(random() % 4));
+    ASSERT_EQ(Remove(remove.name())->SerializeAsString(), model.Remove(remove).SerializeAsString());
   }
 }
 

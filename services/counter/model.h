@@ -25,6 +25,15 @@ class Model {
     return reply;
   }
 
+  RemoveReply Remove(const RemoveRequest& request) {
+    RemoveReply reply;
+    const auto value = Get(request.name());
+    reply.set_outcome(value ? RemoveOutcome::removed : RemoveOutcome::unknown_counter);
+    reply.set_value(value.value_or(0));
+    values_.erase(request.name());
+    return reply;
+  }
+
   std::optional<int64_t> Get(const std::string& name) const {
     auto found = values_.find(name);
     if (found == values_.end()) return std::nullopt;

@@ -30,4 +30,10 @@ void DiskFailed(const std::string& what) {
   std::_Exit(5);
 }
 
+void ProgramUnfit(const std::string& what) {
+  if (CheckHandler handler = g_handler.load()) handler(what);
+  std::fprintf(stderr, "holdfast: %s\n", what.c_str());
+  std::_Exit(5);
+}
+
 }  // namespace holdfast

@@ -16,6 +16,9 @@ using CheckHandler = void (*)(const std::string& report);
 // The node stops: writes `what`, which says what to do, to stderr and ends the process with
 // status 5. The handler above is asked first.
 [[noreturn]] void DiskFailed(const std::string& what);
+// The cluster has agreed on what this program cannot do (behaviour.h). The node stops in the same
+// way, before it does something else than the others.
+[[noreturn]] void ProgramUnfit(const std::string& what);
 void SetCheckHandler(CheckHandler handler);
 
 }  // namespace holdfast

@@ -68,8 +68,8 @@ void ShowLog(const InspectedLog& log, std::ostream& out) {
 
 void ShowStore(const InspectedStore& store, std::ostream& out) {
   out << "store   position " << Grouped(store.position()) << " of " << store.time() << ", digest "
-      << store.digest() << ", " << store.files() << " files, " << BytesText(store.file_bytes())
-      << "\n";
+      << store.digest() << ", behaviour " << store.behaviour() << ", " << store.files()
+      << " files, " << BytesText(store.file_bytes()) << "\n";
   std::vector<std::vector<std::string>> rows;
   for (const InspectedTable& table : store.tables()) {
     rows.push_back({table.table(), Grouped(table.rows()), BytesText(table.bytes())});
@@ -80,6 +80,7 @@ void ShowStore(const InspectedStore& store, std::ostream& out) {
 void ShowEntry(const InspectedEntry& entry, std::ostream& out) {
   out << entry.index() << "  term " << entry.term() << "  " << entry.kind() << "  " << entry.time()
       << "  " << entry.bytes() << " bytes";
+  if (entry.behaviour() != 0) out << "  raises the behaviour to version " << entry.behaviour();
   const bool bodies = entry.requests_size() > 0 && !entry.requests(0).body().empty();
   std::map<std::string, int> methods;
   for (const InspectedRequest& request : entry.requests()) ++methods[request.method()];

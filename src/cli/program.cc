@@ -2,8 +2,8 @@
 
 #include <ostream>
 
+#include "src/base/behaviour.h"
 #include "src/base/nearest.h"
-#include "src/base/version.h"
 #include "src/cli/help.h"
 #include "src/cli/method_command.h"
 
@@ -166,7 +166,8 @@ int RunProgram(const state_machine::Registry& registry, const Extend& extend,
   app.formatter(std::make_shared<HelpFormatter>());
   app.set_help_flag("-h,--help", "Show this help");
   app.fallthrough();  // The global options may stand anywhere; commands inherit this.
-  app.set_version_flag("--version", std::string("holdfast ") + kVersion, "Show the version");
+  app.set_version_flag("--version", std::string("holdfast ") + ThisProgram().release,
+                       "Show the version");
   app.require_subcommand(1);
   AddServices(app, registry);
   Commands commands(app, context, exit_code);
@@ -174,7 +175,7 @@ int RunProgram(const state_machine::Registry& registry, const Extend& extend,
   if (extend) extend(app, commands, &exit_code);
   CLI::App* version = app.add_subcommand("version", "Show the version");
   commands.OnRun(version, [](Context& running) {
-    running.out() << "holdfast " << kVersion << "\n";
+    running.out() << "holdfast " << ThisProgram().release << "\n";
     return kExitOk;
   });
   AddGlobalFlags(app, &context.flags());

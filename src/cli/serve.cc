@@ -9,9 +9,9 @@
 #include <iostream>
 #include <memory>
 
+#include "src/base/behaviour.h"
 #include "src/base/bounds.h"
 #include "src/base/logging.h"
-#include "src/base/version.h"
 #include "src/cli/exit_codes.h"
 #include "src/cli/settings_flags.h"
 #include "src/server/preflight.h"
@@ -84,7 +84,7 @@ int Serve(const SettingsFlags& flags) {
     return kExitFault;  // The flags are fine: it is this machine, or what lies on it.
   }
   logging::Info(Component::kServer, "serving",
-                {{"version", kVersion},
+                {{"version", ThisProgram().release},
                  {"node", id},
                  {"http", (*server)->http_port()},
                  {"grpc", (*server)->grpc_port()},

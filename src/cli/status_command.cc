@@ -20,6 +20,13 @@ std::string RoleText(const StatusReply& status) {
   return StatusReply::Role_Name(status.role()) + (status.disk_full() ? ", disk full" : "");
 }
 
+// In force, and the newest that the node can do when that is another.
+std::string BehaviourText(const StatusReply& status) {
+  const std::string in_force = std::to_string(status.behaviour());
+  if (status.behaviour() == status.behaviour_newest()) return in_force;
+  return in_force + " of " + std::to_string(status.behaviour_newest());
+}
+
 uint64_t CommittedOf(const Answers& answers) {
   uint64_t committed = 0;
   for (const auto& asked : answers) {
@@ -46,7 +53,28 @@ std::vector<std::string> Row(const Asked<StatusReply>& asked, uint64_t committed
           BytesText(status.disk_free_bytes()),
           BytesText(status.memory_bytes()),
           AgeText(status.uptime_ms()),
-          status.version()};
+          status.version(),
+          BehaviourText(status)};
+}
+
+// Which members keep the cluster from going by what others can do.
+void TellOfUpgrade(const StatusReply& leader, std::ostream& out) {
+  uint32_t newest = leader.behaviour_newest();
+  for (const auto& peer : leader.peers()) newest = std::max(newest, peer.release_behaviour());
+  if (leader.behaviour() == 0 || newest <= leader.behaviour()) return;
+  std::string behind;
+  const auto look = [&](uint64_t node, uint32_t can, const std::string& version) {
+    if (can >= newest) return;
+    behind += (behind.empty() ? "node " : ", node ") + std::to_string(node) +
+              (can == 0 ? " (not heard of)" : " (" + version + ")");
+  };
+  look(leader.node(), leader.behaviour_newest(), leader.version());
+  for (const auto& peer : leader.peers()) {
+    look(peer.node(), peer.release_behaviour(), peer.release());
+  }
+  out << "version " << leader.behaviour() << " of the behaviour is in force, " << newest
+      << " waits "
+      << (behind.empty() ? "until all nodes have been there for a while" : "for " + behind) << "\n";
 }
 
 // Two nodes at one position with different states: the worst that there is.
@@ -95,6 +123,7 @@ int Verdict(const Answers& answers, std::ostream& out) {
   if (leader != nullptr) {
     out << "node " << leader->node() << " leads term " << leader->term() << "; " << ready << " of "
         << members << " nodes ready\n";
+    TellOfUpgrade(*leader, out);
     return kExitOk;
   }
   // A leader that was not asked still shows: those that follow it are ready.
@@ -112,10 +141,10 @@ int Status(Context& context, const Nodes& nodes, std::chrono::milliseconds timeo
   const uint64_t committed = CommittedOf(answers);
   std::vector<std::vector<std::string>> rows;
   for (const auto& asked : answers) rows.push_back(Row(asked, committed));
-  context.out() << Columns(
-                       {"NODE", "ENDPOINT", "ROLE", "READY", "TERM", "APPLIED", "COMMITTED", "LAG",
-                        "CHECKPOINT", "LOG", "STORE", "FREE", "MEMORY", "UPTIME", "VERSION"},
-                       rows)
+  context.out() << Columns({"NODE", "ENDPOINT", "ROLE", "READY", "TERM", "APPLIED", "COMMITTED",
+                            "LAG", "CHECKPOINT", "LOG", "STORE", "FREE", "MEMORY", "UPTIME",
+                            "VERSION", "BEHAVIOUR"},
+                           rows)
                 << "\n";
   return Verdict(answers, context.out());
 }
@@ -176,6 +205,7 @@ void AddStatusCommand(CLI::App& root, Commands& commands) {
       "Examples:\n"
       "  holdfast status --endpoints 10.0.0.1:9001,10.0.0.2:9002,10.0.0.3:9003\n"
       "  holdfast status --watch --interval 2s\n"
+      "BEHAVIOUR is the version that is in force, and the newest that the node can do.\n"
       "LAG is how many entries a node still has to apply of what any node knows to be committed.\n"
       "Exit code 0: there is a leader. 3: there is none, or nobody answered. 5: states differ.");
   commands.OnRun(status, [flags](Context& context) {

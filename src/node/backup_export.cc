@@ -1,7 +1,7 @@
 #include "src/node/backup_export.h"
 
+#include "src/base/behaviour.h"
 #include "src/base/bounds.h"
-#include "src/base/version.h"
 #include "src/node/node.h"
 #include "src/store/rocksdb/rocksdb_base.h"
 
@@ -57,7 +57,7 @@ Result<void> BackupExport::Begin(const cluster::BeginBackupRequest& request,
   for (NodeId member : ready.members) reply->add_members(member.value);
   reply->set_cluster(ready.cluster);
   reply->set_store_format(store::kStoreFormat);
-  reply->set_version(kVersion);
+  reply->set_version(ThisProgram().release);
   for (const CheckpointFile& file : ready.manifest.files()) {
     auto* out = reply->add_files();
     out->set_name(file.name());

@@ -1,13 +1,12 @@
 #include "src/node/cluster_service.h"
 
-#include <absl/strings/numbers.h>
-
 #include <cinttypes>
 #include <cstdio>
 
 #include "holdfast/cluster.pb.h"
+#include "src/base/behaviour.h"
 #include "src/base/logging.h"
-#include "src/base/version.h"
+#include "src/node/tcp_socket.h"
 
 namespace holdfast::node {
 namespace {
@@ -39,12 +38,7 @@ void Fill(const metrics::Distribution& from, LoadReply::Latencies* out) {
 
 // host:port, as the peer link dials it.
 std::string WhyNoAddress(const std::string& address) {
-  const size_t colon = address.rfind(':');
-  uint32_t port = 0;
-  if (colon != std::string::npos && colon > 0 &&
-      absl::SimpleAtoi(address.substr(colon + 1), &port) && port > 0 && port <= 65'535) {
-    return "";
-  }
+  if (IsHostAndPort(address)) return "";
   return "must be host:port, where the others reach the node: that of its cluster.members";
 }
 
@@ -93,8 +87,12 @@ class ClusterService : public state_machine::Service {
       out->set_heard(peer.heard);
       out->set_rejoining(peer.rejoining);
       out->set_address(peer.address);
+      out->set_release_behaviour(peer.behaviour_newest);
+      out->set_release(peer.release);
     }
-    reply->set_version(kVersion);
+    reply->set_version(ThisProgram().release);
+    reply->set_behaviour(status.behaviour);
+    reply->set_behaviour_newest(ThisProgram().newest);
     reply->set_first(status.first.value);
     reply->set_leader_changes(status.leader_changes);
     reply->set_waiting_writes(status.waiting_writes);

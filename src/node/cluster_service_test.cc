@@ -59,5 +59,44 @@ TEST_F(ClusterServiceTest, EveryOtherStateHasItsReason) {
   EXPECT_EQ(live.status(), cluster::LiveReply::stuck);
 }
 
+// It is dialled by every node from then on, and shown to operators.
+TEST_F(ClusterServiceTest, AnAddressOfAMemberIsAHostAndAPort) {
+  std::vector<std::string> changed;
+  store::Store store(std::make_unique<store::MemoryBase>());
+  state_machine::Registry registry(store);
+  RegisterClusterService(registry, {[this] { return status_; }, [] { return NodeFigures(); },
+                                    [] { return NodeLoad(); },
+                                    [&](MembershipChange change) -> Result<LogIndex> {
+                                      changed.push_back(change.address);
+                                      return LogIndex(1);
+                                    }});
+  registry.Finish();
+  const auto add = [&](const std::string& address) {
+    cluster::ChangeMembersRequest request;
+    request.set_change(cluster::ChangeMembersRequest::add);
+    request.set_node(4);
+    request.set_address(address);
+    cluster::ChangeMembersReply reply;
+    return registry.Find("/holdfast.cluster.Cluster/ChangeMembers")->stateless(request, &reply);
+  };
+  const std::vector<std::string> good = {"10.0.0.4:7004", "node-4.example.org:1", "node_4:65535",
+                                         "[::1]:7004", "[fe80::1%1]:7004"};
+  for (const std::string& address : good) EXPECT_TRUE(add(address)) << address;
+  EXPECT_EQ(changed, good);
+  for (const char* address :
+       {"",         ":",      ":7004", "10.0.0.4", "10.0.0.4:",     "10.0.0.4:0", "10.0.0.4:65536",
+        "h:+7",     "h: 7",   "h:7 ",  "h:7x",     "h:00000000007", "ho st:7",    " h:7",
+        "h\n:7",    "h\t:7",  "h/x:7", "h@x:7",    "h,i:7",         "h=i:7",      "h\x1b[2J:7",
+        "h\xff:7",  "-h:7",   ".h:7",  "::1:7",    "[::1:7",        "[]:7",       "[::g]:7",
+        "[::1]x:7", "\"h\":7"}) {
+    const auto refused = add(address);
+    ASSERT_FALSE(refused.has_value()) << address;
+    EXPECT_EQ(refused.error().field, "address");
+  }
+  EXPECT_FALSE(add(std::string(254, 'h') + ":7").has_value());
+  EXPECT_FALSE(add(std::string("h\0i:7", 6)).has_value());
+  EXPECT_EQ(changed.size(), good.size());
+}
+
 }  // namespace
 }  // namespace holdfast::node

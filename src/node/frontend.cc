@@ -207,6 +207,10 @@ void Frontend::CallWrite(const Method& method, std::string request, CallOptions 
     done(Failed(NotFounded()));
     return;
   }
+  if (auto not_yet = parts_.machine.NotYet(method)) {
+    done(Failed(*std::move(not_yet)));
+    return;
+  }
   const uint64_t now_ms = parts_.clock.MonotonicMs();
   const uint64_t deadline_ms = DeadlineMs(options);
   const uint64_t patience_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0;

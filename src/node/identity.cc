@@ -15,8 +15,7 @@
 namespace holdfast::node {
 namespace {
 
-// Not 3: a flipped bit would make it 1, which has no checksum.
-constexpr uint32_t kFormat = 4;
+constexpr uint32_t kFormat = kIdentityFormat;
 constexpr uint32_t kFirstWithChecksum = 2;
 
 // With its checksum, as it is stored.

@@ -37,6 +37,9 @@
 
 namespace holdfast::node {
 
+// Of what this program writes. Not 3: a flipped bit would make it 1, which has no checksum.
+inline constexpr uint32_t kIdentityFormat = 4;
+
 // Whether a node may say this of itself; MembershipOf is for what does only.
 bool MakesSense(const Identity& identity);
 // The membership that the node goes by; that of the founders when it names no other.

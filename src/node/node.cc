@@ -221,6 +221,7 @@ void Node::Step() {
 void Node::Advance(uint64_t now_ms) {
   read_index_->Step(now_ms);
   for (auto& write : frontend_.TakeWrites()) writes_->Add(std::move(write));
+  StepBehaviour(now_ms);
   writes_->Step(now_ms, applier_.next_timer_us());
   reads_->Step(now_ms);
   HandCommitted();
@@ -498,6 +499,7 @@ NodeStatus Node::status() const {
   NodeStatus status = status_;
   status.applied = position.applied;
   status.digest = position.digest;
+  status.behaviour = position.behaviour;
   status.apply_backlog = applying_.load();
   status.now = position.now;
   status.founded = frontend_.is_open();

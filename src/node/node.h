@@ -38,6 +38,7 @@
 #include "src/node/frontend.h"
 #include "src/node/identity.h"
 #include "src/node/peer_link.h"
+#include "src/node/programs.h"
 #include "src/node/read_router.h"
 #include "src/node/write_router.h"
 #include "src/raft/read_index.h"
@@ -89,12 +90,15 @@ struct NodeStatus {
     NodeId id;
     LogIndex match;  // As leader: durable there. 0 otherwise.
     bool voter = true;
-    bool heard = false;      // As leader: it has answered within the last election timeout.
-    bool rejoining = false;  // As leader: it has no voice yet.
-    std::string address;     // host:port, as this node reaches it.
+    bool heard = false;             // As leader: it has answered within the last election timeout.
+    bool rejoining = false;         // As leader: it has no voice yet.
+    std::string address;            // host:port, as this node reaches it.
+    uint32_t behaviour_newest = 0;  // That its program can do, and ...
+    std::string release;            // ... which it is; as it has said.
   };
-  LogIndex membership;  // The index of the entry that names the members.
-  bool voter = true;    // This node; otherwise it is a learner.
+  uint32_t behaviour = 0;  // The version in force after `applied`; 0: none yet.
+  LogIndex membership;     // The index of the entry that names the members.
+  bool voter = true;       // This node; otherwise it is a learner.
   std::vector<Peer> peers;
 };
 
@@ -186,6 +190,9 @@ class Node : public Dispatcher, public PeerHandler {
   void Met(const Identity& peer);
   bool TakesAnothersPlace() const;
   bool AddedAgain(const Identity& peer);
+  // As the leader: raises the behaviour when all can do it. Before any is in force nothing else is
+  // proposed.
+  void StepBehaviour(uint64_t now_ms);
   Result<LogIndex> ProposeMembership(const MembershipChange& change);
   void AdoptMembership();
   // Whether the membership in force is without this node.
@@ -242,6 +249,9 @@ class Node : public Dispatcher, public PeerHandler {
   uint64_t leaderless_ms_ = 0;       // Since when no leader is known; 0: one is, or it was said.
   std::map<NodeId, std::string> refused_hellos_;  // Why, the last time.
   std::map<NodeId, uint64_t> misfit_ms_;  // When it was last told that it goes by other members.
+  Programs programs_{ThisProgram()};
+  Term stepped_;              // In which this leader has last raised the behaviour ...
+  uint32_t stepped_to_ = 0;   // ... to this.
   bool removed_ = false;      // This node is no member any more: it only tells the others so ...
   std::set<NodeId> know_it_;  // ... until a majority of them knows it.
   wal::Ticket founding_ticket_ = 0;  // Of the log's first entry, while it becomes durable.

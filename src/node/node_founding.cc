@@ -90,14 +90,20 @@ Hello Node::Greeting() {
   std::lock_guard lock(founding_mutex_);
   *hello.mutable_identity() = parts_.founding.identity();
   for (NodeId member : options_.members) hello.add_members(member.value);
+  hello.set_protocol(kPeerProtocol);
+  *hello.mutable_program() = ToWire(ThisProgram(), parts_.machine.behaviour());
   return hello;
 }
 
 std::string Node::OnHello(const Hello& hello) {
   const Identity& peer = hello.identity();
+  const uint32_t in_force = parts_.machine.behaviour();
+  const ProgramVerdict programs = CompareWith(ThisProgram(), in_force, options_.raft.id, hello);
+  if (!programs.refused.empty()) return programs.refused;
   std::lock_guard lock(founding_mutex_);
   Result<void> met = parts_.founding.CompareMembers(hello);
   if (met) met = parts_.founding.Meet(peer);
+  if (met && !programs.unfit.empty()) endings_.fatal(programs.unfit);
   if (!parts_.founding.outcast().empty()) {
     endings_.fatal(parts_.founding.outcast() +
                    "\nLeave this folder off; or remove it, and the node rejoins with a new one.");
@@ -106,7 +112,9 @@ std::string Node::OnHello(const Hello& hello) {
   const bool same = peer.cluster() != 0 && MakesSense(peer) &&
                     peer.cluster() == parts_.founding.identity().cluster();
   const bool knows_none = peer.founders_size() == 0;
-  OnLoop([this, peer, concerns = met.has_value() || same || knows_none] {
+  OnLoop([this, peer, program = hello.program(), welcome = met.has_value(),
+          concerns = met.has_value() || same || knows_none] {
+    if (welcome) programs_.Said(NodeId(peer.node()), program);
     FoundIfComplete();
     if (TakesAnothersPlace()) {
       installing_ = true;

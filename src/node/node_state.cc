@@ -68,6 +68,7 @@ Result<void> NodeState::OpenMachine(const NodeStateOptions& options) {
   options.add_services(*registry_, machine_);
   registry_->Finish();
   machine_ = std::make_unique<state_machine::Machine>(*store_, *registry_);
+  if (auto fits = machine_->Fits("this node"); !fits) return fits;
   if (machine_->applied().Next() >= log_->first()) return {};
   return Fail(Error{ErrorCode::kInternal,
                     "the store in " + options.folder + " ends at entry " +

@@ -1,7 +1,12 @@
 #include "src/node/tcp_socket.h"
 
+#include <absl/strings/ascii.h>
+#include <absl/strings/numbers.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+
+#include <algorithm>
+#include <string_view>
 
 #include "src/base/bounds.h"
 
@@ -15,6 +20,31 @@ std::pair<std::string, std::string> HostAndPort(const std::string& address) {
   std::string host = address.substr(0, colon);
   if (host.size() > 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
   return {host, colon == std::string::npos ? "" : address.substr(colon + 1)};
+}
+
+bool IsHostAndPort(const std::string& address) {
+  constexpr size_t kHostBytesMax = 253;  // Of a name, as DNS has it.
+  constexpr size_t kPortBytesMax = 5;
+  const size_t colon = address.rfind(':');
+  if (colon == std::string::npos) return false;
+  const std::string_view host = std::string_view(address).substr(0, colon);
+  const std::string_view port = std::string_view(address).substr(colon + 1);
+  const bool digits = std::all_of(port.begin(), port.end(), absl::ascii_isdigit);
+  uint32_t number = 0;
+  if (!digits || port.size() > kPortBytesMax || !absl::SimpleAtoi(port, &number) || number == 0 ||
+      number > UINT16_MAX) {
+    return false;
+  }
+  if (host.empty() || host.size() > kHostBytesMax) return false;
+  if (host.front() == '[') {
+    boost::system::error_code error;
+    asio::ip::make_address_v6(HostAndPort(address).first, error);
+    return !error && host.back() == ']';
+  }
+  const auto in_a_name = [](unsigned char c) {
+    return absl::ascii_isalnum(c) || c == '.' || c == '-' || c == '_';
+  };
+  return std::all_of(host.begin(), host.end(), in_a_name) && absl::ascii_isalnum(host.front());
 }
 
 void SetUpPeerSocket(tcp::socket& socket) {

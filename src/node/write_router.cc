@@ -115,7 +115,7 @@ void WriteRouter::Step(uint64_t now_ms, int64_t next_timer_us) {
     FollowLeader(self_, now_ms);
     if (refusal_) {
       RefuseWaiting();
-    } else if (!paused_) {
+    } else if (!paused_ && !held_) {
       Propose(now_ms, next_timer_us);
     }
   } else {
@@ -143,6 +143,19 @@ void WriteRouter::Propose(uint64_t now_ms, int64_t next_timer_us) {
   }
 }
 
+int64_t WriteRouter::Stamp() {
+  return last_stamp_us_ = std::max(clock_.WallUs(), last_stamp_us_ + 1);
+}
+
+bool WriteRouter::ProposeStep(uint64_t now_ms, const BehaviourVersion& version) {
+  if (paused_ || refusal_ || !replica_.CanPropose()) return false;
+  LogEntry entry;
+  entry.set_time_us(Stamp());
+  entry.mutable_step()->set_version(version.version);
+  entry.mutable_step()->set_release(version.release);
+  return replica_.Propose(now_ms, entry.SerializeAsString()).has_value();
+}
+
 bool WriteRouter::ProposeOne(uint64_t now_ms) {
   if (!replica_.CanPropose()) return false;
   Batch batch;
@@ -158,8 +171,7 @@ bool WriteRouter::ProposeOne(uint64_t now_ms) {
     batch.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
   }
-  last_stamp_us_ = std::max(clock_.WallUs(), last_stamp_us_ + 1);
-  entry.set_time_us(last_stamp_us_);
+  entry.set_time_us(Stamp());
   const auto position = replica_.Propose(now_ms, entry.SerializeAsString());
   while (entry.requests_size() > 0) entry.mutable_requests()->UnsafeArenaReleaseLast();
   if (!position) {

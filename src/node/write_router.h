@@ -19,6 +19,7 @@
 #include <optional>
 
 #include "holdfast/log.pb.h"
+#include "src/base/behaviour.h"
 #include "src/base/bounds.h"
 #include "src/clock/clock.h"
 #include "src/node/dispatcher.h"
@@ -55,6 +56,10 @@ class WriteRouter {
   std::vector<Done> TakeWaiting(LogIndex index, Term term);
   // While paused nothing is proposed: writes wait for who leads next. For handing over.
   void Pause(bool paused) { paused_ = paused; }
+  // As the leader: appends an entry that raises the behaviour. False: not now.
+  bool ProposeStep(uint64_t now_ms, const BehaviourVersion& version);
+  // While held, nothing else is proposed.
+  void Hold(bool held) { held_ = held; }
   // While there is a refusal nothing is proposed, and as the leader whoever waits is told it.
   void Refuse(std::optional<Error> refusal) { refusal_ = std::move(refusal); }
   // A leader's answer to a forwarded write.
@@ -75,6 +80,7 @@ class WriteRouter {
   void Propose(uint64_t now_ms, int64_t next_timer_us);
   bool WorthAnEntry() const;
   bool ProposeOne(uint64_t now_ms);
+  int64_t Stamp();
   void ForwardAll(uint64_t now_ms);
   void FollowLeader(NodeId leader, uint64_t now_ms);
   std::unique_ptr<Write> Extract(std::map<uint64_t, Forwarded>::iterator it);
@@ -98,6 +104,7 @@ class WriteRouter {
   std::map<uint64_t, Forwarded> forwarded_;
   NodeId forward_leader_;  // Whom forwarded_ was looked through for last.
   bool paused_ = false;
+  bool held_ = false;
   std::optional<Error> refusal_;
   uint64_t next_forward_;
   uint64_t next_expiry_ms_ = 0;

@@ -134,6 +134,8 @@ class Replica {
   bool KnowsCommitted() const {
     return role() == Role::kLeader && committed() >= last_at_election_;
   }
+  // As leader: what its log held when it was elected.
+  LogIndex last_at_election() const { return last_at_election_; }
   // The highest index that this server has heard to be committed, applied or in its log or not.
   LogIndex known_commit() const { return std::max(known_commit_, agreed()); }
   // When this server last knew itself in touch with the log's end: a follower by its leader's

@@ -42,7 +42,7 @@ class Inspector {
  private:
   void LookAtIdentity();
   void LookAtLog();
-  void LookAtStore();
+  Result<void> LookAtStore();
   void LookAtCheckpoint();
   void AddSegments(const wal::LogInspection& log);
   void AddTerms(const wal::EntryIndex& entries);
@@ -147,21 +147,23 @@ void Inspector::AddTerms(const wal::EntryIndex& entries) {
   }
 }
 
-void Inspector::LookAtStore() {
+// A state of a newer program is not damaged: the Error says what to look at it with.
+Result<void> Inspector::LookAtStore() {
   const std::string database = folder_ + "/store/" + store::kDatabaseFolder;
-  if (!Has("store/FORMAT")) return;  // A node that never got so far.
+  if (!Has("store/FORMAT")) return {};  // A node that never got so far.
   if (!fs::exists(database + "/CURRENT")) {
     // RocksDB would begin a new one there, and the log would not reach back far enough.
     const bool needed = log_ != nullptr && log_->entries().first().value > 1;
     if (needed) {
       AddDamage("store", Error{ErrorCode::kInternal, database + "/CURRENT is missing", "", "", 0});
     }
-    return;
+    return {};
   }
   auto state = OfflineState::Open(database);
   if (!state) {
+    if (state.error().code == ErrorCode::kUnimplemented) return Fail(state.error());
     AddDamage("store", state.error());
-    return;
+    return {};
   }
   state_ = *std::move(state);
   const state_machine::Position position = state_->position();
@@ -169,6 +171,7 @@ void Inspector::LookAtStore() {
   out->set_position(position.applied.value);
   out->set_time(LogTimeText(position.now.us));
   out->set_digest(node::BackupName(position.digest));
+  out->set_behaviour(position.behaviour);
   for (const auto& file : fs::directory_iterator(database)) {
     if (file.path().extension() != ".sst") continue;
     out->set_files(out->files() + 1);
@@ -187,6 +190,7 @@ void Inspector::LookAtStore() {
                            "", "", 0});
   }
   if (options_.tables) AddTables();
+  return {};
 }
 
 void Inspector::AddTables() {
@@ -266,6 +270,7 @@ void Inspector::AddEntries() {
     LogEntry parsed;
     if (slot.type != wal::EntryType::kCommand || !parsed.ParseFromString(*payload)) continue;
     entry->set_time(LogTimeText(parsed.time_us()));
+    entry->set_behaviour(parsed.step().version());
     for (const LogRequest& request : parsed.requests()) AddRequest(request, entry);
   }
 }
@@ -282,7 +287,7 @@ Result<Inspection> Inspector::Run() {
   }
   LookAtIdentity();
   LookAtLog();
-  LookAtStore();
+  if (auto looked = LookAtStore(); !looked) return Fail(looked.error());
   LookAtCheckpoint();
   AddEntries();
   return std::move(out_);

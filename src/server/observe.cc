@@ -1,6 +1,6 @@
 #include "src/server/observe.h"
 
-#include "src/base/version.h"
+#include "src/base/behaviour.h"
 #include "src/clock/clock.h"
 #include "src/metrics/process.h"
 
@@ -63,7 +63,8 @@ void Observer::Sample(metrics::Sampler& out) const {
   metrics::SampleProcess(out, start_wall_seconds_);
   out.Gauge("holdfast_uptime_seconds", "Since this process started",
             Value(NowMs() - start_ms_) / 1'000);
-  out.Gauge("holdfast_build_info", "1, with the version as a label", 1, {{"version", kVersion}});
+  out.Gauge("holdfast_build_info", "1, with the version as a label", 1,
+            {{"version", ThisProgram().release}});
 }
 
 void Observer::SampleConsensus(metrics::Sampler& out) const {
@@ -84,6 +85,8 @@ void Observer::SampleConsensus(metrics::Sampler& out) const {
             Value(status.committed.value));
   out.Gauge("holdfast_log_applied_index", "Last log position that this node's state holds",
             Value(status.applied.value));
+  out.Gauge("holdfast_behaviour_version", "Of the behaviour that is in force here",
+            Value(status.behaviour));
   out.Gauge("holdfast_waiting_writes", "Writes that wait to be proposed or forwarded",
             Value(status.waiting_writes));
   out.Gauge("holdfast_waiting_reads", "Reads that wait for a log position or for the leader",

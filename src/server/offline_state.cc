@@ -18,6 +18,7 @@ Result<std::unique_ptr<OfflineState>> OfflineState::Open(const std::string& data
   state_machine::RegisterRequestsService(*state->registry_, {});
   state->registry_->Finish();
   state->machine_ = std::make_unique<state_machine::Machine>(*state->store_, *state->registry_);
+  if (auto fits = state->machine_->Fits("this command"); !fits) return Fail(fits.error());
   return state;
 }
 

@@ -8,8 +8,8 @@
 #include "src/api/grpc/server.h"
 #include "src/api/http/server.h"
 #include "src/api/metered.h"
+#include "src/base/behaviour.h"
 #include "src/base/file_system.h"
-#include "src/base/version.h"
 #include "src/clock/clock.h"
 #include "src/node/cluster_service.h"
 #include "src/node/node_state.h"
@@ -204,8 +204,9 @@ Result<void> Server::Parts::Serve() {
   grpc = std::move(*grpc_server);
   WatchHealth();
 
-  http_handler = std::make_unique<api::http::Handler>(state->registry(), *http_door, kVersion,
-                                                      [this] { return observer->MetricsText(); });
+  http_handler =
+      std::make_unique<api::http::Handler>(state->registry(), *http_door, ThisProgram().release,
+                                           [this] { return observer->MetricsText(); });
   api::http::ServerOptions http_options;
   http_options.address = config.http.host;
   http_options.port = config.http.port;

@@ -84,6 +84,13 @@ class AtomicService : public Service {
   }
 
   Result<void> Execute(const ExecuteRequest& request, WriteContext& context, ExecuteReply* reply) {
+    // An older program refuses the whole as well, as it does not know the method.
+    for (int i = 0; i < request.writes_size(); ++i) {
+      if (auto not_yet = registry_.Find(request.writes(i).method())->NotYet(context.behaviour())) {
+        not_yet->field = PathOf(i, "method");
+        return Fail(*std::move(not_yet));
+      }
+    }
     const store::Savepoint before = context.Mark();
     for (int i = 0; i < request.writes_size(); ++i) {
       const atomic::Write& write = request.writes(i);

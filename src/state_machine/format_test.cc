@@ -74,6 +74,17 @@ TEST(FormatTest, IdempotencyRowAndItsTimer) {
                                                 "00"}}));
 }
 
+// The example of the document.
+TEST(FormatTest, BehaviourStepAndItsRow) {
+  MachineOnDisk node;
+  node.Apply(300);
+  const std::string entry = StepOf(1'763'715'600'000'000, 2, "0.1.0").SerializeAsString();
+  EXPECT_EQ(Hex(entry), "08 80 c8 ca ce f0 82 91 03 1a 09 08 02 12 05 30 2e 31 2e 30");
+  node.Apply(entry);
+  EXPECT_EQ(RowsOf(node, 4),
+            (std::vector<Row>{{"00 00 00 00 00 00 00 00", "03 02 02 05 30 2e 31 2e 30"}}));
+}
+
 TEST(FormatTest, TimerRow) {
   MachineOnDisk node;
   node.Apply(300, {RequestOf(RingOf("a", 500)), RequestOf(RingOf("b", -2))});

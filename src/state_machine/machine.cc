@@ -4,6 +4,7 @@
 #include <xxhash.h>
 
 #include "holdfast/log.pb.h"
+#include "src/base/behaviour.h"
 #include "src/base/bounds.h"
 #include "src/base/reached.h"
 #include "src/state_machine/canonical.h"
@@ -37,6 +38,12 @@ std::string IdempotencyRowKey(uint8_t service, uint8_t method, const std::string
   return key;
 }
 
+std::string UnknownTo() {
+  return ", which this program, Holdfast " + ThisProgram().release +
+         ", does not know. Install the release that the other nodes run, and start this node again "
+         "on the same data folder.";
+}
+
 }  // namespace
 
 void WriteContext::SetTimer(LogTime due, std::string_view key) { timers_.Set(due, service_, key); }
@@ -62,14 +69,25 @@ struct Machine::Tables {
     auto Fields() const { return std::tie(fingerprint_high, fingerprint_low, reply); }
   };
 
+  // What the log means, since which entry.
+  struct BehaviourRow {
+    uint64_t version = 0;
+    uint64_t since = 0;
+    std::string release;  // The first that can carry it out, for a program that cannot.
+    auto Fields() { return std::tie(version, since, release); }
+    auto Fields() const { return std::tie(version, since, release); }
+  };
+
   explicit Tables(store::Store& store)
       : position(store, {kMachine, 1}, "position"),
         idempotency(store, {kMachine, 2}, "idempotency"),
-        timers(store) {}
+        timers(store),
+        behaviour(store, {kMachine, 4}, "behaviour") {}
 
   store::HashTable<uint64_t, PositionRow> position;
   store::HashTable<std::string, IdempotencyRow> idempotency;
   Timers timers;
+  store::HashTable<uint64_t, BehaviourRow> behaviour;
 };
 
 Machine::Machine(store::Store& store, Registry& registry)
@@ -81,6 +99,10 @@ Machine::Machine(store::Store& store, Registry& registry)
   absl::MutexLock lock(&store_.mutex());
   if (const auto* row = tables_->position.Find(kOnlyRow)) {
     position_ = Position{LogIndex(row->applied), LogTime{row->now_us}, row->digest};
+  }
+  if (const auto* row = tables_->behaviour.Find(kOnlyRow)) {
+    position_.behaviour = static_cast<uint32_t>(row->version);
+    behaviour_.store(position_.behaviour, std::memory_order_release);
   }
   applied_.store(position_.applied.value, std::memory_order_release);
   tables_->timers.Load();
@@ -100,6 +122,7 @@ void Machine::Apply(LogIndex index, std::string_view entry, std::vector<Outcome>
   if (!entry.empty()) {
     // A new leader's clock may lag the old one's; time inside the log still only grows.
     position_.now = LogTime{std::max(parsed->time_us(), position_.now.us + 1)};
+    if (parsed->has_step()) TakeStep(parsed->step(), index);
     FireTimers(index);
     outcomes->reserve(static_cast<size_t>(parsed->requests_size()));
     for (const LogRequest& request : parsed->requests()) {
@@ -118,6 +141,36 @@ void Machine::Apply(LogIndex index, std::string_view entry, std::vector<Outcome>
   applied_.store(index.value, std::memory_order_release);
 }
 
+// A step that is not one, as two leaders may have said the same, changes nothing.
+void Machine::TakeStep(const BehaviourStep& step, LogIndex index) {
+  if (step.version() <= behaviour()) return;
+  const std::string unfit = WhyUnfit(ThisProgram(), step.version(), step.release(), "this node");
+  if (!unfit.empty()) ProgramUnfit("entry " + index.ToString() + ": " + unfit);
+  tables_->behaviour.Put(kOnlyRow, {step.version(), index.value, step.release()});
+  position_.behaviour = step.version();
+  behaviour_.store(step.version(), std::memory_order_release);
+}
+
+std::optional<Error> Machine::NotYet(const Method& method) const {
+  return method.NotYet(std::max(behaviour(), 1u));
+}
+
+Result<void> Machine::Fits(const std::string& where) const {
+  absl::ReaderMutexLock lock(&store_.mutex());
+  const auto row = tables_->behaviour.Get(kOnlyRow);
+  if (!row) return {};
+  const std::string unfit =
+      WhyUnfit(ThisProgram(), static_cast<uint32_t>(row->version), row->release, where);
+  if (unfit.empty()) return {};
+  const size_t line = unfit.find('\n');
+  return Fail(
+      Error{ErrorCode::kUnimplemented, unfit.substr(0, line), "", unfit.substr(line + 1), 0});
+}
+
+WriteContext Machine::ContextOf(uint8_t service, LogIndex index) {
+  return {store_, tables_->timers, touched_, service, index, position_.now, std::max(behaviour(), 1u)};
+}
+
 void Machine::FireTimers(LogIndex index) {
   for (const Timers::Timer& timer : tables_->timers.TakeDue(position_.now)) {
     if (timer.service == kMachine) {
@@ -125,10 +178,11 @@ void Machine::FireTimers(LogIndex index) {
       continue;
     }
     Service* service = registry_.FindService(timer.service);
-    HOLDFAST_CHECK(service != nullptr,
-                   "a timer of service " + std::to_string(timer.service) +
-                       ", which this build does not have: was the node downgraded?");
-    WriteContext context(store_, tables_->timers, touched_, timer.service, index, position_.now);
+    if (service == nullptr) {
+      ProgramUnfit("entry " + index.ToString() + " has a timer of service " +
+                   std::to_string(timer.service) + UnknownTo());
+    }
+    WriteContext context = ContextOf(timer.service, index);
     HOLDFAST_REACHED("state_machine.machine.timer_fires");
     service->OnTimer(context, timer.key);
   }
@@ -140,11 +194,12 @@ Outcome Machine::ApplyRequest(const LogRequest& request, LogIndex index) {
                                                    static_cast<uint8_t>(request.method()))
                                   : nullptr;
   // Nodes that know the method would do what this one cannot: going on would be divergence.
-  HOLDFAST_CHECK(method != nullptr && method->kind() == WRITE,
-                 "entry " + index.ToString() + " has a write of service " +
-                     std::to_string(request.service()) + ", method " +
-                     std::to_string(request.method()) +
-                     ", which this build does not have: was the node downgraded?");
+  if (method == nullptr || method->kind() != WRITE) {
+    ProgramUnfit("entry " + index.ToString() + " has a write of service " +
+                 std::to_string(request.service()) + ", method " +
+                 std::to_string(request.method()) + UnknownTo());
+  }
+  if (auto not_yet = NotYet(*method)) return {Fail(*std::move(not_yet)), false};
   const Message* body = bodies_[method].Parse(*method->request, request.body());
   if (body == nullptr) {
     return {Fail(InvalidArgument(
@@ -177,7 +232,7 @@ Outcome Machine::ApplyRequest(const LogRequest& request, LogIndex index) {
   }
 
   const store::Savepoint mark = store_.Mark();
-  WriteContext context(store_, tables_->timers, touched_, method->service_id, index, position_.now);
+  WriteContext context = ContextOf(method->service_id, index);
   arena_.Reset();
   Message* reply = method->reply->New(&arena_);
   if (Result<void> done = method->write(*body, context, reply); !done) {

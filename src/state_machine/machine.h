@@ -6,6 +6,9 @@
 // row of the same store, so whatever a checkpoint holds, it holds together with the index, and no
 // entry is ever applied twice or half.
 //
+// What entries mean has versions (base/behaviour.h); which is in force is a row, too, changed by
+// entries that say so.
+//
 // Invariants: applied() grows by one per Apply; now() strictly increases; equal entries give equal
 // replies and an equal digest on every node.
 #pragma once
@@ -24,8 +27,9 @@
 #include "src/state_machine/service.h"
 
 namespace holdfast {
-class LogRequest;  // log.proto
-}
+class BehaviourStep;  // log.proto
+class LogRequest;
+}  // namespace holdfast
 
 namespace holdfast::state_machine {
 
@@ -39,7 +43,8 @@ struct Outcome {
 struct Position {
   LogIndex applied;
   LogTime now;
-  uint64_t digest = 0;  // Chain over every change of every entry.
+  uint64_t digest = 0;     // Chain over every change of every entry.
+  uint32_t behaviour = 0;  // The version in force; 0: no entry has named one yet.
 };
 
 class Machine {
@@ -53,7 +58,8 @@ class Machine {
   // Applies entry `index` (applied + 1); `entry` is a serialised LogEntry, or empty for an entry of
   // consensus itself (barrier, configuration), which only advances the index. `outcomes` gets one
   // element per request, in order. Takes the store's lock. Bytes that do not parse stop the node:
-  // they were agreed on, so every node would disagree with itself.
+  // they were agreed on, so every node would disagree with itself. So does an entry that this
+  // program cannot carry out, with the release that can.
   void Apply(LogIndex index, std::string_view entry, std::vector<Outcome>* outcomes);
   // The earliest time for which a timer waits. The leader proposes a tick once it has passed.
   std::optional<LogTime> NextTimer() const;
@@ -73,9 +79,19 @@ class Machine {
   Position position() const;  // Takes the shared lock.
   // Without a lock; may be behind position() by the entry being applied, never ahead.
   LogIndex applied() const { return LogIndex(applied_.load(std::memory_order_acquire)); }
+  // The version of the behaviour that is in force, in the same way; 0: no entry has named one yet,
+  // which means the first.
+  uint32_t behaviour() const { return behaviour_.load(std::memory_order_acquire); }
+  // Why a write of this method cannot be taken yet, if so: its behaviour is not in force.
+  std::optional<Error> NotYet(const Method& method) const;
+  // Whether this program can do what is in force; when not, the Error (unimplemented) says which
+  // release can. `where`: "this node". Takes the shared lock.
+  Result<void> Fits(const std::string& where) const;
 
  private:
   struct Tables;
+  void TakeStep(const BehaviourStep& step, LogIndex index);
+  WriteContext ContextOf(uint8_t service, LogIndex index);
   void FireTimers(LogIndex index);
   Outcome ApplyRequest(const LogRequest& request, LogIndex index);
   void CheckInvariants() const;
@@ -91,6 +107,7 @@ class Machine {
   std::unique_ptr<char[]> arena_block_;
   google::protobuf::Arena arena_;  // Of the reply being made.
   std::atomic<uint64_t> applied_{0};
+  std::atomic<uint32_t> behaviour_{0};
 };
 
 }  // namespace holdfast::state_machine

@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "src/base/behaviour.h"
 #include "src/state_machine/outcome_field.h"
 
 namespace holdfast::state_machine {
@@ -221,6 +222,9 @@ Method& Registry::AddMethod(uint8_t service, std::string_view name, Kind kind,
   HOLDFAST_CHECK(method->options.kind() == kind, full + " is declared with another kind");
   HOLDFAST_CHECK(method->options.id() >= 1 && method->options.id() <= 255,
                  full + " has no id from 1 to 255");
+  HOLDFAST_CHECK(method->options.since() == 0 ||
+                     (kind == WRITE && BehaviourOf(method->options.since()).version != 0),
+                 full + " is new, and no write");
   HOLDFAST_CHECK(descriptor->input_type() == request.GetDescriptor(),
                  full + " is bound with another request type");
   HOLDFAST_CHECK(descriptor->output_type() == reply.GetDescriptor(),
@@ -243,6 +247,19 @@ Method& Registry::AddMethod(uint8_t service, std::string_view name, Kind kind,
       "the name of the service of " + full + " is taken");
   methods_.push_back(std::move(method));
   return *methods_.back();
+}
+
+std::optional<Error> Method::NotYet(uint32_t behaviour) const {
+  const uint32_t since = options.since();
+  if (since <= behaviour) return std::nullopt;
+  return Error{ErrorCode::kUnimplemented,
+               full_name + " comes with version " + std::to_string(since) +
+                   " of the behaviour, and the cluster goes by version " +
+                   std::to_string(behaviour),
+               "",
+               std::string("Install Holdfast ") + BehaviourOf(since).release +
+                   " or newer on every node; holdfast status shows who is missing.",
+               0};
 }
 
 void Registry::Finish() {

@@ -14,6 +14,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,6 +51,8 @@ struct Method {
   std::function<Result<void>(const Message& request, std::string_view bytes)> validate_parsed;
 
   Kind kind() const { return options.kind(); }
+  // Why it cannot be called while this version of the behaviour is in force, if so.
+  std::optional<Error> NotYet(uint32_t behaviour) const;
   // What a reply's outcome means; the default for one without.
   const OutcomeOptions& OutcomeOf(std::string_view reply) const;
 

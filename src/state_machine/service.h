@@ -38,19 +38,23 @@ struct ReadContext {
 class WriteContext {
  public:
   WriteContext(store::Store& store, Timers& timers, std::vector<Touched>& touched, uint8_t service,
-               LogIndex index, LogTime now)
+               LogIndex index, LogTime now, uint32_t behaviour)
       : store_(store),
         timers_(timers),
         touched_(touched),
         service_(service),
+        behaviour_(behaviour),
         index_(index),
         now_(now) {}
   // The same for a write of another service that is part of this one.
   WriteContext For(uint8_t service) const {
-    return WriteContext(store_, timers_, touched_, service, index_, now_);
+    return WriteContext(store_, timers_, touched_, service, index_, now_, behaviour_);
   }
 
   LogIndex index() const { return index_; }
+  // The version of the behaviour that is in force, from 1: what a method did before a change it
+  // goes on doing until the version that came with the change (base/behaviour.h).
+  uint32_t behaviour() const { return behaviour_; }
   // The entry's timestamp: strictly greater than the previous entry's.
   LogTime now() const { return now_; }
 
@@ -77,6 +81,7 @@ class WriteContext {
   Timers& timers_;
   std::vector<Touched>& touched_;
   uint8_t service_;
+  uint32_t behaviour_;
   LogIndex index_;
   LogTime now_;
 };

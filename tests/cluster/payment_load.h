@@ -32,6 +32,13 @@ struct Payments {
     longest_gap = std::max(longest_gap, now - last_success);
     last_success = now;
   }
+  // Since the last call, or the beginning; with the time since the last success.
+  Clock::duration TakeLongestGap() {
+    const auto now = Clock::now();
+    std::lock_guard lock(mutex);
+    longest_gap = std::max(longest_gap, now - last_success);
+    return std::exchange(longest_gap, {});
+  }
   size_t count() {
     std::lock_guard lock(mutex);
     return acknowledged.size();

@@ -90,6 +90,10 @@ ProcessCluster::~ProcessCluster() {
   }
 }
 
+void ProcessCluster::SetProgram(const std::string& name) {
+  program_ = (std::filesystem::path(Program()).parent_path() / name).string();
+}
+
 void ProcessCluster::Start(int node) {
   Node& n = nodes_[Index(node)];
   std::string members;
@@ -100,7 +104,7 @@ void ProcessCluster::Start(int node) {
     if (!members.empty()) members += ',';
     members += std::to_string(i) + "=" + host(i) + ":" + std::to_string(nodes_[Index(i)].peer);
   }
-  std::vector<std::string> arguments = {Program(),   "serve",
+  std::vector<std::string> arguments = {program_,    "serve",
                                         "--id",      std::to_string(node),
                                         "--data",    data(node),
                                         "--members", members,

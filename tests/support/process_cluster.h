@@ -43,6 +43,8 @@ class ProcessCluster {
   uint16_t grpc(int node) const { return nodes_[Index(node)].grpc; }
   uint16_t peer(int node) const { return nodes_[Index(node)].peer; }
 
+  // The program of every start from here on, instead of that one; to be found beside it.
+  void SetProgram(const std::string& name);
   // Flags of every start from here on, beside those that make it a cluster.
   void SetFlags(std::vector<std::string> flags) { flags_ = std::move(flags); }
   // The first so many nodes found the cluster and are told of one another only; those after them
@@ -99,6 +101,7 @@ class ProcessCluster {
   std::string folder_;
   std::vector<Node> nodes_;
   std::vector<std::string> flags_;
+  std::string program_ = Program();
   int founders_ = 0;  // 0: all.
   std::vector<int> members_;
 };

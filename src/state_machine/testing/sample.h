@@ -21,7 +21,7 @@
 namespace holdfast::state_machine::testing {
 
 inline constexpr uint8_t kSample = 240;
-inline constexpr uint8_t kPut = 1, kPutMore = 2, kCancel = 3, kTake = 6;
+inline constexpr uint8_t kPut = 1, kPutMore = 2, kCancel = 3, kTake = 6, kPutNew = 8;
 
 using holdfast::testing::Stopped;
 using holdfast::testing::StopThrows;
@@ -56,6 +56,7 @@ class SampleService : public Service {
     reply->set_total(total);
     reply->set_now_us(context.now().us);
     *reply->mutable_labels() = request.labels();
+    if (context.behaviour() >= 2) reply->set_behaviour(context.behaviour());
     return {};
   }
   Result<void> Cancel(const CancelRequest& request, WriteContext& context, PutReply*) {
@@ -129,6 +130,7 @@ inline void RegisterSample(Registry& registry) {
       .Write("Put", &SampleService::Put)
       .Write("PutMore", &SampleService::Put)
       .Write("Cancel", &SampleService::Cancel)
+      .Write("PutNew", &SampleService::Put)
       .Read("Get", &SampleService::Get)
       .Stateless("Echo", &SampleService::Echo)
       .Write("Take", &SampleService::Take)
@@ -171,6 +173,14 @@ inline LogEntry EntryOf(int64_t time_us, const std::vector<LogRequest>& requests
   LogEntry entry;
   entry.set_time_us(time_us);
   for (const LogRequest& request : requests) *entry.add_requests() = request;
+  return entry;
+}
+
+inline LogEntry StepOf(int64_t time_us, uint32_t version, const std::string& release,
+                       const std::vector<LogRequest>& requests = {}) {
+  LogEntry entry = EntryOf(time_us, requests);
+  entry.mutable_step()->set_version(version);
+  entry.mutable_step()->set_release(release);
   return entry;
 }
 
