@@ -381,7 +381,10 @@ void Node::OnFrames(NodeId from, uint64_t epoch, std::vector<PeerFrame> frames) 
 }
 
 void Node::OnLinkDown(NodeId to) {
-  OnLoop([this, to] { AnswersLost(to); });
+  OnLoop([this, to] {
+    AnswersLost(to);
+    if (replica_ && !removed_) replica_->LinkDown(parts_.clock.MonotonicMs(), to);
+  });
 }
 
 // What was asked of it, or its answers, may have been lost with a connection.

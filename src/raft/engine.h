@@ -50,6 +50,9 @@ class Engine {
   virtual Effects Persisted(uint64_t now_ms, LogIndex index) = 0;
   // At timeout() or later, never before.
   virtual Effects Tick(uint64_t now_ms) = 0;
+  // As Tick, though the time has not come: stands for election, by a pre-vote first. Not as
+  // leader; and nothing happens within 2 ms of the last message of one.
+  virtual Effects Stand(uint64_t now_ms) = 0;
   // False when this server is not (or no longer) the leader: nothing happened.
   virtual bool Submit(uint64_t now_ms, std::vector<wal::Entry> entries, Effects* effects) = 0;
   // Hands leadership to `to`. False when that is not possible now: nothing happened.

@@ -152,6 +152,8 @@ Effects Guard::Persisted(uint64_t now_ms, LogIndex index) {
 
 Effects Guard::Tick(uint64_t now_ms) { return Checked(engine_->Tick(now_ms)); }
 
+Effects Guard::Stand(uint64_t now_ms) { return Checked(engine_->Stand(now_ms)); }
+
 bool Guard::Submit(uint64_t now_ms, std::vector<wal::Entry> entries, Effects* effects) {
   if (!engine_->Submit(now_ms, std::move(entries), effects)) return false;
   *effects = Checked(std::move(*effects));

@@ -43,6 +43,7 @@ class Guard {
   // Everything up to `index` is durable here.
   Effects Persisted(uint64_t now_ms, LogIndex index);
   Effects Tick(uint64_t now_ms);
+  Effects Stand(uint64_t now_ms);
   bool Submit(uint64_t now_ms, std::vector<wal::Entry> entries, Effects* effects);
   bool Transfer(uint64_t now_ms, NodeId to, Effects* effects);
   Effects ConfigurationCommitted(uint64_t now_ms, LogIndex index);

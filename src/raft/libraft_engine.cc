@@ -99,7 +99,9 @@ class EntryArray {
 class LibraftEngine : public Engine {
  public:
   LibraftEngine(const EngineOptions& options, Membership membership)
-      : address_(AddressOf(options.id)), membership_(std::move(membership)) {
+      : address_(AddressOf(options.id)),
+        membership_(std::move(membership)),
+        election_timeout_ms_(options.election_timeout_ms) {
     std::memset(&raft_, 0, sizeof(raft_));
     const int rv = raft_init(&raft_, nullptr, nullptr, options.id.value, address_.c_str());
     HOLDFAST_CHECK(rv == 0, std::string("raft_init: ") + raft_strerror(rv));
@@ -194,6 +196,16 @@ class LibraftEngine : public Engine {
     raft_event event{};
     event.type = RAFT_TIMEOUT;
     return Step(now_ms, event, nullptr);
+  }
+
+  Effects Stand(uint64_t now_ms) override {
+    HOLDFAST_CHECK(role() != Role::kLeader, "a leader stands for election");
+    // The timer then runs out one or two of these after it was started, by a message or a vote.
+    constexpr unsigned kShortestMs = 1;
+    raft_set_election_timeout(&raft_, kShortestMs);
+    Effects effects = now_ms >= timeout_ms() ? Tick(now_ms) : Effects();
+    raft_set_election_timeout(&raft_, election_timeout_ms_);  // Drawn anew for the next one.
+    return effects;
   }
 
   bool Submit(uint64_t now_ms, std::vector<wal::Entry> entries, Effects* effects) override {
@@ -390,6 +402,7 @@ class LibraftEngine : public Engine {
 
   std::string address_;
   const Membership membership_;
+  const unsigned election_timeout_ms_;
   ::raft raft_;
   std::vector<wal::Entry> submitted_;  // During a Submit only.
 };

@@ -111,6 +111,7 @@ void Replica::Hear(uint64_t now_ms, NodeId from, Message message) {
     if (stores_nothing_) append->entries.clear();
     if (append->term >= term()) {
       contact_ms_ = now_ms;
+      succession_.Heard(now_ms);
       known_commit_ = std::max(known_commit_, append->leader_commit);
       if (!append->entries.empty()) behind_.reset();
     }
@@ -122,6 +123,11 @@ void Replica::Hear(uint64_t now_ms, NodeId from, Message message) {
       rejoining_ms_.erase(from);
     }
   }
+  auto* vote = std::get_if<RequestVote>(&message);
+  if (vote != nullptr && LeaderIsSilent(now_ms)) {
+    vote->disrupt_leader = true;
+    succession_.Stood(now_ms);
+  }
   const auto* append = std::get_if<AppendEntries>(&message);
   const Term leader_term = append != nullptr ? append->term : Term(0);
   Execute(now_ms, guard_->Receive(now_ms, from, std::move(message)));
@@ -132,6 +138,42 @@ void Replica::Hear(uint64_t now_ms, NodeId from, Message message) {
 // follower.
 void Replica::NoteSettled(Term leader_term) {
   settled_ = settled_ || log_.TermAt(committed()) == leader_term;
+}
+
+// A server votes for another once it has not heard of the leader for the shortest election timeout
+// (Ongaro's dissertation, 4.2.3 and 9.6). The engine goes on to believe in its leader until its own
+// patience is out, which is drawn by chance: an election would have to wait for the second server
+// to run out of it.
+bool Replica::LeaderIsSilent(uint64_t now_ms) const {
+  if (role() != Role::kFollower) return false;
+  return succession_.is_on() || now_ms >= contact_ms_ + options_.election_timeout_ms;
+}
+
+void Replica::LinkDown(uint64_t now_ms, NodeId peer) {
+  const std::vector<NodeId>& voters = membership().voters;
+  if (!started_ || rejoin_ || role() != Role::kFollower || leader() != peer || peer.value == 0 ||
+      !membership().IsVoter(options_.id) || !membership().IsVoter(peer)) {
+    return;
+  }
+  const auto turn = std::count_if(voters.begin(), voters.end(), [&](NodeId voter) {
+    return voter < options_.id && voter != peer;
+  });
+  succession_.Begin(now_ms, static_cast<uint64_t>(turn), voters.size() - 1,
+                    options_.election_timeout_ms);
+  lost_term_ = term();
+}
+
+void Replica::StandForElection(uint64_t now_ms) {
+  if (role() == Role::kLeader || term() != lost_term_ || rejoin_) {
+    succession_.End();  // An election has taken place since.
+  } else if (!all_durable()) {
+    succession_.WaitForDisk(now_ms);
+  } else {
+    logging::Info(Component::kRaft, "the connection to the leader broke, asks for votes",
+                  {{"term", term().value + 1}});
+    succession_.Stood(now_ms);
+    Execute(now_ms, guard_->Stand(now_ms));
+  }
 }
 
 void Replica::Durable(uint64_t now_ms, wal::Ticket ticket) {
@@ -150,6 +192,7 @@ void Replica::Tick(uint64_t now_ms) {
     return;
   }
   if (now_ms >= announce_ms_) AnnounceCommit();
+  if (now_ms >= succession_.due_ms()) StandForElection(now_ms);
   if (now_ms < guard_->timeout_ms()) return;
   Execute(now_ms, guard_->Tick(now_ms));
   // A leader whose disk stalls can commit through its peers but never answer: let another lead.
@@ -237,6 +280,7 @@ void Replica::Adopt(uint64_t now_ms) {
   agreed_before_ = std::max(agreed_before_, guard_->agreed());
   guard_.emplace(NewLibraftEngine(options_, next), options_.id, next, log_);
   behind_.reset();
+  succession_.End();
   if (!started_) {
     HOLDFAST_REACHED("raft.replica.members_change_while_it_asks");
     rejoin_.emplace(options_.id, next);

@@ -24,6 +24,7 @@
 #include "src/base/error.h"
 #include "src/raft/guard.h"
 #include "src/raft/rejoin.h"
+#include "src/raft/succession.h"
 
 namespace holdfast::raft {
 
@@ -59,6 +60,8 @@ class Replica {
   // The log's appends up to `ticket` are durable.
   void Durable(uint64_t now_ms, wal::Ticket ticket);
   void Tick(uint64_t now_ms);
+  // The connection to `peer` broke. When that is the leader, it may be dead (succession.h).
+  void LinkDown(uint64_t now_ms, NodeId peer);
 
   struct Position {
     LogIndex index;
@@ -119,7 +122,7 @@ class Replica {
   LogIndex committed() const { return guard_->committed(); }
   LogIndex agreed() const { return guard_->agreed(); }  // Not below committed(); see the guard.
   uint64_t timeout_ms() const {
-    return rejoin_ ? ask_ms_ : std::min(guard_->timeout_ms(), announce_ms_);
+    return rejoin_ ? ask_ms_ : std::min({guard_->timeout_ms(), announce_ms_, succession_.due_ms()});
   }
   const Membership& membership() const { return guard_->membership(); }
   LogIndex MatchOf(NodeId peer) const { return guard_->MatchOf(peer); }
@@ -153,6 +156,8 @@ class Replica {
   void StartEngine(uint64_t now_ms);
   void Hear(uint64_t now_ms, NodeId from, Message message);
   void NoteSettled(Term leader_term);
+  bool LeaderIsSilent(uint64_t now_ms) const;
+  void StandForElection(uint64_t now_ms);
   std::optional<Error> WhyNot(uint64_t now_ms, const Membership& next) const;
   std::optional<Position> Propose(uint64_t now_ms, wal::EntryType type, std::string payload);
   void SendTo(NodeId to, Message message);
@@ -196,6 +201,8 @@ class Replica {
   std::map<NodeId, LogIndex> holds_;
   std::optional<Behind> behind_;
   std::optional<Rejoin> rejoin_;
+  Succession succession_;
+  Term lost_term_;                           // In which the leader was that is to be succeeded.
   uint64_t ask_ms_ = 0;                      // When to ask (again), rejoining.
   std::set<NodeId> overcounted_;             // As leader: has lost what it acknowledged to us.
   std::map<NodeId, uint64_t> rejoining_ms_;  // When each peer last asked to rejoin.

@@ -96,6 +96,18 @@ void Group::Crash(NodeId node, bool links) {
   } else {
     network_.BreakAllTo(node);
   }
+  // A process ends, which its peers are told by its kernel; or the machine, which nobody is told.
+  if (random_.Between(0, 1) == 0) return;
+  for (const auto& other : servers_) {
+    if (other->id == node) continue;
+    events_.After(random_.Between(50, 2'000),
+                  [this, other = other->id, node] { SeeLinkDown(other, node); });
+  }
+}
+
+void Group::SeeLinkDown(NodeId node, NodeId peer) {
+  Server& server = At(node);
+  Run(server, [&] { server.replica->LinkDown(events_.now_ms(), peer); });
 }
 
 void Group::Wipe(NodeId node) {

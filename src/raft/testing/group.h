@@ -46,6 +46,8 @@ class Group {
   // `links`: whether what it has sent is lost, too.
   void Crash(NodeId node, bool links = true);
   void Restart(NodeId node);
+  // `node` sees its connection to `peer` break, as it does when the peer's process ends.
+  void SeeLinkDown(NodeId node, NodeId peer);
   // The server dies at its `effects`-th effect from now: a save, an append or a message.
   void DieSoon(NodeId node, uint64_t effects) { At(node).effects_to_live = effects; }
   // How long each write takes, the one under way included.
