@@ -49,7 +49,8 @@ std::string WhyUnfit(const Behaviour& program, uint32_t version, const std::stri
                     RangeText(program) + ", and the cluster goes by version " +
                     std::to_string(version) + ", which came with Holdfast " + release + ".\n";
   if (version > program.newest) {
-    return why + "Install Holdfast " + release + " or newer there, and start it again on the same " +
+    return why + "Install Holdfast " + release +
+           " or newer there, and start it again on the same " +
            "data folder: it goes on where it stopped.";
   }
   return why + "Install a Holdfast between " + release + " and " + program.release +

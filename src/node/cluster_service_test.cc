@@ -93,7 +93,9 @@ TEST_F(ClusterServiceTest, AnAddressOfAMemberIsAHostAndAPort) {
     ASSERT_FALSE(refused.has_value()) << address;
     EXPECT_EQ(refused.error().field, "address");
   }
-  EXPECT_FALSE(add(std::string(254, 'h') + ":7").has_value());
+  std::string too_long(254, 'h');
+  too_long += ":7";
+  EXPECT_FALSE(add(too_long).has_value());
   EXPECT_FALSE(add(std::string("h\0i:7", 6)).has_value());
   EXPECT_EQ(changed.size(), good.size());
 }

@@ -16,9 +16,8 @@ void Node::StepBehaviour(uint64_t now_ms) {
   if (parts_.machine.applied() < replica_->last_at_election()) return;
   std::vector<NodeId> others = replica_->membership().All();
   std::erase(others, options_.raft.id);
-  const uint32_t wanted = programs_.Wanted(now_ms, in_force, others, [&](NodeId other) {
-    return replica_->IsHeard(now_ms, other);
-  });
+  const uint32_t wanted = programs_.Wanted(
+      now_ms, in_force, others, [&](NodeId other) { return replica_->IsHeard(now_ms, other); });
   if (wanted == 0 || !writes_->ProposeStep(now_ms, BehaviourOf(wanted))) return;
   stepped_ = replica_->term();
   stepped_to_ = wanted;

@@ -33,12 +33,12 @@ ProgramVerdict CompareWith(const Behaviour& program, uint32_t in_force, NodeId s
   }
   const Behaviour theirs{said.oldest(), said.newest(), said.release()};
   if (in_force != 0) {
-    const std::string unfit =
-        WhyUnfit(theirs, in_force, BehaviourOf(in_force).release, node);
+    const std::string unfit = WhyUnfit(theirs, in_force, BehaviourOf(in_force).release, node);
     if (!unfit.empty()) return {unfit, ""};
   } else if (theirs.newest < program.oldest || theirs.oldest > program.newest) {
     return {node + " runs Holdfast " + theirs.release + ", node " + self.ToString() + " Holdfast " +
-                program.release + ": they have no version of the behaviour in common. Install the "
+                program.release +
+                ": they have no version of the behaviour in common. Install the "
                 "same release on all nodes of a new cluster.",
             ""};
   }

@@ -47,8 +47,8 @@ class Programs {
  private:
   const Behaviour own_;
   std::map<NodeId, ProgramVersions> said_;
-  uint32_t able_ = 0;       // What all can do ...
-  uint64_t able_ms_ = 0;    // ... since when.
+  uint32_t able_ = 0;     // What all can do ...
+  uint64_t able_ms_ = 0;  // ... since when.
 };
 
 }  // namespace holdfast::node

@@ -74,9 +74,7 @@ TEST(ProgramsTest, WhoHearsOfWhatItCannotDoEnds) {
 
 class WantedTest : public ::testing::Test {
  protected:
-  void Says(NodeId peer, uint32_t newest) {
-    programs_.Said(peer, HelloOf(1, newest).program());
-  }
+  void Says(NodeId peer, uint32_t newest) { programs_.Said(peer, HelloOf(1, newest).program()); }
   uint32_t Wanted(uint32_t in_force, uint64_t later_ms = 0) {
     now_ms_ += later_ms;
     return programs_.Wanted(now_ms_, in_force, {kPeer, kOther},

@@ -1,11 +1,11 @@
 #include "src/node/tcp_socket.h"
 
 #include <absl/strings/ascii.h>
-#include <absl/strings/numbers.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <charconv>
 #include <string_view>
 
 #include "src/base/bounds.h"
@@ -29,17 +29,15 @@ bool IsHostAndPort(const std::string& address) {
   if (colon == std::string::npos) return false;
   const std::string_view host = std::string_view(address).substr(0, colon);
   const std::string_view port = std::string_view(address).substr(colon + 1);
-  const bool digits = std::all_of(port.begin(), port.end(), absl::ascii_isdigit);
-  uint32_t number = 0;
-  if (!digits || port.size() > kPortBytesMax || !absl::SimpleAtoi(port, &number) || number == 0 ||
-      number > UINT16_MAX) {
-    return false;
-  }
+  uint16_t number = 0;
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+  const bool is_port = error == std::errc() && end == port.data() + port.size() && number > 0;
+  if (!is_port || port.size() > kPortBytesMax) return false;
   if (host.empty() || host.size() > kHostBytesMax) return false;
   if (host.front() == '[') {
-    boost::system::error_code error;
-    asio::ip::make_address_v6(HostAndPort(address).first, error);
-    return !error && host.back() == ']';
+    boost::system::error_code wrong;
+    asio::ip::make_address_v6(HostAndPort(address).first, wrong);
+    return !wrong && host.back() == ']';
   }
   const auto in_a_name = [](unsigned char c) {
     return absl::ascii_isalnum(c) || c == '.' || c == '-' || c == '_';

@@ -44,6 +44,7 @@ class ScriptedEngine : public Engine {
     return Happen();
   }
   Effects Tick(uint64_t) override { return Happen(); }
+  Effects Stand(uint64_t) override { return Happen(); }
   bool Submit(uint64_t, std::vector<wal::Entry>, Effects* effects) override {
     *effects = Happen();
     return true;

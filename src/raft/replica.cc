@@ -124,13 +124,15 @@ void Replica::Hear(uint64_t now_ms, NodeId from, Message message) {
     }
   }
   auto* vote = std::get_if<RequestVote>(&message);
-  if (vote != nullptr && LeaderIsSilent(now_ms)) {
-    vote->disrupt_leader = true;
-    succession_.Stood(now_ms);
-  }
+  if (vote != nullptr && LeaderIsSilent(now_ms)) vote->disrupt_leader = true;
   const auto* append = std::get_if<AppendEntries>(&message);
   const Term leader_term = append != nullptr ? append->term : Term(0);
-  Execute(now_ms, guard_->Receive(now_ms, from, std::move(message)));
+  Effects effects = guard_->Receive(now_ms, from, std::move(message));
+  for (const Outgoing& out : effects.messages) {
+    const auto* answer = std::get_if<RequestVoteResult>(&out.message);
+    if (answer != nullptr && answer->granted) succession_.Stood(now_ms);
+  }
+  Execute(now_ms, std::move(effects));
   if (leader_term == term()) NoteSettled(leader_term);
 }
 

@@ -56,8 +56,7 @@ TEST(BehaviourTest, IsInCheckpointsAndInTheDigest) {
 
 TEST(BehaviourTest, AMethodIsRefusedBeforeItsVersion) {
   MachineOnDisk node;
-  const Method& method =
-      *node.registry().Find("/holdfast.state_machine.testing.Sample/PutNew");
+  const Method& method = *node.registry().Find("/holdfast.state_machine.testing.Sample/PutNew");
   ASSERT_TRUE(node.machine().NotYet(method).has_value());
   EXPECT_NE(node.machine().NotYet(method)->hint.find("0.1.0 or newer on every node"),
             std::string::npos);
@@ -78,7 +77,8 @@ TEST(BehaviourTest, AStepThatThisProgramCannotDoStopsItAndNamesTheRelease) {
   EXPECT_NE(stop.find("Install Holdfast 9.9 or newer"), std::string::npos) << stop;
 }
 
-// The state may come from a newer program: by a checkpoint, a backup, or a node that was downgraded.
+// The state may come from a newer program: by a checkpoint, a backup, or a node that was
+// downgraded.
 TEST(BehaviourTest, AStateThatThisProgramCannotGoOnWithIsToldByRelease) {
   const auto disk = std::make_shared<store::MemoryDisk>();
   {
