@@ -99,7 +99,11 @@ bool OpenAccounts(const testing::ProcessCluster& cluster) {
       .has_value();
 }
 
-bool TryHoldfast(Gaps* gaps) {
+// How the leader goes: its process ends, or stands still, which for the others is a machine that is
+// cut off.
+enum class End { kKill, kFreeze };
+
+bool TryHoldfast(End end, Gaps* gaps) {
   testing::ProcessCluster cluster(3);
   cluster.StartAll();
   if (!cluster.WaitHealthy() || !OpenAccounts(cluster)) return false;
@@ -108,10 +112,11 @@ bool TryHoldfast(Gaps* gaps) {
     Sleep(kBefore);
     const int leader = cluster.WaitLeader();
     if (leader == 0) return false;
-    cluster.Kill(leader);
+    end == End::kKill ? cluster.Kill(leader) : cluster.Freeze(leader);
     Sleep(kAfter);
+    if (end == End::kFreeze) cluster.Thaw(leader);
     gaps->ms.push_back(load.StopAndTakeGapMs());
-    cluster.Start(leader);
+    if (end == End::kKill) cluster.Start(leader);
     if (!cluster.WaitHealthy()) return false;
   }
   return true;
@@ -146,14 +151,14 @@ void Print(Gaps gaps) {
               gaps.ms.front(), median, gaps.ms.back());
 }
 
-int Run(int trials, const std::string& etcd) {
+int Run(int trials, End end, const std::string& etcd) {
   Gaps ours{"Holdfast, election timeout 400 ms (default)", {}};
   Gaps theirs{"etcd, election timeout 1000 ms (default)", {}};
   Gaps alike{"etcd, election timeout 400 ms, heartbeat 80 ms", {}};
   setenv("QUIET", "1", 0);
   for (int done = 0; done < trials; done += kTrialsAtOnce) {
     std::fprintf(stderr, "trials %d to %d\n", done + 1, done + kTrialsAtOnce);
-    if (!TryHoldfast(&ours)) {
+    if (!TryHoldfast(end, &ours)) {
       std::fprintf(stderr, "the cluster did not become healthy\n");
       return 1;
     }
@@ -167,9 +172,9 @@ int Run(int trials, const std::string& etcd) {
     if (!tried) std::fprintf(stderr, "etcd could not be measured\n");
   }
   std::printf(
-      "| %d clients, the leader killed | trials | shortest ms | median | longest |\n"
+      "| %d clients, the leader %s | trials | shortest ms | median | longest |\n"
       "|---|---|---|---|---|\n",
-      kClients);
+      kClients, end == End::kKill ? "killed" : "stands still");
   for (const Gaps& gaps : {ours, theirs, alike}) Print(gaps);
   return 0;
 }
@@ -183,6 +188,10 @@ int main(int argc, char** argv) {
   CLI::App app{"Kills the leader of a cluster of three on loopback under load, again and again."};
   app.add_option("--trials", trials, "Of each system; five at a time")->capture_default_str();
   app.add_option("--etcd", etcd, "The peers' script that measures etcd; without it only Holdfast");
+  bool freeze = false;
+  app.add_flag("--freeze", freeze,
+               "The leader's process stands still (SIGSTOP) instead, and closes no connection");
   CLI11_PARSE(app, argc, argv);
-  return holdfast::bench::Run(trials, etcd);
+  using holdfast::bench::End;
+  return holdfast::bench::Run(trials, freeze ? End::kFreeze : End::kKill, etcd);
 }

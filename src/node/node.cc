@@ -498,6 +498,10 @@ NodeStatus Node::status() const {
     waiting = parts_.founding.Waiting();
   }
   const std::map<NodeId, std::string> peers = Peers();
+  const std::map<NodeId, ProgramVersions> programs = [this] {
+    std::lock_guard lock(founding_mutex_);
+    return programs_.said();
+  }();
   std::lock_guard lock(status_mutex_);
   NodeStatus status = status_;
   status.applied = position.applied;
@@ -511,6 +515,10 @@ NodeStatus Node::status() const {
   for (NodeStatus::Peer& peer : status.peers) {
     const auto address = peers.find(peer.id);
     if (address != peers.end()) peer.address = address->second;
+    const auto program = programs.find(peer.id);
+    if (program == programs.end()) continue;
+    peer.behaviour_newest = program->second.newest();
+    peer.release = program->second.release();
   }
   const uint64_t now_ms = parts_.clock.MonotonicMs();
   status.waiting_reads = frontend_.waiting_reads();

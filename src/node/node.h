@@ -249,9 +249,9 @@ class Node : public Dispatcher, public PeerHandler {
   uint64_t leaderless_ms_ = 0;       // Since when no leader is known; 0: one is, or it was said.
   std::map<NodeId, std::string> refused_hellos_;  // Why, the last time.
   std::map<NodeId, uint64_t> misfit_ms_;  // When it was last told that it goes by other members.
-  Programs programs_{ThisProgram()};
-  Term stepped_;              // In which this leader has last raised the behaviour ...
-  uint32_t stepped_to_ = 0;   // ... to this.
+  Programs programs_{ThisProgram()};      // Written under founding_mutex_.
+  Term stepped_;                          // In which this leader has last raised the behaviour ...
+  uint32_t stepped_to_ = 0;               // ... to this.
   bool removed_ = false;      // This node is no member any more: it only tells the others so ...
   std::set<NodeId> know_it_;  // ... until a majority of them knows it.
   wal::Ticket founding_ticket_ = 0;  // Of the log's first entry, while it becomes durable.

@@ -114,7 +114,10 @@ std::string Node::OnHello(const Hello& hello) {
   const bool knows_none = peer.founders_size() == 0;
   OnLoop([this, peer, program = hello.program(), welcome = met.has_value(),
           concerns = met.has_value() || same || knows_none] {
-    if (welcome) programs_.Said(NodeId(peer.node()), program);
+    if (welcome) {
+      std::lock_guard said(founding_mutex_);
+      programs_.Said(NodeId(peer.node()), program);
+    }
     FoundIfComplete();
     if (TakesAnothersPlace()) {
       installing_ = true;

@@ -254,10 +254,6 @@ void Node::PublishMembers() {
     status_.peers.push_back({member, replica_->MatchOf(member), voter,
                              leads && replica_->IsHeard(now_ms, member),
                              replica_->IsRejoining(now_ms, member), ""});
-    if (const ProgramVersions* program = programs_.Of(member)) {
-      status_.peers.back().behaviour_newest = program->newest();
-      status_.peers.back().release = program->release();
-    }
   };
   for (NodeId member : membership.voters) publish(member, true);
   for (NodeId member : membership.learners) publish(member, false);

@@ -45,16 +45,12 @@ ProgramVerdict CompareWith(const Behaviour& program, uint32_t in_force, NodeId s
   return {"", WhyUnfit(program, said.in_force(), said.in_force_release(), "this node")};
 }
 
-const ProgramVersions* Programs::Of(NodeId peer) const {
-  const auto found = said_.find(peer);
-  return found == said_.end() ? nullptr : &found->second;
-}
-
 uint32_t Programs::Wanted(uint64_t now_ms, uint32_t in_force, const std::vector<NodeId>& others,
                           const std::function<bool(NodeId)>& is_heard) {
   uint32_t able = own_.newest;
   for (NodeId other : others) {
-    const ProgramVersions* said = Of(other);
+    const auto found = said_.find(other);
+    const ProgramVersions* said = found == said_.end() ? nullptr : &found->second;
     if (in_force == 0) {
       if (said != nullptr) able = std::min(able, std::max(said->newest(), own_.oldest));
     } else if (said == nullptr || !is_heard(other)) {

@@ -35,8 +35,7 @@ class Programs {
 
   // The peer's last word, on a connection that was welcome.
   void Said(NodeId peer, const ProgramVersions& versions) { said_[peer] = versions; }
-  // nullptr: it has said nothing yet.
-  const ProgramVersions* Of(NodeId peer) const;
+  const std::map<NodeId, ProgramVersions>& said() const { return said_; }
 
   // Which version the leader should raise to now, when `in_force` is; 0: none. It is the newest
   // that all members can do, once they have all been there and able to for a while. Before any is

@@ -125,5 +125,20 @@ TEST_F(AtomicTest, WhoWaitsIsToldOfEachTouch) {
   EXPECT_TRUE(node_.machine().touched().empty()) << "of the last entry only";
 }
 
+// An older program does not know the method: it refuses the whole, and so must this one.
+TEST_F(AtomicTest, AWriteThatCameWithALaterVersionRefusesTheWhole) {
+  ExecuteRequest request;
+  Add(&request, "sample.Put", PutOf("a", 5));
+  Add(&request, "sample.PutNew", PutOf("b", 7));
+  const Outcome early = Execute(request, "key");
+  ASSERT_FALSE(early.reply.has_value());
+  EXPECT_EQ(early.reply.error().code, ErrorCode::kUnimplemented);
+  EXPECT_EQ(early.reply.error().field, "writes[1].method");
+  EXPECT_FALSE(node_.Total("a").has_value());
+  node_.Apply(StepOf(time_us_ += 10, 2, "9.9").SerializeAsString());
+  EXPECT_EQ(ReplyTo(Execute(request, "key")).outcome(), ExecuteOutcome::done);
+  EXPECT_EQ(node_.Total("b"), 7);
+}
+
 }  // namespace
 }  // namespace holdfast::state_machine

@@ -168,7 +168,8 @@ Result<void> Machine::Fits(const std::string& where) const {
 }
 
 WriteContext Machine::ContextOf(uint8_t service, LogIndex index) {
-  return {store_, tables_->timers, touched_, service, index, position_.now, std::max(behaviour(), 1u)};
+  return {store_,        tables_->timers,          touched_, service, index,
+          position_.now, std::max(behaviour(), 1u)};
 }
 
 void Machine::FireTimers(LogIndex index) {
