@@ -165,7 +165,10 @@ inline constexpr size_t kCheckpointPiecesInFlight = 4;      // A round trip's wo
 inline constexpr size_t kCheckpointFilesMax = 65'536;       // Of 64 MiB: 4 TiB.
 // So much that a cluster heals soon, so little that it goes on serving meanwhile.
 inline constexpr uint64_t kCheckpointBytesPerSecond = 64 << 20;
-inline constexpr uint64_t kCheckpointIdleMsMax = 60'000;  // Then nobody is fetching any more.
+// Of a node's own files, read once more in the background; the disk has other things to do.
+inline constexpr uint64_t kScrubBytesPerSecondMax = 32 << 20;
+inline constexpr uint64_t kScrubSecondsDefault = 604'800;  // A week: as RAID arrays are checked.
+inline constexpr uint64_t kCheckpointIdleMsMax = 60'000;   // Then nobody is fetching any more.
 // The log of so long a time is what a restart applies again, at most.
 inline constexpr uint64_t kCheckpointIntervalMsDefault = 60'000;
 

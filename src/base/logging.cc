@@ -6,9 +6,10 @@
 
 #include <array>
 #include <atomic>
-#include <ctime>
 #include <memory>
 #include <mutex>
+
+#include "src/base/utc_text.h"
 
 namespace holdfast::logging {
 namespace {
@@ -49,14 +50,7 @@ Level FromSpdlog(spdlog::level::level_enum level) {
   }
 }
 
-std::string Time(int64_t unix_ms) {
-  const std::time_t seconds = unix_ms / 1'000;
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900,
-                     parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
-                     unix_ms % 1'000);
-}
+std::string Time(int64_t unix_ms) { return UtcText(unix_ms * 1'000, 3); }
 
 void AppendEscaped(std::string_view text, std::string* out) {
   for (const char c : text) {

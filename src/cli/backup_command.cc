@@ -5,6 +5,7 @@
 
 #include "holdfast/cluster.pb.h"
 #include "src/base/bounds.h"
+#include "src/base/utc_text.h"
 #include "src/cli/backup_read.h"
 #include "src/cli/exit_codes.h"
 #include "src/cli/nodes.h"
@@ -61,15 +62,6 @@ Result<Source> ChooseNode(Context& context, milliseconds timeout) {
   }
   if (best == nullptr) return Fail(last);
   return source;
-}
-
-std::string TimeText(int64_t us) {
-  const auto seconds = static_cast<time_t>(us / 1'000'000);
-  tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[32];
-  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
 }
 
 uint64_t BytesOf(const BackupManifest& manifest) {
@@ -133,8 +125,8 @@ int Backup(Context& context, const std::string& folder, uint64_t rate_mib) {
   const uint64_t bytes = BytesOf(*manifest);
   context.out() << "backup " << node::BackupName(manifest->backup()) << " of node "
                 << manifest->node() << " in " << folder << ": position "
-                << Grouped(manifest->index()) << " of " << TimeText(manifest->log_time_us()) << ", "
-                << manifest->files_size() << " files, " << BytesText(bytes) << " in "
+                << Grouped(manifest->index()) << " of " << UtcText(manifest->log_time_us(), 0)
+                << ", " << manifest->files_size() << " files, " << BytesText(bytes) << " in "
                 << ToText(took) << " (" << BytesText(RateOf(bytes, took)) << "/s); verified\n";
   return kExitOk;
 }
@@ -181,7 +173,7 @@ int RestoreFolder(Context& context, const std::string& backup, const SettingsFla
   }
   context.out() << config.data << ": node " << config.id.value << " of a new cluster that begins "
                 << "with backup " << node::BackupName(manifest->backup()) << ", position "
-                << Grouped(manifest->index()) << " of " << TimeText(manifest->log_time_us())
+                << Grouped(manifest->index()) << " of " << UtcText(manifest->log_time_us(), 0)
                 << "\n";
   if (!others.empty()) {
     context.out() << "Restore the same backup for nodes " << others

@@ -12,6 +12,7 @@
 #include "src/cli/nodes.h"
 #include "src/cli/progress.h"
 #include "src/cli/text.h"
+#include "src/server/offline_state.h"
 
 namespace holdfast::cli {
 namespace {
@@ -55,7 +56,8 @@ int VerifyBackup(Context& context, const std::string& folder) {
 struct Checked {
   std::string endpoint;
   uint64_t node = 0;
-  std::map<uint64_t, std::string> digests;  // By position.
+  std::map<uint64_t, std::string> digests;   // By position.
+  std::map<uint64_t, std::string> contents;  // Of all rows that it has stored, by position.
   std::string state = "not compared";
   std::string store = "-";
   bool bad = false;
@@ -73,6 +75,8 @@ class Verification {
   void Ask();
   // True: each node was compared with another, or differs.
   bool Compare();
+  // Of what was read of the stores, where two were at one position.
+  void CompareContents();
   void CheckStores(const std::string& scratch);
 
   Context& context_;
@@ -157,14 +161,41 @@ void Verification::CheckStores(const std::string& scratch) {
     options.tell = [](const std::string&) {};
     options.progress = [&](uint64_t done, uint64_t) { progress.Update(done >> 10); };
     const auto read = ReadBackupFrom(client, files, options);
-    if (read) {
+    auto state = read ? OfflineState::Open(folder + "/" + node::kBackupDatabase)
+                      : Result<std::unique_ptr<OfflineState>>(Fail(read.error()));
+    if (state) {
       node.store = "whole at position " + Grouped(read->index());
       node.digests[read->index()] = node::BackupName(read->digest());
+      node.contents[read->index()] = node::BackupName((*state)->ContentHash());
+      state->reset();
     } else {
-      node.store = "BAD: " + read.error().message;
+      node.store = "BAD: " + state.error().message;
       node.bad = true;
     }
     (void)files.RemoveAll(folder);
+  }
+}
+
+void Verification::CompareContents() {
+  std::map<std::pair<uint64_t, std::string>, size_t> votes;
+  std::map<uint64_t, size_t> read;
+  for (const Checked& node : checked_) {
+    for (const auto& [position, content] : node.contents) {
+      ++votes[{position, content}];
+      ++read[position];
+    }
+  }
+  for (Checked& node : checked_) {
+    for (const auto& [position, content] : node.contents) {
+      const size_t same = votes[{position, content}];
+      if (same == read[position]) {
+        if (same > 1) node.store += ", all rows as on the others";
+      } else if (2 * same <= read[position]) {  // Of two both may be wrong.
+        node.store =
+            "BAD: its rows differ from those of the others at position " + Grouped(position);
+        node.bad = true;
+      }
+    }
   }
 }
 
@@ -178,6 +209,7 @@ int Verification::Run(const std::string& scratch) {
   if (!scratch.empty()) {
     CheckStores(scratch);
     Compare();
+    CompareContents();
   }
   std::vector<std::vector<std::string>> rows;
   bool bad = false;
@@ -222,7 +254,10 @@ void AddVerifyCommand(CLI::App& root, Commands& commands) {
       "also while writes go on. --stores reads a backup of each node in turn: checksums of all "
       "files\n"
       "and blocks, the position, and what the services promise of their rows (no money made or "
-      "lost).\n"
+      "lost);\n"
+      "and every row is compared with those of the other nodes, where they were read at one "
+      "position,\n"
+      "as in a cluster without writes.\n"
       "For the ledger's whole history: holdfast ledger verify.\n"
       "Exit code 0: all is well. 1: something differs or is damaged, and it is told where. 3: a "
       "node\n"

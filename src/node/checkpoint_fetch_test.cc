@@ -167,7 +167,7 @@ TEST(CheckpointInstallTest, ACrashWhileItIsRemovedLeavesNoHalf) {
   for (uint64_t seed = 1; seed <= 200; ++seed) {
     FaultyFileSystem files({.seed = seed});
     ASSERT_TRUE(files.CreateFolders("/data/checkpoint/db"));
-    ASSERT_TRUE(ReplaceFile(files, "/data/checkpoint/manifest", manifest.SerializeAsString()));
+    ASSERT_TRUE(ReplaceFile(files, "/data/checkpoint/manifest", EncodePending(manifest)));
     ASSERT_TRUE(ReplaceFile(files, "/data/checkpoint/db/000007.sst", "rows"));
     files.CutPower(seed % 9 + 1);
     static_cast<void>(FinishInstall(files, "/data/checkpoint"));

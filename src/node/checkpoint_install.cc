@@ -1,6 +1,7 @@
 #include "src/node/checkpoint_install.h"
 
 #include <spdlog/spdlog.h>
+#include <xxhash.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -17,12 +18,35 @@ constexpr char kUseless[] = ".old";  // Behind the name of a checkpoint that is 
 constexpr uint64_t kSpareBytes = 256 << 20;
 constexpr size_t kManifestBytesMax = bounds::kCheckpointFilesMax * 128;
 
+uint64_t ChecksumOf(CheckpointManifest manifest) {
+  manifest.clear_checksum();
+  const std::string bytes = manifest.SerializeAsString();
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
+
 std::string Parent(const std::string& path) { return std::filesystem::path(path).parent_path(); }
 
 }  // namespace
 
 bool NamesPosition(const CheckpointManifest& manifest) {
   return manifest.index() != 0 && manifest.index() < wal::kNumberMax && manifest.index_term() != 0;
+}
+
+std::string EncodePending(CheckpointManifest manifest) {
+  manifest.set_checksum(ChecksumOf(manifest));
+  return manifest.SerializeAsString();
+}
+
+std::optional<CheckpointManifest> DecodePending(std::string_view bytes) {
+  CheckpointManifest manifest;
+  if (!manifest.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return std::nullopt;
+  // What earlier builds have written has none, nothing that they did not know, and all they wrote.
+  const bool has_none = manifest.checksum() == 0 && manifest.leader_term() != 0 &&
+                        manifest.files_size() > 0 &&
+                        manifest.GetReflection()->GetUnknownFields(manifest).empty();
+  if (!has_none && manifest.checksum() != ChecksumOf(manifest)) return std::nullopt;
+  if (!NamesPosition(manifest)) return std::nullopt;
+  return manifest;
 }
 
 Result<void> PrepareIncoming(FileSystem& files, const std::string& incoming, uint64_t bytes) {
@@ -42,10 +66,8 @@ Result<void> CompleteIncoming(FileSystem& files, const std::string& incoming,
   if (auto synced = files.SyncFolder(incoming + "/" + kCheckpointStoreFolder); !synced) {
     return synced;
   }
-  if (auto written = ReplaceFile(files, incoming + "/" + kManifest, manifest.SerializeAsString());
-      !written) {
-    return written;
-  }
+  auto written = ReplaceFile(files, incoming + "/" + kManifest, EncodePending(manifest));
+  if (!written) return written;
   const auto before = files.Exists(complete);
   if (!before) return Fail(before.error());
   if (*before) {
@@ -58,12 +80,12 @@ Result<void> CompleteIncoming(FileSystem& files, const std::string& incoming,
 Result<CheckpointManifest> ReadPending(FileSystem& files, const std::string& complete) {
   auto bytes = ReadFile(files, complete + "/" + kManifest, kManifestBytesMax);
   if (!bytes) return Fail(bytes.error());
-  CheckpointManifest manifest;
-  if (!manifest.ParseFromString(*bytes) || !NamesPosition(manifest)) {
+  auto manifest = DecodePending(*bytes);
+  if (!manifest) {
     return Fail(Error{ErrorCode::kInternal, complete + "/" + kManifest + " is damaged", "",
-                      "Remove the whole data folder: the node rejoins by itself.", 0});
+                      "Run holdfast repair: the node comes back from the others.", 0});
   }
-  return manifest;
+  return *std::move(manifest);
 }
 
 Result<std::optional<CheckpointManifest>> PendingCheckpoint(FileSystem& files,

@@ -12,6 +12,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "holdfast/peer.pb.h"
 #include "src/base/error.h"
@@ -26,6 +27,11 @@ inline constexpr char kCheckpointStoreFolder[] = "db";
 
 // Whether the manifest says where in a log its checkpoint stands. It may come from anywhere.
 bool NamesPosition(const CheckpointManifest& manifest);
+
+// --- As it is stored: docs/formats/checkpoint.md
+std::string EncodePending(CheckpointManifest manifest);
+// Takes any bytes; nullopt: they are no manifest, or not as they were written.
+std::optional<CheckpointManifest> DecodePending(std::string_view bytes);
 
 // --- Fetching
 // Empties `incoming` and makes sure that `bytes` fit on the disk.

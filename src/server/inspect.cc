@@ -1,14 +1,12 @@
 #include "src/server/inspect.h"
 
-#include <cinttypes>
-#include <cstdio>
-#include <ctime>
 #include <filesystem>
 #include <map>
 
 #include "holdfast/log.pb.h"
 #include "src/api/json.h"
 #include "src/base/file_system.h"
+#include "src/base/utc_text.h"
 #include "src/node/backup_folder.h"
 #include "src/node/checkpoint_install.h"
 #include "src/node/identity.h"
@@ -169,7 +167,7 @@ Result<void> Inspector::LookAtStore() {
   const state_machine::Position position = state_->position();
   InspectedStore* out = out_.mutable_store();
   out->set_position(position.applied.value);
-  out->set_time(LogTimeText(position.now.us));
+  out->set_time(UtcText(position.now.us, 6));
   out->set_digest(node::BackupName(position.digest));
   out->set_behaviour(position.behaviour);
   for (const auto& file : fs::directory_iterator(database)) {
@@ -269,7 +267,7 @@ void Inspector::AddEntries() {
     }
     LogEntry parsed;
     if (slot.type != wal::EntryType::kCommand || !parsed.ParseFromString(*payload)) continue;
-    entry->set_time(LogTimeText(parsed.time_us()));
+    entry->set_time(UtcText(parsed.time_us(), 6));
     entry->set_behaviour(parsed.step().version());
     for (const LogRequest& request : parsed.requests()) AddRequest(request, entry);
   }
@@ -297,17 +295,6 @@ Result<Inspection> Inspector::Run() {
 
 Result<Inspection> Inspect(const std::string& folder, const InspectOptions& options) {
   return Inspector(folder, options).Run();
-}
-
-std::string LogTimeText(int64_t us) {
-  const auto seconds = static_cast<time_t>(us / 1'000'000);
-  tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[32];
-  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts);
-  char fraction[16];
-  std::snprintf(fraction, sizeof(fraction), ".%06" PRId64 "Z", us % 1'000'000);
-  return std::string(text) + fraction;
 }
 
 }  // namespace holdfast

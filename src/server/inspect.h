@@ -24,7 +24,4 @@ struct InspectOptions {
 // answer.
 Result<Inspection> Inspect(const std::string& folder, const InspectOptions& options);
 
-// "2024-05-01T12:00:00.123456Z"
-std::string LogTimeText(int64_t us);
-
 }  // namespace holdfast

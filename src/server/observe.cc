@@ -138,6 +138,10 @@ void Observer::SampleStorage(metrics::Sampler& out) const {
             Value(figures.delta_rows));
   out.Gauge("holdfast_store_delta_bytes", "About the memory that these rows take",
             Value(apply.delta_bytes.value()));
+  out.Counter("holdfast_scrub_bytes_total", "Of this node's own files, read once more and good",
+              Value(parts_.scrubbed->bytes.value()));
+  out.Counter("holdfast_scrub_rounds_total", "How often all of them were",
+              Value(parts_.scrubbed->rounds.value()));
   const store::RocksDbBase::Figures base = parts_.base->figures();
   out.Gauge("holdfast_store_runs_bytes", "RocksDB's live files", Value(base.runs_bytes));
   out.Gauge("holdfast_store_block_cache_bytes", "RocksDB's block cache in memory",

@@ -10,6 +10,7 @@
 #include "src/api/metered.h"
 #include "src/node/cluster_service.h"
 #include "src/node/tcp_peer_link.h"
+#include "src/server/scrub.h"
 #include "src/store/rocksdb/rocksdb_base.h"
 #include "src/wal/segment_log.h"
 
@@ -26,6 +27,7 @@ class Observer {
     const wal::SegmentLog* log = nullptr;
     const store::RocksDbBase* base = nullptr;
     const node::TcpPeerLink* link = nullptr;  // Null: a cluster of one.
+    const ScrubMetrics* scrubbed = nullptr;
     std::vector<const api::MeteredDispatcher*> doors;
   };
   void Watch(Parts parts) { parts_ = std::move(parts); }

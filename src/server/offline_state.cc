@@ -1,5 +1,6 @@
 #include "src/server/offline_state.h"
 
+#include "src/node/backup_folder.h"
 #include "src/node/cluster_service.h"
 #include "src/state_machine/requests_service.h"
 
@@ -28,6 +29,25 @@ std::string OfflineState::BrokenInvariant() const {
     if (const auto broken = service->CheckInvariants()) return *broken;
   }
   return "";
+}
+
+uint64_t OfflineState::ContentHash() const {
+  node::Checksum hash;
+  const auto add = [&hash](std::string_view bytes) {
+    const auto size = static_cast<uint32_t>(bytes.size());
+    const char head[] = {static_cast<char>(size), static_cast<char>(size >> 8),
+                         static_cast<char>(size >> 16), static_cast<char>(size >> 24)};
+    hash.Add({head, sizeof(head)});
+    hash.Add(bytes);
+  };
+  absl::ReaderMutexLock lock(&store_->mutex());
+  store_->ForEach([&](store::TableNumber number, std::string_view key, std::string_view row) {
+    const char table[] = {static_cast<char>(number.service), static_cast<char>(number.table)};
+    hash.Add({table, sizeof(table)});
+    add(key);
+    add(row);
+  });
+  return hash.value();
 }
 
 }  // namespace holdfast

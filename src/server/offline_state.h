@@ -28,6 +28,9 @@ class OfflineState {
   const store::RocksDbBase& base() const { return *base_; }
   // What a service finds wrong with its rows, if anything.
   std::string BrokenInvariant() const;
+  // Over every row, as docs/formats/store.md says: equal states at one position have equal ones,
+  // however their rows lie in files.
+  uint64_t ContentHash() const;
 
  private:
   OfflineState() = default;

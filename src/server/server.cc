@@ -16,6 +16,7 @@
 #include "src/node/tcp_peer_link.h"
 #include "src/server/observe.h"
 #include "src/server/preflight.h"
+#include "src/server/scrub.h"
 #include "src/state_machine/registry.h"
 #include "src/state_machine/requests_service.h"
 #include "src/store/rocksdb/folder.h"
@@ -65,6 +66,7 @@ struct Server::Parts {
   ThreadExecutor background{"hf-background"};
   std::unique_ptr<Observer> observer;  // Outlives every call under way, as what follows does.
   const store::RocksDbBase* rocksdb = nullptr;  // The store's own.
+  ScrubMetrics scrubbed;
   // The log's writer reports to the node, which is built after the log.
   std::atomic<node::Node*> log_listener{nullptr};
   std::unique_ptr<node::NodeState> state;
@@ -77,6 +79,7 @@ struct Server::Parts {
   std::unique_ptr<api::http::Handler> http_handler;
   std::unique_ptr<api::http::Server> http;
   std::unique_ptr<api::grpc::Server> grpc;
+  std::unique_ptr<Scrub> scrub;
   std::atomic<bool> stopped{false};
   uint32_t restarts = 0;
   std::function<void()> restart;
@@ -162,6 +165,10 @@ Result<void> Server::Parts::Open() {
       node::Node::Endings{[this](const std::string& why) { config.fatal(why); },
                           [this] { restart(); }});
   log_listener.store(node.get(), std::memory_order_release);
+  if (config.scrub_seconds > 0) {
+    scrub = std::make_unique<Scrub>(files, config.data, state->log(), *rocksdb,
+                                    config.scrub_seconds, scrubbed);
+  }
   return {};
 }
 
@@ -193,6 +200,7 @@ Result<void> Server::Parts::Serve() {
                    &state->log(),
                    rocksdb,
                    link.get(),
+                   &scrubbed,
                    {grpc_door.get(), pipe_door.get(), http_door.get()}});
 
   api::grpc::ServerOptions grpc_options;
@@ -233,6 +241,7 @@ void Server::Parts::Stop(std::chrono::milliseconds grace) {
   if (grpc) grpc->Stop(grace);
   if (node) node->Stop();
   if (link) link->Stop();
+  scrub.reset();
   log_listener.store(nullptr, std::memory_order_release);
   if (state) state->CloseLog();  // Writes what is queued; its last reports go nowhere.
   loop.Stop();

@@ -202,6 +202,10 @@ std::vector<Setting> MakeSettings() {
       Number("store", "disk_reserve_bytes", "bytes", {0, int64_t{1} << 40}, &C::disk_reserve_bytes,
              "With less than this left on the disk the node takes no more writes, until there is "
              "room again; reads go on. 0: writes until a write fails, which stops the node"),
+      Number(
+          "store", "scrub_seconds", "s", {0, 100'000'000}, &C::scrub_seconds,
+          "In so long a time the node reads all of its own log and store once more in the "
+          "background, and stops when it finds damage, while others have what it lost. 0: never"),
       Text("log", "format", "WORD", "text, logfmt, json", &S::log_format, IsFormat,
            "How lines of the node's log (the one for people) look"),
       Text("log", "level", "LEVELS", "trace, debug, info, warn, error, off", &S::log_level, IsLevel,

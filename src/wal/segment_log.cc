@@ -140,6 +140,16 @@ void SegmentLog::SaveState(LogState state) {
   Must(state_.Save(state));
 }
 
+std::optional<ScrubTarget> SegmentLog::ToScrub(uint32_t sequence) const {
+  std::lock_guard lock(mutex_);
+  for (size_t i = 0; i < segments_.size(); ++i) {
+    if (segments_[i].sequence < sequence) continue;
+    const bool is_last = i + 1 == segments_.size();
+    return ScrubTarget{segments_[i], is_last ? durable_group_ : segments_[i + 1].first_group - 1};
+  }
+  return std::nullopt;
+}
+
 LogIndex SegmentLog::first() const {
   std::lock_guard lock(mutex_);
   return entries_.first();

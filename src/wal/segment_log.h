@@ -27,6 +27,7 @@
 #include "src/wal/format.h"
 #include "src/wal/log.h"
 #include "src/wal/log_metrics.h"
+#include "src/wal/scrub.h"
 #include "src/wal/segment.h"
 #include "src/wal/segment_writer.h"
 #include "src/wal/state_file.h"
@@ -77,6 +78,10 @@ class SegmentLog final : public Log {
   std::optional<Place> PlaceOf(LogIndex index) const;
 
   const LogMetrics& metrics() const { return metrics_; }  // Any thread.
+  // The file with the lowest number from `sequence` on; nullopt: there is none. Any thread. The
+  // file can be read as long as the answer lives, though the log may let go of it.
+  std::optional<ScrubTarget> ToScrub(uint32_t sequence) const;
+  uint64_t salt() const { return salt_; }
 
   // --- With `threaded` off
   // One step of the writer: a group, or upkeep when nothing is queued. False: nothing was left to

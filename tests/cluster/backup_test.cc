@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <thread>
 
 #include "tests/cluster/payment_load.h"
 #include "tests/support/http_client.h"
@@ -191,6 +192,39 @@ TEST_F(BackupTest, AMemberThatBeginsWithNothingFoundsNothingWithRestoredOnes) {
   cluster.Start(3);
   ASSERT_TRUE(cluster.WaitHealthy()) << cluster.LogOf(3);
   EXPECT_EQ(JsonField(HttpClient(cluster.http(3)).Get("/v1/counters/visits").body, "value"), "7");
+}
+
+TEST_F(BackupTest, ANodeThatDiesDuringABackupLeavesNothingBehind) {
+  ProcessCluster cluster(3);
+  cluster.StartAll();
+  ASSERT_TRUE(cluster.WaitHealthy());
+  PaymentLoad load(cluster);
+  load.Start(8);
+  RunFor(seconds(3));
+  load.Stop();
+  const int node = cluster.WaitLeader() % 3 + 1;
+  const std::string from = " --endpoints 127.0.0.1:" + std::to_string(cluster.grpc(node));
+  Ended backup;
+  std::thread reader(
+      [&] { backup = RunHoldfast("backup " + Folder() + from + " --rate 1 --timeout 3s"); });
+  const std::string partial = Folder() + ".partial/db";
+  for (const auto begun = Clock::now();
+       !std::filesystem::exists(partial) || std::filesystem::is_empty(partial);) {
+    if (Clock::now() > begun + seconds(30)) break;
+    RunFor(std::chrono::milliseconds(5));
+  }
+  cluster.Kill(node);
+  reader.join();
+  EXPECT_NE(backup.code, 0) << backup.output;
+  EXPECT_FALSE(std::filesystem::exists(Folder()));
+  EXPECT_FALSE(std::filesystem::exists(Folder() + ".partial"));
+  // Another node has it all.
+  backup = RunHoldfast("backup " + Folder() + Endpoints(cluster));
+  EXPECT_EQ(backup.code, 0) << backup.output;
+  EXPECT_EQ(RunHoldfast("verify " + Folder()).code, 0);
+  cluster.Start(node);
+  ASSERT_TRUE(cluster.WaitHealthy());
+  EXPECT_EQ(RunHoldfast("verify" + Endpoints(cluster)).code, 0);
 }
 
 TEST_F(BackupTest, ADamagedBackupIsNotRestored) {

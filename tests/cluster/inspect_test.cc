@@ -139,6 +139,64 @@ TEST_F(InspectTest, NamesFileAndPlaceOfDamage) {
   EXPECT_EQ(Repair(1, " --force").code, 3) << "the only copy stays where it is";
 }
 
+// CURRENT names the MANIFEST, which names all the others: without them no run means anything.
+TEST_F(InspectTest, DamageOfTheStoresOwnDirectoryIsNamedAndRepaired) {
+  StartCluster(3);
+  const int node = cluster_->WaitLeader() % 3 + 1;
+  cluster_->Terminate(node);
+  const std::string database = cluster_->data(node) + "/store/db/";
+  std::string manifest;
+  for (const auto& file : fs::directory_iterator(database)) {
+    if (file.path().filename().string().starts_with("MANIFEST")) manifest = file.path();
+  }
+  ASSERT_NE(manifest, "");
+  for (const std::string& path : {database + "CURRENT", manifest}) {
+    FlipBit(path, 10);
+    const Ended found = Inspect(node);
+    EXPECT_EQ(found.code, 1) << path;
+    EXPECT_TRUE(Says(found, "DAMAGED store: ")) << found.output;
+    cluster_->Start(node);
+    EXPECT_NE(cluster_->WaitEnd(node, seconds(20)), 0) << "it begins no new store in its place";
+    FlipBit(path, 10);
+    EXPECT_EQ(Inspect(node).code, 0) << "nothing was changed by the attempt";
+  }
+  FlipBit(manifest, 10);
+  const Ended repair = Repair(node);
+  ASSERT_EQ(repair.code, 0) << repair.output;
+  cluster_->Start(node);
+  ASSERT_TRUE(cluster_->WaitHealthy(node, seconds(60))) << cluster_->LogOf(node);
+  CheckAll(*cluster_, load_->payments());
+}
+
+// What rots under a node that runs, in a run and in the log, as an operator finds it and mends it.
+TEST_F(InspectTest, ARunningNodeFindsWhatRotsAndIsRepaired) {
+  StartCluster(3);
+  const int node = cluster_->WaitLeader() % 3 + 1;
+  for (const bool in_log : {false, true}) {
+    cluster_->Terminate(node);
+    cluster_->SetFlags({"--checkpoint-interval-ms", "300", "--scrub-seconds", "1"});
+    cluster_->Start(node);
+    ASSERT_TRUE(cluster_->WaitHealthy(node, seconds(60))) << cluster_->LogOf(node);
+    const std::string damaged = in_log ? cluster_->data(node) + "/log/segment-0000000001.log"
+                                       : FirstRun(cluster_->data(node));
+    FlipBit(damaged, in_log ? 4096 + 60 : 100);
+    EXPECT_EQ(cluster_->WaitEnd(node, seconds(30)), 5);
+    const std::string words = cluster_->LogOf(node);
+    EXPECT_NE(words.find(fs::path(damaged).filename()), std::string::npos) << words;
+    EXPECT_NE(words.find("found while the node ran"), std::string::npos) << words;
+    const Ended repair = Repair(node);
+    ASSERT_EQ(repair.code, 0) << repair.output;
+    cluster_->Start(node);
+    ASSERT_TRUE(cluster_->WaitHealthy(node, seconds(60))) << cluster_->LogOf(node);
+  }
+  // Without writes all are read at one position, and every row is compared.
+  CheckAll(*cluster_, load_->payments());
+  const Ended verify =
+      RunHoldfast("verify --stores " + cluster_->data(1) + ".scratch" + Endpoints(*cluster_));
+  EXPECT_EQ(verify.code, 0) << verify.output;
+  EXPECT_TRUE(Says(verify, "all rows as on the others")) << verify.output;
+}
+
 TEST_F(InspectTest, ADamagedNodeIsRepairedFromTheOthers) {
   StartCluster(3);
   EXPECT_EQ(RunHoldfast("verify" + Endpoints(*cluster_)).code, 0);

@@ -98,7 +98,8 @@ Fault Replace(Arena& arena, sim::Random& random) {
   const int young = arena.spare();
   const bool dies = random.OneIn(2);
   const auto operate = [&arena](const std::string& words) {
-    const int code = arena.Operate("members " + words);
+    // On a bad network it takes many attempts; each may be repeated.
+    const int code = arena.Operate("members " + words + " --wait 300");
     sim::Require(code == 0, "holdfast members " + words + " ends with " + std::to_string(code) +
                                 ", see operator.log");
   };

@@ -6,11 +6,13 @@
 #include <rocksdb/iterator.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/options.h>
+#include <rocksdb/sst_file_reader.h>
 #include <rocksdb/sst_file_writer.h>
 #include <rocksdb/sst_partitioner.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/checkpoint.h>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -61,6 +63,15 @@ void CheckOk(const rocksdb::Status& status, const char* doing) {
                ". Look at the kernel's log and the disk's health before you start again.");
   }
   HOLDFAST_CHECK(status.ok(), what);
+}
+
+Error DoesNotOpen(const std::filesystem::path& path, const rocksdb::Status& status) {
+  std::string what = "does not open: " + status.ToString();
+  // One that is missing may never have been: the file that names it is damaged as likely.
+  if (status.IsIOError() && what.find("MANIFEST") != std::string::npos) {
+    what += "; the file CURRENT names that one, and one of the two is damaged";
+  }
+  return FolderError(path, what);
 }
 
 // A compaction that fails is not retried behind our back.
@@ -186,7 +197,7 @@ Result<void> RocksDbBase::OpenDatabase() {
   options.env = PrivateFilesEnv();
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status = rocksdb::DB::Open(options, path_ / kDatabaseFolder, &db);
-  if (!status.ok()) return Fail(FolderError(path_, "does not open: " + status.ToString()));
+  if (!status.ok()) return Fail(DoesNotOpen(path_, status));
   db_.reset(db);
   return {};
 }
@@ -199,7 +210,7 @@ Result<std::unique_ptr<RocksDbBase>> RocksDbBase::OpenReadOnly(
   options.info_log = std::make_shared<NoLogger>();
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status = rocksdb::DB::OpenForReadOnly(options, database, &db);
-  if (!status.ok()) return Fail(FolderError(database, "does not open: " + status.ToString()));
+  if (!status.ok()) return Fail(DoesNotOpen(database, status));
   base->db_.reset(db);
   return base;
 }
@@ -210,6 +221,34 @@ Result<void> RocksDbBase::VerifyChecksums() const {
   const rocksdb::Status status = db_->VerifyChecksum(read);
   if (!status.ok()) return Fail(FolderError(path_, "is damaged: " + status.ToString()));
   return {};
+}
+
+std::vector<RocksDbBase::LiveFile> RocksDbBase::LiveFiles() const {
+  std::vector<rocksdb::LiveFileMetaData> live;
+  db_->GetLiveFilesMetaData(&live);
+  std::vector<LiveFile> files;
+  for (const rocksdb::LiveFileMetaData& file : live) {
+    files.push_back({file.relative_filename, file.size});
+  }
+  return files;
+}
+
+Result<void> RocksDbBase::VerifyFile(const std::string& name) const {
+  const auto is_live = [&] {
+    const std::vector<LiveFile> files = LiveFiles();
+    return std::any_of(files.begin(), files.end(),
+                       [&](const LiveFile& file) { return file.name == name; });
+  };
+  rocksdb::BlockBasedTableOptions table;
+  table.no_block_cache = true;  // That is for what callers read.
+  rocksdb::Options options;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  rocksdb::SstFileReader reader(options);
+  const std::string path = path_ / kDatabaseFolder / name;
+  rocksdb::Status status = reader.Open(path);
+  if (status.ok()) status = reader.VerifyChecksum(rocksdb::ReadOptions());
+  if (status.ok() || !is_live()) return {};
+  return Fail(FolderError(path, "is damaged: " + status.ToString()));
 }
 
 bool RocksDbBase::Get(std::string_view key, std::string* value) const {

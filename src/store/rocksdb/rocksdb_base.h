@@ -18,6 +18,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "src/base/error.h"
 #include "src/store/base.h"
@@ -57,6 +58,15 @@ class RocksDbBase : public Base {
   // Reads every block of every live file, and compares checksums. Names the file and the place that
   // is damaged. As slow as the disk; reads and runs go on.
   Result<void> VerifyChecksums() const;
+
+  // A live file, by its name in the database's folder.
+  struct LiveFile {
+    std::string name;
+    uint64_t bytes = 0;
+  };
+  std::vector<LiveFile> LiveFiles() const;
+  // As VerifyChecksums, of one of them; one that is gone by now is good. Any thread.
+  Result<void> VerifyFile(const std::string& name) const;
 
   // What RocksDB says of itself; 0 where it does not. Any thread.
   struct Figures {
