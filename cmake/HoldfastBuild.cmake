@@ -208,6 +208,9 @@ function(holdfast_services)
       string(APPEND declarations "namespace holdfast::${name} { void Register(state_machine::Registry& registry); }\n")
       string(APPEND calls "  ${name}::Register(registry);\n")
       list(APPEND libraries holdfast_service_${name})
+      if(TARGET service_${name}_test)  # What ties to sessions is tested with them.
+        target_link_libraries(service_${name}_test PRIVATE holdfast_service_sessions)
+      endif()
     endif()
   endforeach()
   file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/gen/services.cc CONTENT

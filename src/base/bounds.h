@@ -63,6 +63,22 @@ inline constexpr uint64_t kLogHeldBytesMax = uint64_t{4} << 30;  // While one fe
 inline constexpr size_t kWaitersMax = 65'536;  // Calls of a node that wait for something to come.
 inline constexpr size_t kTouchesKept = 1'024;  // Of the last entries; older ones cost a look.
 
+// An Acquire that stands in line leaves it by log time; the node listens a little longer for that.
+inline constexpr uint64_t kAwaitGraceMs = 250;
+
+// --- Sessions
+inline constexpr uint64_t kSessionsMax = 1'000'000;  // Alive at a time: rows of 60 bytes.
+inline constexpr uint32_t kSessionTtlMsMin = 1'000;  // Shorter ones end between two keepalives.
+
+// --- Locks
+inline constexpr size_t kLockNameBytesMax = 128;
+inline constexpr uint32_t kLockTtlMsDefault = 30'000;   // Of a lease that says nothing.
+inline constexpr uint32_t kLockDepthMax = 255;          // More is a loop that never releases.
+inline constexpr uint32_t kLocksPerSessionMax = 1'000;  // What one entry has to release at once.
+inline constexpr uint64_t kLocksMax = 1'000'000;        // Holders of all locks.
+inline constexpr uint32_t kLockWaitersMax = 1'000;      // In one line.
+inline constexpr size_t kLockCycleOwnersMax = 1'000;    // Looked at for a deadlock.
+
 // --- State machine
 inline constexpr int64_t kIdempotencyRetentionUs = int64_t{24} * 3600 * 1'000'000;  // By log time.
 inline constexpr size_t kTimersPerEntryMax = 1'024;  // The rest fires with the next tick.

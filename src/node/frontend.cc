@@ -159,7 +159,8 @@ void Frontend::CallAwaiting(std::shared_ptr<Continued> call) {
 
 void Frontend::Await(std::shared_ptr<Continued> call, Reply written) {
   const Method& read = *call->method.awaits;
-  const uint64_t until_ms = call->until_ms;
+  const uint64_t until_ms =
+      std::min(call->until_ms + bounds::kAwaitGraceMs, DeadlineMs(call->options));
   const LogIndex position = written.position;
   std::string request = call->request;
   Done done = [this, call = std::move(call), written = std::move(written)](Reply found) mutable {

@@ -8,6 +8,7 @@
 #include "src/base/bounds.h"
 #include "src/base/reached.h"
 #include "src/state_machine/canonical.h"
+#include "src/state_machine/sessions.h"
 #include "src/state_machine/timers.h"
 #include "src/store/table.h"
 
@@ -38,6 +39,20 @@ std::string IdempotencyRowKey(uint8_t service, uint8_t method, const std::string
   return key;
 }
 
+// A timer of the machine's own is an idempotency key's, which begins with the number of a service,
+// or a session's, which begins with 0.
+std::string SessionTimerKey(uint64_t session) {
+  std::string key(1, '\0');
+  for (int shift = 56; shift >= 0; shift -= 8) key.push_back(static_cast<char>(session >> shift));
+  return key;
+}
+std::optional<uint64_t> SessionOfTimer(std::string_view key) {
+  if (key.size() != 9 || key.front() != '\0') return std::nullopt;
+  uint64_t session = 0;
+  for (const char byte : key.substr(1)) session = session << 8 | static_cast<uint8_t>(byte);
+  return session;
+}
+
 std::string UnknownTo() {
   return ", which this program, Holdfast " + ThisProgram().release +
          ", does not know. Install the release that the other nodes run, and start this node again "
@@ -46,9 +61,14 @@ std::string UnknownTo() {
 
 }  // namespace
 
-void WriteContext::SetTimer(LogTime due, std::string_view key) { timers_.Set(due, service_, key); }
+void WriteContext::SetTimer(LogTime due, std::string_view key) {
+  scope_->timers.Set(due, service_, key);
+}
 void WriteContext::CancelTimer(LogTime due, std::string_view key) {
-  timers_.Cancel(due, service_, key);
+  scope_->timers.Cancel(due, service_, key);
+}
+void WriteContext::SetSessionTimer(LeaseTime due, uint64_t session) {
+  scope_->timers.Set(scope_->leases.LogTimeOf(due), kMachine, SessionTimerKey(session));
 }
 
 struct Machine::Tables {
@@ -82,11 +102,15 @@ struct Machine::Tables {
       : position(store, {kMachine, 1}, "position"),
         idempotency(store, {kMachine, 2}, "idempotency"),
         timers(store),
+        sessions(store),
+        leases(store),
         behaviour(store, {kMachine, 4}, "behaviour") {}
 
   store::HashTable<uint64_t, PositionRow> position;
   store::HashTable<std::string, IdempotencyRow> idempotency;
   Timers timers;
+  Sessions sessions;
+  LeaseClock leases;
   store::HashTable<uint64_t, BehaviourRow> behaviour;
 };
 
@@ -106,6 +130,7 @@ Machine::Machine(store::Store& store, Registry& registry)
   }
   applied_.store(position_.applied.value, std::memory_order_release);
   tables_->timers.Load();
+  tables_->leases.Load();
 }
 
 Machine::~Machine() = default;
@@ -121,7 +146,9 @@ void Machine::Apply(LogIndex index, std::string_view entry, std::vector<Outcome>
                  "entry " + index.ToString() + " after " + position_.applied.ToString());
   if (!entry.empty()) {
     // A new leader's clock may lag the old one's; time inside the log still only grows.
-    position_.now = LogTime{std::max(parsed->time_us(), position_.now.us + 1)};
+    const LogTime before = position_.now;
+    position_.now = LogTime{std::max(parsed->time_us(), before.us + 1)};
+    tables_->leases.Advance(before, position_.now);
     if (parsed->has_step()) TakeStep(parsed->step(), index);
     FireTimers(index);
     outcomes->reserve(static_cast<size_t>(parsed->requests_size()));
@@ -129,6 +156,7 @@ void Machine::Apply(LogIndex index, std::string_view entry, std::vector<Outcome>
       outcomes->push_back(ApplyRequest(request, index));
     }
   }
+  if (entry.empty()) tables_->leases.NewLeader();
   position_.applied = index;
   const uint64_t changes = store_.EndEntry();
   const uint64_t chain[] = {position_.digest, index.value, changes};
@@ -167,15 +195,21 @@ Result<void> Machine::Fits(const std::string& where) const {
       Error{ErrorCode::kUnimplemented, unfit.substr(0, line), "", unfit.substr(line + 1), 0});
 }
 
-WriteContext Machine::ContextOf(uint8_t service, LogIndex index) {
-  return {store_,        tables_->timers,          touched_, service, index,
-          position_.now, std::max(behaviour(), 1u)};
+EntryScope Machine::ScopeOf(LogIndex index) {
+  return {store_,   tables_->timers, tables_->leases, tables_->sessions,        registry_,
+          touched_, index,           position_.now,   std::max(behaviour(), 1u)};
 }
 
 void Machine::FireTimers(LogIndex index) {
   for (const Timers::Timer& timer : tables_->timers.TakeDue(position_.now)) {
+    EntryScope scope = ScopeOf(index);
+    WriteContext context(scope, timer.service);
     if (timer.service == kMachine) {
-      tables_->idempotency.Erase(timer.key);
+      if (const auto session = SessionOfTimer(timer.key)) {
+        tables_->sessions.OnTimer(*session, context);
+      } else {
+        tables_->idempotency.Erase(timer.key);
+      }
       continue;
     }
     Service* service = registry_.FindService(timer.service);
@@ -183,7 +217,6 @@ void Machine::FireTimers(LogIndex index) {
       ProgramUnfit("entry " + index.ToString() + " has a timer of service " +
                    std::to_string(timer.service) + UnknownTo());
     }
-    WriteContext context = ContextOf(timer.service, index);
     HOLDFAST_REACHED("state_machine.machine.timer_fires");
     service->OnTimer(context, timer.key);
   }
@@ -233,7 +266,8 @@ Outcome Machine::ApplyRequest(const LogRequest& request, LogIndex index) {
   }
 
   const store::Savepoint mark = store_.Mark();
-  WriteContext context = ContextOf(method->service_id, index);
+  EntryScope scope = ScopeOf(index);
+  WriteContext context(scope, method->service_id);
   arena_.Reset();
   Message* reply = method->reply->New(&arena_);
   if (Result<void> done = method->write(*body, context, reply); !done) {
@@ -273,7 +307,9 @@ Result<std::string> Machine::Read(const Method& method, const Message& request, 
   {
     absl::ReaderMutexLock lock(&store_.mutex());
     *at = position_;
-    const ReadContext context{position_.applied, position_.now, method.service_id, waits_for};
+    const ReadContext context{
+        position_.applied,  position_.now,     tables_->leases.At(position_.now),
+        &tables_->sessions, method.service_id, waits_for};
     if (Result<void> done = method.read(request, context, reply); !done) {
       return Fail(done.error());
     }
@@ -288,6 +324,8 @@ std::optional<std::string> Machine::StoredReply(const Method& method, const std:
   if (!row) return std::nullopt;
   return row->reply;
 }
+
+LeaseTime Machine::lease_now() const { return tables_->leases.At(position_.now); }
 
 Position Machine::position() const {
   absl::ReaderMutexLock lock(&store_.mutex());

@@ -77,6 +77,8 @@ class Machine {
   std::optional<std::string> StoredReply(const Method& method, const std::string& principal,
                                          const std::string& key) const;
   Position position() const;  // Takes the shared lock.
+  // What leases are measured by, after the last entry. Under the shared lock.
+  LeaseTime lease_now() const;
   // Without a lock; may be behind position() by the entry being applied, never ahead.
   LogIndex applied() const { return LogIndex(applied_.load(std::memory_order_acquire)); }
   // The version of the behaviour that is in force, in the same way; 0: no entry has named one yet,
@@ -91,7 +93,7 @@ class Machine {
  private:
   struct Tables;
   void TakeStep(const BehaviourStep& step, LogIndex index);
-  WriteContext ContextOf(uint8_t service, LogIndex index);
+  EntryScope ScopeOf(LogIndex index);
   void FireTimers(LogIndex index);
   Outcome ApplyRequest(const LogRequest& request, LogIndex index);
   void CheckInvariants() const;

@@ -13,17 +13,22 @@
 
 #include "src/base/error.h"
 #include "src/base/ids.h"
+#include "src/state_machine/lease.h"
 #include "src/state_machine/topic.h"
 #include "src/store/store.h"
 
 namespace holdfast::state_machine {
 
+class Registry;
+class Sessions;
 class Timers;
 
 // What a read knows: the state it sees is the one after entry `index`, stamped `now`.
 struct ReadContext {
   LogIndex index;
   LogTime now;
+  LeaseTime lease_now;
+  const Sessions* sessions = nullptr;
   uint8_t service = 0;
   std::optional<Topic>* waits_for = nullptr;  // Null: nobody would wait.
 
@@ -34,56 +39,66 @@ struct ReadContext {
   }
 };
 
+// What all writes of an entry share; the machine's.
+struct EntryScope {
+  store::Store& store;
+  Timers& timers;
+  LeaseClock& leases;
+  Sessions& sessions;
+  const Registry& registry;
+  std::vector<Touched>& touched;
+  LogIndex index;
+  LogTime now;
+  uint32_t behaviour = 1;
+};
+
 // What a write knows. Valid during the call only.
 class WriteContext {
  public:
-  WriteContext(store::Store& store, Timers& timers, std::vector<Touched>& touched, uint8_t service,
-               LogIndex index, LogTime now, uint32_t behaviour)
-      : store_(store),
-        timers_(timers),
-        touched_(touched),
-        service_(service),
-        behaviour_(behaviour),
-        index_(index),
-        now_(now) {}
+  WriteContext(EntryScope& scope, uint8_t service) : scope_(&scope), service_(service) {}
   // The same for a write of another service that is part of this one.
-  WriteContext For(uint8_t service) const {
-    return WriteContext(store_, timers_, touched_, service, index_, now_, behaviour_);
-  }
+  WriteContext For(uint8_t service) const { return WriteContext(*scope_, service); }
 
-  LogIndex index() const { return index_; }
+  LogIndex index() const { return scope_->index; }
   // The version of the behaviour that is in force, from 1: what a method did before a change it
   // goes on doing until the version that came with the change (base/behaviour.h).
-  uint32_t behaviour() const { return behaviour_; }
+  uint32_t behaviour() const { return scope_->behaviour; }
   // The entry's timestamp: strictly greater than the previous entry's.
-  LogTime now() const { return now_; }
+  LogTime now() const { return scope_->now; }
+  // What leases are measured by (lease.h).
+  LeaseTime lease_now() const { return scope_->leases.At(scope_->now); }
+  uint8_t service() const { return service_; }
 
   // For a write that drops part of its effects and keeps others (a transaction whose third leg
   // fails keeps only the burnt id). A handler that returns an Error needs none of this: everything
   // it did is dropped.
-  store::Savepoint Mark() const { return store_.Mark(); }
-  void RollbackTo(store::Savepoint mark) { store_.RollbackTo(mark); }
+  store::Savepoint Mark() const { return scope_->store.Mark(); }
+  void RollbackTo(store::Savepoint mark) { scope_->store.RollbackTo(mark); }
 
   // Calls the service's OnTimer with `key` in the first entry stamped at or after `due`. Setting
   // the same (due, key) twice is one timer. Correctness must not hang on the moment it fires:
   // compare with now() wherever an expiry matters, and use the timer to clean up and to release.
   void SetTimer(LogTime due, std::string_view key);
   void CancelTimer(LogTime due, std::string_view key);
+  // The same for a lease. Time without a leader makes it fire too early: then set it again.
+  void SetLeaseTimer(LeaseTime due, std::string_view key) {
+    SetTimer(scope_->leases.LogTimeOf(due), key);
+  }
+
+  // Sessions of clients. What a service keeps for one it ties to it, and is told when it ends.
+  Sessions& sessions() { return scope_->sessions; }
+  const Registry& registry() const { return scope_->registry; }
+  void SetSessionTimer(LeaseTime due, uint64_t session);  // Of Sessions itself.
 
   // Reads that wait for `topic` of this service look again: all of them, or as many as have reason
   // to. Not part of the state: who touches in vain, or is rolled back, only costs a look.
   void Touch(std::string_view topic, uint32_t waiters = kAllWaiters) {
-    touched_.push_back({TopicOf(service_, topic), waiters});
+    scope_->touched.push_back({TopicOf(service_, topic), waiters});
   }
 
  private:
-  store::Store& store_;
-  Timers& timers_;
-  std::vector<Touched>& touched_;
+  EntryScope* scope_;
   uint8_t service_;
-  uint32_t behaviour_;
-  LogIndex index_;
-  LogTime now_;
 };
 
 class Service {
@@ -91,6 +106,9 @@ class Service {
   virtual ~Service() = default;
   // A timer of this service is due. Never fails: what it finds undone it does, or leaves.
   virtual void OnTimer(WriteContext& /*context*/, std::string_view /*key*/) {}
+  // A session has ended to which this service has tied something, because its client closed it, or
+  // because its time was over. Never fails.
+  virtual void OnSessionEnd(WriteContext& /*context*/, uint64_t /*session*/, bool /*closed*/) {}
   // What is wrong with the service's state, if anything. Called after every entry in debug builds
   // (so keep it affordable for small states) and by verification.
   virtual std::optional<std::string> CheckInvariants() const { return std::nullopt; }

@@ -7,6 +7,7 @@
 
 #include <map>
 #include <set>
+#include <thread>
 #include <vector>
 
 #include "tests/support/http_client.h"
@@ -197,6 +198,43 @@ TEST_F(SeedsTest, HealthStatusAndLeaderAgree) {
   }
   EXPECT_EQ(leaders, std::set<int64_t>{leader});
   EXPECT_EQ(leading, 1);
+}
+
+// Seed 3: the lock lines, on whichever node.
+TEST_F(SeedsTest, ALockIsTakenAndGivenUpAsWritten) {
+  HttpClient node1(cluster_.http(1)), node3(cluster_.http(3));
+  const std::string lock = R"({"name":"resA","mode":"exclusive","owner":"client1"})";
+  const std::string other = R"({"name":"resA","mode":"exclusive","owner":"client2"})";
+  const HttpReply taken = node1.Post("/lock/acquire", lock);
+  EXPECT_EQ(taken.status, 200) << taken.body;
+  EXPECT_EQ(Text(Parsed(taken), "outcome"), "granted");
+  const HttpReply refused = node3.Post("/lock/acquire", other);
+  EXPECT_EQ(refused.status, 409) << refused.body;
+  EXPECT_EQ(Text(Parsed(refused), "blocked_by"), "client1");
+  const HttpReply released = node1.Post("/lock/release", R"({"name":"resA","owner":"client1"})");
+  EXPECT_EQ(released.status, 200) << released.body;
+  EXPECT_EQ(Text(Parsed(released), "outcome"), "released");
+  const HttpReply next = node3.Post("/lock/acquire", other);
+  EXPECT_EQ(next.status, 200) << next.body;
+  EXPECT_GT(Number(Parsed(next), "token"), Number(Parsed(taken), "token"));
+}
+
+TEST_F(SeedsTest, WhoWaitsAtOneNodeIsServedByAReleaseAtAnother) {
+  HttpClient node1(cluster_.http(1));
+  node1.Post("/lock/acquire", R"({"name":"resB","owner":"client1"})");
+  std::thread holder([&] {
+    // Until the other stands in line.
+    HttpClient node3(cluster_.http(3));
+    while (node3.Get("/v1/locks/resB").body.find("client2") == std::string::npos) {
+    }
+    node3.Post("/lock/release", R"({"name":"resB","owner":"client1"})");
+  });
+  const HttpReply got =
+      HttpClient(cluster_.http(2))
+          .Post("/lock/acquire", R"({"name":"resB","owner":"client2","wait_ms":20000})");
+  holder.join();
+  EXPECT_EQ(got.status, 200) << got.body;
+  EXPECT_EQ(Text(Parsed(got), "outcome"), "granted");
 }
 
 TEST_F(SeedsTest, MoreThanAThousandConcurrentPaymentsAreAllAccountedFor) {

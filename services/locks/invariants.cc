@@ -1,0 +1,69 @@
+// What must hold after every entry; see tables.h.
+#include <map>
+#include <set>
+
+#include "services/locks/locks.h"
+
+namespace holdfast::locks {
+
+std::optional<std::string> Locks::CheckInvariants() const {
+  const Tables& tables = book_.tables();
+  std::map<std::string, std::pair<uint32_t, uint32_t>> modes;  // By lock: exclusive, shared.
+  std::map<uint64_t, uint32_t> sessions;
+  std::set<uint64_t> tokens;
+  std::optional<std::string> broken;
+  const auto expect = [&broken](bool holds, const std::string& what) {
+    if (!holds && !broken) broken = what;
+  };
+  uint64_t holders = 0;
+  tables.holders.Scan({"", ""}, [&](const HolderKey& key, const HolderRow& row) {
+    const auto& [name, owner] = key;
+    ++holders;
+    ++(row.mode == exclusive ? modes[name].first : modes[name].second);
+    expect(row.depth >= 1, "held no times: " + name);
+    expect(tokens.insert(row.token).second, "one token twice: " + name);
+    if (row.session != 0) {
+      ++sessions[row.session];
+      expect(tables.session_holds.Get({row.session, name, owner}).has_value(),
+             "a session does not know that it holds " + name);
+    }
+    return true;
+  });
+  for (const auto& [name, mode] : modes) {
+    expect(mode.first == 0 || (mode.first == 1 && mode.second == 0), "held by too many: " + name);
+  }
+  std::map<std::string, uint32_t> lengths;
+  uint64_t places = 0;
+  tables.waiters.Scan(0, [&](uint64_t ticket, const WaiterRow& row) {
+    for (const std::string& name : row.names) ++lengths[name];
+    places += row.names.size();
+    const auto waits = tables.waiting.Get(row.owner);
+    expect(waits && waits->ticket == ticket, row.owner + " waits and is not known to");
+    if (row.session != 0) {
+      ++sessions[row.session];
+      expect(tables.session_waits.Get({row.session, ticket}).has_value(),
+             "a session does not know that it waits");
+    }
+    return true;
+  });
+  tables.line.Scan({"", 0, 0}, [&](const LineKey& key, const NoRow&) {
+    --places;
+    expect(tables.waiters.Get(std::get<2>(key)).has_value(), "nobody stands in line here");
+    return true;
+  });
+  expect(places == 0, "a waiter stands in other lines than it says");
+  for (const auto& [name, length] : lengths) {
+    const auto kept = tables.lengths.Get(name);
+    expect(kept && kept->count == length, "the line for " + name + " is miscounted");
+  }
+  for (const auto& [session, count] : sessions) {
+    const auto kept = tables.sessions.Get(session);
+    expect(kept && kept->count == count, "a session's locks are miscounted");
+  }
+  const auto meta = tables.meta.Get(0);
+  expect((meta ? meta->holders : 0) == holders, "the holders are miscounted");
+  expect(tokens.empty() || *tokens.rbegin() <= meta->last_token, "a token from the future");
+  return broken;
+}
+
+}  // namespace holdfast::locks

@@ -1,0 +1,412 @@
+// Locks through the machine that runs them: outcomes in their order, leases, lines, tokens,
+// deadlocks; and random requests against the invariants and a slow model of who may hold what.
+#include "services/locks/locks.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "services/locks/model.h"
+#include "services/sessions/sessions.pb.h"
+#include "src/base/bounds.h"
+#include "src/state_machine/testing/service_fixture.h"
+
+namespace holdfast::sessions {
+void Register(state_machine::Registry& registry);
+}
+
+namespace holdfast::locks {
+
+void Register(state_machine::Registry& registry);
+
+namespace {
+
+constexpr uint8_t kLocks = 4;
+
+class LocksTest : public state_machine::testing::ServiceFixture {
+ protected:
+  LocksTest() : ServiceFixture({&sessions::Register, &locks::Register}) {}
+
+  static AcquireRequest Want(const std::string& names, const std::string& owner,
+                             Mode mode = exclusive, uint32_t wait_ms = 0) {
+    AcquireRequest request;
+    if (names.size() == 1) request.set_name(names);
+    for (size_t i = 0; names.size() > 1 && i < names.size(); ++i) {
+      request.add_names(names.substr(i, 1));  // Each letter a lock.
+    }
+    request.set_owner(owner);
+    request.set_mode(mode);
+    request.set_wait_ms(wait_ms);
+    return request;
+  }
+  AcquireReply Acquire(const AcquireRequest& request) {
+    const auto reply = Write<AcquireReply>("locks.Acquire", request);
+    EXPECT_EQ(Broken(kLocks), "");
+    return reply;
+  }
+  AcquireReply Acquire(const std::string& names, const std::string& owner, Mode mode = exclusive,
+                       uint32_t wait_ms = 0) {
+    return Acquire(Want(names, owner, mode, wait_ms));
+  }
+  AcquireOutcome::Code Try(const std::string& names, const std::string& owner,
+                           Mode mode = exclusive, uint32_t wait_ms = 0) {
+    return Acquire(names, owner, mode, wait_ms).outcome();
+  }
+  // Whether the one in line is still there, or got it.
+  AcquireReply Await(const std::string& names, const std::string& owner, Mode mode = exclusive) {
+    return *Read<AcquireReply>("locks.AwaitAcquire", Want(names, owner, mode));
+  }
+  ReleaseOutcome::Code Release(const std::string& name, const std::string& owner,
+                               uint64_t token = 0) {
+    ReleaseRequest request;
+    request.set_name(name);
+    request.set_owner(owner);
+    request.set_token(token);
+    const auto outcome = Write<ReleaseReply>("locks.Release", request).outcome();
+    EXPECT_EQ(Broken(kLocks), "");
+    return outcome;
+  }
+  CheckOutcome::Code Check(const std::string& name, uint64_t token) {
+    CheckRequest request;
+    request.set_name(name);
+    request.set_token(token);
+    return Write<CheckReply>("locks.Check", request).outcome();
+  }
+  std::vector<Holder> Holders() {
+    ListRequest request;
+    request.set_limit(1'000);
+    const auto list = Read<ListReply>("locks.List", request);
+    return {list->holders().begin(), list->holders().end()};
+  }
+  uint64_t OpenSession(uint32_t ttl_ms = 10'000) {
+    sessions::OpenRequest request;
+    request.set_ttl_ms(ttl_ms);
+    return Write<sessions::SessionReply>("sessions.Open", request).id();
+  }
+};
+
+TEST_F(LocksTest, AnExclusiveLockHasOneHolder) {
+  const AcquireReply first = Acquire("a", "x");
+  EXPECT_EQ(first.outcome(), AcquireOutcome::granted);
+  const AcquireReply second = Acquire("a", "y");
+  EXPECT_EQ(second.outcome(), AcquireOutcome::lock_held);
+  EXPECT_EQ(second.blocked_by(), "x");
+  EXPECT_EQ(Try("a", "y", shared), AcquireOutcome::lock_held);
+  EXPECT_EQ(Release("a", "y"), ReleaseOutcome::not_held);
+  EXPECT_EQ(Release("a", "x", first.token() + 1), ReleaseOutcome::fenced_off);
+  EXPECT_EQ(Release("a", "x", first.token()), ReleaseOutcome::released);
+  EXPECT_GT(Acquire("a", "y").token(), first.token());
+}
+
+TEST_F(LocksTest, SharedHoldersKeepExclusiveOnesOut) {
+  EXPECT_EQ(Try("a", "x", shared), AcquireOutcome::granted);
+  EXPECT_EQ(Try("a", "y", shared), AcquireOutcome::granted);
+  EXPECT_EQ(Try("a", "z"), AcquireOutcome::lock_held);
+  Release("a", "x");
+  EXPECT_EQ(Try("a", "z"), AcquireOutcome::lock_held);
+  Release("a", "y");
+  EXPECT_EQ(Try("a", "z"), AcquireOutcome::granted);
+}
+
+TEST_F(LocksTest, AnOwnerTakesALockOnceMore) {
+  const AcquireReply once = Acquire("a", "x");
+  const AcquireReply twice = Acquire("a", "x", shared);
+  EXPECT_EQ(twice.locks(0).depth(), 2u);
+  EXPECT_EQ(twice.token(), once.token());
+  EXPECT_EQ(Release("a", "x"), ReleaseOutcome::still_held);
+  EXPECT_EQ(Try("a", "y"), AcquireOutcome::lock_held);
+  EXPECT_EQ(Release("a", "x"), ReleaseOutcome::released);
+  for (uint32_t i = 0; i < bounds::kLockDepthMax; ++i) {
+    EXPECT_EQ(Try("b", "x"), AcquireOutcome::granted);
+  }
+  EXPECT_EQ(Try("b", "x"), AcquireOutcome::too_deep);
+}
+
+TEST_F(LocksTest, TheLineIsFair) {
+  Acquire("a", "x", shared);
+  EXPECT_EQ(Try("a", "writer", exclusive, 5'000), AcquireOutcome::waiting);
+  EXPECT_EQ(Try("a", "reader", shared), AcquireOutcome::lock_held) << "writers do not starve";
+  EXPECT_EQ(Try("a", "reader", shared, 5'000), AcquireOutcome::waiting);
+  EXPECT_EQ(Try("a", "reader2", shared, 5'000), AcquireOutcome::waiting);
+  Release("a", "x");
+  EXPECT_EQ(Await("a", "writer").outcome(), AcquireOutcome::granted);
+  EXPECT_EQ(Await("a", "reader", shared).outcome(), AcquireOutcome::waiting);
+  Release("a", "writer");
+  EXPECT_EQ(Await("a", "reader", shared).outcome(), AcquireOutcome::granted);
+  EXPECT_EQ(Await("a", "reader2", shared).outcome(), AcquireOutcome::granted);
+}
+
+TEST_F(LocksTest, WhoWaitsIsToldWhenItIsOver) {
+  Acquire("a", "x");
+  EXPECT_EQ(Try("a", "y", exclusive, 3'000), AcquireOutcome::waiting);
+  std::optional<state_machine::Topic> topic;
+  Read<AcquireReply>("locks.AwaitAcquire", Want("a", "y"), &topic);
+  ASSERT_TRUE(topic);
+  PassMs(2'999);
+  EXPECT_EQ(Await("a", "y").outcome(), AcquireOutcome::waiting);
+  PassMs(1);
+  EXPECT_TRUE(std::any_of(touched().begin(), touched().end(),
+                          [&](const auto& t) { return t.topic == *topic; }));
+  EXPECT_EQ(Await("a", "y").outcome(), AcquireOutcome::lock_held);
+  Release("a", "x");
+  EXPECT_EQ(Try("a", "z"), AcquireOutcome::granted) << "who has gone gets nothing";
+}
+
+TEST_F(LocksTest, AskingAgainKeepsThePlaceInLine) {
+  Acquire("a", "x");
+  EXPECT_EQ(Try("a", "y", exclusive, 3'000), AcquireOutcome::waiting);
+  EXPECT_EQ(Try("a", "y", exclusive, 3'000), AcquireOutcome::waiting);
+  EXPECT_EQ(Try("b", "y"), AcquireOutcome::owner_is_waiting);
+  GetRequest get;
+  get.set_name("a");
+  EXPECT_EQ(Read<Lock>("locks.Get", get)->waiters_size(), 1);
+  EXPECT_EQ(Release("a", "y"), ReleaseOutcome::left_line);
+  EXPECT_EQ(Release("a", "y"), ReleaseOutcome::not_held);
+  EXPECT_EQ(Try("b", "y"), AcquireOutcome::granted);
+}
+
+TEST_F(LocksTest, ALeaseOfItsOwnEnds) {
+  AcquireRequest request = Want("a", "x");
+  request.set_ttl_ms(2'000);
+  const AcquireReply held = Acquire(request);
+  ExtendRequest extend;
+  extend.set_name("a");
+  extend.set_owner("x");
+  PassMs(1'500);
+  EXPECT_EQ(Write<ExtendReply>("locks.Extend", extend).outcome(), ExtendOutcome::extended);
+  PassMs(1'500);
+  EXPECT_EQ(Check("a", held.token()), CheckOutcome::valid);
+  EXPECT_EQ(Try("a", "y", exclusive, 5'000), AcquireOutcome::waiting);
+  PassMs(500);
+  EXPECT_EQ(Check("a", held.token()), CheckOutcome::fenced_off);
+  EXPECT_EQ(Await("a", "y").outcome(), AcquireOutcome::granted);
+  EXPECT_EQ(Write<ExtendReply>("locks.Extend", extend).outcome(), ExtendOutcome::not_held);
+}
+
+TEST_F(LocksTest, ExtendSaysWhyNot) {
+  const uint64_t session = OpenSession();
+  AcquireRequest request = Want("a", "x");
+  request.set_session(session);
+  const AcquireReply held = Acquire(request);
+  ExtendRequest extend;
+  extend.set_name("a");
+  extend.set_owner("x");
+  extend.set_token(held.token() + 1);
+  EXPECT_EQ(Write<ExtendReply>("locks.Extend", extend).outcome(), ExtendOutcome::fenced_off);
+  extend.set_token(held.token());
+  EXPECT_EQ(Write<ExtendReply>("locks.Extend", extend).outcome(), ExtendOutcome::of_session);
+}
+
+TEST_F(LocksTest, AFailoverShortensNoLease) {
+  AcquireRequest request = Want("a", "x");
+  request.set_ttl_ms(2'000);
+  const AcquireReply held = Acquire(request);
+  PassMs(1'000);
+  NewLeader();
+  PassMs(60'000);
+  EXPECT_EQ(Check("a", held.token()), CheckOutcome::valid);
+  PassMs(999);
+  EXPECT_EQ(Check("a", held.token()), CheckOutcome::valid);
+  PassMs(1);
+  EXPECT_EQ(Check("a", held.token()), CheckOutcome::fenced_off);
+}
+
+TEST_F(LocksTest, WhatIsASessionsGoesWithIt) {
+  const uint64_t session = OpenSession(5'000);
+  AcquireRequest hold = Want("ab", "x");
+  hold.set_session(session);
+  const AcquireReply held = Acquire(hold);
+  ASSERT_EQ(held.locks_size(), 2);
+  Acquire("c", "y");
+  AcquireRequest wait = Want("c", "x", exclusive, 60'000);
+  wait.set_session(session);
+  EXPECT_EQ(Acquire(wait).outcome(), AcquireOutcome::waiting);
+  EXPECT_EQ(Try("a", "z", exclusive, 60'000), AcquireOutcome::waiting);
+  PassMs(5'000);
+  EXPECT_EQ(Await("a", "z").outcome(), AcquireOutcome::granted);
+  EXPECT_EQ(Try("b", "y"), AcquireOutcome::granted);
+  Release("c", "y");
+  EXPECT_EQ(Try("c", "z"), AcquireOutcome::granted) << "nobody waits for it any more";
+  EXPECT_EQ(Acquire(hold).outcome(), AcquireOutcome::session_not_found);
+}
+
+TEST_F(LocksTest, ALockDelayFollowsALeaseThatRanOutAndNoRelease) {
+  AcquireRequest request = Want("a", "x");
+  request.set_ttl_ms(1'000);
+  request.set_lock_delay_ms(3'000);
+  Acquire(request);
+  Release("a", "x");
+  EXPECT_EQ(Try("a", "y"), AcquireOutcome::granted);
+  Release("a", "y");
+  Acquire(request);
+  EXPECT_EQ(Try("a", "y", exclusive, 10'000), AcquireOutcome::waiting);
+  PassMs(1'000);
+  EXPECT_EQ(Await("a", "y").outcome(), AcquireOutcome::waiting);
+  PassMs(2'999);
+  EXPECT_EQ(Await("a", "y").outcome(), AcquireOutcome::waiting);
+  PassMs(1);
+  EXPECT_EQ(Await("a", "y").outcome(), AcquireOutcome::granted);
+}
+
+TEST_F(LocksTest, SeveralLocksAreTakenTogetherOrNotAtAll) {
+  Acquire("b", "x");
+  EXPECT_EQ(Try("abc", "y"), AcquireOutcome::lock_held);
+  EXPECT_EQ(Try("a", "z"), AcquireOutcome::granted) << "none of them was taken";
+  EXPECT_EQ(Try("abc", "y", exclusive, 5'000), AcquireOutcome::waiting);
+  EXPECT_EQ(Try("c", "w"), AcquireOutcome::lock_held) << "y came first";
+  Release("a", "z");
+  EXPECT_EQ(Await("abc", "y").outcome(), AcquireOutcome::waiting);
+  Release("b", "x");
+  const AcquireReply got = Await("abc", "y");
+  EXPECT_EQ(got.outcome(), AcquireOutcome::granted);
+  ASSERT_EQ(got.locks_size(), 3);
+  EXPECT_EQ(got.locks(2).name(), "c");
+}
+
+TEST_F(LocksTest, AnUpgradeWaitsForTheOtherReadersOnly) {
+  Acquire("a", "x", shared);
+  Acquire("a", "y", shared);
+  EXPECT_EQ(Try("a", "writer", exclusive, 5'000), AcquireOutcome::waiting);
+  EXPECT_EQ(Try("a", "x", exclusive, 5'000), AcquireOutcome::waiting);
+  const AcquireReply second = Acquire("a", "y", exclusive, 5'000);
+  EXPECT_EQ(second.outcome(), AcquireOutcome::deadlock) << "each waits for the other to let go";
+  EXPECT_EQ(std::vector<std::string>(second.cycle().begin(), second.cycle().end()),
+            (std::vector<std::string>{"y", "x", "y"}));
+  Release("a", "y");
+  const AcquireReply upgraded = Await("a", "x");
+  EXPECT_EQ(upgraded.outcome(), AcquireOutcome::granted);
+  EXPECT_EQ(Await("a", "writer").outcome(), AcquireOutcome::waiting) << "upgrades come first";
+  Release("a", "x");
+  Release("a", "x");
+  EXPECT_EQ(Await("a", "writer").outcome(), AcquireOutcome::granted);
+}
+
+TEST_F(LocksTest, WhoWouldCloseACycleIsToldSo) {
+  Acquire("a", "x");
+  Acquire("b", "y");
+  Acquire("c", "z");
+  EXPECT_EQ(Try("b", "x", exclusive, 5'000), AcquireOutcome::waiting);
+  EXPECT_EQ(Try("c", "y", exclusive, 5'000), AcquireOutcome::waiting);
+  const AcquireReply closing = Acquire("a", "z", exclusive, 5'000);
+  EXPECT_EQ(closing.outcome(), AcquireOutcome::deadlock);
+  EXPECT_EQ(std::vector<std::string>(closing.cycle().begin(), closing.cycle().end()),
+            (std::vector<std::string>{"z", "x", "y", "z"}));
+  EXPECT_EQ(Try("a", "z"), AcquireOutcome::lock_held) << "without waiting there is no cycle";
+  Release("c", "z");
+  EXPECT_EQ(Await("c", "y").outcome(), AcquireOutcome::granted);
+}
+
+TEST_F(LocksTest, LinesAndSessionsAreBounded) {
+  Acquire("a", "x");
+  for (uint32_t i = 0; i < bounds::kLockWaitersMax; ++i) {
+    Write<AcquireReply>("locks.Acquire", Want("a", std::to_string(i), exclusive, 60'000));
+  }
+  EXPECT_EQ(Try("a", "one more", exclusive, 60'000), AcquireOutcome::too_many_waiters);
+  const uint64_t session = OpenSession(60'000);
+  for (uint32_t i = 0; i < bounds::kLocksPerSessionMax; ++i) {
+    AcquireRequest request;
+    request.set_name("n" + std::to_string(i));
+    request.set_owner("y");
+    request.set_session(session);
+    Write<AcquireReply>("locks.Acquire", request);
+  }
+  AcquireRequest request = Want("b", "y");
+  request.set_session(session);
+  EXPECT_EQ(Acquire(request).outcome(), AcquireOutcome::too_many_locks);
+}
+
+TEST_F(LocksTest, MalformedRequestsNameTheField) {
+  const auto field_of = [&](void (*spoil)(AcquireRequest*)) {
+    AcquireRequest request = Want("a", "x");
+    spoil(&request);
+    return FieldOf("locks.Acquire", request);
+  };
+  EXPECT_EQ(field_of([](AcquireRequest*) {}), "fine");
+  EXPECT_EQ(field_of([](AcquireRequest* r) { r->clear_name(); }), "name");
+  EXPECT_EQ(field_of([](AcquireRequest* r) { r->add_names("b"); }), "names");
+  EXPECT_EQ(field_of([](AcquireRequest* r) {
+              r->clear_name();
+              r->add_names("b");
+              r->add_names("");
+            }),
+            "names[1]");
+  EXPECT_EQ(field_of([](AcquireRequest* r) {
+              r->clear_name();
+              for (int i = 0; i < 17; ++i) r->add_names(std::to_string(i));
+            }),
+            "names");
+  EXPECT_EQ(field_of([](AcquireRequest* r) { r->set_name(std::string(129, 'x')); }), "name");
+  EXPECT_EQ(field_of([](AcquireRequest* r) { r->clear_owner(); }), "owner");
+  EXPECT_EQ(field_of([](AcquireRequest* r) { r->set_owner(std::string(129, 'x')); }), "owner");
+  EXPECT_EQ(field_of([](AcquireRequest* r) { r->set_wait_ms(60'001); }), "wait_ms");
+  EXPECT_EQ(field_of([](AcquireRequest* r) { r->set_ttl_ms(86'400'001); }), "ttl_ms");
+  EXPECT_EQ(field_of([](AcquireRequest* r) { r->set_lock_delay_ms(60'001); }), "lock_delay_ms");
+  EXPECT_EQ(field_of([](AcquireRequest* r) {
+              r->set_session(1);
+              r->set_ttl_ms(1);
+            }),
+            "ttl_ms");
+  EXPECT_EQ(FieldOf("locks.Check", CheckRequest()), "name");
+  EXPECT_EQ(FieldOf("locks.Release", ReleaseRequest()), "name");
+  EXPECT_EQ(FieldOf("locks.Extend", ExtendRequest()), "name");
+}
+
+TEST_F(LocksTest, PagesAreInOrderAndComplete) {
+  for (const char* name : {"c", "a", "b"}) Acquire(name, "x");
+  Acquire("d", "x", shared);
+  Acquire("d", "y", shared);
+  ListRequest request;
+  request.set_limit(4);
+  const auto first = *Read<ListReply>("locks.List", request);
+  ASSERT_EQ(first.holders_size(), 4);
+  EXPECT_TRUE(first.more());
+  request.set_after_name(first.holders(3).name());
+  request.set_after_owner(first.holders(3).owner());
+  const auto last = *Read<ListReply>("locks.List", request);
+  ASSERT_EQ(last.holders_size(), 1);
+  EXPECT_EQ(last.holders(0).owner(), "y");
+  EXPECT_FALSE(last.more());
+}
+
+// Few locks and owners, so that everything meets everything.
+TEST_F(LocksTest, DoesWhatTheModelDoes) {
+  for (uint64_t seed = 1; seed <= 8; ++seed) {
+    std::mt19937_64 random(seed);
+    Model model;
+    const std::string run = std::to_string(seed);
+    for (int i = 0; i < 600; ++i) {
+      const std::string owner = run + std::string(1, static_cast<char>('p' + random() % 5));
+      const auto name = [&] { return run + std::string(1, static_cast<char>('a' + random() % 4)); };
+      if (random() % 3 != 0) {
+        AcquireRequest request;
+        request.set_owner(owner);
+        request.set_mode(random() % 2 == 0 ? exclusive : shared);
+        request.set_ttl_ms(86'400'000);
+        if (random() % 2 == 0) request.set_wait_ms(60'000);
+        if (random() % 4 == 0) {
+          request.add_names(name());
+          request.add_names(name());
+        } else {
+          request.set_name(name());
+        }
+        const AcquireReply reply = Acquire(request);
+        ASSERT_EQ(reply.outcome(), model.Acquire(request)) << "seed " << seed << " step " << i;
+      } else {
+        ReleaseRequest request;
+        request.set_owner(owner);
+        request.set_name(name());
+        ASSERT_EQ(Release(request.name(), owner), model.Release(request))
+            << "seed " << seed << " step " << i;
+      }
+      std::set<std::pair<std::string, std::string>> held;
+      for (const Holder& holder : Holders()) {
+        if (holder.name().starts_with(run)) held.emplace(holder.name(), holder.owner());
+      }
+      ASSERT_EQ(held, model.Held()) << "seed " << seed << " step " << i;
+      if (i % 200 == 0) Restart();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace holdfast::locks

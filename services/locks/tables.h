@@ -1,0 +1,114 @@
+// The rows of the locks (docs/formats/store.md). Fields are appended to, never reordered or removed.
+//
+// Invariants (invariants.cc): a lock has one exclusive holder, or shared ones, or none. Every
+// waiter stands in the line of each lock that it names, and its owner waits for nothing else. The
+// tables by session hold exactly what the holders and waiters with a session name.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "services/locks/locks.pb.h"
+#include "src/store/table.h"
+
+namespace holdfast::locks {
+
+struct HolderRow {
+  Mode mode = unspecified;
+  uint64_t token = 0;
+  uint32_t depth = 0;
+  uint64_t session = 0;    // 0: a lease of its own ...
+  int64_t expires_us = 0;  // ... until this lease time.
+  int64_t ttl_us = 0;
+  int64_t delay_us = 0;  // See AcquireRequest.lock_delay_ms.
+
+  auto Fields() { return std::tie(mode, token, depth, session, expires_us, ttl_us, delay_us); }
+  auto Fields() const {
+    return std::tie(mode, token, depth, session, expires_us, ttl_us, delay_us);
+  }
+};
+
+struct WaiterRow {
+  std::string owner;
+  Mode mode = unspecified;
+  std::vector<std::string> names;  // In order, without repeats.
+  uint64_t session = 0;
+  int64_t ttl_us = 0;
+  int64_t delay_us = 0;
+  int64_t deadline_us = 0;     // Lease time.
+  uint64_t upgrades = 0;  // A bit for each name: it holds that lock shared, and so goes first.
+
+  auto Fields() {
+    return std::tie(owner, mode, names, session, ttl_us, delay_us, deadline_us, upgrades);
+  }
+  auto Fields() const {
+    return std::tie(owner, mode, names, session, ttl_us, delay_us, deadline_us, upgrades);
+  }
+};
+
+struct MetaRow {
+  uint64_t last_token = 0;
+  uint64_t last_ticket = 0;
+  uint64_t holders = 0;
+  auto Fields() { return std::tie(last_token, last_ticket, holders); }
+  auto Fields() const { return std::tie(last_token, last_ticket, holders); }
+};
+
+struct DelayRow {
+  int64_t until_us = 0;  // Lease time.
+  auto Fields() { return std::tie(until_us); }
+  auto Fields() const { return std::tie(until_us); }
+};
+
+struct TicketRow {
+  uint64_t ticket = 0;
+  auto Fields() { return std::tie(ticket); }
+  auto Fields() const { return std::tie(ticket); }
+};
+
+struct CountRow {
+  uint32_t count = 0;
+  auto Fields() { return std::tie(count); }
+  auto Fields() const { return std::tie(count); }
+};
+
+struct NoRow {
+  auto Fields() { return std::tie(); }
+  auto Fields() const { return std::tie(); }
+};
+
+using HolderKey = std::tuple<std::string, std::string>;           // (name, owner)
+using LineKey = std::tuple<std::string, uint64_t, uint64_t>;      // (name, rank, ticket)
+using SessionHold = std::tuple<uint64_t, std::string, std::string>;  // (session, name, owner)
+
+inline constexpr uint64_t kUpgradeRank = 0;
+inline constexpr uint64_t kRank = 1;
+
+struct Tables {
+  explicit Tables(store::Store& store)
+      : holders(store, {4, 1}, "lock holders"),
+        waiters(store, {4, 2}, "lock waiters"),
+        line(store, {4, 3}, "lock lines"),
+        waiting(store, {4, 4}, "lock owners waiting"),
+        session_holds(store, {4, 5}, "lock sessions"),
+        session_waits(store, {4, 6}, "lock sessions waiting"),
+        delays(store, {4, 7}, "lock delays"),
+        sessions(store, {4, 8}, "locks of a session"),
+        lengths(store, {4, 9}, "lock line lengths"),
+        meta(store, {4, 10}, "lock meta") {}
+
+  store::SortedTable<HolderKey, HolderRow> holders;
+  store::SortedTable<uint64_t, WaiterRow> waiters;  // By ticket.
+  store::SortedTable<LineKey, NoRow> line;          // In order of coming; upgrades first.
+  store::HashTable<std::string, TicketRow> waiting;  // By owner.
+  store::SortedTable<SessionHold, NoRow> session_holds;
+  store::SortedTable<std::tuple<uint64_t, uint64_t>, NoRow> session_waits;  // (session, ticket)
+  store::HashTable<std::string, DelayRow> delays;
+  store::HashTable<uint64_t, CountRow> sessions;  // Holds and waits.
+  store::HashTable<std::string, CountRow> lengths;  // Of lines that are not empty.
+  store::HashTable<uint64_t, MetaRow> meta;
+};
+
+}  // namespace holdfast::locks
