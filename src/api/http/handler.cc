@@ -222,6 +222,12 @@ Response RenderReply(const Method& method, node::Consistency consistency,
   if (method.kind() == READ && consistency == node::Consistency::kStale) {
     response.headers.emplace_back(kAgeMsName, std::to_string(reply.age.count()));
   }
+  for (const Route& route : method.options.http()) {
+    // Proxies may keep the answer to a GET, and give it to others.
+    if (!route.get_writes()) continue;
+    response.headers.emplace_back("Cache-Control", "no-store");
+    break;
+  }
   response.droppable = method.kind() == READ;
   return response;
 }
@@ -295,6 +301,10 @@ void Handler::Handle(const Request& request, Respond respond) const {
     }
     return;
   }
+  if (request.verb == "HEAD" && match->method->kind() == WRITE) {
+    answer(Page(request, target.path));
+    return;
+  }
   if (std::optional<Error> refusal = dispatcher_.Refusal(*match->method)) {
     answer(ProblemResponse(*refusal));
     return;
@@ -334,7 +344,7 @@ Response Handler::Page(const Request& request, std::string_view path) const {
                                    *info.advice == '\0' ? "" : Cat("To do: ", info.advice, ".\n")));
     }
   }
-  if (!page.body.empty() && verbs.empty()) verbs.push_back("GET");
+  if (!page.body.empty() && verbs.empty()) verbs = {"GET", "HEAD"};
   const bool exists = !verbs.empty() || path == "*";  // OPTIONS * asks about the server.
   if (!exists) {
     dispatcher_.NoteRefused(ErrorCode::kUnimplemented);
@@ -342,7 +352,6 @@ Response Handler::Page(const Request& request, std::string_view path) const {
   }
   if (request.verb == "GET" && !page.body.empty()) return page;
 
-  if (std::find(verbs.begin(), verbs.end(), "GET") != verbs.end()) verbs.push_back("HEAD");
   if (path == "*") verbs = {"GET", "HEAD", "POST"};
   verbs.push_back("OPTIONS");
   std::string allow;

@@ -284,6 +284,14 @@ TEST_F(HandlerTest, AReplyThatCannotBeReadIsAFaultOfOurs) {
   EXPECT_EQ(Problem(Ask("POST", "/ping")), "500 the reply could not be read");
 }
 
+TEST_F(HandlerTest, AGetThatWritesTakesNoHeadAndIsNotKept) {
+  EXPECT_EQ(Header(Ask("GET", "/sell/x"), "Cache-Control"), "no-store");
+  EXPECT_EQ(Header(Ask("GET", "/v1/shop/items/x"), "Cache-Control"), "");
+  const Response response = Ask("HEAD", "/sell/x");
+  EXPECT_EQ(response.status, 405);
+  EXPECT_EQ(Header(response, "Allow"), "GET, OPTIONS");
+}
+
 TEST_F(HandlerTest, TellsAWrongVerbFromAWrongPath) {
   Response response = Ask("POST", "/v1/shop/items/x");
   EXPECT_EQ(Problem(response), "405 this path takes GET, HEAD, OPTIONS only");

@@ -47,7 +47,7 @@ Router::Router(const state_machine::Registry& registry) {
   for (const auto& method : registry.methods()) {
     for (const holdfast::Route& route : method->options.http()) {
       if (route.has_get()) {
-        Add(*method, "GET", route.get());
+        Add(*method, "GET", route.get(), route.get_writes());
       } else {
         Add(*method, "POST", route.post());
       }
@@ -82,10 +82,11 @@ Router::Router(const state_machine::Registry& registry) {
 }
 
 void Router::Add(const state_machine::Method& method, std::string_view verb,
-                 const std::string& pattern) {
+                 const std::string& pattern, bool get_writes) {
   const std::string where = method.full_name + ": route " + pattern;
   HOLDFAST_CHECK(pattern.starts_with('/'), where + " does not start with a slash");
-  HOLDFAST_CHECK(verb != "GET" || method.kind() != WRITE, where + " is a GET that writes");
+  HOLDFAST_CHECK(verb != "GET" || method.kind() != WRITE || get_writes,
+                 where + " is a GET that writes");
   const auto* type = method.request->GetDescriptor();
   Route route{verb, pattern, &method, {}};
   for (const std::string_view text : Split(pattern)) {
@@ -159,6 +160,9 @@ std::vector<std::string_view> Router::Verbs(std::string_view path) const {
   for (const std::string_view verb : {"GET", "POST"}) {
     if (Find(verb, segments) != nullptr) verbs.push_back(verb);
   }
+  // Who only looks must not write.
+  const Route* get = Find("GET", segments);
+  if (get != nullptr && get->method->kind() != WRITE) verbs.push_back("HEAD");
   return verbs;
 }
 

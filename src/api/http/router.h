@@ -5,7 +5,7 @@
 // literal segment, from the left, wins: `transfers:batch` before `{id}:batch` before `{id}`.
 //
 // Immutable once built; any thread. A template that makes no sense (no such field, two of one
-// shape, a GET that writes) is a bug that stops the program at start-up.
+// shape, a GET that writes and does not say so) is a bug that stops the program at start-up.
 #pragma once
 
 #include <string>
@@ -36,7 +36,8 @@ class Router {
   // there is none; kInvalidArgument for a broken percent-encoding.
   Result<RouteMatch> Match(std::string_view verb, std::string_view path) const;
 
-  // The verbs that `path` takes, "GET" before "POST"; empty for an unknown path.
+  // The verbs that `path` takes, of "GET", "POST" and "HEAD" in this order; empty for an unknown
+  // path. A GET that writes takes no HEAD.
   std::vector<std::string_view> Verbs(std::string_view path) const;
 
  private:
@@ -51,7 +52,8 @@ class Router {
     std::vector<Segment> segments;
   };
 
-  void Add(const state_machine::Method& method, std::string_view verb, const std::string& pattern);
+  void Add(const state_machine::Method& method, std::string_view verb, const std::string& pattern,
+           bool get_writes = false);
   static bool Fits(const Route& route, const std::vector<std::string_view>& segments);
   const Route* Find(std::string_view verb, const std::vector<std::string_view>& segments) const;
 
