@@ -138,6 +138,16 @@ inline constexpr size_t kCurrencyBytesMax = 12;
 inline constexpr size_t kMetadataKeyBytesMax = 64;
 inline constexpr size_t kMetadataValueBytesMax = 256;
 
+// --- Queues; what their API says never changes
+inline constexpr uint32_t kQueuesMax = 10'000;          // Each has a row and up to 16 groups.
+inline constexpr uint32_t kQueueNameBytesMax = 128;     // Fits into a path.
+inline constexpr uint32_t kQueueGroupsMax = 16;         // Each costs every message a row.
+inline constexpr uint32_t kQueuePartitionsMax = 1'024;  // 64 points each: a ring of 640 KiB.
+inline constexpr uint64_t kQueueInFlightMax = 20'000;   // Of a group; a lost consumer is no leak.
+inline constexpr size_t kQueuePullBytesMax = 1 << 20;   // Of one reply; it may be kept for a day.
+inline constexpr size_t kQueueHistoryMax = 16;          // Attempts of a dead letter that are told.
+inline constexpr size_t kQueueSweptPerEntry = 128;      // Messages; bounds the pause of one apply.
+
 // --- Command line and client
 inline constexpr size_t kEndpointsMax = 64;           // More is a mistake in the list.
 inline constexpr size_t kImportLineBytesMax = 4'096;  // The real lines have less than 120.

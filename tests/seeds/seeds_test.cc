@@ -1,6 +1,6 @@
-// What the seed documents show, as they write it: the payment system of seed 1 and the bank
-// transfer service of seed 0, on the HTTP port of each of three nodes. Nothing here knows more of
-// Holdfast than those pages and JSON.
+// What the seed documents show, as they write it: the payment system of seed 1, the bank transfer
+// service of seed 0 and the queue of seed 3, on the HTTP port of each of three nodes. Nothing here
+// knows more of Holdfast than those pages and JSON.
 #include <gtest/gtest.h>
 #include <rapidjson/document.h>
 #include <sys/resource.h>
@@ -288,6 +288,30 @@ TEST_F(SeedsTest, MoreThanAThousandConcurrentPaymentsAreAllAccountedFor) {
       EXPECT_EQ(BalanceOf(node, account), balance) << account << " at node " << node;
     }
   }
+}
+
+TEST_F(SeedsTest, WhatIsPushedAtOneServerIsPoppedAtAnotherOnceAndInOrder) {
+  const auto pop = [&](int node) {
+    const HttpReply reply = HttpClient(cluster_.http(node)).Get("/queue/pop");
+    EXPECT_EQ(reply.status, 200) << reply.body;
+    const Document json = Parsed(reply);
+    if (!json.HasMember("messages") || json["messages"].Empty()) return Text(json, "outcome");
+    return Text(json["messages"][0], "key") + " " + Text(json["messages"][0], "payload");
+  };
+  EXPECT_EQ(pop(2), "empty");
+  const HttpReply pushed =
+      HttpClient(cluster_.http(1)).Post("/queue/push", R"({"key":"user:123","payload":"hello"})");
+  EXPECT_EQ(pushed.status, 201) << pushed.body;
+  EXPECT_EQ(pop(2), "user:123 hello");
+  EXPECT_EQ(pop(2), "empty");
+  for (int i = 0; i < 6; ++i) {
+    const HttpReply reply =
+        HttpClient(cluster_.http(1 + i % 3))
+            .Post("/queue/push", R"({"key":"user:123","payload":")" + std::to_string(i) + R"("})");
+    EXPECT_EQ(reply.status, 201) << reply.body;
+  }
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(pop(3 - i % 3), "user:123 " + std::to_string(i));
+  EXPECT_EQ(pop(1), "empty");
 }
 
 TEST_F(SeedsTest, PaymentsGoOnWithoutTheLeaderAndANodeThatComesBackHasThemAll) {

@@ -1,0 +1,440 @@
+#include "services/queues/delivery.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "services/queues/ring.h"
+#include "src/base/bounds.h"
+#include "src/base/check.h"
+
+namespace holdfast::queues {
+namespace {
+
+constexpr Sequence kNoLast = std::numeric_limits<Sequence>::max();
+// Names of lanes: one begins with each.
+constexpr char kKeyed = 'k';
+constexpr char kAlone = '#';
+
+const GroupEntry* GroupOfNumber(const QueueRow& queue, GroupNumber number) {
+  for (const GroupEntry& group : queue.groups) {
+    if (group.number == number) return &group;
+  }
+  return nullptr;
+}
+
+template <class Row>
+Row Known(const Row* row, const char* what) {
+  HOLDFAST_CHECK(row != nullptr, std::string("queues: missing ") + what);
+  return *row;
+}
+
+}  // namespace
+
+std::string LaneOf(const std::string& key, Sequence sequence) {
+  if (!key.empty()) return kKeyed + key;
+  std::string lane(1, kAlone);
+  store::EncodeKey(sequence, &lane);
+  return lane;
+}
+
+bool HasKey(const std::string& lane) { return lane[0] == kKeyed; }
+
+std::string TopicOf(QueueNumber queue, GroupNumber group, uint64_t place) {
+  std::string topic;
+  store::EncodeKey(PlaceKey(queue, group, place), &topic);
+  return topic;
+}
+
+GroupRow Delivery::GroupOf(QueueNumber queue, GroupNumber group) {
+  return Known(tables_.groups.Find({queue, group}), "group");
+}
+
+PlaceRow Delivery::PlaceOf(const PlaceKey& key) {
+  const PlaceRow* row = tables_.places.Find(key);
+  return row == nullptr ? PlaceRow{} : *row;
+}
+
+void Delivery::Finish() {
+  for (const auto& [topic, lanes] : touched_) context_.Touch(topic, lanes);
+  touched_.clear();
+}
+
+// --- In
+
+Sequence Delivery::Add(const QueueRow& queue, MessageRow message, BodyRow body) {
+  LevelRow level = Known(tables_.levels.Find(queue.number), "level");
+  const Sequence sequence = ++level.last;
+  level.messages += 1;
+  level.bytes += message.bytes;
+  tables_.levels.Put(queue.number, std::move(level));
+
+  const std::string lane = LaneOf(message.key, sequence);
+  message.partition = PartitionOf(lane, queue.partitions);
+  const CountRow* count = tables_.counts.Find({queue.number, message.partition});
+  tables_.counts.Put({queue.number, message.partition},
+                     {(count == nullptr ? 0 : count->messages) + 1});
+  tables_.messages.Put({queue.number, sequence}, message);
+  tables_.bodies.Put({queue.number, sequence}, std::move(body));
+  if (HasKey(lane)) tables_.lanes.Put({queue.number, message.only, lane, sequence}, {});
+  if (message.only == kAllGroups) {
+    if (queue.groups.size() > 1) {
+      tables_.claims.Put({queue.number, sequence}, {static_cast<uint32_t>(queue.groups.size())});
+    }
+    for (const GroupEntry& group : queue.groups) Claim(queue, group, lane, sequence, message);
+  } else {
+    Claim(queue, *GroupOfNumber(queue, message.only), lane, sequence, message);
+  }
+  return sequence;
+}
+
+void Delivery::Claim(const QueueRow& queue, const GroupEntry& group, const std::string& lane,
+                     Sequence sequence, const MessageRow& message) {
+  GroupRow row = GroupOf(queue.number, group.number);
+  row.messages += 1;
+  if (message.only != kAllGroups) row.own += 1;
+  tables_.groups.Put({queue.number, group.number}, row);
+  if (tables_.heads.Find({queue.number, group.number, lane}) != nullptr) return;  // In its turn.
+  NewHead(queue, group, lane, sequence, message.due_us);
+}
+
+void Delivery::NewHead(const QueueRow& queue, const GroupEntry& group, const std::string& lane,
+                       Sequence sequence, int64_t due_us) {
+  HeadRow head;
+  head.sequence = sequence;
+  if (due_us > now_us()) {
+    Delay(queue.number, group.number, lane, &head, due_us);
+  } else {
+    Ready(queue, group, lane, &head);
+  }
+  tables_.heads.Put({queue.number, group.number, lane}, std::move(head));
+}
+
+// --- States of a head
+
+void Delivery::Ready(const QueueRow& queue, const GroupEntry& group, const std::string& lane,
+                     HeadRow* head) {
+  const uint64_t place = group.partitioned ? PartitionOf(lane, queue.partitions) : 0;
+  const PlaceKey key{queue.number, group.number, place};
+  PlaceRow row = PlaceOf(key);
+  head->state = HeadState::kReady;
+  head->place = place;
+  head->order = row.next++;
+  head->at_us = head->taken_us = 0;
+  head->consumer.clear();
+  row.ready += 1;
+  tables_.places.Put(key, row);
+  tables_.ready.Put({queue.number, group.number, place, head->order}, {lane});
+  GroupRow counts = GroupOf(queue.number, group.number);
+  counts.ready += 1;
+  tables_.groups.Put({queue.number, group.number}, counts);
+  touched_[TopicOf(queue.number, group.number, place)] += 1;
+}
+
+void Delivery::Delay(QueueNumber queue, GroupNumber group, const std::string& lane, HeadRow* head,
+                     int64_t until_us) {
+  head->state = HeadState::kDelayed;
+  head->place = head->order = 0;
+  head->at_us = until_us;
+  head->taken_us = 0;
+  head->consumer.clear();
+  context_.SetTimer(LogTime{until_us}, TimerKey(timer::kHead, HeadKey(queue, group, lane)));
+  GroupRow counts = GroupOf(queue, group);
+  counts.delayed += 1;
+  tables_.groups.Put({queue, group}, counts);
+}
+
+void Delivery::Leave(QueueNumber queue, GroupNumber group, const std::string& lane,
+                     const HeadRow& head) {
+  GroupRow counts = GroupOf(queue, group);
+  if (head.state == HeadState::kReady) {
+    const PlaceKey key{queue, group, head.place};
+    PlaceRow row = PlaceOf(key);
+    row.ready -= 1;
+    if (row.first == head.order) row.first += 1;
+    tables_.places.Put(key, row);
+    tables_.ready.Erase({queue, group, head.place, head.order});
+    counts.ready -= 1;
+  } else {
+    context_.CancelTimer(LogTime{head.at_us}, TimerKey(timer::kHead, HeadKey(queue, group, lane)));
+    (head.state == HeadState::kOut ? counts.in_flight : counts.delayed) -= 1;
+  }
+  tables_.groups.Put({queue, group}, counts);
+}
+
+// --- Out
+
+std::vector<Delivery::Taken> Delivery::Take(const QueueRow& queue, const GroupEntry& group,
+                                            const Pull& pull) {
+  std::vector<Taken> taken;
+  size_t bytes = 0;
+  // Keys that a growth has placed elsewhere are in the way for some time: filed anew, and looked
+  // past, up to twice.
+  for (int round = 0; round < 3 && taken.size() < pull.messages_max; ++round) {
+    const PlaceKey place{queue.number, group.number, pull.place};
+    PlaceRow row = PlaceOf(place);
+    if (row.ready == 0) break;
+    std::vector<std::pair<uint64_t, std::string>> found;
+    tables_.ready.Scan({queue.number, group.number, pull.place, row.first},
+                       [&](const ReadyKey& key, const ReadyRow& ready) {
+                         if (std::get<0>(key) != queue.number || std::get<1>(key) != group.number ||
+                             std::get<2>(key) != pull.place) {
+                           return false;
+                         }
+                         found.emplace_back(std::get<3>(key), ready.lane);
+                         return taken.size() + found.size() < pull.messages_max;
+                       });
+    for (auto& [order, lane] : found) {
+      Taken next;
+      next.head = Known(tables_.heads.Find({queue.number, group.number, lane}), "head");
+      const MessageKey key{queue.number, next.head.sequence};
+      const bool elsewhere = group.partitioned && PartitionOf(lane, queue.partitions) != pull.place;
+      if (!elsewhere) {
+        next.message = Known(tables_.messages.Find(key), "message");
+        bytes += next.message.bytes;
+        if (!taken.empty() && bytes > pull.bytes_max) return taken;
+        next.body = *tables_.bodies.Get(key);
+      }
+      row = PlaceOf(place);
+      row.first = order;  // Nothing before it is left: the scan began at the first.
+      tables_.places.Put(place, row);
+      Leave(queue.number, group.number, lane, next.head);
+      if (elsewhere) {
+        Ready(queue, group, lane, &next.head);
+        tables_.heads.Put({queue.number, group.number, lane}, next.head);
+        continue;
+      }
+      next.head.state = HeadState::kOut;
+      next.head.attempt += 1;
+      next.head.place = next.head.order = 0;
+      next.head.at_us = pull.until_us;
+      next.head.taken_us = now_us();
+      next.head.consumer = pull.consumer;
+      context_.SetTimer(LogTime{pull.until_us},
+                        TimerKey(timer::kHead, HeadKey(queue.number, group.number, lane)));
+      GroupRow counts = GroupOf(queue.number, group.number);
+      counts.in_flight += 1;
+      tables_.groups.Put({queue.number, group.number}, counts);
+      tables_.heads.Put({queue.number, group.number, lane}, next.head);
+      next.lane = std::move(lane);
+      taken.push_back(std::move(next));
+    }
+  }
+  return taken;
+}
+
+void Delivery::Extend(QueueNumber queue, GroupNumber group, const std::string& lane, HeadRow head,
+                      int64_t until_us) {
+  const std::string key = TimerKey(timer::kHead, HeadKey(queue, group, lane));
+  context_.CancelTimer(LogTime{head.at_us}, key);
+  context_.SetTimer(LogTime{until_us}, key);
+  head.at_us = until_us;
+  tables_.heads.Put({queue, group, lane}, std::move(head));
+}
+
+void Delivery::Expire(const HeadKey& key) {
+  const auto& [number, group_number, lane] = key;
+  const HeadRow* found = tables_.heads.Find(key);
+  if (found == nullptr || found->state == HeadState::kReady || found->at_us > now_us()) return;
+  HeadRow head = *found;
+  const LevelRow* level = tables_.levels.Find(number);
+  const QueueRow* row = level == nullptr ? nullptr : tables_.queues.Find(level->name);
+  if (row == nullptr || row->number != number) return;  // Swept soon.
+  const QueueRow queue = *row;
+  const GroupEntry* group = GroupOfNumber(queue, group_number);
+  if (group == nullptr) return;  // Likewise.
+  if (head.state == HeadState::kOut) {
+    Fail(queue, *group, lane, std::move(head), "its time was over", 0);
+  } else {
+    Leave(number, group_number, lane, head);
+    Ready(queue, *group, lane, &head);
+    tables_.heads.Put(key, std::move(head));
+  }
+}
+
+// --- Back
+
+bool Delivery::Fail(const QueueRow& queue, const GroupEntry& group, const std::string& lane,
+                    HeadRow head, const std::string& error, uint64_t delay_ms) {
+  Record(queue.number, group.number, head, error);
+  if (queue.max_deliveries > 0 && head.attempt >= queue.max_deliveries) {
+    SendDeadLetter(queue, group, head);
+    tables_.histories.Erase({queue.number, group.number, head.sequence});
+    Done(queue, group, lane, head);
+    return true;
+  }
+  Leave(queue.number, group.number, lane, head);
+  if (delay_ms > 0) {
+    Delay(queue.number, group.number, lane, &head,
+          now_us() + static_cast<int64_t>(delay_ms) * 1'000);
+  } else {
+    Ready(queue, group, lane, &head);
+  }
+  tables_.heads.Put({queue.number, group.number, lane}, std::move(head));
+  return false;
+}
+
+void Delivery::Record(QueueNumber queue, GroupNumber group, const HeadRow& head,
+                      const std::string& error) {
+  const HistoryKey key{queue, group, head.sequence};
+  HistoryRow history;
+  if (head.has_history()) history = *tables_.histories.Get(key);
+  if (history.attempts.size() == bounds::kQueueHistoryMax) {
+    history.attempts.erase(history.attempts.begin());
+  }
+  history.attempts.push_back({head.taken_us, head.consumer, error, head.attempt});
+  tables_.histories.Put(key, std::move(history));
+}
+
+void Delivery::SendDeadLetter(const QueueRow& queue, const GroupEntry& group, const HeadRow& head) {
+  const MessageKey key{queue.number, head.sequence};
+  MessageRow message = Known(tables_.messages.Find(key), "message");
+  BodyRow body = *tables_.bodies.Get(key);
+  const QueueRow target = Known(tables_.queues.Find(queue.dead_letter), "dead-letter queue");
+  OriginRow origin;
+  origin.queue = tables_.levels.Find(queue.number)->name;
+  origin.queue_id = queue.id;
+  origin.group_name = group.name;
+  origin.group = group.number;
+  origin.sequence = head.sequence;
+  origin.published_us = message.published_us;
+  origin.attempts = head.attempt;
+  origin.history = tables_.histories.Get({queue.number, group.number, head.sequence})->attempts;
+  message.due_us = 0;
+  message.only = kAllGroups;
+  message.dead = true;
+  // Past the bounds of the target as well: it is kept already, and must not be lost.
+  const Sequence sequence = Add(target, std::move(message), std::move(body));
+  tables_.origins.Put({target.number, sequence}, std::move(origin));
+}
+
+void Delivery::Requeue(const QueueRow& queue, const GroupEntry& group, const std::string& lane) {
+  const HeadKey key{queue.number, group.number, lane};
+  HeadRow head = Known(tables_.heads.Find(key), "head");
+  Leave(queue.number, group.number, lane, head);
+  Ready(queue, group, lane, &head);
+  tables_.heads.Put(key, std::move(head));
+}
+
+std::optional<std::string> Delivery::FirstReady(QueueNumber queue, GroupNumber group,
+                                                uint64_t place) {
+  std::optional<std::string> lane;
+  const PlaceRow row = PlaceOf({queue, group, place});
+  if (row.ready == 0) return lane;
+  tables_.ready.Scan({queue, group, place, row.first}, [&](const ReadyKey&, const ReadyRow& ready) {
+    lane = ready.lane;
+    return false;
+  });
+  return lane;
+}
+
+std::optional<ReadyKey> Delivery::Refile(const QueueRow& queue, const GroupEntry& group,
+                                         const ReadyKey& from, size_t count) {
+  std::vector<std::pair<ReadyKey, std::string>> found;
+  std::optional<ReadyKey> next;
+  tables_.ready.Scan(from, [&](const ReadyKey& key, const ReadyRow& ready) {
+    if (std::get<0>(key) != queue.number || std::get<1>(key) != group.number) return false;
+    if (found.size() == count) {
+      next = key;
+      return false;
+    }
+    found.emplace_back(key, ready.lane);
+    return true;
+  });
+  for (const auto& [key, lane] : found) {
+    if (PartitionOf(lane, queue.partitions) != std::get<2>(key)) Requeue(queue, group, lane);
+  }
+  return next;
+}
+
+// --- Away
+
+void Delivery::Done(const QueueRow& queue, const GroupEntry& group, const std::string& lane,
+                    const HeadRow& head) {
+  Leave(queue.number, group.number, lane, head);
+  if (head.has_history()) {
+    tables_.histories.Erase({queue.number, group.number, head.sequence});
+  }
+  Advance(queue, group, lane, head.sequence, kNoLast);
+  Release(queue.number, group.number, head.sequence);
+}
+
+void Delivery::GiveUp(const QueueRow& queue, GroupNumber group, Sequence sequence,
+                      const MessageRow& message, Sequence last) {
+  const std::string lane = LaneOf(message.key, sequence);
+  const HeadRow* found = tables_.heads.Find({queue.number, group, lane});
+  if (found == nullptr || found->sequence != sequence) return;  // Done before, or not for it.
+  const HeadRow head = *found;
+  Leave(queue.number, group, lane, head);
+  if (head.has_history()) tables_.histories.Erase({queue.number, group, sequence});
+  Advance(queue, GroupEntry{"", group, false}, lane, sequence, last);
+  Release(queue.number, group, sequence);
+}
+
+void Delivery::Advance(const QueueRow& queue, const GroupEntry& group, const std::string& lane,
+                       Sequence after, Sequence last) {
+  const auto next = NextOf(queue.number, group.number, lane, after);
+  if (!next || *next > last) {
+    tables_.heads.Erase({queue.number, group.number, lane});
+    return;
+  }
+  const int64_t due_us = Known(tables_.messages.Find({queue.number, *next}), "message").due_us;
+  NewHead(queue, group, lane, *next, due_us);
+}
+
+std::optional<Sequence> Delivery::NextOf(QueueNumber queue, GroupNumber group,
+                                         const std::string& lane, Sequence after) {
+  std::optional<Sequence> next;
+  if (!HasKey(lane)) return next;
+  const auto look = [&](GroupNumber audience) {
+    tables_.lanes.Scan({queue, audience, lane, after + 1}, [&](const LaneKey& key, const LaneRow&) {
+      if (std::get<0>(key) == queue && std::get<1>(key) == audience && std::get<2>(key) == lane) {
+        next = std::min(next.value_or(kNoLast), std::get<3>(key));
+      }
+      return false;
+    });
+  };
+  look(kAllGroups);
+  if (GroupOf(queue, group).own > 0) look(group);
+  return next;
+}
+
+void Delivery::Release(QueueNumber queue, GroupNumber group, Sequence sequence) {
+  const MessageRow message = Known(tables_.messages.Find({queue, sequence}), "message");
+  GroupRow counts = GroupOf(queue, group);
+  counts.messages -= 1;
+  if (message.only != kAllGroups) counts.own -= 1;
+  tables_.groups.Put({queue, group}, counts);
+  const ClaimsRow* claims = tables_.claims.Find({queue, sequence});
+  if (claims != nullptr && claims->left > 1) {
+    tables_.claims.Put({queue, sequence}, {claims->left - 1});
+  } else {
+    Remove(queue, sequence, message);
+  }
+}
+
+void Delivery::Remove(QueueNumber queue, Sequence sequence, const MessageRow& message) {
+  tables_.messages.Erase({queue, sequence});
+  tables_.bodies.Erase({queue, sequence});
+  tables_.claims.Erase({queue, sequence});
+  if (message.dead) tables_.origins.Erase({queue, sequence});
+  if (!message.key.empty()) {
+    tables_.lanes.Erase({queue, message.only, LaneOf(message.key, sequence), sequence});
+  }
+  const CountRow count = Known(tables_.counts.Find({queue, message.partition}), "count");
+  if (count.messages == 1) {
+    tables_.counts.Erase({queue, message.partition});
+  } else {
+    tables_.counts.Put({queue, message.partition}, {count.messages - 1});
+  }
+  LevelRow level = Known(tables_.levels.Find(queue), "level");
+  level.messages -= 1;
+  level.bytes -= message.bytes;
+  // Two steps for each message that goes: the floor catches up, at a bounded price.
+  for (int step = 0; step < 2 && level.floor <= level.last; ++step) {
+    if (tables_.messages.Find({queue, level.floor}) != nullptr) break;
+    level.floor += 1;
+  }
+  tables_.levels.Put(queue, std::move(level));
+}
+
+}  // namespace holdfast::queues

@@ -1,0 +1,133 @@
+// How messages move: into the lanes of the groups, out to consumers, back, and away.
+//
+//            Add                    Take                 Done
+//   (lane idle) --> ready ----------------> out ----------------> the lane's next message
+//        |            ^ ^                    |
+//        | delay      | | time is over, nack | nack with delay     max_deliveries reached:
+//        v            | +--------------------+--------+            Add to the dead-letter queue,
+//     delayed --------+                               v            then as Done
+//        ^   its time has come                     delayed
+//
+// Only the head of a lane has a state, so a lane is in order whatever happens to its messages.
+// Made for one write, on the apply thread. Finish tells those who wait; nothing is written later.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "services/queues/tables.h"
+#include "src/state_machine/service.h"
+
+namespace holdfast::queues {
+
+using state_machine::WriteContext;
+
+// What has an order: a key, or one message without a key.
+std::string LaneOf(const std::string& key, Sequence sequence);
+bool HasKey(const std::string& lane);
+
+// Whom a reader of a group, or of one partition of a partitioned group, waits for.
+std::string TopicOf(QueueNumber queue, GroupNumber group, uint64_t place);
+
+// Keys of timers begin with a letter that says what is due.
+namespace timer {
+inline constexpr char kHead = 'L';    // HeadKey: a delay or a delivery ends.
+inline constexpr char kId = 'I';      // IdKey: a message id may be forgotten.
+inline constexpr char kGroup = 'G';   // GroupSweep: the claims of a deleted group.
+inline constexpr char kRefile = 'R';  // ReadyKey: keys that are placed elsewhere after a growth.
+inline constexpr char kTrash = 'T';   // MessageKey: what has a number that no queue has.
+}  // namespace timer
+// Queue number, group, where to go on, the last message that it had a claim on.
+using GroupSweep = std::tuple<QueueNumber, GroupNumber, Sequence, Sequence>;
+
+template <class Key>
+std::string TimerKey(char kind, const Key& key) {
+  std::string bytes(1, kind);
+  store::EncodeKey(key, &bytes);
+  return bytes;
+}
+
+class Delivery {
+ public:
+  Delivery(Tables& tables, WriteContext& context) : tables_(tables), context_(context) {}
+
+  int64_t now_us() const { return context_.now().us; }
+
+  // Puts a message into the queue; fills in what the row leaves open (partition).
+  Sequence Add(const QueueRow& queue, MessageRow message, BodyRow body);
+
+  struct Taken {
+    std::string lane;
+    HeadRow head;
+    MessageRow message;
+    BodyRow body;
+  };
+  struct Pull {
+    uint64_t place = 0;
+    size_t messages_max = 0;
+    size_t bytes_max = 0;  // The first message is taken whatever its size.
+    int64_t until_us = 0;  // When the deliveries end.
+    std::string consumer;
+  };
+  // Delivers what is ready, first come first served.
+  std::vector<Taken> Take(const QueueRow& queue, const GroupEntry& group, const Pull& pull);
+
+  // The group is done with the head of a lane, which is `head` now.
+  void Done(const QueueRow& queue, const GroupEntry& group, const std::string& lane,
+            const HeadRow& head);
+  // A delivery has failed: the message comes again, not before so long, or is a dead letter (true).
+  bool Fail(const QueueRow& queue, const GroupEntry& group, const std::string& lane, HeadRow head,
+            const std::string& error, uint64_t delay_ms);
+  // A delivery ends later than it would have.
+  void Extend(QueueNumber queue, GroupNumber group, const std::string& lane, HeadRow head,
+              int64_t until_us);
+  // The time of a delayed or delivered head is over, if it is.
+  void Expire(const HeadKey& key);
+
+  // What is ready and filed under another partition than its own is filed anew; `from` is where to
+  // begin. Looks at so many; where to go on, if there is more.
+  std::optional<ReadyKey> Refile(const QueueRow& queue, const GroupEntry& group,
+                                 const ReadyKey& from, size_t count);
+  // Gives up the claim of a deleted group on one message, if it has one.
+  void GiveUp(const QueueRow& queue, GroupNumber group, Sequence sequence,
+              const MessageRow& message, Sequence last);
+  // Takes a ready lane to the back of the line.
+  void Requeue(const QueueRow& queue, const GroupEntry& group, const std::string& lane);
+  // The first ready lane of a place.
+  std::optional<std::string> FirstReady(QueueNumber queue, GroupNumber group, uint64_t place);
+
+  void Finish();
+
+ private:
+  void Claim(const QueueRow& queue, const GroupEntry& group, const std::string& lane,
+             Sequence sequence, const MessageRow& message);
+  void NewHead(const QueueRow& queue, const GroupEntry& group, const std::string& lane,
+               Sequence sequence, int64_t due_us);
+  // Into a state, and out of it; the caller puts the row.
+  void Ready(const QueueRow& queue, const GroupEntry& group, const std::string& lane,
+             HeadRow* head);
+  void Delay(QueueNumber queue, GroupNumber group, const std::string& lane, HeadRow* head,
+             int64_t until_us);
+  void Leave(QueueNumber queue, GroupNumber group, const std::string& lane, const HeadRow& head);
+  // To the next message of the lane up to `last`.
+  void Advance(const QueueRow& queue, const GroupEntry& group, const std::string& lane,
+               Sequence after, Sequence last);
+  std::optional<Sequence> NextOf(QueueNumber queue, GroupNumber group, const std::string& lane,
+                                 Sequence after);
+  void Release(QueueNumber queue, GroupNumber group, Sequence sequence);
+  void Remove(QueueNumber queue, Sequence sequence, const MessageRow& message);
+  void Record(QueueNumber queue, GroupNumber group, const HeadRow& head, const std::string& error);
+  void SendDeadLetter(const QueueRow& queue, const GroupEntry& group, const HeadRow& head);
+
+  GroupRow GroupOf(QueueNumber queue, GroupNumber group);
+  PlaceRow PlaceOf(const PlaceKey& key);
+
+  Tables& tables_;
+  WriteContext& context_;
+  std::map<std::string, uint32_t> touched_;  // Topic -> lanes that became ready.
+};
+
+}  // namespace holdfast::queues

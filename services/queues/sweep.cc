@@ -1,0 +1,158 @@
+// What timers do: ends of delays and deliveries, ids that may be forgotten, and work that is too
+// large for one write, done bit by bit. Each bit names where the next one begins.
+
+#include "services/queues/queues.h"
+#include "src/base/bounds.h"
+#include "src/base/check.h"
+
+namespace holdfast::queues {
+namespace {
+
+template <class Key>
+Key KeyOf(std::string_view bytes) {
+  Key key;
+  HOLDFAST_CHECK(store::DecodeKey(bytes, &key).has_value(), "queues: a timer without a key");
+  return key;
+}
+
+}  // namespace
+
+void Queues::OnTimer(WriteContext& context, std::string_view key) {
+  const std::string_view rest = key.substr(1);
+  switch (key[0]) {
+    case timer::kHead: {
+      Delivery delivery(tables_, context);
+      delivery.Expire(KeyOf<HeadKey>(rest));
+      delivery.Finish();
+      return;
+    }
+    case timer::kId: {
+      const auto id_key = KeyOf<IdKey>(rest);
+      const IdRow* id = tables_.ids.Find(id_key);
+      if (id != nullptr && id->expires_us <= context.now().us) tables_.ids.Erase(id_key);
+      return;
+    }
+    case timer::kGroup: SweepGroup(context, KeyOf<GroupSweep>(rest)); return;
+    case timer::kRefile: SweepPlaces(context, KeyOf<ReadyKey>(rest)); return;
+    case timer::kTrash: SweepTrash(context, KeyOf<MessageKey>(rest)); return;
+    default: HOLDFAST_CHECK(false, "queues: a timer of an unknown kind");
+  }
+}
+
+// A deleted group does no longer keep anything: its claims are released in the order of the
+// messages, as if it had acked them.
+void Queues::SweepGroup(WriteContext& context, const GroupSweep& sweep) {
+  const auto& [number, group, from, last] = sweep;
+  const LevelRow* level = tables_.levels.Find(number);
+  if (level == nullptr) return;
+  const std::string name = level->name;
+  auto queue = FindQueue(name);
+  if (!queue || queue->number != number) return;  // Purged or deleted: all of it is swept away.
+  std::vector<std::pair<Sequence, MessageRow>> messages;
+  tables_.messages.Scan({number, from}, [&](const MessageKey& key, const MessageRow& row) {
+    if (std::get<0>(key) != number || std::get<1>(key) > last) return false;
+    messages.emplace_back(std::get<1>(key), row);
+    return messages.size() < bounds::kQueueSweptPerEntry;
+  });
+  Delivery delivery(tables_, context);
+  for (const auto& [sequence, row] : messages) {
+    delivery.GiveUp(*queue, group, sequence, row, last);
+  }
+  delivery.Finish();
+  if (messages.size() == bounds::kQueueSweptPerEntry) {
+    context.SetTimer(
+        context.now(),
+        TimerKey(timer::kGroup, GroupSweep(number, group, messages.back().first + 1, last)));
+    return;
+  }
+  std::vector<PlaceKey> places;
+  tables_.places.Scan({number, group, 0}, [&](const PlaceKey& key, const PlaceRow&) {
+    if (std::get<0>(key) != number || std::get<1>(key) != group) return false;
+    places.push_back(key);
+    return true;
+  });
+  for (const PlaceKey& key : places) tables_.places.Erase(key);
+  tables_.groups.Erase({number, group});
+  std::erase(queue->retired, group);
+  tables_.queues.Put(name, *std::move(queue));
+}
+
+// After a growth: what waits is filed under the partition that its key has now. Who pulls meanwhile
+// gets nothing of another partition (Delivery::Take looks).
+void Queues::SweepPlaces(WriteContext& context, const ReadyKey& from) {
+  const LevelRow* level = tables_.levels.Find(std::get<0>(from));
+  const auto queue = level == nullptr ? std::nullopt : FindQueue(level->name);
+  if (!queue || queue->number != std::get<0>(from)) return;
+  for (const GroupEntry& group : queue->groups) {
+    if (group.number != std::get<1>(from)) continue;
+    Delivery delivery(tables_, context);
+    const auto next = delivery.Refile(*queue, group, from, bounds::kQueueSweptPerEntry);
+    delivery.Finish();
+    if (next) context.SetTimer(context.now(), TimerKey(timer::kRefile, *next));
+  }
+}
+
+// Everything that has a number that no queue has any more. Ids go by their own timers.
+void Queues::SweepTrash(WriteContext& context, const MessageKey& from) {
+  const auto [number, first] = from;
+  const TrashRow* found = tables_.trash.Find(number);
+  if (found == nullptr) return;
+  TrashRow trash = *found;
+  std::vector<std::pair<Sequence, MessageRow>> messages;
+  tables_.messages.Scan({number, first}, [&](const MessageKey& key, const MessageRow& row) {
+    if (std::get<0>(key) != number) return false;
+    messages.emplace_back(std::get<1>(key), row);
+    return messages.size() < bounds::kQueueSweptPerEntry;
+  });
+  for (const auto& [sequence, row] : messages) {
+    const std::string lane = LaneOf(row.key, sequence);
+    for (const GroupNumber group : trash.groups) {
+      const HeadKey key{number, group, lane};
+      const HeadRow* head = tables_.heads.Find(key);
+      if (head == nullptr || head->sequence != sequence) continue;
+      if (head->state == HeadState::kReady) {
+        tables_.ready.Erase({number, group, head->place, head->order});
+      } else {
+        context.CancelTimer(LogTime{head->at_us}, TimerKey(timer::kHead, key));
+      }
+      tables_.histories.Erase({number, group, sequence});
+      tables_.heads.Erase(key);
+    }
+    if (HasKey(lane)) tables_.lanes.Erase({number, row.only, lane, sequence});
+    tables_.messages.Erase({number, sequence});
+    tables_.bodies.Erase({number, sequence});
+    tables_.claims.Erase({number, sequence});
+    tables_.origins.Erase({number, sequence});
+  }
+  if (!messages.empty()) {
+    context.SetTimer(context.now(),
+                     TimerKey(timer::kTrash, MessageKey(number, messages.back().first + 1)));
+    return;
+  }
+  if (!trash.groups.empty()) {  // One group's places are enough for one time.
+    const GroupNumber group = trash.groups.back();
+    std::vector<PlaceKey> places;
+    tables_.places.Scan({number, group, 0}, [&](const PlaceKey& key, const PlaceRow&) {
+      if (std::get<0>(key) != number || std::get<1>(key) != group) return false;
+      places.push_back(key);
+      return true;
+    });
+    for (const PlaceKey& key : places) tables_.places.Erase(key);
+    tables_.groups.Erase({number, group});
+    trash.groups.pop_back();
+    tables_.trash.Put(number, std::move(trash));
+    context.SetTimer(context.now(), TimerKey(timer::kTrash, from));
+    return;
+  }
+  std::vector<uint64_t> partitions;
+  tables_.counts.Scan({number, 0}, [&](const auto& key, const CountRow&) {
+    if (std::get<0>(key) != number) return false;
+    partitions.push_back(std::get<1>(key));
+    return true;
+  });
+  for (const uint64_t partition : partitions) tables_.counts.Erase({number, partition});
+  tables_.levels.Erase(number);
+  tables_.trash.Erase(number);
+}
+
+}  // namespace holdfast::queues
