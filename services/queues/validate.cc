@@ -15,6 +15,14 @@ Result<void> Refuse(std::string field, std::string reason) {
   return Fail(InvalidArgument(std::move(field), std::move(reason)));
 }
 
+std::string Element(const char* field, int index) {
+  std::string path = field;
+  path += '[';
+  path += std::to_string(index);
+  path += ']';
+  return path;
+}
+
 bool IsName(const std::string& name) {
   for (const char c : name) {
     const bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -71,7 +79,7 @@ template <class Request>
 Result<void> CheckDeliveries(const Request& request) {
   for (int i = 0; i < request.deliveries_size(); ++i) {
     if (!DeliveryId::Parse(request.deliveries(i))) {
-      return Refuse("deliveries[" + std::to_string(i) + "]",
+      return Refuse(Element("deliveries", i),
                     "is no delivery; take `delivery` of a pulled message as it is");
     }
   }
@@ -89,9 +97,9 @@ Result<void> Validate(const CreateRequest& request) {
   }
   std::set<std::string> groups;
   for (int i = 0; i < request.groups_size(); ++i) {
-    const std::string path = "groups[" + std::to_string(i) + "]";
+    const std::string path = Element("groups", i);
     if (!IsName(request.groups(i)) || request.groups(i).size() > 64) {
-      return Refuse(path, std::string(kNameRule) + ", 1 to 64 of them");
+      return Refuse(path, "must be 1 to 64 letters, digits, dots, dashes and underscores");
     }
     if (!groups.insert(request.groups(i)).second) return Refuse(path, "appears twice");
   }
@@ -117,7 +125,7 @@ Result<void> Validate(const PublishRequest& request) { return CheckContent(reque
 
 Result<void> Validate(const PublishBatchRequest& request) {
   for (int i = 0; i < request.messages_size(); ++i) {
-    auto checked = CheckContent(request.messages(i), "messages[" + std::to_string(i) + "].");
+    auto checked = CheckContent(request.messages(i), Element("messages", i) + ".");
     if (!checked) return checked;
   }
   return {};
