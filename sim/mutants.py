@@ -50,9 +50,9 @@ MUTANTS = {
         'position_ = Position{LogIndex(row->applied - (row->applied > 1 ? 1 : 0)),'),
     'read the clock in apply': (
         'src/state_machine/machine.cc',
-        'std::max(parsed->time_us(), position_.now.us + 1)',
+        'std::max(parsed->time_us(), before.us + 1)',
         'std::max<int64_t>(parsed->time_us() + '
-        'std::chrono::steady_clock::now().time_since_epoch().count() % 2, position_.now.us + 1)'),
+        'std::chrono::steady_clock::now().time_since_epoch().count() % 2, before.us + 1)'),
     'serve a linearizable read without the probe': (
         'src/raft/read_index.cc',
         '  if (round_->confirmed.size() >= replica_.membership().Majority()) {\n'

@@ -31,9 +31,9 @@ WaiterRow WantOf(const AcquireRequest& request) {
 
 Result<void> ValidateAcquire(const AcquireRequest& request) {
   if (request.name().empty() == request.names().empty()) {
-    return Fail(InvalidArgument(request.name().empty() ? "name" : "names",
-                                request.name().empty() ? "is required, or names"
-                                                       : "must not be given together with name"));
+    return Fail(InvalidArgument(
+        request.name().empty() ? "name" : "names",
+        request.name().empty() ? "is required, or names" : "must not be given together with name"));
   }
   for (int i = 0; i < request.names_size(); ++i) {
     const size_t size = request.names(i).size();
@@ -226,15 +226,15 @@ Result<void> Locks::Extend(const ExtendRequest& request, WriteContext& context,
 
 Result<void> Locks::Check(const CheckRequest& request, WriteContext& context, CheckReply* reply) {
   reply->set_outcome(CheckOutcome::fenced_off);
-  book_.tables().holders.Scan({request.name(), ""}, [&](const HolderKey& key,
-                                                        const HolderRow& row) {
-    if (std::get<0>(key) != request.name()) return false;
-    if (row.token != request.token()) return true;
-    if (!IsOver(row, context.sessions(), context.lease_now())) {
-      reply->set_outcome(CheckOutcome::valid);
-    }
-    return false;
-  });
+  book_.tables().holders.Scan({request.name(), ""},
+                              [&](const HolderKey& key, const HolderRow& row) {
+                                if (std::get<0>(key) != request.name()) return false;
+                                if (row.token != request.token()) return true;
+                                if (!IsOver(row, context.sessions(), context.lease_now())) {
+                                  reply->set_outcome(CheckOutcome::valid);
+                                }
+                                return false;
+                              });
   return {};
 }
 

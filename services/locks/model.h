@@ -51,8 +51,7 @@ class Model {
       left = true;
       break;
     }
-    ReleaseOutcome::Code outcome =
-        left ? ReleaseOutcome::left_line : ReleaseOutcome::not_held;
+    ReleaseOutcome::Code outcome = left ? ReleaseOutcome::left_line : ReleaseOutcome::not_held;
     const auto held = holds_.find({request.name(), request.owner()});
     if (held != holds_.end()) {
       outcome = --held->second.depth == 0 ? ReleaseOutcome::released : ReleaseOutcome::still_held;

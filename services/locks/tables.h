@@ -1,4 +1,5 @@
-// The rows of the locks (docs/formats/store.md). Fields are appended to, never reordered or removed.
+// The rows of the locks (docs/formats/store.md). Fields are appended to, never reordered or
+// removed.
 //
 // Invariants (invariants.cc): a lock has one exclusive holder, or shared ones, or none. Every
 // waiter stands in the line of each lock that it names, and its owner waits for nothing else. The
@@ -37,8 +38,8 @@ struct WaiterRow {
   uint64_t session = 0;
   int64_t ttl_us = 0;
   int64_t delay_us = 0;
-  int64_t deadline_us = 0;     // Lease time.
-  uint64_t upgrades = 0;  // A bit for each name: it holds that lock shared, and so goes first.
+  int64_t deadline_us = 0;  // Lease time.
+  uint64_t upgrades = 0;    // A bit for each name: it holds that lock shared, and so goes first.
 
   auto Fields() {
     return std::tie(owner, mode, names, session, ttl_us, delay_us, deadline_us, upgrades);
@@ -79,8 +80,8 @@ struct NoRow {
   auto Fields() const { return std::tie(); }
 };
 
-using HolderKey = std::tuple<std::string, std::string>;           // (name, owner)
-using LineKey = std::tuple<std::string, uint64_t, uint64_t>;      // (name, rank, ticket)
+using HolderKey = std::tuple<std::string, std::string>;              // (name, owner)
+using LineKey = std::tuple<std::string, uint64_t, uint64_t>;         // (name, rank, ticket)
 using SessionHold = std::tuple<uint64_t, std::string, std::string>;  // (session, name, owner)
 
 inline constexpr uint64_t kUpgradeRank = 0;
@@ -100,13 +101,13 @@ struct Tables {
         meta(store, {4, 10}, "lock meta") {}
 
   store::SortedTable<HolderKey, HolderRow> holders;
-  store::SortedTable<uint64_t, WaiterRow> waiters;  // By ticket.
-  store::SortedTable<LineKey, NoRow> line;          // In order of coming; upgrades first.
+  store::SortedTable<uint64_t, WaiterRow> waiters;   // By ticket.
+  store::SortedTable<LineKey, NoRow> line;           // In order of coming; upgrades first.
   store::HashTable<std::string, TicketRow> waiting;  // By owner.
   store::SortedTable<SessionHold, NoRow> session_holds;
   store::SortedTable<std::tuple<uint64_t, uint64_t>, NoRow> session_waits;  // (session, ticket)
   store::HashTable<std::string, DelayRow> delays;
-  store::HashTable<uint64_t, CountRow> sessions;  // Holds and waits.
+  store::HashTable<uint64_t, CountRow> sessions;    // Holds and waits.
   store::HashTable<std::string, CountRow> lengths;  // Of lines that are not empty.
   store::HashTable<uint64_t, MetaRow> meta;
 };

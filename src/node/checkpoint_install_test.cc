@@ -28,7 +28,14 @@ std::string Hex(const std::string& bytes) {
 
 TEST(PendingCheckpoint, GoldenBytes) {
   const std::string bytes = EncodePending(Example());
-  EXPECT_EQ(Hex(bytes), "1032" "1803" "2004" "2a0b" "0a0743555252454e54" "1010" "3122e022ba06092203");
+  EXPECT_EQ(Hex(bytes),
+            "1032"
+            "1803"
+            "2004"
+            "2a0b"
+            "0a0743555252454e54"
+            "1010"
+            "3122e022ba06092203");
   const auto back = DecodePending(bytes);
   ASSERT_TRUE(back.has_value());
   EXPECT_EQ(back->index(), 50u);

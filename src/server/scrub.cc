@@ -66,8 +66,7 @@ bool Scrub::Round() {
     total += next->segment.bytes;
   }
   for (const auto& file : base_.LiveFiles()) total += file.bytes;
-  bytes_per_second_ =
-      std::clamp<uint64_t>(total / seconds_, 1, bounds::kScrubBytesPerSecondMax);
+  bytes_per_second_ = std::clamp<uint64_t>(total / seconds_, 1, bounds::kScrubBytesPerSecondMax);
   const auto identity = node::Founding::Read(files_, folder_);
   StopAtDamage(identity ? Result<void>() : Fail(identity.error()));
   if (!ScrubStore() || !ScrubLog()) return false;  // The start has read the log.

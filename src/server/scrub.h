@@ -1,7 +1,7 @@
-// Reads this node's own files once more while it runs, at an even pace, and compares checksums: what
-// rots on a disk is found while the other nodes still have it, and not years later by all at once.
-// Damage stops the node with status 5, as it would not start with it either; holdfast repair brings
-// it back from the others.
+// Reads this node's own files once more while it runs, at an even pace, and compares checksums:
+// what rots on a disk is found while the other nodes still have it, and not years later by all at
+// once. Damage stops the node with status 5, as it would not start with it either; holdfast repair
+// brings it back from the others.
 #pragma once
 
 #include <condition_variable>

@@ -1,6 +1,7 @@
 // Time that leases are measured by: log time without the stretches in which nobody led. What was
 // promised for ten seconds lasts for ten in which its holder could have asked for more; a failover,
-// and the difference between two leaders' clocks, count for nothing (docs/decisions/0020-leases.md).
+// and the difference between two leaders' clocks, count for nothing
+// (docs/decisions/0020-leases.md).
 #pragma once
 
 #include <compare>

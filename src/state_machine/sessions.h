@@ -1,5 +1,5 @@
-// Sessions of clients: what is tied to one goes when it ends, because its client closed it or let it
-// expire. Rows of the store like everything else. The service `sessions` is their face; other
+// Sessions of clients: what is tied to one goes when it ends, because its client closed it or let
+// it expire. Rows of the store like everything else. The service `sessions` is their face; other
 // services tie what they keep to them, and are told of the end (Service::OnSessionEnd).
 //
 // A session lasts by lease time (lease.h), so a failover never shortens it.

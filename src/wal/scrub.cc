@@ -58,9 +58,9 @@ Result<void> ScrubSegment(const ScrubTarget& target, uint64_t salt, const ScrubP
   uint32_t position = 0;
   for (uint64_t offset = kSegmentHeaderBytes; group <= target.last_group && !pieces.stopped();) {
     const auto bad = [&] {
-      return Fail(Damaged(segment.path, offset,
-                          "bad record of group " + std::to_string(group) +
-                              ", which was written and durable"));
+      return Fail(Damaged(
+          segment.path, offset,
+          "bad record of group " + std::to_string(group) + ", which was written and durable"));
     };
     const auto head = pieces.At(offset, kRecordHeaderBytes);
     if (!head) return Fail(head.error());

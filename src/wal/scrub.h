@@ -1,5 +1,5 @@
-// Reads a file of the log once more while the log is in use, and compares what the next start would:
-// bits that rot are found while the other nodes still have them.
+// Reads a file of the log once more while the log is in use, and compares what the next start
+// would: bits that rot are found while the other nodes still have them.
 #pragma once
 
 #include <cstdint>
