@@ -7,7 +7,9 @@
 
 #include "holdfast/peer.pb.h"
 #include "src/base/bounds.h"
+#include "src/node/identity.h"
 #include "src/node/peer_frames.h"
+#include "src/node/programs.h"
 #include "tests/cluster/transfer_caller.h"
 #include "tests/support/grpc_client.h"
 #include "tests/support/raw_connection.h"
@@ -508,6 +510,7 @@ std::string PeerBytes(const Identity& hello) {
   PeerFrame frame;
   *frame.mutable_hello()->mutable_identity() = hello;
   frame.mutable_hello()->set_to(1);  // kNode
+  frame.mutable_hello()->set_protocol(node::kPeerProtocol);
   for (const uint64_t member : {1, 2, 3}) frame.mutable_hello()->add_members(member);
   return PeerBytes(frame);
 }
@@ -522,7 +525,7 @@ std::string RefusalIn(const std::string& bytes) {
 
 TEST_F(BadInputTest, StrangersAreNoPeers) {
   Identity stranger;
-  stranger.set_format(1);
+  stranger.set_format(node::kIdentityFormat);
   stranger.set_node(9);
   Identity impostor = stranger;  // A member's number, but not its folder.
   impostor.set_node(2);
@@ -576,6 +579,7 @@ TEST_F(BadInputTest, AWriteThatTheLeaderDoesNotKnowIsNotTakenFromAPeer) {
   PeerFrame hello;
   ASSERT_TRUE(hello.mutable_hello()->mutable_identity()->ParseFromIstream(&file));
   hello.mutable_hello()->set_to(static_cast<uint64_t>(leader));
+  hello.mutable_hello()->set_protocol(node::kPeerProtocol);
   for (const uint64_t member : {1, 2, 3}) hello.mutable_hello()->add_members(member);
   std::string bytes = PeerBytes(hello);
   uint64_t id = 0;
