@@ -6,6 +6,7 @@
 #include <random>
 
 #include "holdfast/peer.pb.h"
+#include "src/base/behaviour.h"
 #include "src/base/bounds.h"
 #include "src/node/identity.h"
 #include "src/node/peer_frames.h"
@@ -506,12 +507,16 @@ std::string PeerBytes(const PeerFrame& frame) {
   node::AppendFrame(frame, &bytes);
   return bytes;
 }
-std::string PeerBytes(const Identity& hello) {
+
+// The first frame of a connection to node `to`, from a node that runs the same program as it.
+std::string HelloBytes(const Identity& identity, int to) {
   PeerFrame frame;
-  *frame.mutable_hello()->mutable_identity() = hello;
-  frame.mutable_hello()->set_to(1);  // kNode
-  frame.mutable_hello()->set_protocol(node::kPeerProtocol);
-  for (const uint64_t member : {1, 2, 3}) frame.mutable_hello()->add_members(member);
+  Hello& hello = *frame.mutable_hello();
+  *hello.mutable_identity() = identity;
+  hello.set_to(static_cast<uint64_t>(to));
+  hello.set_protocol(node::kPeerProtocol);
+  *hello.mutable_program() = node::ToWire(ThisProgram(), 0);
+  for (const uint64_t member : {1, 2, 3}) hello.add_members(member);
   return PeerBytes(frame);
 }
 
@@ -541,7 +546,7 @@ TEST_F(BadInputTest, StrangersAreNoPeers) {
   no_hello.mutable_probe()->set_term(UINT64_MAX);
   PeerFrame forward;
   forward.mutable_forward_write()->set_service(250);
-  std::string damaged = PeerBytes(stranger);
+  std::string damaged = HelloBytes(stranger, kNode);
   damaged.back() ^= 1;
   const struct {
     std::string bytes;
@@ -552,9 +557,9 @@ TEST_F(BadInputTest, StrangersAreNoPeers) {
                {PeerBytes(no_hello), ""},
                {PeerBytes(forward), ""},
                {damaged, ""},
-               {PeerBytes(stranger), "not a member of the cluster"},
-               {PeerBytes(impostor), "folder"},
-               {PeerBytes(elsewhere), "folder"}};
+               {HelloBytes(stranger, kNode), "not a member of the cluster"},
+               {HelloBytes(impostor, kNode), "folder"},
+               {HelloBytes(elsewhere, kNode), "folder"}};
   for (size_t i = 0; i < std::size(cases); ++i) {
     SCOPED_TRACE("case " + std::to_string(i));
     testing::RawConnection connection(cluster_->peer(kNode));
@@ -576,12 +581,9 @@ TEST_F(BadInputTest, AWriteThatTheLeaderDoesNotKnowIsNotTakenFromAPeer) {
   const int peer = leader % 3 + 1;
   cluster_->Kill(peer);  // Here is a newer version of it.
   std::ifstream file(cluster_->data(peer) + "/identity", std::ios::binary);
-  PeerFrame hello;
-  ASSERT_TRUE(hello.mutable_hello()->mutable_identity()->ParseFromIstream(&file));
-  hello.mutable_hello()->set_to(static_cast<uint64_t>(leader));
-  hello.mutable_hello()->set_protocol(node::kPeerProtocol);
-  for (const uint64_t member : {1, 2, 3}) hello.mutable_hello()->add_members(member);
-  std::string bytes = PeerBytes(hello);
+  Identity identity;
+  ASSERT_TRUE(identity.ParseFromIstream(&file));
+  std::string bytes = HelloBytes(identity, leader);
   uint64_t id = 0;
   for (const auto& [service, method] :
        {std::pair(250u, 1u), std::pair(2u, 200u), std::pair(2u, 3u), std::pair(258u, 7u)}) {
