@@ -43,9 +43,10 @@ void Applier::Apply(CommittedEntry entry) {
 
 void Applier::ApplyNow(CommittedEntry& entry) {
   const auto began = SteadyClock::now();
-  machine_.Apply(entry.index, *entry.payload, &outcomes_);
+  const bool told = !entry.waiting.empty();
+  const size_t requests = machine_.Apply(entry.index, *entry.payload, told ? &outcomes_ : nullptr);
   next_timer_us_.store(NextTimerUs(machine_), std::memory_order_relaxed);
-  HOLDFAST_CHECK(entry.waiting.empty() || entry.waiting.size() == outcomes_.size(),
+  HOLDFAST_CHECK(!told || entry.waiting.size() == requests,
                  "entry " + entry.index.ToString() + " has other requests than were proposed");
   {
     Batch replies;
@@ -60,7 +61,7 @@ void Applier::ApplyNow(CommittedEntry& entry) {
   }
   WakeReaders(entry.index);
   metrics_.entry_us.Observe(MicrosSince(began));
-  if (!outcomes_.empty()) metrics_.entry_requests.Observe(outcomes_.size());
+  if (requests > 0) metrics_.entry_requests.Observe(requests);
   MaybeCheckpoint(false);
   applied_(entry.index);
 }

@@ -135,8 +135,8 @@ Machine::Machine(store::Store& store, Registry& registry)
 
 Machine::~Machine() = default;
 
-void Machine::Apply(LogIndex index, std::string_view entry, std::vector<Outcome>* outcomes) {
-  outcomes->clear();
+size_t Machine::Apply(LogIndex index, std::string_view entry, std::vector<Outcome>* outcomes) {
+  if (outcomes != nullptr) outcomes->clear();
   touched_.clear();
   const auto* parsed =
       static_cast<const LogEntry*>(entry_.Parse(LogEntry::default_instance(), entry));
@@ -151,9 +151,10 @@ void Machine::Apply(LogIndex index, std::string_view entry, std::vector<Outcome>
     tables_->leases.Advance(before, position_.now);
     if (parsed->has_step()) TakeStep(parsed->step(), index);
     FireTimers(index);
-    outcomes->reserve(static_cast<size_t>(parsed->requests_size()));
+    if (outcomes != nullptr) outcomes->reserve(static_cast<size_t>(parsed->requests_size()));
     for (const LogRequest& request : parsed->requests()) {
-      outcomes->push_back(ApplyRequest(request, index));
+      Outcome outcome = ApplyRequest(request, index, outcomes != nullptr);
+      if (outcomes != nullptr) outcomes->push_back(std::move(outcome));
     }
   }
   if (entry.empty()) tables_->leases.NewLeader();
@@ -167,6 +168,7 @@ void Machine::Apply(LogIndex index, std::string_view entry, std::vector<Outcome>
   CheckInvariants();
 #endif
   applied_.store(index.value, std::memory_order_release);
+  return static_cast<size_t>(parsed->requests_size());
 }
 
 // A step that is not one, as two leaders may have said the same, changes nothing.
@@ -222,7 +224,7 @@ void Machine::FireTimers(LogIndex index) {
   }
 }
 
-Outcome Machine::ApplyRequest(const LogRequest& request, LogIndex index) {
+Outcome Machine::ApplyRequest(const LogRequest& request, LogIndex index, bool told) {
   const bool in_range = request.service() <= UINT8_MAX && request.method() <= UINT8_MAX;
   const Method* method = in_range ? registry_.Find(static_cast<uint8_t>(request.service()),
                                                    static_cast<uint8_t>(request.method()))
@@ -275,6 +277,7 @@ Outcome Machine::ApplyRequest(const LogRequest& request, LogIndex index) {
     store_.RollbackTo(mark);
     return {Fail(done.error()), false};
   }
+  if (!told && row_key.empty()) return {std::string(), false};
   std::string bytes = Canonical(*reply);
   if (!row_key.empty()) {
     row.reply = bytes;

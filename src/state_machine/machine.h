@@ -56,11 +56,12 @@ class Machine {
 
   // --- Apply thread
   // Applies entry `index` (applied + 1); `entry` is a serialised LogEntry, or empty for an entry of
-  // consensus itself (barrier, configuration), which only advances the index. `outcomes` gets one
-  // element per request, in order. Takes the store's lock. Bytes that do not parse stop the node:
-  // they were agreed on, so every node would disagree with itself. So does an entry that this
-  // program cannot carry out, with the release that can.
-  void Apply(LogIndex index, std::string_view entry, std::vector<Outcome>* outcomes);
+  // consensus itself (barrier, configuration), which only advances the index. Returns how many
+  // requests there were; `outcomes` gets one element for each, in order. Null: nobody is told, and
+  // replies are made only as far as they are kept. Takes the store's lock. Bytes that do not parse
+  // stop the node: they were agreed on, so every node would disagree with itself. So does an entry
+  // that this program cannot carry out, with the release that can.
+  size_t Apply(LogIndex index, std::string_view entry, std::vector<Outcome>* outcomes);
   // The earliest time for which a timer waits. The leader proposes a tick once it has passed.
   std::optional<LogTime> NextTimer() const;
   // What the last entry touched, in order.
@@ -95,7 +96,7 @@ class Machine {
   void TakeStep(const BehaviourStep& step, LogIndex index);
   EntryScope ScopeOf(LogIndex index);
   void FireTimers(LogIndex index);
-  Outcome ApplyRequest(const LogRequest& request, LogIndex index);
+  Outcome ApplyRequest(const LogRequest& request, LogIndex index, bool told);
   void CheckInvariants() const;
 
   store::Store& store_;

@@ -67,6 +67,23 @@ TEST(MachineTest, EachRequestStandsForItself) {
   EXPECT_EQ(node.Total("b").error().code, ErrorCode::kNotFound);
 }
 
+TEST(MachineTest, NodesThatTellNobodyEndInTheSameState) {
+  MachineOnDisk leader;
+  MachineOnDisk follower;
+  const std::vector<LogRequest> requests = {
+      RequestOf(PutOf("a", 1)), RequestOf(PutOf("a", 2), "key"), RequestOf(PutOf("a", 4, failed)),
+      RequestOf(PutOf("a", 2), "key")};
+  const std::string entry = EntryOf(100, requests).SerializeAsString();
+  const auto outcomes = leader.Apply(entry);
+  EXPECT_EQ(follower.machine().Apply(LogIndex(1), entry, nullptr), requests.size());
+  EXPECT_EQ(follower.machine().position().digest, leader.machine().position().digest);
+  EXPECT_EQ(follower.Total("a"), 3);
+  // The reply under the key is kept all the same.
+  const auto again = follower.Apply(200, {requests[1]});
+  EXPECT_TRUE(again[0].replayed);
+  EXPECT_EQ(*again[0].reply, *outcomes[1].reply);
+}
+
 TEST(MachineTest, ABodyThatDoesNotParseIsTheCallersFault) {
   MachineOnDisk node;
   LogRequest garbage = RequestOf(PutOf("a"));

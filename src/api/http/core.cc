@@ -1,8 +1,10 @@
 #include "src/api/http/core.h"
 
 #include <chrono>
+#include <optional>
 
 #include "src/api/http/connection.h"
+#include "src/base/batch.h"
 
 namespace holdfast::api::http {
 namespace {
@@ -12,6 +14,9 @@ using Clock = std::chrono::steady_clock;
 // How long requests are handled before sockets are looked at again. Longer than it takes to look at
 // all that one look brings (128 of them), so that those who ask too much do not take it all.
 constexpr std::chrono::milliseconds kTurnsTime{4};
+// Requests that are handed to the node together, so that they go into the log together; the first
+// of very many must not wait for the last.
+constexpr int kTogether = 64;
 
 }  // namespace
 
@@ -35,6 +40,8 @@ void Core::AwaitTurn(Turn turn) {
 // For a while, then sockets get theirs.
 void Core::TakeTurns() {
   const auto began = Clock::now();
+  std::optional<Batch> batch(std::in_place);
+  int together = 0;
   do {
     Turn next;
     {
@@ -49,8 +56,10 @@ void Core::TakeTurns() {
       next = std::move(turns.front());
       turns.pop_front();
     }
+    if (next.render == nullptr && ++together % kTogether == 0) batch.emplace();
     next.connection->TakeTurn(std::move(next.render));
   } while (Clock::now() - began < kTurnsTime);
+  batch.reset();
   boost::asio::post(io, [this] { TakeTurns(); });
 }
 

@@ -169,6 +169,14 @@ TEST_F(HttpServerTest, ServesManyConnectionsOnSeveralThreads) {
   EXPECT_EQ(good, 400);
 }
 
+// A node would put the first of them into the log alone, and an entry costs as much as a request.
+TEST_F(HttpServerTest, WhatComesTogetherIsHandedOnTogether) {
+  Start();
+  Client client = Connect();
+  ASSERT_EQ(client.Ask(Post("/make", R"({"id": "x"})")).status, 201);
+  EXPECT_TRUE(node_.last().in_batch);
+}
+
 TEST_F(HttpServerTest, ClosesWhenAsked) {
   Start();
   Client client = Connect();

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "src/api/testing/shop.pb.h"
+#include "src/base/batch.h"
 #include "src/node/dispatcher.h"
 #include "src/state_machine/registry.h"
 #include "src/store/memory/memory_base.h"
@@ -53,6 +54,7 @@ class FakeNode : public node::Dispatcher {
     std::string method;
     std::string request;
     node::CallOptions options;
+    bool in_batch = false;  // Whether its caller had more to come (base/batch.h).
   };
 
   void Call(const state_machine::Method& method, std::string request, node::CallOptions options,
@@ -60,7 +62,8 @@ class FakeNode : public node::Dispatcher {
     node::Reply reply;
     {
       absl::MutexLock lock(&mutex_);
-      seen_.push_back({method.descriptor->name(), std::move(request), std::move(options)});
+      seen_.push_back(
+          {method.descriptor->name(), std::move(request), std::move(options), Batch::IsOpen()});
       if (hold_) {
         held_.push_back(std::move(done));
         return;
