@@ -2,8 +2,8 @@
 // leader takes no more writes: reads go on, what is under way is finished, and when there is room
 // again so do writes. Followers still take what leaders below the reserve let through, which is
 // little, such as the first entry of a new one; below half of the reserve (*shut*) they take
-// nothing. The reserve is for what may not fail: the rest of the log's file, checkpoints,
-// compactions. A write that fails for want of room all the same stops the node.
+// nothing. The reserve is for what may not fail: the rest of the log's file and checkpoints;
+// compactions wait for room. A write that fails for want of it all the same stops the node.
 #pragma once
 
 #include <algorithm>

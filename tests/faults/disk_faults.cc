@@ -135,8 +135,8 @@ Fault FullDisk(Arena& arena, sim::Random& random) {
   // Below the reserve, below half of it, or nothing at all.
   const uint64_t left =
       std::vector<uint64_t>{kReserveBytes * 3 / 4, kReserveBytes / 4, 0}[random.Between(0, 2)];
-  // Below half of the reserve a compaction may find no room to end in.
-  const bool may_end = left < kReserveBytes / 2;
+  // Without any room a checkpoint or the log itself may fail.
+  const bool may_end = left == 0;
   return {Name(arena, node) + " has a disk with " + std::to_string(left >> 20) + " MiB left",
           [&arena, node, left, may_end] {
             if (may_end) arena.ExpectEnd(node);

@@ -13,11 +13,13 @@
 #include <rocksdb/utilities/checkpoint.h>
 
 #include <algorithm>
+#include <atomic>
 #include <optional>
 #include <utility>
 
 #include "src/base/bounds.h"
 #include "src/base/check.h"
+#include "src/base/logging.h"
 #include "src/store/rocksdb/folder.h"
 #include "src/store/rocksdb/private_files.h"
 
@@ -74,13 +76,31 @@ Error DoesNotOpen(const std::filesystem::path& path, const rocksdb::Status& stat
   return FolderError(path, what);
 }
 
-// A compaction that fails is not retried behind our back.
+// A compaction that fails is not retried behind our back, but for one that finds no room: nobody
+// misses its files, and a disk that is full must not end a node that only reads. RocksDB tries
+// again after a second, as long as an error is taken back.
 class StopOnError : public rocksdb::EventListener {
  public:
-  void OnBackgroundError(rocksdb::BackgroundErrorReason /*reason*/,
-                         rocksdb::Status* status) override {
+  void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* status) override {
+    if (reason == rocksdb::BackgroundErrorReason::kCompaction && status->IsNoSpace()) {
+      if (!told_.exchange(true)) {
+        logging::Warn(logging::Component::kStore,
+                      "the disk has no room for a compaction; it is tried every second",
+                      {{"why", status->ToString()}});
+      }
+      *status = rocksdb::Status::OK();
+      return;
+    }
     CheckOk(*status, "RocksDB in the background");
   }
+  void OnCompactionCompleted(rocksdb::DB* /*db*/, const rocksdb::CompactionJobInfo& job) override {
+    if (job.status.ok() && told_.exchange(false)) {
+      logging::Info(logging::Component::kStore, "there is room for compactions again");
+    }
+  }
+
+ private:
+  std::atomic<bool> told_{false};  // Once for a disk that is full, not every second.
 };
 
 rocksdb::Options DatabaseOptions(const RocksDbOptions& options) {
@@ -194,7 +214,7 @@ Result<std::unique_ptr<RocksDbBase>> RocksDbBase::Open(const std::filesystem::pa
 
 Result<void> RocksDbBase::OpenDatabase() {
   rocksdb::Options options = DatabaseOptions(options_);
-  options.env = PrivateFilesEnv();
+  options.env = options_.env == nullptr ? PrivateFilesEnv() : options_.env;
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status = rocksdb::DB::Open(options, path_ / kDatabaseFolder, &db);
   if (!status.ok()) return Fail(DoesNotOpen(path_, status));

@@ -10,7 +10,8 @@
 // files 0600) and locked against a second process.
 //
 // Failure: Open returns what a person can act on. Later, a failed write or fsync, in the foreground
-// or in a compaction, and a checksum that does not match stop the node.
+// or in a compaction, and a checksum that does not match stop the node. A compaction that finds no
+// room on the disk waits until there is some: what it was to replace is there.
 #pragma once
 
 #include <filesystem>
@@ -25,6 +26,7 @@
 
 namespace rocksdb {
 class DB;
+class Env;
 }  // namespace rocksdb
 
 namespace holdfast::store {
@@ -35,6 +37,7 @@ struct RocksDbOptions {
   size_t block_cache_bytes = 128 << 20;  // Data, index and filter blocks together.
   // Called between writing a run and handing it over: tests of a crash at that point.
   std::function<void()> run_written;
+  rocksdb::Env* env = nullptr;  // Another than PrivateFilesEnv(): tests of a disk's faults.
 };
 
 class RocksDbBase : public Base {

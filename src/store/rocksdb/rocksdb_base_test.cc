@@ -1,11 +1,17 @@
 #include "src/store/rocksdb/rocksdb_base.h"
 
 #include <gtest/gtest.h>
+#include <rocksdb/env.h>
+#include <rocksdb/file_system.h>
 #include <sys/stat.h>
 
+#include <chrono>
+#include <condition_variable>
 #include <fstream>
 #include <functional>
+#include <mutex>
 #include <stdexcept>
+#include <thread>
 
 #include "src/store/testing/sample.h"
 
@@ -185,6 +191,71 @@ TEST(RocksDbBase, RemovesTheRunOfACrash) {
 }
 
 // A flipped bit in a run is found when the row is read, and stops the node.
+// A disk that has no room for what compactions write, as long as it is told so.
+class FullDisk : public rocksdb::FileSystemWrapper {
+ public:
+  FullDisk() : FileSystemWrapper(rocksdb::FileSystem::Default()) {}
+  const char* Name() const override { return "FullDisk"; }
+
+  rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
+                                    std::unique_ptr<rocksdb::FSWritableFile>* file,
+                                    rocksdb::IODebugContext* debug) override {
+    if (name.find("/db/") != std::string::npos && name.ends_with(".sst")) {
+      std::unique_lock lock(mutex_);
+      ++asked_;
+      changed_.notify_all();
+      if (full_) return rocksdb::IOStatus::NoSpace("no room for " + name);
+    }
+    return target()->NewWritableFile(name, options, file, debug);
+  }
+
+  void SetFull(bool full) {
+    std::unique_lock lock(mutex_);
+    full_ = full;
+  }
+  // Until a compaction has asked for so many files.
+  bool WaitAsked(int times) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(30), [&] { return asked_ >= times; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool full_ = true;
+  int asked_ = 0;
+};
+
+// What went wrong: the node ended, though it lacked nothing that it had to read or to acknowledge.
+TEST(RocksDbBase, ACompactionThatFindsNoRoomIsTriedAgain) {
+  TemporaryFolder folder;
+  const auto disk = std::make_shared<FullDisk>();
+  const std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(disk);
+  RocksDbOptions options;
+  options.env = env.get();
+  auto base = RocksDbBase::Open(folder.path() / "store", options);
+  ASSERT_TRUE(base) << base.error().message;
+  constexpr int kRuns = 9;  // One more than are compacted at a time.
+  for (int run = 0; run < kRuns; ++run) {
+    Ingest(**base, {{"every", std::to_string(run)}, {"run " + std::to_string(run), "x"}});
+  }
+  ASSERT_TRUE(disk->WaitAsked(2)) << "it gave up";
+  std::string value;
+  ASSERT_TRUE((*base)->Get("every", &value));
+  EXPECT_EQ(value, std::to_string(kRuns - 1));
+  EXPECT_GE((*base)->figures().level0_files, kRuns - 1u);
+  Ingest(**base, {{"late", "y"}});
+
+  disk->SetFull(false);
+  ASSERT_TRUE(disk->WaitAsked(3));
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while ((*base)->figures().level0_files > 1 && std::chrono::steady_clock::now() < until) {
+    std::this_thread::yield();
+  }
+  EXPECT_LE((*base)->figures().level0_files, 1u);
+  EXPECT_EQ(Keys(*(*base)->NewCursor("")).size(), kRuns + 2u);
+}
+
 TEST(RocksDbBase, StopsOnADamagedRun) {
   TemporaryFolder folder;
   Ingest(*OpenOrDie(folder.path()), {{"key", std::string(1'000, 'x')}});
