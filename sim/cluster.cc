@@ -134,7 +134,7 @@ void Cluster::End(Machine& machine, bool has_reason, const std::string& why) {
 void Cluster::Observe(Machine& machine) {
   Life& life = *machine.life;
   ObserveMembership(machine);
-  const node::NodeStatus status = life.node->status();
+  const node::NodeStanding status = life.node->standing();
   if (status.role == raft::Role::kLeader && status.leader == machine.id) {
     checker_.Leads(machine.id, status.term, status.membership, life.state->log());
   }

@@ -113,7 +113,7 @@ void Cluster::ObserveMembership(Machine& machine) {
 void Cluster::Answers(Machine& machine, const state_machine::Method& method,
                       const node::CallOptions& options, const node::Reply& reply) {
   if (!reply.body) return;
-  ObserveApplied(machine, machine.life->node->status().term);  // The entry was just now.
+  ObserveApplied(machine, machine.life->node->standing().term);  // The entry was just now.
   const bool writes = method.kind() == WRITE;
   if (writes) checker_.Acknowledges(machine.id, reply.position);
   const bool fresh = writes || options.consistency == Consistency::kLinearizable;

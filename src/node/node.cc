@@ -490,6 +490,12 @@ std::chrono::milliseconds Node::Age(LogIndex applied) const {
   return std::chrono::milliseconds(now_ms > contact_ms ? now_ms - contact_ms : 0);
 }
 
+NodeStanding Node::standing() const {
+  std::lock_guard lock(status_mutex_);
+  return {status_.role,       status_.leader,    status_.term,        status_.last,
+          status_.membership, status_.rejoining, frontend_.is_open(), disk_.full()};
+}
+
 NodeStatus Node::status() const {
   const state_machine::Position position = parts_.machine.position();
   std::string waiting;

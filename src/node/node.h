@@ -102,6 +102,18 @@ struct NodeStatus {
   std::vector<Peer> peers;
 };
 
+// The part of it that follows consensus, for who looks at every event: a simulator.
+struct NodeStanding {
+  raft::Role role = raft::Role::kFollower;
+  NodeId leader;
+  Term term;
+  LogIndex last;
+  LogIndex membership;
+  bool rejoining = false;
+  bool founded = false;
+  bool disk_full = false;
+};
+
 // What an operator asks for; see docs/operations.md.
 struct MembershipChange {
   enum class Kind { kAdd, kPromote, kRemove };
@@ -158,6 +170,7 @@ class Node : public Dispatcher, public PeerHandler {
   node::Leadership Leadership() const override;
   std::optional<Error> Refusal(const state_machine::Method& method) override;
   NodeStatus status() const;
+  NodeStanding standing() const;
   const ApplyMetrics& apply_metrics() const { return applier_.metrics(); }
   BackupExport& backup() { return backup_; }
 
