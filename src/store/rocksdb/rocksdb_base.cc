@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <optional>
 #include <utility>
 
@@ -41,15 +42,57 @@ constexpr int kRunsToCompact = 8;
 // Nothing is ever written to a memtable, so this costs nothing. But RocksDB keeps the filters of
 // new runs at hand only up to about this size, and lookups of new ids live on them.
 constexpr size_t kMemtableBytes = 64 << 20;
+constexpr std::chrono::seconds kLookForDamageMax{2};
 constexpr size_t kBackgroundSyncBytes = 1 << 20;  // Compactions write evenly, not in bursts.
 
 rocksdb::Slice Slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
 std::string_view View(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
 
-void CheckOk(const rocksdb::Status& status, const char* doing) {
+// Opens a run, and reads all of its blocks and rows if `whole`.
+rocksdb::Status ReadRun(const std::string& path, bool whole) {
+  rocksdb::BlockBasedTableOptions table;
+  table.no_block_cache = true;  // That is for what callers read.
+  rocksdb::Options options;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  rocksdb::SstFileReader reader(options);
+  rocksdb::Status status = reader.Open(path);
+  if (status.ok() && whole) status = reader.VerifyChecksum(rocksdb::ReadOptions());
+  if (status.ok() && whole) {
+    // What says how blocks are to be read has no checksum that this looks at.
+    const std::unique_ptr<rocksdb::Iterator> rows(reader.NewIterator(rocksdb::ReadOptions()));
+    for (rows->SeekToFirst(); rows->Valid(); rows->Next()) {
+    }
+    status = rows->status();
+  }
+  return status;
+}
+
+// ", in FILE": the first damaged run in `folder`, for RocksDB does not always name it, or names the
+// manifest. Who asks is about to end the node, which leads perhaps: not for long.
+std::string WhichRun(const std::filesystem::path& folder) {
+  const auto until = std::chrono::steady_clock::now() + kLookForDamageMax;
+  std::vector<std::string> runs;
+  std::error_code ignored;
+  for (const auto& file : std::filesystem::directory_iterator(folder, ignored)) {
+    if (file.path().extension() == ".sst") runs.push_back(file.path());
+  }
+  std::sort(runs.begin(), runs.end());
+  for (const bool whole : {false, true}) {
+    for (const std::string& run : runs) {
+      if (std::chrono::steady_clock::now() > until) return "; holdfast inspect says in which file";
+      if (ReadRun(run, whole).IsCorruption()) return ", in " + run;
+    }
+  }
+  return "";
+}
+
+void CheckOk(const rocksdb::Status& status, const char* doing, rocksdb::DB* db = nullptr) {
   if (status.ok()) [[likely]]
     return;
-  const std::string what = std::string(doing) + ": " + status.ToString();
+  std::string what = std::string(doing) + ": " + status.ToString();
+  if (status.IsCorruption() && db != nullptr && what.find(".sst") == std::string::npos) {
+    what += WhichRun(db->GetName());
+  }
   if (status.IsNoSpace()) {
     DiskFailed(
         "the store cannot go on: " + what +
@@ -67,8 +110,10 @@ void CheckOk(const rocksdb::Status& status, const char* doing) {
   HOLDFAST_CHECK(status.ok(), what);
 }
 
-Error DoesNotOpen(const std::filesystem::path& path, const rocksdb::Status& status) {
+Error DoesNotOpen(const std::filesystem::path& path, const std::filesystem::path& database,
+                  const rocksdb::Status& status) {
   std::string what = "does not open: " + status.ToString();
+  if (status.IsCorruption() && what.find(".sst") == std::string::npos) what += WhichRun(database);
   // One that is missing may never have been: the file that names it is damaged as likely.
   if (status.IsIOError() && what.find("MANIFEST") != std::string::npos) {
     what += "; the file CURRENT names that one, and one of the two is damaged";
@@ -91,7 +136,7 @@ class StopOnError : public rocksdb::EventListener {
       *status = rocksdb::Status::OK();
       return;
     }
-    CheckOk(*status, "RocksDB in the background");
+    CheckOk(*status, "RocksDB in the background", db_.load());
   }
   void OnCompactionCompleted(rocksdb::DB* /*db*/, const rocksdb::CompactionJobInfo& job) override {
     if (job.status.ok() && told_.exchange(false)) {
@@ -99,7 +144,10 @@ class StopOnError : public rocksdb::EventListener {
     }
   }
 
+  void Watch(rocksdb::DB* db) { db_ = db; }
+
  private:
+  std::atomic<rocksdb::DB*> db_{nullptr};
   std::atomic<bool> told_{false};  // Once for a disk that is full, not every second.
 };
 
@@ -135,7 +183,6 @@ rocksdb::Options DatabaseOptions(const RocksDbOptions& options) {
   db.info_log_level = rocksdb::WARN_LEVEL;
   db.stats_dump_period_sec = 0;
   db.stats_persist_period_sec = 0;
-  db.listeners.push_back(std::make_shared<StopOnError>());
   return db;
 }
 
@@ -148,7 +195,7 @@ class NoLogger : public rocksdb::Logger {
 class RocksDbCursor : public Cursor {
  public:
   RocksDbCursor(rocksdb::DB* db, std::string_view prefix)
-      : lower_(prefix), upper_(prefix), lower_slice_(lower_) {
+      : db_(db), lower_(prefix), upper_(prefix), lower_slice_(lower_) {
     while (!upper_.empty() && upper_.back() == '\xff') upper_.pop_back();
     if (!upper_.empty()) ++upper_.back();
     upper_slice_ = upper_;
@@ -181,9 +228,10 @@ class RocksDbCursor : public Cursor {
  private:
   // An iterator that meets an error looks as if it had come to the end.
   void Check() const {
-    if (!iterator_->Valid()) CheckOk(iterator_->status(), "scanning");
+    if (!iterator_->Valid()) CheckOk(iterator_->status(), "scanning", db_);
   }
 
+  rocksdb::DB* const db_;
   const std::string lower_;
   std::string upper_;  // The first key behind the prefix; empty when there is none.
   rocksdb::Slice lower_slice_;
@@ -215,10 +263,13 @@ Result<std::unique_ptr<RocksDbBase>> RocksDbBase::Open(const std::filesystem::pa
 Result<void> RocksDbBase::OpenDatabase() {
   rocksdb::Options options = DatabaseOptions(options_);
   options.env = options_.env == nullptr ? PrivateFilesEnv() : options_.env;
+  const auto listener = std::make_shared<StopOnError>();
+  options.listeners.push_back(listener);
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status = rocksdb::DB::Open(options, path_ / kDatabaseFolder, &db);
-  if (!status.ok()) return Fail(DoesNotOpen(path_, status));
+  if (!status.ok()) return Fail(DoesNotOpen(path_, path_ / kDatabaseFolder, status));
   db_.reset(db);
+  listener->Watch(db);
   return {};
 }
 
@@ -230,7 +281,7 @@ Result<std::unique_ptr<RocksDbBase>> RocksDbBase::OpenReadOnly(
   options.info_log = std::make_shared<NoLogger>();
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status = rocksdb::DB::OpenForReadOnly(options, database, &db);
-  if (!status.ok()) return Fail(DoesNotOpen(database, status));
+  if (!status.ok()) return Fail(DoesNotOpen(database, database, status));
   base->db_.reset(db);
   return base;
 }
@@ -259,14 +310,8 @@ Result<void> RocksDbBase::VerifyFile(const std::string& name) const {
     return std::any_of(files.begin(), files.end(),
                        [&](const LiveFile& file) { return file.name == name; });
   };
-  rocksdb::BlockBasedTableOptions table;
-  table.no_block_cache = true;  // That is for what callers read.
-  rocksdb::Options options;
-  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
-  rocksdb::SstFileReader reader(options);
   const std::string path = path_ / kDatabaseFolder / name;
-  rocksdb::Status status = reader.Open(path);
-  if (status.ok()) status = reader.VerifyChecksum(rocksdb::ReadOptions());
+  const rocksdb::Status status = ReadRun(path, true);
   if (status.ok() || !is_live()) return {};
   return Fail(FolderError(path, "is damaged: " + status.ToString()));
 }
@@ -274,7 +319,7 @@ Result<void> RocksDbBase::VerifyFile(const std::string& name) const {
 bool RocksDbBase::Get(std::string_view key, std::string* value) const {
   const rocksdb::Status status = db_->Get(rocksdb::ReadOptions(), Slice(key), value);
   if (status.IsNotFound()) return false;
-  CheckOk(status, "reading");
+  CheckOk(status, "reading", db_.get());
   return true;
 }
 
