@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Installs into an empty folder, builds examples/checkout against that alone, and runs it on a node.
+"""Installs into an empty folder, builds the examples against that alone, and runs them.
 
     install_test.py SOURCE BUILD CMAKE
 """
@@ -29,6 +29,19 @@ def free_port():
         return listener.getsockname()[1]
 
 
+def free_ports(count):
+    """The first of so many that are free, one after another."""
+    while True:
+        first = free_port()
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as listener:
+                    listener.bind(('127.0.0.1', port))
+            return first
+        except (OSError, OverflowError):
+            pass
+
+
 def wait_until_ready(port, node):
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and node.poll() is None:
@@ -45,28 +58,25 @@ def expect(what, wanted, got):
         sys.exit(f'{what}: expected {wanted!r}, got {got!r}')
 
 
-with tempfile.TemporaryDirectory(prefix='holdfast-install-') as folder:
-    root = pathlib.Path(folder)
-    prefix = root / 'prefix'
-    run(cmake, '--install', build, '--prefix', prefix)
-    expect('holdfast version', 0, subprocess.run([prefix / 'bin/holdfast', 'version'],
-                                                 capture_output=True).returncode)
-    run(cmake, '-S', source / 'examples/checkout', '-B', root / 'build', '-G', 'Ninja',
+def build_example(name, prefix, root):
+    run(cmake, '-S', source / 'examples' / name, '-B', root / name, '-G', 'Ninja',
         f'-DCMAKE_PREFIX_PATH={prefix}')
-    run(cmake, '--build', root / 'build')
+    run(cmake, '--build', root / name)
 
+
+def checkout(prefix, root):
     http, grpc = free_port(), free_port()
     node = subprocess.Popen([prefix / 'bin/holdfast', 'serve', '--data', root / 'data',
                              '--http', f'127.0.0.1:{http}', '--grpc', f'127.0.0.1:{grpc}'],
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_until_ready(http, node)
-        checkout = [root / 'build/checkout', f'127.0.0.1:{grpc}']
+        program = [root / 'checkout/checkout', f'127.0.0.1:{grpc}']
         expect('the first time', 'order 1: created\nann has 8750\n',
-               run(*checkout, '1', 'ann', '1250'))
+               run(*program, '1', 'ann', '1250'))
         expect('the same again', 'order 1: created, as before\nann has 8750\n',
-               run(*checkout, '1', 'ann', '1250'))
-        too_much = subprocess.run([str(part) for part in [*checkout, '2', 'ann', '99999']],
+               run(*program, '1', 'ann', '1250'))
+        too_much = subprocess.run([str(part) for part in [*program, '2', 'ann', '99999']],
                                   capture_output=True, text=True)
         expect('more than there is', (1, 'order 2: insufficient_funds\nann has 8750\n'),
                (too_much.returncode, too_much.stdout))
@@ -76,4 +86,26 @@ with tempfile.TemporaryDirectory(prefix='holdfast-install-') as folder:
     finally:
         node.terminate()
         node.wait(timeout=20)
+
+
+def exactly_once(prefix, root, mode):
+    """Ten seconds of what examples/README.md says of a minute."""
+    said = run(source / 'examples/exactly_once/run.sh', *mode, '--programs', root / 'exactly_once',
+               '--holdfast', prefix / 'bin/holdfast', '--port', free_ports(30), '--seconds', '10')
+    print(said, end='')
+    expect('the proof', '1000 messages, each paid once',
+           said.splitlines()[-1].split(', 5')[0])
+
+
+with tempfile.TemporaryDirectory(prefix='holdfast-install-') as folder:
+    root = pathlib.Path(folder)
+    prefix = root / 'prefix'
+    run(cmake, '--install', build, '--prefix', prefix)
+    expect('holdfast version', 0, subprocess.run([prefix / 'bin/holdfast', 'version'],
+                                                 capture_output=True).returncode)
+    build_example('checkout', prefix, root)
+    checkout(prefix, root)
+    build_example('exactly_once', prefix, root)
+    for mode in (['--with', 'execute'], ['--dedup', 'local']):
+        exactly_once(prefix, root, mode)
 print('installed, built, paid once')
