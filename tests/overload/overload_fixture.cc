@@ -12,6 +12,7 @@
 #include "tests/support/http_client.h"
 
 namespace holdfast::testing {
+
 uint64_t MemoryOfProcess(pid_t pid, const char* what) {
   const std::string name = what;
   std::ifstream in("/proc/" + std::to_string(pid) + "/status");
