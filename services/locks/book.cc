@@ -20,12 +20,13 @@ uint64_t RankAt(const WaiterRow& waiter, size_t at) {
   return (waiter.upgrades >> at & 1) != 0 ? kUpgradeRank : kRank;
 }
 
-template <class Table, class Key>
-uint32_t AddTo(Table& table, const Key& key, int by) {
-  CountRow row = table.Get(key).value_or(CountRow{});
-  row.count = static_cast<uint32_t>(static_cast<int64_t>(row.count) + by);
-  row.count == 0 ? table.Erase(key) : table.Put(key, row);
-  return row.count;
+void AddTo(uint32_t* count, int by) {
+  *count = static_cast<uint32_t>(static_cast<int64_t>(*count) + by);
+}
+
+// Where SetLeaseTimer has put a timer, unless time was left out since: then it fires in vain.
+LogTime LogTimeOf(int64_t lease_us, const WriteContext& context) {
+  return {lease_us + (context.now().us - context.lease_now().us)};
 }
 
 void AppendNumber(std::string* to, uint64_t number) {
@@ -57,27 +58,35 @@ uint64_t Book::UpgradesOf(const WaiterRow& want) const {
   uint64_t upgrades = 0;
   if (want.mode != exclusive) return 0;
   for (size_t i = 0; i < want.names.size(); ++i) {
-    const auto held = t_.holders.Get({want.names[i], want.owner});
+    const auto held = Held(want.names[i], want.owner);
     if (held && held->mode == shared) upgrades |= uint64_t{1} << i;
   }
   return upgrades;
 }
 
+std::optional<HolderRow> Book::Held(const std::string& name, const std::string& owner) const {
+  return Counts(name).holders == 0 ? std::nullopt : t_.holders.Get({name, owner});
+}
+
 void Book::VisitBlockers(const WaiterRow& want, uint64_t ticket, Visit visit) const {
   for (size_t i = 0; i < want.names.size(); ++i) {
     const std::string& name = want.names[i];
-    const auto own = t_.holders.Get({name, want.owner});
-    // Who holds it well enough waits for nobody.
-    if (own && (own->mode == exclusive || want.mode == shared)) continue;
+    const LockRow counts = Counts(name);
     bool go_on = true;
-    t_.holders.Scan({name, ""}, [&](const HolderKey& key, const HolderRow& row) {
-      if (std::get<0>(key) != name) return false;
-      if (std::get<1>(key) == want.owner) return true;
-      if (Compatible(row.mode, want.mode)) return false;  // So are all others.
-      go_on = visit(std::get<1>(key));
-      return go_on;
-    });
-    if (!go_on) return;
+    if (counts.holders > 0) {
+      const auto own = t_.holders.Get({name, want.owner});
+      // Who holds it well enough waits for nobody.
+      if (own && (own->mode == exclusive || want.mode == shared)) continue;
+      t_.holders.Scan({name, ""}, [&](const HolderKey& key, const HolderRow& row) {
+        if (std::get<0>(key) != name) return false;
+        if (std::get<1>(key) == want.owner) return true;
+        if (Compatible(row.mode, want.mode)) return false;  // So are all others.
+        go_on = visit(std::get<1>(key));
+        return go_on;
+      });
+      if (!go_on) return;
+    }
+    if (counts.waiting == (ticket == kLast ? 0u : 1u)) continue;  // Nobody but itself.
     const std::pair<uint64_t, uint64_t> place{RankAt(want, i), ticket};
     t_.line.Scan({name, 0, 0}, [&](const LineKey& key, const NoRow&) {
       if (std::get<0>(key) != name) return false;
@@ -101,8 +110,7 @@ std::optional<std::string> Book::Blocker(const WaiterRow& want, uint64_t ticket,
   if (blocker) return blocker;
   for (const std::string& name : want.names) {
     if (!Delayed(name, now)) continue;
-    const auto own = t_.holders.Get({name, want.owner});
-    if (!own) return "";  // Nobody any more, but its delay.
+    if (!Held(name, want.owner)) return "";  // Nobody any more, but its delay.
   }
   return std::nullopt;
 }
@@ -147,8 +155,32 @@ std::vector<std::string> Book::CycleOf(const WaiterRow& want) const {
   return cycle;
 }
 
+void Book::Count(const std::string& name, int holders, int waiting) {
+  LockRow row = Counts(name);
+  AddTo(&row.holders, holders);
+  AddTo(&row.waiting, waiting);
+  row.holders + row.waiting == 0 ? t_.locks.Erase(name) : t_.locks.Put(name, row);
+}
+
 void Book::CountHold(uint64_t session, int by) {
-  if (session != 0) AddTo(t_.sessions, session, by);
+  if (session == 0) return;
+  CountRow row = t_.sessions.Get(session).value_or(CountRow{});
+  AddTo(&row.count, by);
+  row.count == 0 ? t_.sessions.Erase(session) : t_.sessions.Put(session, row);
+}
+
+void Book::SetLease(const HolderKey& key, HolderRow* row, int64_t expires_us,
+                    WriteContext& context) {
+  CancelLease(key, *row, context);
+  row->expires_us = expires_us;
+  context.SetLeaseTimer(LeaseTime{expires_us},
+                        HolderTimer(std::get<0>(key), std::get<1>(key), row->token));
+}
+
+void Book::CancelLease(const HolderKey& key, const HolderRow& row, WriteContext& context) {
+  if (row.session != 0 || row.expires_us == 0) return;
+  context.CancelTimer(LogTimeOf(row.expires_us, context),
+                      HolderTimer(std::get<0>(key), std::get<1>(key), row.token));
 }
 
 void Book::Grant(const WaiterRow& want, WriteContext& context) {
@@ -156,10 +188,11 @@ void Book::Grant(const WaiterRow& want, WriteContext& context) {
   for (const std::string& name : want.names) {
     const HolderKey key{name, want.owner};
     HolderRow row;
-    if (const HolderRow* held = t_.holders.Find(key)) {
+    if (const auto held = Held(name, want.owner)) {
       row = *held;
       ++row.depth;
       if (row.mode == shared && want.mode == exclusive) {
+        CancelLease(key, row, context);
         row.mode = exclusive;
         row.token = ++meta.last_token;  // Others may have held it shared until now.
       }
@@ -171,6 +204,7 @@ void Book::Grant(const WaiterRow& want, WriteContext& context) {
       row.ttl_us = want.ttl_us;
       row.delay_us = want.delay_us;
       ++meta.holders;
+      Count(name, +1, 0);
       CountHold(row.session, +1);
       if (row.session != 0) {
         t_.session_holds.Put({row.session, name, want.owner}, NoRow{});
@@ -178,8 +212,7 @@ void Book::Grant(const WaiterRow& want, WriteContext& context) {
       }
     }
     if (row.session == 0) {
-      row.expires_us = std::max(row.expires_us, context.lease_now().us + row.ttl_us);
-      context.SetLeaseTimer(LeaseTime{row.expires_us}, HolderTimer(name, want.owner, row.token));
+      SetLease(key, &row, std::max(row.expires_us, context.lease_now().us + row.ttl_us), context);
     }
     t_.holders.Put(key, row);
   }
@@ -192,7 +225,7 @@ void Book::Enqueue(WaiterRow want, WriteContext& context) {
   t_.meta.Put(kOnlyRow, meta);
   for (size_t i = 0; i < want.names.size(); ++i) {
     t_.line.Put({want.names[i], RankAt(want, i), ticket}, NoRow{});
-    AddTo(t_.lengths, want.names[i], +1);
+    Count(want.names[i], 0, +1);
   }
   t_.waiting.Put(want.owner, TicketRow{ticket});
   if (want.session != 0) {
@@ -208,8 +241,9 @@ void Book::LeaveLine(uint64_t ticket, WriteContext& context) {
   const WaiterRow waiter = *t_.waiters.Find(ticket);
   for (size_t i = 0; i < waiter.names.size(); ++i) {
     t_.line.Erase({waiter.names[i], RankAt(waiter, i), ticket});
-    AddTo(t_.lengths, waiter.names[i], -1);
+    Count(waiter.names[i], 0, -1);
   }
+  context.CancelTimer(LogTimeOf(waiter.deadline_us, context), WaiterTimer(ticket));
   t_.waiting.Erase(waiter.owner);
   if (waiter.session != 0) {
     t_.session_waits.Erase({waiter.session, ticket});
@@ -226,8 +260,13 @@ void Book::Drop(const HolderKey& key, bool ran_out, WriteContext& context) {
   MetaRow meta = *t_.meta.Get(kOnlyRow);
   --meta.holders;
   t_.meta.Put(kOnlyRow, meta);
+  Count(name, -1, 0);
   CountHold(row.session, -1);
-  if (row.session != 0) t_.session_holds.Erase({row.session, name, owner});
+  if (row.session != 0) {
+    t_.session_holds.Erase({row.session, name, owner});
+  } else if (!ran_out) {
+    CancelLease(key, row, context);
+  }
   if (ran_out && row.delay_us > 0) {
     const LeaseTime until{context.lease_now().us + row.delay_us};
     const auto before = t_.delays.Get(name);
@@ -246,7 +285,7 @@ bool Book::StillThere(const WaiterRow& waiter, WriteContext& context) const {
 void Book::AdvanceLine(const std::string& name, std::set<std::string>* more,
                        WriteContext& context) {
   LineKey from{name, 0, 0};
-  for (;;) {
+  while (Waiting(name) > 0) {
     // One at a time: granting changes the tables.
     std::optional<LineKey> next;
     t_.line.Scan(from, [&](const LineKey& key, const NoRow&) {

@@ -35,9 +35,14 @@ class Book {
   // The owners from `want`'s back to it, if it waited; empty: no cycle, as far as
   // kLockCycleOwnersMax owners show.
   std::vector<std::string> CycleOf(const WaiterRow& want) const;
+  // What the owner holds of a lock.
+  std::optional<HolderRow> Held(const std::string& name, const std::string& owner) const;
+  uint32_t Waiting(const std::string& name) const { return Counts(name).waiting; }
   // Takes all of its locks, once more those it holds. Nobody is in the way.
   void Grant(const WaiterRow& want, WriteContext& context);
   void Enqueue(WaiterRow want, WriteContext& context);
+  // A lease of the holder's own ends then; the caller puts the row.
+  void SetLease(const HolderKey& key, HolderRow* row, int64_t expires_us, WriteContext& context);
 
   // --- Giving up
   // The holder goes, or holds it once less. `ran_out`: its lease did, and the delay counts.
@@ -69,6 +74,9 @@ class Book {
   // Calls `visit` with each owner in the way of `want`, until it returns false.
   void VisitBlockers(const WaiterRow& want, uint64_t ticket, Visit visit) const;
   bool StillThere(const WaiterRow& waiter, WriteContext& context) const;
+  LockRow Counts(const std::string& name) const { return t_.locks.Get(name).value_or(LockRow{}); }
+  void CancelLease(const HolderKey& key, const HolderRow& row, WriteContext& context);
+  void Count(const std::string& name, int holders, int waiting);
   void CountHold(uint64_t session, int by);
   void AdvanceLine(const std::string& name, std::set<std::string>* more, WriteContext& context);
 

@@ -32,10 +32,10 @@ std::optional<std::string> Locks::CheckInvariants() const {
   for (const auto& [name, mode] : modes) {
     expect(mode.first == 0 || (mode.first == 1 && mode.second == 0), "held by too many: " + name);
   }
-  std::map<std::string, uint32_t> lengths;
+  std::map<std::string, uint32_t> lines;
   uint64_t places = 0;
   tables.waiters.Scan(0, [&](uint64_t ticket, const WaiterRow& row) {
-    for (const std::string& name : row.names) ++lengths[name];
+    for (const std::string& name : row.names) ++lines[name];
     places += row.names.size();
     const auto waits = tables.waiting.Get(row.owner);
     expect(waits && waits->ticket == ticket, row.owner + " waits and is not known to");
@@ -52,9 +52,13 @@ std::optional<std::string> Locks::CheckInvariants() const {
     return true;
   });
   expect(places == 0, "a waiter stands in other lines than it says");
-  for (const auto& [name, length] : lengths) {
-    const auto kept = tables.lengths.Get(name);
-    expect(kept && kept->count == length, "the line for " + name + " is miscounted");
+  for (const auto& [name, length] : lines) {
+    const auto kept = tables.locks.Get(name);
+    expect(kept && kept->waiting == length, "the line for " + name + " is miscounted");
+  }
+  for (const auto& [name, mode] : modes) {
+    const auto kept = tables.locks.Get(name);
+    expect(kept && kept->holders == mode.first + mode.second, "the holders of " + name);
   }
   for (const auto& [session, count] : sessions) {
     const auto kept = tables.sessions.Get(session);

@@ -100,12 +100,13 @@ AcquireOutcome::Code Locks::TryAcquire(const AcquireRequest& request, const Wait
                                                               : AcquireOutcome::owner_is_waiting;
   }
   for (const std::string& name : want.names) {
-    const auto held = tables.holders.Get({name, want.owner});
+    const auto held = book_.Held(name, want.owner);
     if (held && held->depth >= bounds::kLockDepthMax) return AcquireOutcome::too_deep;
   }
-  const uint32_t of_session = tables.sessions.Get(want.session).value_or(CountRow{}).count;
+  const uint32_t of_session =
+      want.session == 0 ? 0 : tables.sessions.Get(want.session).value_or(CountRow{}).count;
   const uint64_t of_all = tables.meta.Get(kOnlyRow).value_or(MetaRow{}).holders;
-  if ((want.session != 0 && of_session + want.names.size() > bounds::kLocksPerSessionMax) ||
+  if (of_session + want.names.size() > bounds::kLocksPerSessionMax ||
       of_all + want.names.size() > bounds::kLocksMax) {
     return AcquireOutcome::too_many_locks;
   }
@@ -120,8 +121,7 @@ AcquireOutcome::Code Locks::TryAcquire(const AcquireRequest& request, const Wait
   for (std::string& owner : book_.CycleOf(want)) reply->add_cycle(std::move(owner));
   if (reply->cycle_size() > 0) return AcquireOutcome::deadlock;
   for (const std::string& name : want.names) {
-    const uint32_t length = tables.lengths.Get(name).value_or(CountRow{}).count;
-    if (length >= bounds::kLockWaitersMax) return AcquireOutcome::too_many_waiters;
+    if (book_.Waiting(name) >= bounds::kLockWaitersMax) return AcquireOutcome::too_many_waiters;
   }
   WaiterRow waiter = want;
   waiter.deadline_us = context.lease_now().us + int64_t{request.wait_ms()} * 1'000;
@@ -215,10 +215,8 @@ Result<void> Locks::Extend(const ExtendRequest& request, WriteContext& context,
   }
   HolderRow row = *held;
   if (request.ttl_ms() != 0) row.ttl_us = int64_t{request.ttl_ms()} * 1'000;
-  row.expires_us = context.lease_now().us + row.ttl_us;
+  book_.SetLease(key, &row, context.lease_now().us + row.ttl_us, context);
   book_.tables().holders.Put(key, row);
-  context.SetLeaseTimer(LeaseTime{row.expires_us},
-                        Book::HolderTimer(request.name(), request.owner(), row.token));
   reply->set_outcome(ExtendOutcome::extended);
   reply->set_ttl_ms(static_cast<uint32_t>(row.ttl_us / 1'000));
   return {};

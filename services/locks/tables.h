@@ -3,7 +3,8 @@
 //
 // Invariants (invariants.cc): a lock has one exclusive holder, or shared ones, or none. Every
 // waiter stands in the line of each lock that it names, and its owner waits for nothing else. The
-// tables by session hold exactly what the holders and waiters with a session name.
+// tables by session hold exactly what the holders and waiters with a session name, and the counts
+// what there is.
 #pragma once
 
 #include <cstdint>
@@ -75,6 +76,14 @@ struct CountRow {
   auto Fields() const { return std::tie(count); }
 };
 
+// Of a lock that is held or waited for: asked first, so that a free one costs no look at the rest.
+struct LockRow {
+  uint32_t waiting = 0;
+  uint32_t holders = 0;
+  auto Fields() { return std::tie(waiting, holders); }
+  auto Fields() const { return std::tie(waiting, holders); }
+};
+
 struct NoRow {
   auto Fields() { return std::tie(); }
   auto Fields() const { return std::tie(); }
@@ -97,7 +106,7 @@ struct Tables {
         session_waits(store, {4, 6}, "lock sessions waiting"),
         delays(store, {4, 7}, "lock delays"),
         sessions(store, {4, 8}, "locks of a session"),
-        lengths(store, {4, 9}, "lock line lengths"),
+        locks(store, {4, 9}, "locks"),
         meta(store, {4, 10}, "lock meta") {}
 
   store::SortedTable<HolderKey, HolderRow> holders;
@@ -107,8 +116,8 @@ struct Tables {
   store::SortedTable<SessionHold, NoRow> session_holds;
   store::SortedTable<std::tuple<uint64_t, uint64_t>, NoRow> session_waits;  // (session, ticket)
   store::HashTable<std::string, DelayRow> delays;
-  store::HashTable<uint64_t, CountRow> sessions;    // Holds and waits.
-  store::HashTable<std::string, CountRow> lengths;  // Of lines that are not empty.
+  store::HashTable<uint64_t, CountRow> sessions;  // Holds and waits.
+  store::HashTable<std::string, LockRow> locks;   // By name.
   store::HashTable<uint64_t, MetaRow> meta;
 };
 

@@ -45,16 +45,13 @@ std::string TopicOf(QueueNumber queue, GroupNumber group, uint64_t place) {
   return topic;
 }
 
-GroupRow Delivery::GroupOf(QueueNumber queue, GroupNumber group) {
-  return Known(tables_.groups.Find({queue, group}), "group");
-}
-
-PlaceRow Delivery::PlaceOf(const PlaceKey& key) {
-  const PlaceRow* row = tables_.places.Find(key);
-  return row == nullptr ? PlaceRow{} : *row;
-}
-
 void Delivery::Finish() {
+  levels_.Write();
+  groups_.Write();
+  places_.Write();
+  counts_.Write([this](const auto& key, CountRow row) {
+    row.messages == 0 ? tables_.counts.Erase(key) : tables_.counts.Put(key, row);
+  });
   for (const auto& [topic, lanes] : touched_) context_.Touch(topic, lanes);
   touched_.clear();
 }
@@ -62,17 +59,14 @@ void Delivery::Finish() {
 // --- In
 
 Sequence Delivery::Add(const QueueRow& queue, MessageRow message, BodyRow body) {
-  LevelRow level = Known(tables_.levels.Find(queue.number), "level");
+  LevelRow& level = levels_.ChangeKnown(queue.number);
   const Sequence sequence = ++level.last;
   level.messages += 1;
   level.bytes += message.bytes;
-  tables_.levels.Put(queue.number, std::move(level));
 
   const std::string lane = LaneOf(message.key, sequence);
   message.partition = PartitionOf(lane, queue.partitions);
-  const CountRow* count = tables_.counts.Find({queue.number, message.partition});
-  tables_.counts.Put({queue.number, message.partition},
-                     {(count == nullptr ? 0 : count->messages) + 1});
+  counts_.Change({queue.number, message.partition}).messages += 1;
   tables_.messages.Put({queue.number, sequence}, message);
   tables_.bodies.Put({queue.number, sequence}, std::move(body));
   if (HasKey(lane)) tables_.lanes.Put({queue.number, message.only, lane, sequence}, {});
@@ -89,10 +83,9 @@ Sequence Delivery::Add(const QueueRow& queue, MessageRow message, BodyRow body) 
 
 void Delivery::Claim(const QueueRow& queue, const GroupEntry& group, const std::string& lane,
                      Sequence sequence, const MessageRow& message) {
-  GroupRow row = GroupOf(queue.number, group.number);
+  GroupRow& row = GroupOf(queue.number, group.number);
   row.messages += 1;
   if (message.only != kAllGroups) row.own += 1;
-  tables_.groups.Put({queue.number, group.number}, row);
   if (tables_.heads.Find({queue.number, group.number, lane}) != nullptr) return;  // In its turn.
   NewHead(queue, group, lane, sequence, message.due_us);
 }
@@ -115,18 +108,15 @@ void Delivery::Ready(const QueueRow& queue, const GroupEntry& group, const std::
                      HeadRow* head) {
   const uint64_t place = group.partitioned ? PartitionOf(lane, queue.partitions) : 0;
   const PlaceKey key{queue.number, group.number, place};
-  PlaceRow row = PlaceOf(key);
+  PlaceRow& row = places_.Change(key);
   head->state = HeadState::kReady;
   head->place = place;
   head->order = row.next++;
   head->at_us = head->taken_us = 0;
   head->consumer.clear();
   row.ready += 1;
-  tables_.places.Put(key, row);
   tables_.ready.Put({queue.number, group.number, place, head->order}, {lane});
-  GroupRow counts = GroupOf(queue.number, group.number);
-  counts.ready += 1;
-  tables_.groups.Put({queue.number, group.number}, counts);
+  GroupOf(queue.number, group.number).ready += 1;
   touched_[TopicOf(queue.number, group.number, place)] += 1;
 }
 
@@ -138,27 +128,22 @@ void Delivery::Delay(QueueNumber queue, GroupNumber group, const std::string& la
   head->taken_us = 0;
   head->consumer.clear();
   context_.SetTimer(LogTime{until_us}, TimerKey(timer::kHead, HeadKey(queue, group, lane)));
-  GroupRow counts = GroupOf(queue, group);
-  counts.delayed += 1;
-  tables_.groups.Put({queue, group}, counts);
+  GroupOf(queue, group).delayed += 1;
 }
 
 void Delivery::Leave(QueueNumber queue, GroupNumber group, const std::string& lane,
                      const HeadRow& head) {
-  GroupRow counts = GroupOf(queue, group);
+  GroupRow& counts = GroupOf(queue, group);
   if (head.state == HeadState::kReady) {
-    const PlaceKey key{queue, group, head.place};
-    PlaceRow row = PlaceOf(key);
+    PlaceRow& row = places_.Change({queue, group, head.place});
     row.ready -= 1;
     if (row.first == head.order) row.first += 1;
-    tables_.places.Put(key, row);
     tables_.ready.Erase({queue, group, head.place, head.order});
     counts.ready -= 1;
   } else {
     context_.CancelTimer(LogTime{head.at_us}, TimerKey(timer::kHead, HeadKey(queue, group, lane)));
     (head.state == HeadState::kOut ? counts.in_flight : counts.delayed) -= 1;
   }
-  tables_.groups.Put({queue, group}, counts);
 }
 
 // --- Out
@@ -171,10 +156,10 @@ std::vector<Delivery::Taken> Delivery::Take(const QueueRow& queue, const GroupEn
   // past, up to twice.
   for (int round = 0; round < 3 && taken.size() < pull.messages_max; ++round) {
     const PlaceKey place{queue.number, group.number, pull.place};
-    PlaceRow row = PlaceOf(place);
-    if (row.ready == 0) break;
+    const PlaceRow* row = places_.Find(place);
+    if (row == nullptr || row->ready == 0) break;
     std::vector<std::pair<uint64_t, std::string>> found;
-    tables_.ready.Scan({queue.number, group.number, pull.place, row.first},
+    tables_.ready.Scan({queue.number, group.number, pull.place, row->first},
                        [&](const ReadyKey& key, const ReadyRow& ready) {
                          if (std::get<0>(key) != queue.number || std::get<1>(key) != group.number ||
                              std::get<2>(key) != pull.place) {
@@ -194,9 +179,8 @@ std::vector<Delivery::Taken> Delivery::Take(const QueueRow& queue, const GroupEn
         if (!taken.empty() && bytes > pull.bytes_max) return taken;
         next.body = *tables_.bodies.Get(key);
       }
-      row = PlaceOf(place);
-      row.first = order;  // Nothing before it is left: the scan began at the first.
-      tables_.places.Put(place, row);
+      // Nothing before it is left: the scan began at the first.
+      places_.Change(place).first = order;
       Leave(queue.number, group.number, lane, next.head);
       if (elsewhere) {
         Ready(queue, group, lane, &next.head);
@@ -211,9 +195,7 @@ std::vector<Delivery::Taken> Delivery::Take(const QueueRow& queue, const GroupEn
       next.head.consumer = pull.consumer;
       context_.SetTimer(LogTime{pull.until_us},
                         TimerKey(timer::kHead, HeadKey(queue.number, group.number, lane)));
-      GroupRow counts = GroupOf(queue.number, group.number);
-      counts.in_flight += 1;
-      tables_.groups.Put({queue.number, group.number}, counts);
+      GroupOf(queue.number, group.number).in_flight += 1;
       tables_.heads.Put({queue.number, group.number, lane}, next.head);
       next.lane = std::move(lane);
       taken.push_back(std::move(next));
@@ -318,12 +300,13 @@ void Delivery::Requeue(const QueueRow& queue, const GroupEntry& group, const std
 std::optional<std::string> Delivery::FirstReady(QueueNumber queue, GroupNumber group,
                                                 uint64_t place) {
   std::optional<std::string> lane;
-  const PlaceRow row = PlaceOf({queue, group, place});
-  if (row.ready == 0) return lane;
-  tables_.ready.Scan({queue, group, place, row.first}, [&](const ReadyKey&, const ReadyRow& ready) {
-    lane = ready.lane;
-    return false;
-  });
+  const PlaceRow* row = places_.Find({queue, group, place});
+  if (row == nullptr || row->ready == 0) return lane;
+  tables_.ready.Scan({queue, group, place, row->first},
+                     [&](const ReadyKey&, const ReadyRow& ready) {
+                       lane = ready.lane;
+                       return false;
+                     });
   return lane;
 }
 
@@ -400,10 +383,9 @@ std::optional<Sequence> Delivery::NextOf(QueueNumber queue, GroupNumber group,
 
 void Delivery::Release(QueueNumber queue, GroupNumber group, Sequence sequence) {
   const MessageRow message = Known(tables_.messages.Find({queue, sequence}), "message");
-  GroupRow counts = GroupOf(queue, group);
+  GroupRow& counts = GroupOf(queue, group);
   counts.messages -= 1;
   if (message.only != kAllGroups) counts.own -= 1;
-  tables_.groups.Put({queue, group}, counts);
   const ClaimsRow* claims = tables_.claims.Find({queue, sequence});
   if (claims != nullptr && claims->left > 1) {
     tables_.claims.Put({queue, sequence}, {claims->left - 1});
@@ -420,13 +402,8 @@ void Delivery::Remove(QueueNumber queue, Sequence sequence, const MessageRow& me
   if (!message.key.empty()) {
     tables_.lanes.Erase({queue, message.only, LaneOf(message.key, sequence), sequence});
   }
-  const CountRow count = Known(tables_.counts.Find({queue, message.partition}), "count");
-  if (count.messages == 1) {
-    tables_.counts.Erase({queue, message.partition});
-  } else {
-    tables_.counts.Put({queue, message.partition}, {count.messages - 1});
-  }
-  LevelRow level = Known(tables_.levels.Find(queue), "level");
+  counts_.ChangeKnown({queue, message.partition}).messages -= 1;
+  LevelRow& level = levels_.ChangeKnown(queue);
   level.messages -= 1;
   level.bytes -= message.bytes;
   // Two steps for each message that goes: the floor catches up, at a bounded price.
@@ -434,7 +411,6 @@ void Delivery::Remove(QueueNumber queue, Sequence sequence, const MessageRow& me
     if (tables_.messages.Find({queue, level.floor}) != nullptr) break;
     level.floor += 1;
   }
-  tables_.levels.Put(queue, std::move(level));
 }
 
 }  // namespace holdfast::queues

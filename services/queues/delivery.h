@@ -9,7 +9,8 @@
 //        ^   its time has come                     delayed
 //
 // Only the head of a lane has a state, so a lane is in order whatever happens to its messages.
-// Made for one write, on the apply thread. Finish tells those who wait; nothing is written later.
+// Made for one write, on the apply thread. Finish writes the counters that nearly every step
+// changes, each once, and tells those who wait: until then they are to be asked for here.
 #pragma once
 
 #include <map>
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "services/queues/tables.h"
+#include "src/base/check.h"
 #include "src/state_machine/service.h"
 
 namespace holdfast::queues {
@@ -50,11 +52,58 @@ std::string TimerKey(char kind, const Key& key) {
   return bytes;
 }
 
+// Rows of a table that are changed again and again, and written once.
+template <class Table, class Key, class Row>
+class Kept {
+ public:
+  explicit Kept(Table& table) : table_(table) {}
+
+  // As it is by now; nullptr when there is none. Valid until the next call.
+  const Row* Find(const Key& key) {
+    const auto it = changed_.find(key);
+    return it == changed_.end() ? table_.Find(key) : &it->second;
+  }
+  // To be changed; a new one when there is none. Valid until Write.
+  Row& Change(const Key& key) {
+    const auto [it, is_new] = changed_.try_emplace(key);
+    if (is_new) {
+      if (const Row* row = table_.Find(key)) it->second = *row;
+    }
+    return it->second;
+  }
+  // To be changed; it is there.
+  Row& ChangeKnown(const Key& key) {
+    HOLDFAST_CHECK(Find(key) != nullptr, "queues: missing " + table_.name());
+    return Change(key);
+  }
+  // `write(key, row)` for each that was changed, in order of key.
+  template <class WriteRow>
+  void Write(WriteRow write) {
+    for (auto& [key, row] : changed_) write(key, std::move(row));
+    changed_.clear();
+  }
+  void Write() {
+    Write([this](const Key& key, Row row) { table_.Put(key, std::move(row)); });
+  }
+
+ private:
+  Table& table_;
+  std::map<Key, Row> changed_;
+};
+
 class Delivery {
  public:
-  Delivery(Tables& tables, WriteContext& context) : tables_(tables), context_(context) {}
+  Delivery(Tables& tables, WriteContext& context)
+      : tables_(tables),
+        context_(context),
+        levels_(tables.levels),
+        groups_(tables.groups),
+        places_(tables.places),
+        counts_(tables.counts) {}
 
   int64_t now_us() const { return context_.now().us; }
+  // Of a queue that there is; valid until the next call.
+  const LevelRow& Level(QueueNumber queue) { return *levels_.Find(queue); }
 
   // Puts a message into the queue; fills in what the row leaves open (partition).
   Sequence Add(const QueueRow& queue, MessageRow message, BodyRow body);
@@ -122,11 +171,14 @@ class Delivery {
   void Record(QueueNumber queue, GroupNumber group, const HeadRow& head, const std::string& error);
   void SendDeadLetter(const QueueRow& queue, const GroupEntry& group, const HeadRow& head);
 
-  GroupRow GroupOf(QueueNumber queue, GroupNumber group);
-  PlaceRow PlaceOf(const PlaceKey& key);
+  GroupRow& GroupOf(QueueNumber queue, GroupNumber group) { return groups_.ChangeKnown({queue, group}); }
 
   Tables& tables_;
   WriteContext& context_;
+  Kept<decltype(Tables::levels), QueueNumber, LevelRow> levels_;
+  Kept<decltype(Tables::groups), GroupKey, GroupRow> groups_;
+  Kept<decltype(Tables::places), PlaceKey, PlaceRow> places_;
+  Kept<decltype(Tables::counts), std::tuple<QueueNumber, uint64_t>, CountRow> counts_;
   std::map<std::string, uint32_t> touched_;  // Topic -> lanes that became ready.
 };
 

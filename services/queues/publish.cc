@@ -97,8 +97,8 @@ void Queues::PublishOne(const QueueRow& queue, const Request& request, Delivery&
     message.due_us = now_us + static_cast<int64_t>(DelayOf(request)) * 1'000;
   message.bytes = body.payload.size() + message.key.size() + message.message_id.size();
   for (const auto& [name, value] : body.headers) message.bytes += name.size() + value.size();
-  const LevelRow* level = tables_.levels.Find(queue.number);
-  if (level->messages >= queue.max_messages || level->bytes + message.bytes > queue.max_bytes) {
+  const LevelRow& level = delivery.Level(queue.number);
+  if (level.messages >= queue.max_messages || level.bytes + message.bytes > queue.max_bytes) {
     reply->set_outcome(PublishOutcome::queue_full);
     return;
   }

@@ -172,6 +172,12 @@ inline constexpr int64_t kPipeWriteMsMax = 30'000;  // A client that takes nothi
 inline constexpr size_t kClientRequestsMax = kPipeRequestsMax;
 inline constexpr size_t kClientBytesMax = kPipeRequestBytesMax;
 
+// --- Consumers; their files of processed ids (docs/client.md)
+inline constexpr size_t kProcessedIdBytesMax = 512;          // A queue, a group and a message id.
+inline constexpr uint64_t kProcessedIdsDefault = 1'000'000;  // As many as a queue keeps messages.
+inline constexpr int64_t kProcessedIdsSecondsDefault = 691'200;  // A queue's window and a day.
+inline constexpr int kProcessedIdsBusyMsMax = 5'000;  // For another process's transaction.
+
 // --- Peer link
 inline constexpr size_t kPeerFrameBytesMax = 8 << 20;
 inline constexpr size_t kPeerWelcomeBytesMax = 16 << 10;  // Before it is known who speaks.

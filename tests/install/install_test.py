@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Installs into an empty folder, builds examples/checkout against that alone, and runs it on a node.
+"""Installs into an empty folder, builds the examples against that alone, and runs them.
 
     install_test.py SOURCE BUILD CMAKE
 """
+import contextlib
 import pathlib
 import socket
 import subprocess
@@ -29,6 +30,19 @@ def free_port():
         return listener.getsockname()[1]
 
 
+def free_ports(count):
+    """The first of so many that are free, one after another."""
+    while True:
+        first = free_port()
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as listener:
+                    listener.bind(('127.0.0.1', port))
+            return first
+        except (OSError, OverflowError):
+            pass
+
+
 def wait_until_ready(port, node):
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and node.poll() is None:
@@ -45,35 +59,91 @@ def expect(what, wanted, got):
         sys.exit(f'{what}: expected {wanted!r}, got {got!r}')
 
 
+def build_example(name, prefix, root):
+    run(cmake, '-S', source / 'examples' / name, '-B', root / name, '-G', 'Ninja',
+        f'-DCMAKE_PREFIX_PATH={prefix}')
+    run(cmake, '--build', root / name)
+
+
+@contextlib.contextmanager
+def running(*command):
+    """Ends it in the end."""
+    process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+@contextlib.contextmanager
+def running_node(prefix, root):
+    """Its gRPC address."""
+    http, grpc = free_port(), free_port()
+    with running(prefix / 'bin/holdfast', 'serve', '--data', root / 'data', '--http',
+                 f'127.0.0.1:{http}', '--grpc', f'127.0.0.1:{grpc}') as node:
+        wait_until_ready(http, node)
+        yield f'127.0.0.1:{grpc}'
+
+
+def checkout(prefix, root):
+    with running_node(prefix, root) as address:
+        program = [root / 'checkout/checkout', address]
+        expect('the first time', 'order 1: created\nann has 8750\n',
+               run(*program, '1', 'ann', '1250'))
+        expect('the same again', 'order 1: created, as before\nann has 8750\n',
+               run(*program, '1', 'ann', '1250'))
+        too_much = subprocess.run([str(part) for part in [*program, '2', 'ann', '99999']],
+                                  capture_output=True, text=True)
+        expect('more than there is', (1, 'order 2: insufficient_funds\nann has 8750\n'),
+               (too_much.returncode, too_much.stdout))
+        outcome = run(prefix / 'bin/holdfast', 'outcome', '--key', 'order-1', '--endpoints',
+                      address)
+        expect('the outcome', 'committed', outcome.split('\n')[0])
+
+
+def what_the_proof_finds(prefix, root):
+    """That it proves what is so, and nothing else."""
+    programs = root / 'exactly_once'
+
+    def prove(address, patience):
+        done = subprocess.run([programs / 'prove', address, '1', '20', patience],
+                              capture_output=True, text=True)
+        return done.returncode, (done.stdout + done.stderr).split('\n')[0]
+
+    with running_node(prefix, root / 'proof') as address:
+        run(programs / 'producer', address, 1, 20, 1000, root / 'progress', 'queue')
+        expect('messages that nobody takes', (1, 'wrong: the queue is not empty: 20 left'),
+               prove(address, '1'))
+        with running(programs / 'consumer', address, '--with', 'execute'):
+            expect('once each', (0, '20 messages, each paid once, 9210 in all; the queue is empty'),
+                   prove(address, '20'))
+        run(prefix / 'bin/holdfast', 'ledger', 'create-transfer', '--id', 'p1-3@twice', '--from',
+            'payer-3', '--to', 'shop', '--amount', 1, '--endpoints', address)
+        expect('one twice', (1, 'wrong: p1-3 was paid 2 times'), prove(address, '1'))
+
+
+def exactly_once(prefix, root, mode):
+    """Ten seconds of what examples/README.md says of a minute."""
+    said = run(source / 'examples/exactly_once/run.sh', *mode, '--programs', root / 'exactly_once',
+               '--holdfast', prefix / 'bin/holdfast', '--port', free_ports(30), '--seconds', '10')
+    print(said, end='')
+    expect('the proof', '1000 messages, each paid once',
+           said.splitlines()[-1].split(', 4')[0])
+
+
 with tempfile.TemporaryDirectory(prefix='holdfast-install-') as folder:
     root = pathlib.Path(folder)
     prefix = root / 'prefix'
     run(cmake, '--install', build, '--prefix', prefix)
     expect('holdfast version', 0, subprocess.run([prefix / 'bin/holdfast', 'version'],
                                                  capture_output=True).returncode)
-    run(cmake, '-S', source / 'examples/checkout', '-B', root / 'build', '-G', 'Ninja',
-        f'-DCMAKE_PREFIX_PATH={prefix}')
-    run(cmake, '--build', root / 'build')
-
-    http, grpc = free_port(), free_port()
-    node = subprocess.Popen([prefix / 'bin/holdfast', 'serve', '--data', root / 'data',
-                             '--http', f'127.0.0.1:{http}', '--grpc', f'127.0.0.1:{grpc}'],
-                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_until_ready(http, node)
-        checkout = [root / 'build/checkout', f'127.0.0.1:{grpc}']
-        expect('the first time', 'order 1: created\nann has 8750\n',
-               run(*checkout, '1', 'ann', '1250'))
-        expect('the same again', 'order 1: created, as before\nann has 8750\n',
-               run(*checkout, '1', 'ann', '1250'))
-        too_much = subprocess.run([str(part) for part in [*checkout, '2', 'ann', '99999']],
-                                  capture_output=True, text=True)
-        expect('more than there is', (1, 'order 2: insufficient_funds\nann has 8750\n'),
-               (too_much.returncode, too_much.stdout))
-        outcome = run(prefix / 'bin/holdfast', 'outcome', '--key', 'order-1', '--endpoints',
-                      f'127.0.0.1:{grpc}')
-        expect('the outcome', 'committed', outcome.split('\n')[0])
-    finally:
-        node.terminate()
-        node.wait(timeout=20)
+    build_example('checkout', prefix, root)
+    checkout(prefix, root)
+    build_example('exactly_once', prefix, root)
+    (root / 'proof').mkdir()
+    what_the_proof_finds(prefix, root)
+    for mode in (['--with', 'execute'], ['--dedup', 'local']):
+        exactly_once(prefix, root, mode)
 print('installed, built, paid once')

@@ -12,17 +12,17 @@
 #include "tests/support/http_client.h"
 
 namespace holdfast::testing {
-namespace {
 
-uint64_t StatusKilobytes(pid_t pid, const std::string& name) {
+uint64_t MemoryOfProcess(pid_t pid, const char* what) {
+  const std::string name = what;
   std::ifstream in("/proc/" + std::to_string(pid) + "/status");
   for (std::string line; std::getline(in, line);) {
-    if (line.starts_with(name)) return std::strtoull(line.c_str() + name.size(), nullptr, 10);
+    if (line.starts_with(name)) {
+      return std::strtoull(line.c_str() + name.size(), nullptr, 10) << 10;
+    }
   }
   return 0;
 }
-
-}  // namespace
 
 Bystanders::Bystanders(const ProcessCluster& cluster) : cluster_(cluster), before_(Now()) {}
 
@@ -131,11 +131,9 @@ void OverloadTest::OpenAccount(const std::string& id) {
   ASSERT_EQ(reply.status, 201) << reply.body;
 }
 
-uint64_t OverloadTest::MemoryOf(int node) {
-  return StatusKilobytes(cluster_->pid(node), "VmRSS:") << 10;
-}
+uint64_t OverloadTest::MemoryOf(int node) { return MemoryOfProcess(cluster_->pid(node), "VmRSS:"); }
 uint64_t OverloadTest::PeakMemoryOf(int node) {
-  return StatusKilobytes(cluster_->pid(node), "VmHWM:") << 10;
+  return MemoryOfProcess(cluster_->pid(node), "VmHWM:");
 }
 
 size_t OverloadTest::FilesOf(int node) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sys/types.h>
 
 #include <atomic>
 #include <thread>
@@ -70,6 +71,9 @@ class OverloadTest : public ::testing::Test {
   static inline ProcessCluster* cluster_ = nullptr;
   static inline int leader_ = 0;
 };
+
+// Of /proc/PID/status, in bytes: "VmRSS:" is what is resident, "VmHWM:" its highest so far.
+uint64_t MemoryOfProcess(pid_t pid, const char* what);
 
 // How long a load runs.
 void RunFor(std::chrono::milliseconds duration);

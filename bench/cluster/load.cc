@@ -1,17 +1,13 @@
-#include "bench/payments/load.h"
+#include "bench/cluster/load.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
-#include <chrono>
-#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <mutex>
 #include <sstream>
 #include <thread>
 
@@ -19,86 +15,6 @@ namespace holdfast::bench {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-class Loop {
- public:
-  explicit Loop(Callers callers)
-      : callers_(std::move(callers)), clients_(callers_.clients.size()) {}
-
-  void Start() {
-    for (size_t i = 0; i < clients_.size(); ++i) Next(i);
-  }
-  void Count(bool counting) { counting_.store(counting); }
-  void Stop() {
-    std::unique_lock lock(mutex_);
-    stop_ = true;
-    ended_.wait(lock, [this] { return running_ == 0; });
-  }
-  int64_t done() const { return done_.load(); }
-  int64_t failed() const { return failed_.load(); }
-  std::chrono::nanoseconds pause() const { return std::chrono::nanoseconds(pause_ns_.load()); }
-  std::vector<float> Latencies() const {
-    std::vector<float> all;
-    for (const Client& client : clients_) {
-      all.insert(all.end(), client.latencies.begin(), client.latencies.end());
-    }
-    std::sort(all.begin(), all.end());
-    return all;
-  }
-
- private:
-  struct Client {
-    Clock::time_point begun;
-    std::vector<float> latencies;  // Touched by the call under way only.
-    bool started = false;
-  };
-
-  void Next(size_t i) {
-    Client& client = clients_[i];
-    {
-      std::lock_guard lock(mutex_);
-      if (!client.started) ++running_;
-      client.started = true;
-      if (stop_) {
-        if (--running_ == 0) ended_.notify_all();
-        return;
-      }
-    }
-    client.begun = Clock::now();
-    callers_.clients[i]->Begin([this, i](int count) {
-      Client& caller = clients_[i];
-      const std::chrono::duration<float, std::micro> took = Clock::now() - caller.begun;
-      NoteAnswer();
-      if (counting_.load(std::memory_order_relaxed)) {
-        done_.fetch_add(count, std::memory_order_relaxed);
-        caller.latencies.push_back(took.count());
-        if (count == 0) failed_.fetch_add(1, std::memory_order_relaxed);
-      }
-      Next(i);
-    });
-  }
-
-  void NoteAnswer() {
-    const int64_t now = Clock::now().time_since_epoch().count();
-    const int64_t gap = now - answered_ns_.exchange(now, std::memory_order_relaxed);
-    if (!counting_.load(std::memory_order_relaxed)) return;
-    int64_t longest = pause_ns_.load(std::memory_order_relaxed);
-    while (longest < gap && !pause_ns_.compare_exchange_weak(longest, gap)) {
-    }
-  }
-
-  Callers callers_;
-  std::vector<Client> clients_;
-  std::atomic<bool> counting_{false};
-  std::atomic<int64_t> done_{0};
-  std::atomic<int64_t> failed_{0};
-  std::atomic<int64_t> answered_ns_{0};  // The last one.
-  std::atomic<int64_t> pause_ns_{0};
-  std::mutex mutex_;
-  std::condition_variable ended_;
-  bool stop_ = false;
-  size_t running_ = 0;
-};
 
 std::string ReadText(const std::string& path) {
   std::ifstream in(path);
@@ -108,6 +24,59 @@ std::string ReadText(const std::string& path) {
 }
 
 }  // namespace
+
+void Loop::Start() {
+  for (size_t i = 0; i < clients_.size(); ++i) Next(i);
+}
+
+void Loop::Stop() {
+  std::unique_lock lock(mutex_);
+  stop_ = true;
+  ended_.wait(lock, [this] { return running_ == 0; });
+}
+
+std::vector<float> Loop::Latencies() const {
+  std::vector<float> all;
+  for (const Client& client : clients_) {
+    all.insert(all.end(), client.latencies.begin(), client.latencies.end());
+  }
+  std::sort(all.begin(), all.end());
+  return all;
+}
+
+void Loop::Next(size_t i) {
+  Client& client = clients_[i];
+  {
+    std::lock_guard lock(mutex_);
+    if (!client.started) ++running_;
+    client.started = true;
+    if (stop_) {
+      if (--running_ == 0) ended_.notify_all();
+      return;
+    }
+  }
+  client.begun = Clock::now();
+  callers_.clients[i]->Begin([this, i](int count) {
+    Client& caller = clients_[i];
+    const std::chrono::duration<float, std::micro> took = Clock::now() - caller.begun;
+    NoteAnswer();
+    if (counting_.load(std::memory_order_relaxed)) {
+      done_.fetch_add(count, std::memory_order_relaxed);
+      caller.latencies.push_back(took.count());
+      if (count == 0) failed_.fetch_add(1, std::memory_order_relaxed);
+    }
+    Next(i);
+  });
+}
+
+void Loop::NoteAnswer() {
+  const int64_t now = Clock::now().time_since_epoch().count();
+  const int64_t gap = now - answered_ns_.exchange(now, std::memory_order_relaxed);
+  if (!counting_.load(std::memory_order_relaxed)) return;
+  int64_t longest = pause_ns_.load(std::memory_order_relaxed);
+  while (longest < gap && !pause_ns_.compare_exchange_weak(longest, gap)) {
+  }
+}
 
 Row Measure(const std::string& workload, const std::string& door, Callers callers, int seconds,
             const testing::ProcessCluster& cluster) {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "bench/payments/load.h"
+#include "bench/cluster/load.h"
 
 namespace holdfast::bench {
 
@@ -12,11 +12,11 @@ void PrintHead();
 // `peer` is the row of the peer to compare with, or null.
 void PrintRow(const Row& row, const Row* peer);
 
-// The peer's row for the same workload and number of clients: singles for every door, batches.
+// The fastest peer's row for the same workload and number of clients.
 const Row* PeerOf(const Row& row, const std::vector<Row>& peers);
 
 void WriteCsv(const std::string& path, const std::vector<Row>& rows, const std::vector<Row>& peers);
-// Bars of transfers a second: one picture for singles by door and clients, one for batches.
+// Bars of what was done a second: a picture for each workload, by door and clients.
 void WriteSvg(const std::string& folder, const std::vector<Row>& rows,
               const std::vector<Row>& peers);
 

@@ -1,9 +1,11 @@
-#include "bench/payments/report.h"
+#include "bench/cluster/report.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstdio>
 #include <fstream>
 #include <iomanip>
+#include <set>
 
 namespace holdfast::bench {
 namespace {
@@ -47,7 +49,7 @@ std::vector<Row> Only(const std::vector<Row>& rows, const std::string& workload)
 
 void PrintHead() {
   std::printf("%-24s %-20s %7s %11s %9s %9s %9s %8s %13s\n", "workload", "door", "clients",
-              "per second", "p50 us", "p99 us", "pause ms", "cpu us", "x PostgreSQL");
+              "per second", "p50 us", "p99 us", "pause ms", "cpu us", "x best peer");
 }
 
 void PrintRow(const Row& row, const Row* peer) {
@@ -92,15 +94,16 @@ void WriteCsv(const std::string& path, const std::vector<Row>& rows,
 
 void WriteSvg(const std::string& folder, const std::vector<Row>& rows,
               const std::vector<Row>& peers) {
-  const std::pair<const char*, const char*> kPictures[] = {
-      {"singles", "uniform singles"}, {"batches", "uniform batches"}, {"reads", "reads"}};
-  for (const auto& [name, workload] : kPictures) {
+  std::set<std::string> workloads;
+  for (const Row& row : rows) workloads.insert(row.workload);
+  for (const std::string& workload : workloads) {
     std::vector<Row> bars = Only(peers, workload);
     for (const Row& row : Only(rows, workload)) bars.push_back(row);
-    if (bars.empty()) continue;
-    const std::string what = std::string(workload) == "reads" ? "reads" : "transfers";
-    WriteBars(folder + "/" + name + ".svg",
-              std::string(workload) + ": " + what + " a second, by door and clients", bars);
+    std::string name = workload;
+    std::replace_if(
+        name.begin(), name.end(), [](char c) { return !std::isalnum(static_cast<uint8_t>(c)); },
+        '-');
+    WriteBars(folder + "/" + name + ".svg", workload + " a second, by door and clients", bars);
   }
 }
 

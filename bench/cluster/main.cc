@@ -1,0 +1,53 @@
+// Measures Holdfast on a cluster of three real processes on loopback, every acknowledgement fsynced
+// by a majority, and in the same run what else there is for the same work.
+#include <absl/synchronization/mutex.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <functional>
+#include <string>
+
+#include "bench/cluster/stage.h"
+
+int main(int argc, char** argv) {
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);  // As the program's main.
+  CLI::App app{"Measures Holdfast on this machine"};
+  app.require_subcommand(1);
+  std::string program;
+  app.add_option("--holdfast", program,
+                 "The program to measure; default: the one built beside this");
+  holdfast::bench::Settings settings;
+  int accounts = 10'000;
+  int batch = 1'000;
+  std::function<int()> chosen;
+  const auto add = [&](const char* name, const char* help, std::function<int()> run) {
+    CLI::App* command = app.add_subcommand(name, help);
+    command->add_option("--seconds", settings.seconds, "Of each line, after 1 s of warming up")
+        ->check(CLI::Range(1, 600))
+        ->capture_default_str();
+    command->add_flag("--quick", settings.quick, "Fewer numbers of clients");
+    command->add_option("--only", settings.only,
+                        "Only lines whose \"workload, door\" holds this text");
+    command->add_option("--peers", settings.peers,
+                        "Folder of the scripts that measure other systems; none: without");
+    command->add_option("--csv", settings.csv, "Also write the table to this file");
+    command->add_option("--svg", settings.svg, "Also draw pictures in this folder")
+        ->check(CLI::ExistingDirectory);
+    command->callback([&chosen, run = std::move(run)] { chosen = run; });
+    return command;
+  };
+  CLI::App* payments =
+      add("payments", "Transfers over pipe, gRPC and HTTP, batches, reads; and PostgreSQL",
+          [&] { return holdfast::bench::RunPayments(settings, accounts, batch); });
+  payments->add_option("--accounts", accounts)
+      ->check(CLI::Range(2, 1'000'000))
+      ->capture_default_str();
+  payments->add_option("--batch", batch)->check(CLI::Range(1, 8'192))->capture_default_str();
+  add("locks", "Taking and releasing locks; and etcd",
+      [&] { return holdfast::bench::RunLocks(settings); });
+  add("queues", "Publishing, taking and acking messages; and NATS JetStream and RabbitMQ",
+      [&] { return holdfast::bench::RunQueues(settings); });
+  CLI11_PARSE(app, argc, argv);
+  if (!program.empty()) setenv("HOLDFAST_PROGRAM", program.c_str(), 1);
+  return chosen();
+}
