@@ -63,12 +63,16 @@ uint64_t Book::UpgradesOf(const WaiterRow& want) const {
   return upgrades;
 }
 
+// Then it waits for nobody there.
+bool Book::HoldsWellEnough(const std::string& name, const WaiterRow& want) const {
+  const auto own = t_.holders.Get({name, want.owner});
+  return own && (own->mode == exclusive || want.mode == shared);
+}
+
 void Book::VisitBlockers(const WaiterRow& want, uint64_t ticket, Visit visit) const {
   for (size_t i = 0; i < want.names.size(); ++i) {
     const std::string& name = want.names[i];
-    const auto own = t_.holders.Get({name, want.owner});
-    // Who holds it well enough waits for nobody.
-    if (own && (own->mode == exclusive || want.mode == shared)) continue;
+    if (HoldsWellEnough(name, want)) continue;
     bool go_on = true;
     t_.holders.Scan({name, ""}, [&](const HolderKey& key, const HolderRow& row) {
       if (std::get<0>(key) != name) return false;
@@ -129,7 +133,8 @@ std::vector<std::string> Book::CycleOf(const WaiterRow& want) const {
     // Who wants to upgrade comes before those in line, once it is in line itself.
     for (size_t i = 0; i < want.names.size() && !closed && ticket != kLast; ++i) {
       closed = RankAt(want, i) == kUpgradeRank &&
-               std::binary_search(waiter.names.begin(), waiter.names.end(), want.names[i]);
+               std::binary_search(waiter.names.begin(), waiter.names.end(), want.names[i]) &&
+               !HoldsWellEnough(want.names[i], waiter);
       if (closed) last = waiter.owner;
     }
   };

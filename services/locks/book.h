@@ -68,6 +68,7 @@ class Book {
   using Visit = absl::FunctionRef<bool(const std::string& owner)>;
   // Calls `visit` with each owner in the way of `want`, until it returns false.
   void VisitBlockers(const WaiterRow& want, uint64_t ticket, Visit visit) const;
+  bool HoldsWellEnough(const std::string& name, const WaiterRow& want) const;
   bool StillThere(const WaiterRow& waiter, WriteContext& context) const;
   void CountHold(uint64_t session, int by);
   void AdvanceLine(const std::string& name, std::set<std::string>* more, WriteContext& context);
