@@ -1,34 +1,31 @@
-// What clients ask of a ledger when they mean to get into one another's way: few accounts, ids that
-// repeat, holds that run out, amounts at the limits.
+// What clients ask of a ledger: few accounts, ids that repeat, holds that run out, amounts at the
+// limits.
 #pragma once
 
-#include <memory>
+#include <optional>
 #include <string>
-#include <utility>
 
 #include "services/ledger/ledger.pb.h"
-#include "sim/world.h"
+#include "sim/requests.h"
 
 namespace holdfast::sim {
 
-// The same requests from the same numbers. Not thread-safe.
-class Requests {
+class LedgerRequests : public Requests {
  public:
   // Of the accounts "a1" to "a<accounts>". `random` must outlive this.
-  Requests(Random& random, size_t accounts) : random_(random), accounts_(accounts) {}
+  LedgerRequests(Random& random, size_t accounts) : random_(random), accounts_(accounts) {}
 
-  // A method ("CreateTransfer") and its request.
-  using Made = std::pair<std::string, std::shared_ptr<google::protobuf::Message>>;
-  Made Make();
-  // A read, of now or of a time in [from_us, to_us): "GetAccount", "ListTransfers", ...
-  Made MakeRead(int64_t from_us, int64_t to_us);
+  Asked Make() override;
+  Asked MakeRead(int64_t from_us, int64_t to_us) override;
+  std::optional<Asked> NextPage(const Asked& asked, const std::string& reply) override;
+
   std::string AccountId();
+  ledger::CreateTransferRequest Transfer();
 
  private:
   std::string TransferId();
   int64_t Amount();
   ledger::CreateAccountRequest Account();
-  ledger::CreateTransferRequest Transfer();
 
   Random& random_;
   const size_t accounts_;
