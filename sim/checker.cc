@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "holdfast/log.pb.h"
+#include "sim/methods.h"
+
 namespace holdfast::sim {
 namespace {
 
@@ -51,6 +54,7 @@ void Checker::Applied(NodeId node, Term in_term, LogIndex index, const wal::Entr
     const std::string why = WhyNotDurable(index, entry.term);
     Require(why.empty(), Name(node) + " applies entry " + index.ToString() + ": " + why);
     memberships_.Agreed(index, entry.term);
+    if (world_.traces()) TraceEntry(node, index, payload);
     entries_.push_back({entry.term, in_term, payload, digest});
     promises_.Applied(index, payload, world_.events.now_us(), led_since_us_[entry.term], ask);
     return;
@@ -64,6 +68,18 @@ void Checker::Applied(NodeId node, Term in_term, LogIndex index, const wal::Entr
               known.term.ToString() + ")");
   Require(known.digest == digest,
           "determinism: " + Name(node) + " has another digest at entry " + index.ToString());
+}
+
+void Checker::TraceEntry(NodeId node, LogIndex index, const std::string& payload) const {
+  const auto entry = Parsed<LogEntry>(payload);
+  std::string text = Name(node) + " is the first to apply entry " + index.ToString();
+  if (entry.time_us() != 0) text += ", stamped " + std::to_string(entry.time_us());
+  world_.Trace(text);
+  for (const LogRequest& request : entry.requests()) {
+    const std::string& method = NameOf(request.service(), request.method());
+    world_.Trace("    " + request.idempotency_key() + " " + method + " " +
+                 ShowRequest(method, request.body()));
+  }
 }
 
 void Checker::Agreed(const raft::Membership& membership) {

@@ -76,6 +76,7 @@ class Checker {
     uint64_t digest = 0;
   };
   void Agreed(const raft::Membership& membership);
+  void TraceEntry(NodeId node, LogIndex index, const std::string& payload) const;
   // On how many disks of the membership's voters it is.
   size_t Copies(const raft::Membership& membership, LogIndex index, Term term) const;
   // Why the entry is not durable on a majority of any membership that may have committed it; empty

@@ -1,6 +1,7 @@
 #include "sim/workload.h"
 
 #include "sim/methods.h"
+#include "src/base/bounds.h"
 
 namespace holdfast::sim {
 namespace {
@@ -30,6 +31,17 @@ bool Workload::done() const {
   return true;
 }
 
+std::string Workload::Describe() const {
+  std::string text;
+  for (const auto& client : clients_) {
+    if (!client->write) continue;
+    const WriteRecord& record = client->write->record;
+    text += "\n  " + record.method + " with key " + record.key + ": " +
+            ShowRequest(record.method, record.request);
+  }
+  return text;
+}
+
 NodeId Workload::SomeNode() {
   const NodeId leader = cluster_.Leader();
   if (leader.value != 0 && world_.random.OneIn(2)) return leader;
@@ -39,7 +51,8 @@ NodeId Workload::SomeNode() {
 // Who waits for something has more of it, mostly.
 uint64_t Workload::PatienceUs(const google::protobuf::Message& request) {
   const uint64_t wait_ms = WaitMsOf(request);
-  const uint64_t more_ms = wait_ms == 0 || world_.random.OneIn(4) ? 0 : wait_ms;
+  const bool waits = wait_ms != 0 && !world_.random.OneIn(4);
+  const uint64_t more_ms = waits ? wait_ms + 2 * bounds::kAwaitGraceMs : 0;
   return (more_ms + world_.random.Between(options_.patience_ms_min, options_.patience_ms_max)) *
          1000;
 }
@@ -104,6 +117,10 @@ void Workload::Answered(Client& client, uint64_t operation, node::Reply reply) {
   if (client.operation != operation) return;
   if (!reply.body) {
     // Nobody knows: again, after a moment.
+    if (finishing_) {
+      world_.Trace(client.write->record.method + " with key " + client.write->record.key +
+                   " was answered: " + reply.body.error().message);
+    }
     const uint64_t again = ++client.operation;
     world_.events.After(world_.random.Between(1'000, 100'000),
                         [this, alive = std::weak_ptr(alive_), &client, again] {

@@ -32,6 +32,7 @@ class Workload {
   void Finish() { finishing_ = true; }
   bool done() const;  // After Finish: nothing is under way.
   uint64_t abandoned() const { return abandoned_; }
+  std::string Describe() const;  // Writes that are under way.
 
  private:
   struct Write {
