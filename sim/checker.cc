@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "holdfast/log.pb.h"
+#include "sim/methods.h"
+
 namespace holdfast::sim {
 namespace {
 
@@ -16,6 +19,7 @@ void Checker::Leads(NodeId node, Term term, LogIndex membership, const wal::Log&
   Require(memberships_.Leads(term, membership),
           Name(node) + " leads term " + term.ToString() + " by two memberships");
   if (!is_new) return;
+  led_since_us_[term] = world_.events.now_us();
   world_.Trace(Name(node) + " leads term " + term.ToString());
   // What lies before its log is in a checkpoint, of what was committed.
   for (LogIndex i = log.first(); i.value <= entries_.size(); i = i.Next()) {
@@ -37,7 +41,7 @@ void Checker::LosesDisk(NodeId node) {
 }
 
 void Checker::Applied(NodeId node, Term in_term, LogIndex index, const wal::Entry& entry,
-                      uint64_t digest) {
+                      uint64_t digest, const AskNode& ask) {
   static const std::string kNone;
   const bool is_command = entry.type == wal::EntryType::kCommand;
   const std::string& payload = is_command ? *entry.payload : kNone;
@@ -50,7 +54,9 @@ void Checker::Applied(NodeId node, Term in_term, LogIndex index, const wal::Entr
     const std::string why = WhyNotDurable(index, entry.term);
     Require(why.empty(), Name(node) + " applies entry " + index.ToString() + ": " + why);
     memberships_.Agreed(index, entry.term);
+    if (world_.traces()) TraceEntry(node, index, payload);
     entries_.push_back({entry.term, in_term, payload, digest});
+    promises_.Applied(index, payload, world_.events.now_us(), led_since_us_[entry.term], ask);
     return;
   }
   Require(index.value <= entries_.size(), Name(node) + " applies entry " + index.ToString() +
@@ -62,6 +68,18 @@ void Checker::Applied(NodeId node, Term in_term, LogIndex index, const wal::Entr
               known.term.ToString() + ")");
   Require(known.digest == digest,
           "determinism: " + Name(node) + " has another digest at entry " + index.ToString());
+}
+
+void Checker::TraceEntry(NodeId node, LogIndex index, const std::string& payload) const {
+  const auto entry = Parsed<LogEntry>(payload);
+  std::string text = Name(node) + " is the first to apply entry " + index.ToString();
+  if (entry.time_us() != 0) text += ", stamped " + std::to_string(entry.time_us());
+  world_.Trace(text);
+  for (const LogRequest& request : entry.requests()) {
+    const std::string& method = NameOf(request.service(), request.method());
+    world_.Trace("    " + request.idempotency_key() + " " + method + " " +
+                 ShowRequest(method, request.body()));
+  }
 }
 
 void Checker::Agreed(const raft::Membership& membership) {
@@ -130,6 +148,7 @@ void Checker::Acknowledge(WriteRecord record) {
                                                         record.position.ToString() +
                                                         ", which nobody has applied");
   told_ = std::max(told_, record.position);
+  promises_.Hear(record);
   history_.Acknowledge(std::move(record));
 }
 
@@ -140,8 +159,9 @@ void Checker::Answer(ReadRecord record) {
   history_.Answer(std::move(record));
 }
 
-void Checker::Replay(const History::NameOf& name_of) {
-  for (const Known& entry : entries_) history_.Replay(entry.payload, name_of);
+void Checker::Replay(const AskNode& ask) {
+  promises_.Check(ask);
+  for (const Known& entry : entries_) history_.Replay(entry.payload);
   history_.Check();
 }
 

@@ -10,6 +10,7 @@
 
 #include "sim/history.h"
 #include "sim/memberships.h"
+#include "sim/promises.h"
 #include "sim/world.h"
 #include "src/base/ids.h"
 #include "src/wal/log.h"
@@ -21,7 +22,9 @@ class Checker {
   // Whether a node's disk has the entry durably, or had it when it was lost.
   using Holds = std::function<bool(NodeId node, LogIndex index, Term term)>;
 
-  Checker(World& world, Holds holds) : world_(world), holds_(std::move(holds)) {}
+  // `exact_clocks`: all run as the true time does, however far they are off.
+  Checker(World& world, Holds holds, bool exact_clocks)
+      : world_(world), holds_(std::move(holds)), promises_(exact_clocks) {}
 
   // --- What nodes do
   // `membership`: the index of that which it leads.
@@ -39,8 +42,9 @@ class Checker {
   void Votes(const Vote& vote, NodeId candidate);
   // With it went its candidacies: no vote that was given to it counts any more.
   void LosesDisk(NodeId node);
-  // `node`, in `term`, has applied the entry, and stands at `digest`.
-  void Applied(NodeId node, Term term, LogIndex index, const wal::Entry& entry, uint64_t digest);
+  // `node`, in `term`, has applied the entry, and stands at `digest`; `ask` it.
+  void Applied(NodeId node, Term term, LogIndex index, const wal::Entry& entry, uint64_t digest,
+               const AskNode& ask);
   // `node` begins a life at this position.
   void Stands(NodeId node, LogIndex index, uint64_t digest);
   // `node` has put the membership on record as that which is in force.
@@ -55,9 +59,9 @@ class Checker {
   void Acknowledge(WriteRecord record);
   void Answer(ReadRecord record);
 
-  // Replays all that was agreed on, and compares. Once, at the end.
-  void Replay(const History::NameOf& name_of);
-  const ledger::Model& model() const { return history_.model(); }
+  // Replays all that was agreed on, and compares. Once, at the end; `ask` a node that has all of it.
+  void Replay(const AskNode& ask);
+  const History& history() const { return history_; }
   LogIndex last() const { return LogIndex(entries_.size()); }
 
   uint64_t writes() const { return history_.writes(); }
@@ -72,6 +76,7 @@ class Checker {
     uint64_t digest = 0;
   };
   void Agreed(const raft::Membership& membership);
+  void TraceEntry(NodeId node, LogIndex index, const std::string& payload) const;
   // On how many disks of the membership's voters it is.
   size_t Copies(const raft::Membership& membership, LogIndex index, Term term) const;
   // Why the entry is not durable on a majority of any membership that may have committed it; empty
@@ -82,10 +87,12 @@ class Checker {
   const Holds holds_;
   Memberships memberships_;
   std::map<Term, NodeId> leaders_;
+  std::map<Term, uint64_t> led_since_us_;  // As first seen.
   std::map<Vote, NodeId> votes_;  // For whom.
   std::vector<Known> entries_;    // From index 1.
   LogIndex told_;
   History history_;
+  Promises promises_;
 };
 
 }  // namespace holdfast::sim

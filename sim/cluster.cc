@@ -71,7 +71,8 @@ Cluster::Cluster(World& world, ClusterOptions options)
     : world_(world),
       options_(options),
       checker_(world,
-               [this](NodeId node, LogIndex index, Term term) { return Holds(node, index, term); }),
+               [this](NodeId node, LogIndex index, Term term) { return Holds(node, index, term); },
+               options.exact_clocks),
       network_(world, options.nodes + options.spares,
                [this](NodeId node, std::function<void(node::PeerHandler&)> action) {
                  const std::weak_ptr<Life> life = At(node).life;
@@ -184,7 +185,16 @@ void Cluster::ObserveApplied(Machine& machine, Term term) {
                                            life.seen.ToString() + " to " + applied.ToString());
   life.seen = applied;
   checker_.Applied(machine.id, term, applied, life.state->log().Read(applied),
-                   life.state->machine().position().digest);
+                   life.state->machine().position().digest, Asking(machine.id));
+}
+
+AskNode Cluster::Asking(NodeId node) {
+  return [this, node](const std::string& method, const google::protobuf::Message& request) {
+    state_machine::Position at;
+    const auto reply =
+        State(node).machine().Read(*State(node).registry().Find(method), request, &at);
+    return reply ? *reply : "";
+  };
 }
 
 // The log's writer: what it finds when its turn comes goes to the disk together.

@@ -36,6 +36,7 @@ struct ClusterOptions {
   uint64_t checkpoint_interval_ms = 5'000;
   uint64_t keep_entries = 100;  // Of the log, behind a checkpoint.
   uint64_t segment_bytes = 1 << 20;
+  bool exact_clocks = false;  // See Checker.
 };
 
 class Cluster {
@@ -53,6 +54,7 @@ class Cluster {
   NodeId Leader() const;  // Who takes itself for it, in the highest term; 0: nobody.
   node::NodeStatus Status(NodeId node) const { return At(node).life->node->status(); }
   node::NodeState& State(NodeId node) { return *At(node).life->state; }
+  AskNode Asking(NodeId node);  // Of the state that it has at the time.
 
   static constexpr int64_t kEpochUs = 1'700'000'000'000'000;  // Of all clocks at the beginning.
 

@@ -1,77 +1,57 @@
 #include "sim/history.h"
 
-#include <google/protobuf/util/message_differencer.h>
-
 #include <algorithm>
-#include <optional>
+#include <set>
+#include <utility>
 
-#include "sim/model_reads.h"
+#include "holdfast/log.pb.h"
+#include "sim/atomic_judge.h"
+#include "sim/coordination_judge.h"
+#include "sim/ledger_judge.h"
+#include "sim/methods.h"
+#include "sim/queue_judge.h"
 
 namespace holdfast::sim {
 namespace {
 
-using google::protobuf::util::MessageDifferencer;
-
-// Runs one request on the model; the reply's bytes.
-template <class Request, class Reply>
-std::string RunOn(ledger::Model& model, Reply (ledger::Model::*method)(const Request&),
-                  const std::string& body) {
-  Request request;
-  Require(request.ParseFromString(body), "a committed request does not parse");
-  return (model.*method)(request).SerializeAsString();
-}
-
-std::string RunOn(ledger::Model& model, const std::string& method, const std::string& body) {
-  using ledger::Model;
-  if (method == "CreateAccount") return RunOn(model, &Model::CreateAccount, body);
-  if (method == "CreateAccounts") return RunOn(model, &Model::CreateAccounts, body);
-  if (method == "CloseAccount") return RunOn(model, &Model::CloseAccount, body);
-  if (method == "ReopenAccount") return RunOn(model, &Model::ReopenAccount, body);
-  if (method == "CreateTransfer") return RunOn(model, &Model::CreateTransfer, body);
-  if (method == "CreateTransfers") return RunOn(model, &Model::CreateTransfers, body);
-  if (method == "PostTransfer") return RunOn(model, &Model::PostTransfer, body);
-  if (method == "VoidTransfer") return RunOn(model, &Model::VoidTransfer, body);
-  if (method == "CreateTransaction") return RunOn(model, &Model::CreateTransaction, body);
-  if (method == "ReverseTransfer") return RunOn(model, &Model::ReverseTransfer, body);
-  if (method == "Pay") return RunOn(model, &Model::Pay, body);
-  throw Violation("the model does not know the method " + method);
-}
-
-template <class Message>
-bool SameMessage(const std::string& a, const std::string& b) {
-  Message first;
-  Message second;
-  return first.ParseFromString(a) && second.ParseFromString(b) &&
-         MessageDifferencer::Equals(first, second);
-}
-
-// Maps have no order in bytes, so replies are compared as messages.
-bool SameReply(const std::string& method, const std::string& a, const std::string& b) {
-  if (a == b) return true;
-  if (method == "CreateAccounts") return SameMessage<ledger::CreateAccountsReply>(a, b);
-  if (method == "CreateTransfers") return SameMessage<ledger::CreateTransfersReply>(a, b);
-  if (method.ends_with("Account")) return SameMessage<ledger::AccountReply>(a, b);
-  return SameMessage<ledger::TransferReply>(a, b);
-}
-
-template <class Message>
-std::string Show(const std::string& bytes) {
-  Message message;
-  return message.ParseFromString(bytes) ? message.ShortDebugString() : "(does not parse)";
-}
-
-std::string ShowReply(const std::string& method, const std::string& bytes) {
-  if (method == "CreateAccounts") return Show<ledger::CreateAccountsReply>(bytes);
-  if (method == "CreateTransfers") return Show<ledger::CreateTransfersReply>(bytes);
-  if (method.ends_with("Account")) return Show<ledger::AccountReply>(bytes);
-  return Show<ledger::TransferReply>(bytes);
+// Some judge several services.
+std::set<Judge*> EachOf(const Judges& judges) {
+  std::set<Judge*> each;
+  for (const auto& [service, judge] : judges) each.insert(judge.get());
+  return each;
 }
 
 }  // namespace
 
+Judges MakeJudges() {
+  Judges judges;
+  judges["ledger"] = MakeLedgerJudge();
+  judges["sessions"] = judges["locks"] = MakeCoordinationJudge();
+  judges["queues"] = MakeQueueJudge();
+  judges["atomic"] = MakeAtomicJudge(judges);
+  return judges;
+}
+
+History::History() : judges_(MakeJudges()) {}
+
+Judge& History::Of(const std::string& method) const {
+  const auto found = judges_.find(method.substr(0, method.find('.')));
+  Require(found != judges_.end(), "there is no method " + method);
+  return *found->second;
+}
+
 void History::Acknowledge(WriteRecord record) {
   ++writes_;
-  to_check_.push_back(std::move(record));
+  if (!record.awaits.empty()) {
+    ReadRecord read;
+    read.method = record.awaits;
+    read.request = record.request;
+    read.position = record.position;
+    read.found = true;
+    read.reply = record.reply;
+    reads_to_check_.emplace(read.position, Read{read, static_cast<int64_t>(to_check_.size())});
+  }
+  to_check_.push_back({std::move(record), ""});
 }
 
 void History::Answer(ReadRecord record) {
@@ -79,30 +59,41 @@ void History::Answer(ReadRecord record) {
   Require(record.position >= record.after, record.method + " was answered at entry " +
                                                record.position.ToString() +
                                                " and had to see entry " + record.after.ToString());
-  reads_to_check_.emplace(record.position, std::move(record));
+  reads_to_check_.emplace(record.position, Read{std::move(record)});
 }
 
-void History::Replay(const std::string& payload, const NameOf& name_of) {
+void History::Replay(const std::string& payload) {
   CheckReads();
   replayed_ = replayed_.Next();
-  if (payload.empty()) return;
+  if (payload.empty()) {
+    new_leader_ = true;
+    return;
+  }
   LogEntry entry;
   Require(entry.ParseFromString(payload), "a committed entry does not parse");
-  now_us_ = std::max(entry.time_us(), now_us_ + 1);  // Log time grows, whatever clocks do.
-  model_.Advance(now_us_);
+  const int64_t before_us = now_.log_us;
+  now_.log_us = std::max(entry.time_us(), before_us + 1);  // It grows, whatever clocks do.
+  // Time without a leader counts for no lease; before the first entry there was none to count.
+  if (std::exchange(new_leader_, false) && before_us != 0) {
+    now_.left_out_us += now_.log_us - before_us;
+  }
+  for (Judge* judge : EachOf(judges_)) judge->Begin(now_);
   for (const LogRequest& request : entry.requests()) {
-    const std::string& method =
-        name_of(static_cast<uint8_t>(request.service()), static_cast<uint8_t>(request.method()));
+    const std::string& method = NameOf(request.service(), request.method());
     const std::string key = method + " " + request.idempotency_key();
     if (!request.idempotency_key().empty() && executed_.contains(key)) continue;
-    executed_[key] = {replayed_, RunOn(model_, method, request.body())};
+    executed_[key] = {replayed_, Of(method).Execute(method, request.body())};
   }
 }
 
 void History::Check() {
   CheckReads();
-  for (const WriteRecord& record : to_check_) CheckWrite(record);
+  for (const Write& write : to_check_) CheckWrite(write);
   to_check_.clear();
+  for (const Judge* judge : EachOf(judges_)) {
+    const std::string broken = judge->Broken();
+    Require(broken.empty(), broken);
+  }
 }
 
 const std::string* History::ReplyTo(const std::string& method, const std::string& key) const {
@@ -110,19 +101,51 @@ const std::string* History::ReplyTo(const std::string& method, const std::string
   return found == executed_.end() ? nullptr : &found->second.reply;
 }
 
-void History::CheckWrite(const WriteRecord& record) const {
-  const auto found = executed_.find(record.method + " " + record.key);
+std::vector<Asked> History::Everything() const {
+  std::vector<Asked> all;
+  for (const auto& [service, judge] : judges_) {
+    if (service == "sessions") continue;  // Its judge is that of the locks.
+    for (Asked& asked : judge->Everything()) all.push_back(std::move(asked));
+  }
+  return all;
+}
+
+std::string History::Difference(const ReadRecord& read) const {
+  return Of(read.method).Difference(read);
+}
+
+bool History::Answers(const WriteRecord& record, const Executed& executed) {
+  return (record.replayed ? executed.index <= record.position
+                          : executed.index == record.position) &&
+         SameReply(record.method, record.reply, executed.reply);
+}
+
+void History::CheckWrite(const Write& write) const {
+  const WriteRecord& record = write.record;
+  const std::string name = record.method + " " + record.key;
+  const auto found = executed_.find(name);
   Require(found != executed_.end(), "lost: " + record.method + " with key " + record.key +
                                         " was acknowledged at entry " + record.position.ToString() +
                                         " and is nowhere in the log");
   const Executed& executed = found->second;
-  Require(record.replayed ? executed.index <= record.position : executed.index == record.position,
-          record.method + " with key " + record.key + " was done by entry " +
-              executed.index.ToString() + ", its reply says " + record.position.ToString());
   Require(executed.index > record.after,
           "strict serializability: " + record.method + " with key " + record.key +
               " began after entry " + record.after.ToString() +
               " was told to somebody, and is entry " + executed.index.ToString());
+  // A caller that waits is answered by the write, by one of its repeats, or by what it awaits.
+  if (!record.awaits.empty()) {
+    if (write.difference.empty() && executed.index <= record.position) return;
+    for (int n = 1;; ++n) {
+      const auto repeat = executed_.find(name + "#" + std::to_string(n));
+      if (repeat == executed_.end()) break;
+      if (Answers(record, repeat->second)) return;
+    }
+  }
+  Require(record.replayed ? executed.index <= record.position : executed.index == record.position,
+          record.method + " with key " + record.key + " was done by entry " +
+              executed.index.ToString() + ", its reply says " + record.position.ToString() +
+              (record.awaits.empty() ? "" : ", and as the answer to what it awaits it") +
+              write.difference);
   Require(SameReply(record.method, record.reply, executed.reply),
           record.method + " with key " + record.key + " at entry " + executed.index.ToString() +
               " was answered\n  " + ShowReply(record.method, record.reply) +
@@ -132,12 +155,15 @@ void History::CheckWrite(const WriteRecord& record) const {
 // Those of the entries replayed so far.
 void History::CheckReads() {
   while (!reads_to_check_.empty() && reads_to_check_.begin()->first <= replayed_) {
-    const ReadRecord& read = reads_to_check_.begin()->second;
-    const std::string difference =
-        Difference(model_, read.method, read.request, read.rows_before,
-                   read.found ? std::optional(read.reply) : std::nullopt);
-    Require(difference.empty(),
-            read.method + " at entry " + read.position.ToString() + " " + difference);
+    const auto& [record, of_write] = reads_to_check_.begin()->second;
+    const std::string difference = Difference(record);
+    if (of_write >= 0) {
+      to_check_[static_cast<size_t>(of_write)].difference = difference;
+    } else {
+      Require(difference.empty(),
+              record.method + " at entry " + record.position.ToString() + " " + difference +
+                  "\nto the request\n  " + ShowRequest(record.method, record.request));
+    }
     reads_to_check_.erase(reads_to_check_.begin());
   }
 }

@@ -46,9 +46,15 @@ const std::map<std::string, Range>& RecipeDefaults() {
       {"segment_kib", {64, 1'024}},
       {"disk_us", {100, 2'000}},  // The longest that a write takes.
       {"drift_ppm", {0, 500}},    // How much too fast or too slow a clock may be.
+      {"clock_offset_ms", {0, 0}},  // How far ahead of the true time, from the beginning.
       // The clients.
       {"clients", {1, 12}},
       {"accounts", {2, 12}},
+      // Of what they ask, how much is for whom (mix.h).
+      {"ledger", {1, 1}},
+      {"coordination", {0, 0}},
+      {"queues", {0, 0}},
+      {"execute", {0, 0}},
       {"writes", {200, 4'000}},  // Then they only read: the model's time grows with the square.
       {"pause_us", {1'000, 40'000}},
       {"patience_ms", {100, 3'000}},

@@ -1,5 +1,6 @@
-// Clients of the ledger: each does one thing at a time, gives up waiting now and then, and repeats
-// what it does not know the end of, with the same key, through whichever node it likes.
+// Clients of the services: each does one thing at a time, gives up waiting now and then, and repeats
+// what it does not know the end of, with the same key, through whichever node it likes. Some calls
+// wait at their node for what is not there yet (docs/waiting.md).
 #pragma once
 
 #include <memory>
@@ -8,8 +9,7 @@
 #include <vector>
 
 #include "sim/cluster.h"
-#include "sim/model_reads.h"
-#include "sim/requests.h"
+#include "sim/mix.h"
 
 namespace holdfast::sim {
 
@@ -20,6 +20,7 @@ struct WorkloadOptions {
   uint64_t patience_ms_max = 2'000;
   uint64_t writes_max = 4'000;
   size_t accounts = 7;  // Few, so that most requests meet something.
+  Shares shares;
 };
 
 class Workload {
@@ -31,6 +32,7 @@ class Workload {
   void Finish() { finishing_ = true; }
   bool done() const;  // After Finish: nothing is under way.
   uint64_t abandoned() const { return abandoned_; }
+  std::string Describe() const;  // Writes that are under way.
 
  private:
   struct Write {
@@ -53,12 +55,14 @@ class Workload {
   void Read(Client& client);
   void Answered(Client& client, uint64_t operation, node::Reply reply);
   NodeId SomeNode();
+  // How long a client has patience with this request.
+  uint64_t PatienceUs(const google::protobuf::Message& request);
 
   World& world_;
   Cluster& cluster_;
   Checker& checker_;
   const WorkloadOptions options_;
-  Requests requests_;
+  Mix requests_;
   std::vector<std::unique_ptr<Client>> clients_;
   // Events and replies that outlive the workload find it gone.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

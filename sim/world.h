@@ -36,6 +36,7 @@ class World {
   }
   uint64_t hash() const { return hash_; }
 
+  bool traces() const { return trace_; }
   void Trace(const std::string& what) const {
     if (trace_) {
       std::printf("%10.3f ms  %s\n", static_cast<double>(events.now_us()) / 1000, what.c_str());

@@ -68,15 +68,19 @@ std::optional<HolderRow> Book::Held(const std::string& name, const std::string& 
   return Counts(name).holders == 0 ? std::nullopt : t_.holders.Get({name, owner});
 }
 
+// Then it waits for nobody there.
+bool Book::HoldsWellEnough(const std::string& name, const WaiterRow& want) const {
+  const auto own = Held(name, want.owner);
+  return own && (own->mode == exclusive || want.mode == shared);
+}
+
 void Book::VisitBlockers(const WaiterRow& want, uint64_t ticket, Visit visit) const {
   for (size_t i = 0; i < want.names.size(); ++i) {
     const std::string& name = want.names[i];
+    if (HoldsWellEnough(name, want)) continue;
     const LockRow counts = Counts(name);
     bool go_on = true;
     if (counts.holders > 0) {
-      const auto own = t_.holders.Get({name, want.owner});
-      // Who holds it well enough waits for nobody.
-      if (own && (own->mode == exclusive || want.mode == shared)) continue;
       t_.holders.Scan({name, ""}, [&](const HolderKey& key, const HolderRow& row) {
         if (std::get<0>(key) != name) return false;
         if (std::get<1>(key) == want.owner) return true;
@@ -137,7 +141,8 @@ std::vector<std::string> Book::CycleOf(const WaiterRow& want) const {
     // Who wants to upgrade comes before those in line, once it is in line itself.
     for (size_t i = 0; i < want.names.size() && !closed && ticket != kLast; ++i) {
       closed = RankAt(want, i) == kUpgradeRank &&
-               std::binary_search(waiter.names.begin(), waiter.names.end(), want.names[i]);
+               std::binary_search(waiter.names.begin(), waiter.names.end(), want.names[i]) &&
+               !HoldsWellEnough(want.names[i], waiter);
       if (closed) last = waiter.owner;
     }
   };

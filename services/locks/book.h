@@ -73,6 +73,7 @@ class Book {
   using Visit = absl::FunctionRef<bool(const std::string& owner)>;
   // Calls `visit` with each owner in the way of `want`, until it returns false.
   void VisitBlockers(const WaiterRow& want, uint64_t ticket, Visit visit) const;
+  bool HoldsWellEnough(const std::string& name, const WaiterRow& want) const;
   bool StillThere(const WaiterRow& waiter, WriteContext& context) const;
   LockRow Counts(const std::string& name) const { return t_.locks.Get(name).value_or(LockRow{}); }
   void CancelLease(const HolderKey& key, const HolderRow& row, WriteContext& context);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "services/queues/describe.h"
 #include "services/queues/ring.h"
@@ -21,6 +22,11 @@ std::string NameOf(const std::string& key, uint64_t sequence) {
 
 Model::State* Model::Find(const std::string& name) {
   auto found = queues_.find(name);
+  return found == queues_.end() ? nullptr : &found->second;
+}
+
+const Model::State* Model::Find(const std::string& name) const {
+  const auto found = queues_.find(name);
   return found == queues_.end() ? nullptr : &found->second;
 }
 
@@ -65,7 +71,9 @@ void Model::Settle(State& queue, GroupState& group, const std::string& lane, int
   }
 }
 
+// Everything that is due, in the order of time.
 void Model::PassTo(int64_t now_us) {
+  if (std::exchange(now_us_, now_us) == now_us) return;
   for (const std::string& name : grown_) {
     State& queue = queues_[name];
     for (GroupState& group : queue.groups) {
@@ -106,48 +114,148 @@ void Model::PassTo(int64_t now_us) {
   }
 }
 
+std::map<uint64_t, const Model::Content*> Model::Kept(const State& queue) {
+  std::map<uint64_t, const Content*> kept;
+  for (const GroupState& group : queue.groups) {
+    for (const Item& item : group.items) kept[item.sequence] = &item.content;
+  }
+  return kept;
+}
+
+Queue Model::Describe(const State& state) {
+  Queue queue;
+  queue.set_name(state.name);
+  queue.set_partitions(state.config.partitions());
+  queue.set_visibility_seconds(state.config.visibility_seconds());
+  queue.set_max_deliveries(state.config.max_deliveries());
+  queue.set_dedup_window_seconds(state.config.dedup_window_seconds());
+  queue.set_dead_letter(state.config.dead_letter());
+  queue.set_max_messages(state.config.max_messages());
+  queue.set_max_bytes(state.config.max_bytes());
+  for (const GroupState& group : state.groups) {
+    queue.add_groups()->set_name(group.name);
+    queue.mutable_groups(queue.groups_size() - 1)->set_partitioned(group.partitioned);
+  }
+  FillTime(state.created_us, queue.mutable_created());
+  for (const auto& [sequence, content] : Kept(state)) {
+    queue.set_messages(queue.messages() + 1);
+    queue.set_bytes(queue.bytes() + content->key.size() + content->payload.size() +
+                    content->id.size());
+  }
+  return queue;
+}
+
+QueueReply Model::ReplyOf(QueueOutcome::Code outcome, const std::string& name) const {
+  QueueReply reply;
+  reply.set_outcome(outcome);
+  if (const State* queue = Find(name)) *reply.mutable_queue() = Describe(*queue);
+  return reply;
+}
+
 QueueReply Model::Create(const CreateRequest& request, int64_t now_us) {
   PassTo(now_us);
-  State& queue = queues_[request.name()];
-  queue.name = request.name();
-  queue.id = ++last_id_;
-  queue.number = ++last_number_;
-  queue.config = request;
-  queue.groups.push_back({"default", 1, false, {}, {}});
-  return {};
+  State made;
+  made.name = request.name();
+  made.config = request;
+  CreateRequest& config = made.config;
+  if (config.partitions() == 0) config.set_partitions(16);
+  if (config.visibility_seconds() == 0) config.set_visibility_seconds(30);
+  if (config.dead_letter().empty()) config.set_max_deliveries(0);
+  if (!config.dead_letter().empty() && config.max_deliveries() == 0) config.set_max_deliveries(5);
+  if (config.dedup_window_seconds() == 0) config.set_dedup_window_seconds(7 * 24 * 3'600);
+  if (config.max_messages() == 0) config.set_max_messages(1'000'000);
+  if (config.max_bytes() == 0) config.set_max_bytes(uint64_t{1} << 30);
+  if (config.groups().empty()) config.add_groups("default");
+  for (const std::string& group : config.groups()) {
+    made.groups.push_back({group, made.groups.size() + 1, false, {}, {}});
+  }
+  if (const State* known = Find(request.name())) {
+    std::string field;
+    const CreateRequest& old = known->config;
+    const auto groups_of = [](const State& queue) {
+      std::vector<std::pair<std::string, bool>> groups;
+      for (const GroupState& group : queue.groups) {
+        groups.emplace_back(group.name, group.partitioned);
+      }
+      return groups;
+    };
+    if (groups_of(*known) != groups_of(made)) field = "groups";
+    if (old.max_bytes() != config.max_bytes()) field = "max_bytes";
+    if (old.max_messages() != config.max_messages()) field = "max_messages";
+    if (old.dead_letter() != config.dead_letter()) field = "dead_letter";
+    if (old.dedup_window_seconds() != config.dedup_window_seconds()) field = "dedup_window_seconds";
+    if (old.max_deliveries() != config.max_deliveries()) field = "max_deliveries";
+    if (old.visibility_seconds() != config.visibility_seconds()) field = "visibility_seconds";
+    if (old.partitions() != config.partitions()) field = "partitions";
+    QueueReply reply = ReplyOf(field.empty() ? QueueOutcome::already_exists
+                                             : QueueOutcome::exists_with_different_config,
+                               request.name());
+    reply.set_field(field);
+    return reply;
+  }
+  if (!config.dead_letter().empty() && Find(config.dead_letter()) == nullptr) {
+    return ReplyOf(QueueOutcome::dead_letter_not_found, request.name());
+  }
+  made.id = ++last_id_;
+  made.number = ++last_number_;
+  made.created_us = now_us;
+  queues_[request.name()] = made;
+  return ReplyOf(QueueOutcome::created, request.name());
 }
 
-void Model::Grow(const UpdateRequest& request, int64_t now_us) {
+QueueReply Model::Update(const UpdateRequest& request, int64_t now_us) {
   PassTo(now_us);
-  State& queue = *Find(request.name());
-  if (request.partitions() <= queue.config.partitions()) return;
-  queue.config.set_partitions(request.partitions());
-  grown_.insert(request.name());
+  State* queue = Find(request.name());
+  if (queue == nullptr) return ReplyOf(QueueOutcome::queue_not_found, request.name());
+  if (request.partitions() != 0 && request.partitions() < queue->config.partitions()) {
+    return ReplyOf(QueueOutcome::partitions_cannot_shrink, request.name());
+  }
+  if (request.partitions() > queue->config.partitions()) {
+    queue->config.set_partitions(request.partitions());
+    grown_.insert(request.name());
+  }
+  return ReplyOf(QueueOutcome::updated, request.name());
 }
 
-void Model::AddGroup(const CreateGroupRequest& request, int64_t now_us) {
+QueueReply Model::CreateGroup(const CreateGroupRequest& request, int64_t now_us) {
   PassTo(now_us);
-  State& queue = *Find(request.queue());
-  queue.groups.push_back({request.group(), queue.groups.size() + 1, request.partitioned(), {}, {}});
+  State* queue = Find(request.queue());
+  if (queue == nullptr) return ReplyOf(QueueOutcome::queue_not_found, request.queue());
+  if (const GroupState* group = FindGroup(*queue, request.group())) {
+    const bool same = group->partitioned == request.partitioned();
+    QueueReply reply = ReplyOf(
+        same ? QueueOutcome::already_exists : QueueOutcome::exists_with_different_config,
+        request.queue());
+    if (!same) reply.set_field("partitioned");
+    return reply;
+  }
+  queue->groups.push_back(
+      {request.group(), queue->groups.size() + 1, request.partitioned(), {}, {}});
+  return ReplyOf(QueueOutcome::created, request.queue());
 }
 
-void Model::Purge(const PurgeRequest& request, int64_t now_us) {
+QueueReply Model::Purge(const PurgeRequest& request, int64_t now_us) {
   PassTo(now_us);
-  State& queue = *Find(request.name());
-  queue.number = ++last_number_;
-  for (GroupState& group : queue.groups) {
+  State* queue = Find(request.name());
+  if (queue == nullptr) return ReplyOf(QueueOutcome::queue_not_found, request.name());
+  queue->number = ++last_number_;
+  for (GroupState& group : queue->groups) {
     group.items.clear();
     group.lines.clear();
   }
+  return ReplyOf(QueueOutcome::purged, request.name());
 }
 
 uint64_t Model::Put(State& queue, const Content& content, uint64_t only, int64_t now_us) {
   const uint64_t sequence = ++queue.last;
+  const uint32_t partition =
+      PartitionOf(NameOf(content.key, sequence), queue.config.partitions());
   for (GroupState& group : queue.groups) {
     if (only != 0 && only != group.number) continue;
     Item item;
     item.sequence = sequence;
     item.content = content;
+    item.content.partition = partition;
     group.items.push_back(item);
     Settle(queue, group, LaneOf(item), now_us);
   }
@@ -182,16 +290,15 @@ PublishReply Model::Publish(const PublishRequest& request, int64_t now_us) {
                                         : PublishOutcome::exists_with_different_content);
     return reply;
   }
-  std::set<uint64_t> kept;
-  for (const GroupState& group : queue->groups) {
-    for (const Item& item : group.items) kept.insert(item.sequence);
-  }
-  if (kept.size() >= queue->config.max_messages()) {
+  if (Kept(*queue).size() >= queue->config.max_messages()) {
     reply.set_outcome(PublishOutcome::queue_full);
     return reply;
   }
-  Content content{
-      request.key(), request.payload(), request.message_id(), now_us, 0, false, {}, 0, 0};
+  Content content;
+  content.key = request.key();
+  content.payload = request.payload();
+  content.id = request.message_id();
+  content.published_us = now_us;
   if (request.delay_ms() > 0) {
     content.due_us = now_us + static_cast<int64_t>(request.delay_ms()) * 1'000;
   }
@@ -207,9 +314,85 @@ PublishReply Model::Publish(const PublishRequest& request, int64_t now_us) {
   return reply;
 }
 
+PublishBatchReply Model::PublishBatch(const PublishBatchRequest& request, int64_t now_us) {
+  PublishBatchReply reply;
+  for (const NewMessage& message : request.messages()) {
+    PublishRequest one;
+    one.set_queue(request.queue());
+    one.set_key(message.key());
+    one.set_payload(message.payload());
+    one.set_message_id(message.message_id());
+    one.set_delay_ms(message.delay_ms());
+    *reply.add_results() = Publish(one, now_us);
+  }
+  return reply;
+}
+
+PublishReply Model::Push(const PushRequest& request, int64_t now_us) {
+  PassTo(now_us);
+  CreateRequest create;
+  create.set_name("default");
+  if (Find("default") == nullptr) Create(create, now_us);
+  PublishRequest publish;
+  publish.set_queue("default");
+  publish.set_key(request.key());
+  publish.set_payload(request.payload());
+  publish.set_message_id(request.message_id());
+  return Publish(publish, now_us);
+}
+
+PullOutcome::Code Model::Refused(const State* queue, const PullRequest& request) {
+  if (queue == nullptr) return PullOutcome::queue_not_found;
+  const std::string name = request.group().empty() ? "default" : request.group();
+  for (const GroupState& group : queue->groups) {
+    if (group.name != name) continue;
+    if (group.partitioned && !request.has_partition()) return PullOutcome::partition_required;
+    if (!group.partitioned && request.has_partition()) return PullOutcome::group_not_partitioned;
+    const bool there = request.partition() < queue->config.partitions();
+    return there ? PullOutcome::unspecified : PullOutcome::partition_not_found;
+  }
+  return PullOutcome::group_not_found;
+}
+
+PullReply Model::Await(const PullRequest& request) const {
+  PullReply reply;
+  const State* queue = Find(request.queue());
+  reply.set_outcome(Refused(queue, request));
+  if (reply.outcome() != PullOutcome::unspecified) return reply;
+  reply.set_outcome(PullOutcome::empty);
+  for (const GroupState& group : queue->groups) {
+    if (group.name != (request.group().empty() ? "default" : request.group())) continue;
+    const auto line = group.lines.find(request.partition());
+    if (line != group.lines.end() && !line->second.empty()) {
+      reply.set_outcome(PullOutcome::available);
+    }
+  }
+  return reply;
+}
+
+PullReply Model::Pop(const PopRequest& /*request*/, int64_t now_us) {
+  PassTo(now_us);
+  PullRequest pull;
+  pull.set_queue("default");
+  pull.set_consumer("pop");
+  PullReply reply;
+  reply.set_outcome(PullOutcome::empty);
+  State* queue = Find("default");
+  if (queue == nullptr) return reply;
+  reply = Pull(pull, now_us);
+  for (Message& message : *reply.mutable_messages()) {
+    Remove(*queue, *FindGroup(*queue, ""), message.sequence(), now_us);
+    message.clear_delivery();
+    message.clear_visible();
+  }
+  return reply;
+}
+
 PullReply Model::Pull(const PullRequest& request, int64_t now_us) {
   PassTo(now_us);
   PullReply reply;
+  reply.set_outcome(Refused(Find(request.queue()), request));
+  if (reply.outcome() != PullOutcome::unspecified) return reply;
   State& queue = *Find(request.queue());
   GroupState& group = *FindGroup(queue, request.group());
   std::deque<std::string>& line = group.lines[request.partition()];
@@ -306,13 +489,15 @@ template <class Request, class Act>
 AckReply Model::ForEach(const Request& request, int64_t now_us, Act act) {
   PassTo(now_us);
   AckReply reply;
-  State& queue = *Find(request.queue());
+  State* queue = Find(request.queue());
   for (const std::string& delivery : request.deliveries()) {
     AckResult* result = reply.add_results();
     GroupState* group = nullptr;
     Item* item = nullptr;
-    if (Out(queue, delivery, now_us, &group, &item)) {
-      act(queue, *group, *item, result);
+    if (queue == nullptr) {
+      result->set_outcome(AckOutcome::queue_not_found);
+    } else if (Out(*queue, delivery, now_us, &group, &item)) {
+      act(*queue, *group, *item, result);
     } else {
       result->set_outcome(AckOutcome::expired);
     }
@@ -353,11 +538,13 @@ AckReply Model::Extend(const ExtendRequest& request, int64_t now_us) {
 RedriveReply Model::Redrive(const RedriveRequest& request, int64_t now_us) {
   PassTo(now_us);
   RedriveReply reply;
+  reply.set_outcome(RedriveOutcome::queue_not_found);
+  if (Find(request.queue()) == nullptr) return reply;
   reply.set_outcome(RedriveOutcome::redriven);
   State& queue = *Find(request.queue());
   GroupState& group = *FindGroup(queue, "default");
   std::set<std::string> left;
-  for (uint32_t budget = request.max(); budget > 0; --budget) {
+  for (uint32_t budget = request.max() == 0 ? 100 : request.max(); budget > 0; --budget) {
     std::deque<std::string>& line = group.lines[0];
     if (line.empty() || left.contains(line.front())) break;
     const std::string lane = line.front();
@@ -382,26 +569,78 @@ RedriveReply Model::Redrive(const RedriveRequest& request, int64_t now_us) {
   return reply;
 }
 
-StatsReply Model::Stats(const std::string& name) const {
-  const State& queue = queues_.at(name);
+std::optional<Queue> Model::Get(const GetRequest& request) const {
+  const State* queue = Find(request.name());
+  if (queue == nullptr) return std::nullopt;
+  return Describe(*queue);
+}
+
+ListReply Model::List(const ListRequest& request) const {
+  ListReply reply;
+  const int limit = request.limit() == 0 ? 100 : static_cast<int>(request.limit());
+  for (const auto& [name, queue] : queues_) {
+    if (name < request.cursor()) continue;
+    if (reply.queues_size() == limit) {
+      reply.set_next_cursor(name);
+      break;
+    }
+    *reply.add_queues() = Describe(queue);
+  }
+  return reply;
+}
+
+std::optional<StatsReply> Model::Stats(const StatsRequest& request) const {
+  const State* queue = Find(request.queue());
+  if (queue == nullptr) return std::nullopt;
   StatsReply reply;
-  std::map<uint64_t, uint64_t> kept;  // Sequence -> bytes.
-  for (const GroupState& group : queue.groups) {
+  for (const GroupState& group : queue->groups) {
     GroupStats* stats = reply.add_groups();
     stats->set_name(group.name);
     stats->set_partitioned(group.partitioned);
     stats->set_messages(group.items.size());
     for (const Item& item : group.items) {
-      kept[item.sequence] =
-          item.content.key.size() + item.content.payload.size() + item.content.id.size();
       if (item.state == Item::kInLine) stats->set_ready(stats->ready() + 1);
       if (item.state == Item::kOut) stats->set_in_flight(stats->in_flight() + 1);
       if (item.state == Item::kDelayed) stats->set_delayed(stats->delayed() + 1);
     }
   }
-  reply.set_messages(kept.size());
-  for (const auto& [sequence, bytes] : kept) reply.set_bytes(reply.bytes() + bytes);
-  reply.set_published(queue.last);
+  const Queue all = Describe(*queue);
+  reply.set_messages(all.messages());
+  reply.set_bytes(all.bytes());
+  reply.set_published(queue->last);
+  std::map<uint32_t, uint64_t> partitions;
+  for (const auto& [sequence, content] : Kept(*queue)) ++partitions[content->partition];
+  for (const auto& [partition, messages] : partitions) {
+    if (!request.partitions()) break;
+    reply.add_partitions()->set_partition(partition);
+    reply.mutable_partitions(reply.partitions_size() - 1)->set_messages(messages);
+  }
+  return reply;
+}
+
+std::optional<PeekReply> Model::Peek(const PeekRequest& request) const {
+  const State* queue = Find(request.queue());
+  if (queue == nullptr) return std::nullopt;
+  PeekReply reply;
+  const int limit = request.limit() == 0 ? 100 : static_cast<int>(request.limit());
+  const uint64_t from = request.cursor().empty() ? 0 : std::stoull(request.cursor());
+  for (const auto& [sequence, content] : Kept(*queue)) {
+    if (sequence < from) continue;
+    if (reply.messages_size() == limit) {
+      reply.set_next_cursor(std::to_string(sequence));
+      break;
+    }
+    Message* message = reply.add_messages();
+    message->set_sequence(sequence);
+    message->set_key(content->key);
+    message->set_payload(content->payload);
+    message->set_message_id(content->id);
+    message->set_partition(
+        PartitionOf(NameOf(content->key, sequence), queue->config.partitions()));
+    FillTime(content->published_us, message->mutable_published());
+    if (content->due_us > now_us_) FillTime(content->due_us, message->mutable_visible());
+    if (content->is_dead) *message->mutable_dead_letter() = content->dead;
+  }
   return reply;
 }
 

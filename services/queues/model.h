@@ -2,12 +2,15 @@
 // is not done with, in order, and a line in which keys stand that have something to give. The tests
 // run this and the service, and compare.
 //
-// Times of the requests are given with them; all that is due by then has happened before.
+// Times of the requests are given with them; all that is due by then has happened before. Requests
+// of one entry of the log have one time. It knows no `headers`, `data`, bounds of bytes and
+// deliveries, and neither Delete nor DeleteGroup; Update changes partitions only.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -18,23 +21,36 @@ namespace holdfast::queues {
 
 class Model {
  public:
+  // An entry of the log begins.
+  void PassTo(int64_t now_us);
+
   QueueReply Create(const CreateRequest& request, int64_t now_us);
-  void Grow(const UpdateRequest& request, int64_t now_us);
-  void AddGroup(const CreateGroupRequest& request, int64_t now_us);
-  void Purge(const PurgeRequest& request, int64_t now_us);
+  QueueReply Update(const UpdateRequest& request, int64_t now_us);
+  QueueReply CreateGroup(const CreateGroupRequest& request, int64_t now_us);
+  QueueReply Purge(const PurgeRequest& request, int64_t now_us);
   PublishReply Publish(const PublishRequest& request, int64_t now_us);
+  PublishBatchReply PublishBatch(const PublishBatchRequest& request, int64_t now_us);
+  PublishReply Push(const PushRequest& request, int64_t now_us);
   PullReply Pull(const PullRequest& request, int64_t now_us);
+  PullReply Pop(const PopRequest& request, int64_t now_us);
   AckReply Ack(const AckRequest& request, int64_t now_us);
   AckReply Nack(const NackRequest& request, int64_t now_us);
   AckReply Extend(const ExtendRequest& request, int64_t now_us);
   RedriveReply Redrive(const RedriveRequest& request, int64_t now_us);
-  StatsReply Stats(const std::string& queue) const;
+
+  // Nothing: there is no such queue.
+  std::optional<Queue> Get(const GetRequest& request) const;
+  ListReply List(const ListRequest& request) const;
+  std::optional<StatsReply> Stats(const StatsRequest& request) const;
+  std::optional<PeekReply> Peek(const PeekRequest& request) const;
+  PullReply Await(const PullRequest& request) const;
 
  private:
   struct Content {
     std::string key, payload, id;
     int64_t published_us = 0;
     int64_t due_us = 0;
+    uint32_t partition = 0;  // When it was published.
     bool is_dead = false;
     DeadLetter dead;
     uint64_t origin_queue = 0, origin_group = 0;
@@ -63,16 +79,22 @@ class Model {
   struct State {
     std::string name;
     uint64_t id = 0, number = 0, last = 0;
-    CreateRequest config;
+    CreateRequest config;  // With the defaults.
+    int64_t created_us = 0;
     std::vector<GroupState> groups;
     std::map<std::string, Remembered> ids;
   };
 
   State* Find(const std::string& name);
+  const State* Find(const std::string& name) const;
   static GroupState* FindGroup(State& queue, const std::string& name);
   static std::string LaneOf(const Item& item);
-  // Everything that is due, in the order of time.
-  void PassTo(int64_t now_us);
+  // What is kept, by sequence.
+  static std::map<uint64_t, const Content*> Kept(const State& queue);
+  QueueReply ReplyOf(QueueOutcome::Code outcome, const std::string& name) const;
+  static Queue Describe(const State& queue);
+  // Why the group cannot be read like this; unspecified: it can.
+  static PullOutcome::Code Refused(const State* queue, const PullRequest& request);
   uint64_t Put(State& queue, const Content& content, uint64_t only, int64_t now_us);
   // Sees to it that the first message of a lane is in line, or delayed.
   static void Settle(State& queue, GroupState& group, const std::string& lane, int64_t now_us);
@@ -88,6 +110,7 @@ class Model {
   template <class Request, class Act>
   AckReply ForEach(const Request& request, int64_t now_us, Act act);
 
+  int64_t now_us_ = 0;
   std::map<std::string, State> queues_;
   uint64_t last_id_ = 0, last_number_ = 0;
   std::set<std::string> grown_;  // Queues whose lines are to be put in order.

@@ -75,16 +75,14 @@ class Comparison {
     request.set_dead_letter(dead_letter);
     request.set_dedup_window_seconds(20);
     request.set_max_messages(60);
-    node_.Create(request);
-    model_.Create(request, node_.now_us());
+    Compare("Create", request, &Model::Create);
   }
   void AddGroup(const std::string& group, bool partitioned) {
     CreateGroupRequest request;
     request.set_queue("jobs");
     request.set_group(group);
     request.set_partitioned(partitioned);
-    node_.Write<QueueReply>("CreateGroup", request);
-    model_.AddGroup(request, node_.now_us());
+    Compare("CreateGroup", request, &Model::CreateGroup);
   }
 
   template <class Reply, class Request>
@@ -191,7 +189,16 @@ class Comparison {
     }
     if (::testing::Test::HasFatalFailure()) return;
     for (const char* name : {"jobs", "dead"}) {
-      ASSERT_EQ(node_.Stats(name).ShortDebugString(), model_.Stats(name).ShortDebugString());
+      StatsRequest stats;
+      stats.set_queue(name);
+      stats.set_partitions(true);
+      ASSERT_EQ(node_.Stats(name, true).ShortDebugString(),
+                model_.Stats(stats)->ShortDebugString());
+      PeekRequest peek;
+      peek.set_queue(name);
+      peek.set_limit(5);
+      ASSERT_EQ(node_.Peek(name, "", 5).ShortDebugString(),
+                model_.Peek(peek)->ShortDebugString());
     }
   }
 
@@ -199,14 +206,12 @@ class Comparison {
     if (Below(10) == 0) {
       PurgeRequest request;
       request.set_name(Below(2) == 0 ? "dead" : "jobs");
-      node_.Write<QueueReply>("Purge", request);
-      model_.Purge(request, node_.now_us());
+      Compare("Purge", request, &Model::Purge);
     } else if (Below(4) == 0 && partitions_ < 40) {
       UpdateRequest request;
       request.set_name("jobs");
       request.set_partitions(partitions_ += static_cast<uint32_t>(1 + Below(5)));
-      node_.Write<QueueReply>("Update", request);
-      model_.Grow(request, node_.now_us());
+      Compare("Update", request, &Model::Update);
     }
   }
 

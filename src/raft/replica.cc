@@ -214,6 +214,12 @@ bool Replica::CanPropose() const {
 }
 
 std::optional<Replica::Position> Replica::Propose(uint64_t now_ms, std::string payload) {
+  // The engine writes a barrier where it was elected with something to commit, and none where all
+  // was committed. The first command comes behind one in any case: to the state machine it says
+  // that somebody else led before (docs/decisions/0020-leases.md).
+  if (log_.TermAt(log_.last()) != term() && !Propose(now_ms, wal::EntryType::kBarrier, "")) {
+    return std::nullopt;
+  }
   return Propose(now_ms, wal::EntryType::kCommand, std::move(payload));
 }
 

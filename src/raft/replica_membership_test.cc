@@ -235,6 +235,26 @@ TEST_F(ReplicaMembershipTest, ALeaderThatHasNothingToWriteDoesSoForWhoAsks) {
   EXPECT_TRUE(std::get<RejoinAnswer>(sent_.front().message).settled);
 }
 
+// What went wrong: elected with everything committed it wrote its first command with nothing before
+// it, so nobody could see in the log that another had led, and leases ended by the difference of
+// their clocks too early.
+TEST_F(ReplicaMembershipTest, ALeadersFirstCommandComesBehindABarrier) {
+  if (log_.queued() > 0) log_.Write(log_.queued());
+  replica_.emplace(EngineOptions{kSelf}, kMembers, log_, [this](NodeId to, LogIndex by,
+                                                                Message message) {
+    sent_.push_back({to, by, std::move(message)});
+  });
+  replica_->Start(now_ms_, LogIndex(1));
+  Lead();
+  ASSERT_EQ(log_.last(), LogIndex(1)) << "everything is committed";
+  const auto first = replica_->Propose(now_ms_, "first");
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->index, LogIndex(3));
+  EXPECT_EQ(log_.TypeAt(LogIndex(2)), wal::EntryType::kBarrier);
+  EXPECT_EQ(log_.TypeAt(LogIndex(3)), wal::EntryType::kCommand);
+  EXPECT_EQ(replica_->Propose(now_ms_, "second")->index, LogIndex(4));
+}
+
 TEST(MembershipTest, OneStepIsOneServer) {
   const Membership three = kMembers;
   const auto step = [&](std::vector<NodeId> voters, std::vector<NodeId> learners) {

@@ -99,6 +99,8 @@ class AtomicService : public Service {
       Message* body = method.request->New(&arena);
       Message* result = method.reply->New(&arena);
       HOLDFAST_CHECK(body->ParseFromString(write.request()), "it parsed before");
+      // Nobody would go on with it: a lock that is not free is refused instead of waited for.
+      if (method.wait_ms != nullptr) body->GetReflection()->ClearField(body, method.wait_ms);
       WriteContext of_service = context.For(method.service_id);
       if (Result<void> done = method.write(*body, of_service, result); !done) {
         done.error().field = PathOf(i, "request." + done.error().field);

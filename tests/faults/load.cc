@@ -179,7 +179,9 @@ void Load::Write(size_t number, sim::Random& random) {
   Ask ask;
   {
     std::lock_guard lock(requests_mutex_);
-    std::tie(ask.method, ask.request) = requests_.Make();
+    sim::Asked asked = requests_.Make();
+    ask.method = asked.method.substr(asked.method.find('.') + 1);
+    ask.request = std::move(asked.request);
   }
   ask.options.idempotency_key = "k" + std::to_string(++keys_);
   Operation told;

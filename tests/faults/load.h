@@ -17,7 +17,7 @@
 #include <thread>
 #include <vector>
 
-#include "sim/requests.h"
+#include "sim/ledger_requests.h"
 #include "src/client/client.h"
 #include "tests/faults/door.h"
 #include "tests/faults/recording.h"
@@ -97,7 +97,7 @@ class Load {
 
   std::mutex requests_mutex_;
   sim::Random random_;
-  sim::Requests requests_;
+  sim::LedgerRequests requests_;
 
   std::mutex mutex_;
   std::vector<Open> open_;

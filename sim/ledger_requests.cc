@@ -1,4 +1,4 @@
-#include "sim/requests.h"
+#include "sim/ledger_requests.h"
 
 #include <google/protobuf/util/time_util.h>
 
@@ -9,28 +9,39 @@ namespace {
 
 using google::protobuf::util::TimeUtil;
 
-template <class Request>
-Requests::Made MadeOf(const char* method, Request request) {
-  return {method, std::make_shared<Request>(std::move(request))};
+template <class Message>
+Message Parsed(const std::string& bytes) {
+  Message message;
+  Require(message.ParseFromString(bytes), "a page does not parse");
+  return message;
+}
+
+template <class Request, class Reply>
+std::optional<Asked> PageAfter(const Asked& asked, const std::string& bytes, int rows) {
+  const auto reply = Parsed<Reply>(bytes);
+  if (reply.next_cursor().empty()) return std::nullopt;
+  auto request = std::make_shared<Request>(static_cast<const Request&>(*asked.request));
+  request->set_cursor(reply.next_cursor());
+  return Asked{asked.method, request, asked.rows_before + static_cast<uint64_t>(rows)};
 }
 
 }  // namespace
 
-std::string Requests::AccountId() { return "a" + std::to_string(random_.Between(1, accounts_)); }
+std::string LedgerRequests::AccountId() { return "a" + std::to_string(random_.Between(1, accounts_)); }
 
 // Ids move on slowly: repeats of the near past are frequent.
-std::string Requests::TransferId() {
+std::string LedgerRequests::TransferId() {
   return "t" + std::to_string(++progress_ / 3 + random_.Between(0, 11));
 }
 
-int64_t Requests::Amount() {
+int64_t LedgerRequests::Amount() {
   if (random_.OneIn(40)) {
     return std::numeric_limits<int64_t>::max() - static_cast<int64_t>(random_.Between(0, 50));
   }
   return static_cast<int64_t>(random_.Between(1, random_.OneIn(2) ? 4 : 60));
 }
 
-ledger::CreateAccountRequest Requests::Account() {
+ledger::CreateAccountRequest LedgerRequests::Account() {
   ledger::CreateAccountRequest request;
   request.set_id(AccountId());
   request.set_currency(random_.OneIn(8) ? "USD" : "EUR");
@@ -40,7 +51,7 @@ ledger::CreateAccountRequest Requests::Account() {
   return request;
 }
 
-ledger::CreateTransferRequest Requests::Transfer() {
+ledger::CreateTransferRequest LedgerRequests::Transfer() {
   ledger::CreateTransferRequest request;
   request.set_id(TransferId());
   request.set_from(AccountId());
@@ -55,7 +66,7 @@ ledger::CreateTransferRequest Requests::Transfer() {
 }
 
 // Few of them are long: the model answers a list in the square of its length.
-Requests::Made Requests::MakeRead(int64_t from_us, int64_t to_us) {
+Asked LedgerRequests::MakeRead(int64_t from_us, int64_t to_us) {
   const auto a_time = [&] {
     return TimeUtil::MicrosecondsToTimestamp(
         from_us + static_cast<int64_t>(random_.Between(0, static_cast<uint64_t>(to_us - from_us))));
@@ -65,12 +76,12 @@ Requests::Made Requests::MakeRead(int64_t from_us, int64_t to_us) {
     case 0: {
       ledger::ListAccountsRequest request;
       request.set_limit(limit());
-      return MadeOf("ListAccounts", request);
+      return AskedOf("ledger.ListAccounts", request);
     }
     case 1: {
       ledger::ListTransfersRequest request;
       request.set_limit(limit());
-      return MadeOf("ListTransfers", request);
+      return AskedOf("ledger.ListTransfers", request);
     }
     case 2:
     case 3: {
@@ -79,7 +90,7 @@ Requests::Made Requests::MakeRead(int64_t from_us, int64_t to_us) {
       request.set_limit(limit());
       if (random_.OneIn(2)) *request.mutable_from() = a_time();
       if (random_.OneIn(2)) *request.mutable_to() = a_time();
-      return MadeOf("ListAccountTransfers", request);
+      return AskedOf("ledger.ListAccountTransfers", request);
     }
     case 4:
     case 5:
@@ -88,7 +99,7 @@ Requests::Made Requests::MakeRead(int64_t from_us, int64_t to_us) {
       ledger::GetAccountRequest request;
       request.set_id(AccountId());
       *request.mutable_at() = a_time();
-      return MadeOf("GetAccount", request);
+      return AskedOf("ledger.GetAccount", request);
     }
     case 8:
     case 9:
@@ -96,29 +107,29 @@ Requests::Made Requests::MakeRead(int64_t from_us, int64_t to_us) {
     case 11: {
       ledger::GetTransferRequest request;
       request.set_id(TransferId());
-      return MadeOf("GetTransfer", request);
+      return AskedOf("ledger.GetTransfer", request);
     }
     default: {
       ledger::GetAccountRequest request;
       request.set_id(AccountId());
-      return MadeOf("GetAccount", request);
+      return AskedOf("ledger.GetAccount", request);
     }
   }
 }
 
-Requests::Made Requests::Make() {
+Asked LedgerRequests::Make() {
   switch (random_.Between(0, 15)) {
     case 0:
-    case 1: return MadeOf("CreateAccount", Account());
+    case 1: return AskedOf("ledger.CreateAccount", Account());
     case 2:
       if (random_.OneIn(2)) {
         ledger::CloseAccountRequest request;
         request.set_id(AccountId());
-        return MadeOf("CloseAccount", request);
+        return AskedOf("ledger.CloseAccount", request);
       } else {
         ledger::ReopenAccountRequest request;
         request.set_id(AccountId());
-        return MadeOf("ReopenAccount", request);
+        return AskedOf("ledger.ReopenAccount", request);
       }
     case 3:
     case 4:
@@ -127,19 +138,19 @@ Requests::Made Requests::Make() {
       for (uint64_t i = random_.Between(1, 5); i > 0; --i) {
         *request.add_transfers() = Transfer();
       }
-      return MadeOf("CreateTransfers", request);
+      return AskedOf("ledger.CreateTransfers", request);
     }
     case 6:
     case 7: {
       ledger::PostTransferRequest request;
       request.set_id(TransferId());
       if (random_.OneIn(3)) request.set_amount(Amount());
-      return MadeOf("PostTransfer", request);
+      return AskedOf("ledger.PostTransfer", request);
     }
     case 8: {
       ledger::VoidTransferRequest request;
       request.set_id(TransferId());
-      return MadeOf("VoidTransfer", request);
+      return AskedOf("ledger.VoidTransfer", request);
     }
     case 9: {
       ledger::PayRequest request;
@@ -147,7 +158,7 @@ Requests::Made Requests::Make() {
       request.set_from_account(AccountId());
       request.set_to_account(AccountId());
       request.set_amount(Amount());
-      return MadeOf("Pay", request);
+      return AskedOf("ledger.Pay", request);
     }
     case 10: {
       ledger::CreateTransactionRequest request;
@@ -158,16 +169,33 @@ Requests::Made Requests::Make() {
         leg->set_to(AccountId());
         leg->set_amount(Amount());
       }
-      return MadeOf("CreateTransaction", request);
+      return AskedOf("ledger.CreateTransaction", request);
     }
     case 11: {
       ledger::ReverseTransferRequest request;
       request.set_id(TransferId());
       request.set_reversal_id("r" + request.id());
-      return MadeOf("ReverseTransfer", request);
+      return AskedOf("ledger.ReverseTransfer", request);
     }
-    default: return MadeOf("CreateTransfer", Transfer());
+    default: return AskedOf("ledger.CreateTransfer", Transfer());
   }
+}
+
+std::optional<Asked> LedgerRequests::NextPage(const Asked& asked, const std::string& reply) {
+  using namespace ledger;  // NOLINT: the messages of this one service.
+  if (asked.method == "ledger.ListAccounts") {
+    return PageAfter<ListAccountsRequest, ListAccountsReply>(
+        asked, reply, Parsed<ListAccountsReply>(reply).accounts_size());
+  }
+  if (asked.method == "ledger.ListTransfers") {
+    return PageAfter<ListTransfersRequest, ListTransfersReply>(
+        asked, reply, Parsed<ListTransfersReply>(reply).transfers_size());
+  }
+  if (asked.method == "ledger.ListAccountTransfers") {
+    return PageAfter<ListAccountTransfersRequest, ListAccountTransfersReply>(
+        asked, reply, Parsed<ListAccountTransfersReply>(reply).transfers_size());
+  }
+  return std::nullopt;
 }
 
 }  // namespace holdfast::sim

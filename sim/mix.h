@@ -1,0 +1,46 @@
+// Clients that ask several services, and for several things in one step.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sim/coordination_requests.h"
+#include "sim/ledger_requests.h"
+#include "sim/queue_requests.h"
+#include "sim/requests.h"
+
+namespace holdfast::sim {
+
+// How much of what clients ask is for each; at least one is not 0.
+struct Shares {
+  uint64_t ledger = 1;
+  uint64_t coordination = 0;  // Sessions and locks.
+  uint64_t queues = 0;
+  uint64_t execute = 0;  // Lists of writes of all that have a share.
+};
+
+class Mix : public Requests {
+ public:
+  // `random` must outlive this.
+  Mix(Random& random, const Shares& shares, size_t accounts);
+
+  Asked Make() override;
+  Asked MakeRead(int64_t from_us, int64_t to_us) override;
+  std::optional<Asked> NextPage(const Asked& asked, const std::string& reply) override;
+  void Learn(const std::string& method, const google::protobuf::Message& request,
+             const std::string& reply) override;
+
+ private:
+  Requests& AService();
+  Asked Execute();
+  Asked OneOf();
+
+  Random& random_;
+  const Shares shares_;
+  LedgerRequests ledger_;
+  CoordinationRequests coordination_;
+  QueueRequests queues_;
+};
+
+}  // namespace holdfast::sim

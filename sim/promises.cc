@@ -1,0 +1,82 @@
+#include "sim/promises.h"
+
+#include "holdfast/atomic.pb.h"
+#include "holdfast/log.pb.h"
+#include "sim/methods.h"
+
+namespace holdfast::sim {
+namespace {
+
+constexpr char kExecute[] = "atomic.Execute";
+
+}  // namespace
+
+void Promises::Applied(LogIndex index, const std::string& payload, uint64_t true_us,
+                       uint64_t led_since_us, const AskNode& ask) {
+  Entry entry{index, true_us, !payload.empty(), led_since_us, {}};
+  const auto parsed = Parsed<LogEntry>(payload);
+  for (const LogRequest& request : parsed.requests()) {
+    const std::string& method = NameOf(request.service(), request.method());
+    logged_.emplace(method + " " + request.idempotency_key(), index);
+    if (method != kExecute) {
+      entry.writes.push_back({method, request.body()});
+      continue;
+    }
+    const auto list = Parsed<atomic::ExecuteRequest>(request.body());
+    for (const atomic::Write& write : list.writes()) {
+      entry.writes.push_back({write.method(), write.request()});
+    }
+  }
+  for (const Logged& write : entry.writes) {
+    coordinates_ |= write.method.starts_with("sessions.") || write.method.starts_with("locks.");
+    has_queues_ |= write.method.starts_with("queues.");
+  }
+  if (coordinates_) leases_.Applied(entry, ask);
+  if (has_queues_) queues_.Applied(entry);
+}
+
+std::optional<LogIndex> Promises::DoneBy(const WriteRecord& record) const {
+  const std::string name = record.method + " " + record.key;
+  const auto first = logged_.find(name);
+  if (first == logged_.end()) return std::nullopt;
+  if (record.awaits.empty()) return first->second;
+  // The last of its repeats, if any: none follows once there is an answer.
+  LogIndex last = first->second;
+  for (int n = 1; logged_.contains(name + "#" + std::to_string(n)); ++n) {
+    last = logged_.at(name + "#" + std::to_string(n));
+  }
+  const bool by_read = record.replayed ? record.method != "queues.Pull" : last != record.position;
+  return by_read ? std::nullopt : std::optional(last);
+}
+
+void Promises::Hear(const WriteRecord& record) {
+  Told told{record.method, record.request, record.reply, record.began_us, DoneBy(record)};
+  if (record.method != kExecute) {
+    HearPart(told);
+    return;
+  }
+  const auto list = Parsed<atomic::ExecuteRequest>(record.request);
+  const auto reply = Parsed<atomic::ExecuteReply>(record.reply);
+  if (reply.outcome() != atomic::ExecuteOutcome::done) return;
+  for (int i = 0; i < list.writes_size(); ++i) {
+    told.method = list.writes(i).method();
+    told.request = list.writes(i).request();
+    told.reply = reply.results(i).reply();
+    HearPart(told);
+  }
+}
+
+void Promises::HearPart(const Told& told) {
+  if (told.method.starts_with("sessions.") || told.method.starts_with("locks.")) {
+    leases_.Hear(told);
+  } else if (told.method.starts_with("queues.")) {
+    queues_.Hear(told);
+  }
+}
+
+void Promises::Check(const AskNode& ask) const {
+  if (coordinates_) leases_.Check();
+  if (has_queues_) queues_.Check(ask);
+}
+
+}  // namespace holdfast::sim
