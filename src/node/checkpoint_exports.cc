@@ -34,24 +34,32 @@ Result<CheckpointManifest> CheckpointExports::Open(NodeId peer, uint64_t now_ms)
   if (before) Remove(before.mapped().folder);
   if (auto made = files_.CreateFolders(folder_); !made) return Fail(made.error());
   session.folder = folder_ + "/" + std::to_string(session.number);
-  if (auto done = export_(session.folder); !done) return Fail(done.error());
-  session.manifest.set_session(session.number);
-  auto names = files_.List(session.folder);
-  if (!names) return Fail(names.error());
-  for (const std::string& name : *names) {
-    auto file = files_.Open(session.folder + "/" + name, OpenMode::kRead);
-    if (!file) return Fail(file.error());
-    auto bytes = (*file)->Size();
-    if (!bytes) return Fail(bytes.error());
-    CheckpointFile* entry = session.manifest.add_files();
-    entry->set_name(name);
-    entry->set_bytes(*bytes);
+  if (auto filled = Fill(&session); !filled) {
+    Remove(session.folder);  // Its links would keep files on the disk that nobody needs.
+    return Fail(filled.error());
   }
   session.used_ms = now_ms;
   CheckpointManifest manifest = session.manifest;
   std::lock_guard lock(mutex_);
   sessions_[peer] = std::move(session);
   return manifest;
+}
+
+Result<void> CheckpointExports::Fill(Session* session) {
+  if (auto done = export_(session->folder); !done) return done;
+  session->manifest.set_session(session->number);
+  auto names = files_.List(session->folder);
+  if (!names) return Fail(names.error());
+  for (const std::string& name : *names) {
+    auto file = files_.Open(session->folder + "/" + name, OpenMode::kRead);
+    if (!file) return Fail(file.error());
+    auto bytes = (*file)->Size();
+    if (!bytes) return Fail(bytes.error());
+    CheckpointFile* entry = session->manifest.add_files();
+    entry->set_name(name);
+    entry->set_bytes(*bytes);
+  }
+  return {};
 }
 
 Result<CheckpointPiece> CheckpointExports::Read(NodeId peer, const CheckpointRequest& request,

@@ -52,6 +52,8 @@ class CheckpointExports {
     std::shared_ptr<File> file;
   };
 
+  // Makes the session's folder and says what is in it.
+  Result<void> Fill(Session* session);
   void Remove(const std::string& folder);
 
   FileSystem& files_;

@@ -331,5 +331,17 @@ TEST_F(CheckpointFetchTest, ExportsAnswerOnlyWhatTheyOffer) {
   EXPECT_TRUE(fs::is_empty(folder_.path() + "/exports"));
 }
 
+// What went wrong: each attempt left its links, which kept deleted runs on a disk that was full.
+TEST_F(CheckpointFetchTest, AnExportThatFailsLeavesNothing) {
+  CheckpointExports failing(files_, folder_.path() + "/failed", queue_, [](const std::string& to) {
+    fs::create_directory(to);
+    std::ofstream(to + "/000007.sst") << "some of it";
+    return Result<void>(Fail(Error{ErrorCode::kInternal, "no room", "", "", 0}));
+  });
+  EXPECT_FALSE(failing.Open(kLeader, now_ms_));
+  queue_.RunAll();
+  EXPECT_TRUE(fs::is_empty(folder_.path() + "/failed"));
+}
+
 }  // namespace
 }  // namespace holdfast::node

@@ -4,7 +4,9 @@
 #include <absl/functional/any_invocable.h>
 #include <google/protobuf/message.h>
 
+#include <atomic>
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -25,6 +27,8 @@ struct CallOptions {
   LogIndex after;                                   // `holdfast-after`; 0: no token.
   std::chrono::steady_clock::time_point deadline;
   bool default_deadline = false;  // The caller named none: what it waits for comes on top.
+  // True once nobody takes the answer any more: what waits then takes nothing. Null: not known.
+  std::shared_ptr<const std::atomic<bool>> gone;
 };
 
 struct Reply {

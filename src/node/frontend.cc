@@ -52,12 +52,15 @@ Error NotFounded() {
 // A read that waits for its turn. It is answered when nobody holds it any more, at the latest.
 class Frontend::PendingRead {
  public:
-  // `until_ms`: until when it may wait for more than there is; 0: it does not.
-  PendingRead(const Method& method, std::string request, uint64_t until_ms, Done done)
+  // `until_ms`: until when it may wait for more than there is; 0: it does not. `write`: on whose
+  // behalf it looks, if what it finds is to be taken.
+  PendingRead(const Method& method, std::string request, uint64_t until_ms, Done done,
+              std::shared_ptr<Continued> write = nullptr)
       : method_(&method),
         request_(std::move(request)),
         until_ms_(until_ms),
-        done_(std::move(done)) {}
+        done_(std::move(done)),
+        write_(std::move(write)) {}
   PendingRead(PendingRead&&) = default;
   PendingRead& operator=(PendingRead&&) = delete;
   ~PendingRead() {
@@ -67,6 +70,7 @@ class Frontend::PendingRead {
   const Method& method() const { return *method_; }
   const std::string& request() const { return request_; }
   uint64_t until_ms() const { return until_ms_; }
+  Continued* write() const { return write_.get(); }
   void Answer(Reply reply) { std::exchange(done_, nullptr)(std::move(reply)); }
 
  private:
@@ -74,6 +78,7 @@ class Frontend::PendingRead {
   std::string request_;
   uint64_t until_ms_;
   Done done_;
+  std::shared_ptr<Continued> write_;
 };
 
 // A write on its way, and what it takes to go on with it.
@@ -84,6 +89,13 @@ struct Frontend::Continued {
   uint64_t until_ms;
   Done done;
   uint32_t repeats = 0;
+  // What woke it, as long as it has not taken what there is: then others have reason to look.
+  std::optional<state_machine::Topic> woken_by;
+
+  bool IsGone() const { return options.gone != nullptr && *options.gone; }
+  std::string KeyOfRepeat(uint32_t repeat) const {
+    return options.idempotency_key.empty() ? "" : RepeatedKey(options.idempotency_key, repeat);
+  }
 };
 
 void Frontend::Call(const Method& method, std::string request, CallOptions options, Done done) {
@@ -141,20 +153,52 @@ void Frontend::CallAwaiting(std::shared_ptr<Continued> call) {
   CallOptions options = call->options;
   // Each repeat is a write of its own, and goes by the same name when the caller tries again: the
   // answers that are stored lead it to where it was.
-  if (call->repeats > 0 && !options.idempotency_key.empty()) {
-    options.idempotency_key += "#" + std::to_string(call->repeats);
-  }
+  if (call->repeats > 0) options.idempotency_key = call->KeyOfRepeat(call->repeats);
   const Method& method = call->method;
   std::string request = call->request;
   CallWrite(method, std::move(request), std::move(options),
             [this, call = std::move(call)](Reply written) mutable {
-              if (!written.body || !call->method.OutcomeOf(*written.body).pending() ||
-                  parts_.clock.MonotonicMs() >= call->until_ms) {
+              const bool pending = written.body && call->method.OutcomeOf(*written.body).pending();
+              if (!written.body) PassOn(*call);
+              if (!pending || parts_.clock.MonotonicMs() >= call->until_ms) {
                 call->done(std::move(written));
-                return;
+              } else if (written.replayed) {
+                FollowRepeats(std::move(call), std::move(written));
+              } else {
+                call->woken_by.reset();  // Others were there first, and have taken it.
+                Await(std::move(call), std::move(written));
               }
-              Await(std::move(call), std::move(written));
             });
+}
+
+// Who has asked before may have been given something since, by a repeat whose answer was lost; it
+// is led along them, to the last.
+void Frontend::FollowRepeats(std::shared_ptr<Continued> call, Reply written) {
+  const LogIndex position = written.position;
+  const uint64_t deadline_ms = DeadlineMs(call->options);
+  parts_.applier.WhenApplied(
+      position, deadline_ms,
+      [this, call = std::move(call), written = std::move(written)](bool applied) mutable {
+        if (!applied) return call->done(std::move(written));
+        parts_.reads.Post([this, call = std::move(call), written = std::move(written)]() mutable {
+          if (WasRepeated(*call)) {
+            ++call->repeats;
+            CallAwaiting(std::move(call));
+          } else {
+            Await(std::move(call), std::move(written));
+          }
+        });
+      });
+}
+
+bool Frontend::WasRepeated(const Continued& call) const {
+  if (call.options.idempotency_key.empty()) return false;
+  return parts_.machine.HasStoredReply(call.method, call.options.principal,
+                                       call.KeyOfRepeat(call.repeats + 1));
+}
+
+void Frontend::PassOn(Continued& call) {
+  if (call.woken_by) waiters_.PassOn(*std::exchange(call.woken_by, std::nullopt));
 }
 
 void Frontend::Await(std::shared_ptr<Continued> call, Reply written) {
@@ -163,20 +207,30 @@ void Frontend::Await(std::shared_ptr<Continued> call, Reply written) {
       std::min(call->until_ms + bounds::kAwaitGraceMs, DeadlineMs(call->options));
   const LogIndex position = written.position;
   std::string request = call->request;
-  Done done = [this, call = std::move(call), written = std::move(written)](Reply found) mutable {
-    if (!found.body) {  // Nothing was found out, but what was written stands.
-      call->done(std::move(written));
-    } else if (call->method.OutcomeOf(*found.body).again() &&
-               parts_.clock.MonotonicMs() < call->until_ms) {
+  Done done = [this, call, written = std::move(written)](Reply found) mutable {
+    const bool again = found.body && call->method.OutcomeOf(*found.body).again();
+    if (again && !call->IsGone() && parts_.clock.MonotonicMs() < DeadlineMs(call->options)) {
       ++call->repeats;
       CallAwaiting(std::move(call));
+      return;
+    }
+    PassOn(*call);
+    if (found.body && !again && call->method.OutcomeOf(*found.body).pending() &&
+        WasRepeated(*call)) {
+      ++call->repeats;
+      CallAwaiting(std::move(call));
+      return;
+    }
+    if (!found.body || again) {  // Nothing was found out, or taken; but what was written stands.
+      call->done(std::move(written));
     } else {
       found.replayed = written.replayed;
       call->done(std::move(found));
     }
   };
   if (!Waits(&done)) return;
-  ReadAt(position, "", until_ms, PendingRead(read, std::move(request), until_ms, std::move(done)));
+  ReadAt(position, "", until_ms,
+         PendingRead(read, std::move(request), until_ms, std::move(done), std::move(call)));
 }
 
 bool Frontend::Waits(Done* done) {
@@ -397,14 +451,24 @@ void Frontend::ReadAt(LogIndex index, const char* field, uint64_t deadline_ms, P
       });
 }
 
-void Frontend::ReadOrWait(PendingRead read) {
+void Frontend::ReadOrWait(PendingRead read, std::optional<state_machine::Topic> woken_by) {
   std::optional<state_machine::Topic> topic;
   Reply reply = ReadNow(read.method(), read.request(), &topic);
   const uint64_t until_ms = read.until_ms();
-  if (!topic || parts_.clock.MonotonicMs() >= until_ms) return read.Answer(std::move(reply));
+  if (!topic || parts_.clock.MonotonicMs() >= until_ms) {
+    if (woken_by && !topic) {
+      if (read.write() != nullptr) {
+        read.write()->woken_by = woken_by;
+      } else {
+        waiters_.PassOn(*woken_by);  // A read takes nothing.
+      }
+    }
+    return read.Answer(std::move(reply));
+  }
   const LogIndex seen = reply.position;
-  waiters_.Wait(*topic, seen, until_ms, [this, read = std::move(read)]() mutable {
-    parts_.reads.Post([this, read = std::move(read)]() mutable { ReadOrWait(std::move(read)); });
+  waiters_.Wait(*topic, seen, until_ms, [this, topic, read = std::move(read)]() mutable {
+    parts_.reads.Post(
+        [this, topic, read = std::move(read)]() mutable { ReadOrWait(std::move(read), topic); });
   });
 }
 

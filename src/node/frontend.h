@@ -97,7 +97,12 @@ class Frontend {
   // A write that is answered by the read it awaits while its outcome is pending, and is done again
   // when that says so.
   void CallAwaiting(std::shared_ptr<Continued> call);
+  void FollowRepeats(std::shared_ptr<Continued> call, Reply written);
   void Await(std::shared_ptr<Continued> call, Reply written);
+  // Whether the next repeat of it has been carried out, as far as this node has applied.
+  bool WasRepeated(const Continued& call) const;
+  // A call that was woken and takes nothing wakes the next one.
+  void PassOn(Continued& call);
   uint64_t DeadlineMs(const CallOptions& options) const;
   // Until when a call may wait that asks for so long; its deadline, if it is a default, moves on.
   uint64_t UntilMs(CallOptions& options, uint64_t wait_ms) const;
@@ -108,7 +113,7 @@ class Frontend {
   Reply ReadNow(const state_machine::Method& method, const std::string& request,
                 std::optional<state_machine::Topic>* waits_for = nullptr);
   // Reads on the reads thread, now and as often as there is reason to until it need not wait.
-  void ReadOrWait(PendingRead read);
+  void ReadOrWait(PendingRead read, std::optional<state_machine::Topic> woken_by = std::nullopt);
   // Reads once entry `index` is applied here, or fails at the deadline; `field` is what of the
   // request asked for that entry.
   void ReadAt(LogIndex index, const char* field, uint64_t deadline_ms, PendingRead read);

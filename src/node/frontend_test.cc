@@ -5,6 +5,7 @@
 
 #include "src/base/bounds.h"
 #include "src/base/testing/queue_executor.h"
+#include "src/node/wire.h"
 #include "src/state_machine/testing/sample.h"
 
 namespace holdfast::node {
@@ -262,23 +263,82 @@ TEST_F(WaitingTest, AWriteWaitsForWhatItNeedsAndIsDoneAgain) {
   ASSERT_TRUE(ReplyOf(call));
   EXPECT_EQ(ReplyOf(call)->outcome(), TakeOutcome::taken);
   EXPECT_EQ(ReplyOf(call)->left(), 0);
-  EXPECT_EQ(keys_, (std::vector<std::string>{"k", "k#1"})) << "... under a name of its own";
+  EXPECT_EQ(keys_, (std::vector<std::string>{"k", RepeatedKey("k", 1)}))
+      << "... under a name of its own";
 }
 
+// What went wrong: the repeat waited for more, beside what the first one had got.
 TEST_F(WaitingTest, ACallerThatTriesAgainIsLedToWhatItGot) {
   Take(5, 1'000, "k");
   ApplyWrites();
   ApplyWrites(5);
   ApplyWrites();
   const size_t again = Take(5, 1'000, "k");
-  for (int i = 0; i < 4 && !replies_[again]; ++i) {
-    ApplyWrites();
-    ApplyWrites(5);  // Others put more, which is not for this caller.
-  }
+  for (int i = 0; i < 4; ++i) ApplyWrites();
   ASSERT_TRUE(ReplyOf(again));
   EXPECT_EQ(ReplyOf(again)->outcome(), TakeOutcome::taken);
   EXPECT_EQ(ReplyOf(again)->left(), 0) << "what the first one was told";
   EXPECT_TRUE(replies_[again]->replayed);
+}
+
+TEST_F(WaitingTest, ACallerThatTriesAgainBeforeThereIsAnythingWaitsOn) {
+  Take(5, 1'000, "k");
+  ApplyWrites();
+  const size_t again = Take(5, 1'000, "k");
+  ApplyWrites();
+  EXPECT_FALSE(replies_[again]);
+  ApplyWrites(5);  // A touch for one, which the first is, and takes it.
+  ApplyWrites();
+  EXPECT_FALSE(replies_[again]);
+  Pass(1'000 + bounds::kAwaitGraceMs);
+  reads_.RunAll();
+  ApplyWrites();
+  ASSERT_TRUE(ReplyOf(again)) << "at the end it looks what became of the first";
+  EXPECT_EQ(ReplyOf(again)->outcome(), TakeOutcome::taken);
+}
+
+// What went wrong: exactly when a message came, the caller was told that its key is too long.
+TEST_F(WaitingTest, AKeyOfTheGreatestLengthCanWait) {
+  const std::string key(bounds::kIdempotencyKeyBytesMax, 'k');
+  Take(5, 1'000, key);
+  ApplyWrites();
+  ApplyWrites(5);
+  ApplyWrites();
+  ASSERT_EQ(keys_.size(), 2u);
+  EXPECT_LE(keys_[1].size(), kRepeatedKeyBytesMax);
+  EXPECT_LE(RepeatedKey(key, UINT32_MAX).size(), kRepeatedKeyBytesMax);
+}
+
+// What went wrong: the one that was woken went away, and the next one slept beside what there was.
+TEST_F(WaitingTest, WhoIsWokenAndGoneWakesTheNext) {
+  auto gone = std::make_shared<std::atomic<bool>>(false);
+  CallOptions options = For(Consistency::kSession, 0, 5'000);
+  options.gone = gone;
+  const size_t left = Call("Take", TakeOf(5, 1'000), options);
+  ApplyWrites();
+  const size_t next = Take(5, 1'000);
+  ApplyWrites();
+  *gone = true;
+  ApplyWrites(5);  // A touch for one.
+  reads_.RunAll();
+  ApplyWrites();
+  ASSERT_TRUE(ReplyOf(next));
+  EXPECT_EQ(ReplyOf(next)->outcome(), TakeOutcome::taken);
+  EXPECT_EQ(ReplyOf(left)->outcome(), TakeOutcome::empty);
+}
+
+TEST_F(WaitingTest, AReadThatIsWokenLeavesWhatThereIsToTheNext) {
+  ApplyWrites(1);
+  const size_t read = Call("AwaitTake", TakeOf(2, 1'000), For(Consistency::kSession, 1));
+  reads_.RunAll();
+  const size_t take = Take(2, 1'000);
+  ApplyWrites();
+  ApplyWrites(1);  // A touch for one.
+  reads_.RunAll();
+  ApplyWrites();
+  EXPECT_TRUE(ReplyOf(read));
+  ASSERT_TRUE(ReplyOf(take));
+  EXPECT_EQ(ReplyOf(take)->outcome(), TakeOutcome::taken);
 }
 
 TEST_F(WaitingTest, WhoWaitsInVainIsToldWhatThereIsWhenTheTimeIsOver) {
@@ -314,7 +374,7 @@ TEST_F(WaitingTest, AReadWaitsByItself) {
   ApplyWrites(1);
   const size_t met = Call("AwaitTake", TakeOf(1, 500), For(Consistency::kSession, 1));
   const size_t unmet = Call("AwaitTake", TakeOf(2, 500), For(Consistency::kSession, 1));
-  const size_t asking = Call("AwaitTake", TakeOf(2, 500), For(Consistency::kLinearizable));
+  const size_t asking = Call("AwaitTake", TakeOf(3, 500), For(Consistency::kLinearizable));
   reads_.RunAll();
   EXPECT_TRUE(replies_[met]);
   EXPECT_FALSE(replies_[unmet]);

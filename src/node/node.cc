@@ -22,6 +22,7 @@ constexpr uint64_t kReliefMs = 1'000;
 constexpr uint64_t kLeaderlessMs = 3'000;      // Then it is worth a warning.
 constexpr uint64_t kSweepMs = 20;              // Deadlines and retries are this late.
 constexpr uint64_t kLoopSilentMsMax = 10'000;  // A disk may stall for seconds; past this it hangs.
+constexpr size_t kForwardedReplyBytesMax = bounds::kPeerFrameBytesMax - (64 << 10);
 
 using raft::Role;
 using state_machine::Method;
@@ -450,6 +451,11 @@ void Node::HandleFrame(NodeId from, PeerFrame& frame) {
 void Node::HandleForward(NodeId from, ForwardWrite& forward) {
   auto write = frontend_.Forwarded(forward, [this, from, id = forward.id()](Reply reply) {
     PeerFrame frame;
+    if (reply.body && reply.body->size() > kForwardedReplyBytesMax) {
+      reply.body = Fail(Error{ErrorCode::kInternal,
+                              "this was done, but its reply is too large to be passed on", "",
+                              "Read what became of it, or ask the leader under the same key.", 0});
+    }
     *frame.mutable_forward_result() = ToWire(id, std::move(reply));
     link_->Send(from, std::move(frame));
   });

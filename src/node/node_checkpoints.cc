@@ -63,6 +63,7 @@ void Node::HandleCheckpointRequest(NodeId from, const CheckpointRequest& request
     OnLoop([this, from, term, index, manifest = std::move(manifest)]() mutable {
       CheckpointReply reply;
       if (!manifest) {
+        replica_->HoldFor(from, LogIndex(0));
         *reply.mutable_error() = ToWire(manifest.error());
       } else if (replica_->role() != raft::Role::kLeader || replica_->term() != term) {
         *reply.mutable_error() =

@@ -170,7 +170,8 @@ void Node::AdoptMembership() {
     HOLDFAST_REACHED("node.membership.is_removed");
     logging::Warn(Component::kNode, "removed from the cluster; ends when a majority knows it",
                   {{"entry", next.index.value}});
-    writes_->Stop();  // They go on elsewhere.
+    frontend_.Stop();  // Nobody would take what comes.
+    writes_->Stop();   // They go on elsewhere.
     reads_->Stop();
     link_->SetPeers(Peers());
     BeginFarewell();
@@ -183,8 +184,10 @@ void Node::AdoptMembership() {
   link_->SetPeers(all);
   for (const auto& [peer, address] : all) SayHelloTo(peer);
   if (all.size() > Peers().size()) {
-    parts_.loop.PostAfter(kFarewellMs, [this] {
-      if (!stopped_) link_->SetPeers(Peers());
+    parts_.loop.PostAfter(kFarewellMs, [this, adopted = next.index] {
+      // A later change has a farewell of its own.
+      const bool last = !stopped_ && parts_.founding.membership().index == adopted;
+      if (last) link_->SetPeers(Peers());
     });
   }
   replica_->Adopt(parts_.clock.MonotonicMs());

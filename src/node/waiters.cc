@@ -56,6 +56,17 @@ void Waiters::Touched(LogIndex index, const std::vector<state_machine::Touched>&
   for (Woken& wake : woken) wake();
 }
 
+void Waiters::PassOn(Topic topic) {
+  Woken woken;
+  {
+    std::lock_guard lock(mutex_);
+    auto at = waiters_.lower_bound({topic, 0});
+    if (at == waiters_.end() || at->first.first != topic) return;
+    woken = Take(at);
+  }
+  woken();
+}
+
 void Waiters::Expire(uint64_t now_ms) {
   std::vector<Woken> woken;
   {

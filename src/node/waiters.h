@@ -30,6 +30,8 @@ class Waiters {
   void Wait(state_machine::Topic topic, LogIndex seen, uint64_t until_ms, Woken woken);
   // In order of index.
   void Touched(LogIndex index, const std::vector<state_machine::Touched>& touched);
+  // Wakes one more of a topic: who was woken has taken nothing.
+  void PassOn(state_machine::Topic topic);
   // Wakes those whose time is over.
   void Expire(uint64_t now_ms);
   // Lets go of all, and of whoever comes.

@@ -4,6 +4,7 @@
 
 #include "src/base/check.h"
 #include "src/base/reached.h"
+#include "src/node/wire.h"
 
 namespace holdfast::node {
 namespace {
@@ -15,7 +16,7 @@ constexpr size_t kEntryFrameBytes = 16;  // The time.
 // as this, where it gains no more.
 constexpr size_t kFullEntryRequests = 256;
 constexpr size_t kFullEntryBytes = 64 << 10;
-static_assert(bounds::kRequestBytesMax + bounds::kIdempotencyKeyBytesMax +
+static_assert(bounds::kRequestBytesMax + kRepeatedKeyBytesMax +
                       bounds::kPrincipalBytesMax + 64 <=
                   bounds::kEntryBytesMax - kEntryFrameBytes,
               "a request of the greatest size fits an entry of its own");
@@ -79,7 +80,7 @@ WriteRouter::WriteRouter(raft::Replica& replica, NodeId self, const Clock& clock
 void WriteRouter::Add(std::unique_ptr<Write> write) {
   const size_t bytes = write->request.body().size();
   if (bytes > bounds::kRequestBytesMax ||
-      write->request.idempotency_key().size() > bounds::kIdempotencyKeyBytesMax ||
+      write->request.idempotency_key().size() > kRepeatedKeyBytesMax ||
       write->request.principal().size() > bounds::kPrincipalBytesMax) {
     Answer(*write, Failed(TooLarge()));
     return;

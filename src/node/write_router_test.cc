@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "src/node/testing/played_peers.h"
+#include "src/node/wire.h"
 
 namespace holdfast::node {
 namespace {
@@ -553,7 +554,7 @@ TEST_F(WriteRouterTest, WhatFitsNoEntryIsTooLarge) {
   const std::string body(bounds::kRequestBytesMax + 1, 'x');
   Add(body);
   EXPECT_EQ(AnswerTo(body), ErrorCode::kTooLarge);
-  Add("a", std::string(bounds::kIdempotencyKeyBytesMax + 1, 'k'));
+  Add("a", std::string(kRepeatedKeyBytesMax + 1, 'k'));
   EXPECT_EQ(AnswerTo("a"), ErrorCode::kTooLarge);
   EXPECT_EQ(log_.last(), before);
 }

@@ -328,6 +328,12 @@ std::optional<std::string> Machine::StoredReply(const Method& method, const std:
   return row->reply;
 }
 
+bool Machine::HasStoredReply(const Method& method, const std::string& principal,
+                             const std::string& key) const {
+  absl::ReaderMutexLock lock(&store_.mutex());
+  return StoredReply(method, principal, key).has_value();
+}
+
 LeaseTime Machine::lease_now() const { return tables_->leases.At(position_.now); }
 
 Position Machine::position() const {

@@ -77,6 +77,9 @@ class Machine {
   // The reply that is kept under an idempotency key, if any. Within a Read only: the lock is held.
   std::optional<std::string> StoredReply(const Method& method, const std::string& principal,
                                          const std::string& key) const;
+  // Whether there is one; takes the shared lock.
+  bool HasStoredReply(const Method& method, const std::string& principal,
+                      const std::string& key) const;
   Position position() const;  // Takes the shared lock.
   // What leases are measured by, after the last entry. Under the shared lock.
   LeaseTime lease_now() const;

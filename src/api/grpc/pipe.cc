@@ -131,6 +131,12 @@ class Pipes::Pipe : public ::grpc::ServerGenericBidiReactor,
     uint32_t bytes = 0;
     bool read = false;
     bool cancelled = false;
+    std::shared_ptr<std::atomic<bool>> gone;  // Of one that may wait; see CallOptions.
+
+    void Cancel() {
+      cancelled = true;
+      if (gone != nullptr) *gone = true;
+    }
   };
 
   // Every request of the message that has come. False: it is none, or breaks the rules.
@@ -152,7 +158,7 @@ class Pipes::Pipe : public ::grpc::ServerGenericBidiReactor,
     for (const uint64_t id : rest.cancelled()) {
       // It keeps its place until the node has answered: what is under way is under way.
       if (auto found = in_flight_.find(id); found != in_flight_.end()) {
-        found->second.cancelled = true;
+        found->second.Cancel();
       }
     }
     return true;
@@ -168,7 +174,7 @@ class Pipes::Pipe : public ::grpc::ServerGenericBidiReactor,
     {
       std::lock_guard lock(mutex_);
       admitted = Admit(bytes);
-      InFlight place{static_cast<uint32_t>(admitted ? bytes : 0), read, false};
+      InFlight place{static_cast<uint32_t>(admitted ? bytes : 0), read, false, nullptr};
       if (!in_flight_.emplace(id, place).second) return false;
       Hold(place.bytes);
     }
@@ -178,6 +184,12 @@ class Pipes::Pipe : public ::grpc::ServerGenericBidiReactor,
     if (!canonical) return Refuse(id, std::move(canonical.error()));
     Result<node::CallOptions> options = ToOptions(*method, request);
     if (!options) return Refuse(id, std::move(options.error()));
+    if (method->wait_ms != nullptr) {
+      auto gone = std::make_shared<std::atomic<bool>>(false);
+      options->gone = gone;
+      std::lock_guard lock(mutex_);
+      in_flight_.at(id).gone = std::move(gone);
+    }
     const bool stale = method->kind() == READ && options->consistency == node::Consistency::kStale;
     pipes_->dispatcher_.Call(*method, *std::move(canonical), *std::move(options),
                              [self = self_, id, stale](node::Reply reply) {
@@ -295,6 +307,7 @@ class Pipes::Pipe : public ::grpc::ServerGenericBidiReactor,
     const bool answered = read_closed_ && in_flight_.empty() && queue_.empty();
     if (!answered && !cancelled_ && !broken_) return;
     finished_ = true;
+    for (auto& [id, place] : in_flight_) place.Cancel();
     Sent(queue_.bytes());
     queue_.Clear();
     Status status;

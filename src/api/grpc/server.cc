@@ -90,6 +90,9 @@ class UnaryCall : public ServerGenericBidiReactor {
     if (!bytes) return Refuse(bytes.error());
     Result<node::CallOptions> options = Options();
     if (!options) return Refuse(options.error());
+    if (method_.wait_ms != nullptr) {
+      options->gone = std::shared_ptr<const std::atomic<bool>>(open_, &open_->taken);
+    }
     const bool stale = method_.kind() == READ && options->consistency == node::Consistency::kStale;
     dispatcher_.Call(method_, *std::move(bytes), *std::move(options),
                      [this, stale, open = open_](node::Reply reply) {
