@@ -238,6 +238,7 @@ std::optional<Replica::Position> Replica::Propose(uint64_t now_ms, wal::EntryTyp
 // --- Membership
 
 Result<Replica::Position> Replica::ProposeMembership(uint64_t now_ms, const Membership& next) {
+  SettleMembership(now_ms);
   if (auto why = WhyNot(now_ms, next)) return Fail(std::move(*why));
   const auto position = Propose(now_ms, wal::EntryType::kConfiguration, next.Encode());
   if (position) return *position;
@@ -245,12 +246,20 @@ Result<Replica::Position> Replica::ProposeMembership(uint64_t now_ms, const Memb
       Error{ErrorCode::kResourceExhausted, "too many writes are under way", "", "Try again.", 100});
 }
 
+// Elected with everything committed, a leader need not write for a long time; and there are those
+// who wait for it.
+bool Replica::SettleMembership(uint64_t now_ms) {
+  if (role() != Role::kLeader || settled_ || log_.last() != committed()) return false;
+  return Propose(now_ms, wal::EntryType::kBarrier, "").has_value();
+}
+
 std::optional<Error> Replica::WhyNot(uint64_t now_ms, const Membership& next) const {
   const auto not_now = [](std::string why, std::string hint) {
     return Error{ErrorCode::kUnavailable, std::move(why), "", std::move(hint), 500};
   };
   if (role() != Role::kLeader) return not_now("this node does not lead", "Ask the leader.");
-  if (change_.value != 0 || next_ || !KnowsCommitted()) {
+  // Only when the present members have committed something is nobody elected by those before.
+  if (change_.value != 0 || next_ || !KnowsCommitted() || !settled_) {
     return not_now("a change of the membership is not complete yet", "Try again.");
   }
   HOLDFAST_CHECK(next.IsOneStepFrom(membership()) && next.IsVoter(options_.id),
@@ -498,12 +507,7 @@ void Replica::ReceiveRejoin(uint64_t now_ms, NodeId from, const RejoinRequest& r
   rejoining_ms_[from] = now_ms;
   const bool leads = role() == Role::kLeader;
   SendTo(from, RejoinAnswer{term(), leads, log_.last(), settled_});
-  // Elected with everything committed, a leader need not write for a long time; and that is what
-  // the peer waits for.
-  if (leads && !settled_ && log_.last() == committed()) {
-    HOLDFAST_REACHED("raft.replica.settles_for_a_rejoiner");
-    Propose(now_ms, wal::EntryType::kBarrier, "");
-  }
+  if (SettleMembership(now_ms)) HOLDFAST_REACHED("raft.replica.settles_for_a_rejoiner");
   // What the peer held before its loss the engine counts for ever, and sends it nothing below. A
   // leader that has counted nothing yet does.
   if (leads && !request.knows_terms && MatchOf(from).value > 0) overcounted_.insert(from);

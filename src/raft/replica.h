@@ -159,6 +159,8 @@ class Replica {
   bool LeaderIsSilent(uint64_t now_ms) const;
   void StandForElection(uint64_t now_ms);
   std::optional<Error> WhyNot(uint64_t now_ms, const Membership& next) const;
+  // Writes something where the present membership has committed nothing yet. True: it did.
+  bool SettleMembership(uint64_t now_ms);
   std::optional<Position> Propose(uint64_t now_ms, wal::EntryType type, std::string payload);
   void SendTo(NodeId to, Message message);
   void ReceiveRejoin(uint64_t now_ms, NodeId from, const RejoinRequest& request);

@@ -33,6 +33,15 @@ class ReplicaMembershipTest : public ::testing::Test {
                      });
     replica_->Start(now_ms_, LogIndex(0));
   }
+  // As after a restart: all of the log is known to be committed.
+  void BeginWithAllCommitted(const Membership& membership) {
+    if (log_.queued() > 0) log_.Write(log_.queued());
+    replica_.emplace(EngineOptions{kSelf}, membership, log_,
+                     [this](NodeId to, LogIndex by, Message message) {
+                       sent_.push_back({to, by, std::move(message)});
+                     });
+    replica_->Start(now_ms_, LogIndex(1));
+  }
   void Persist() {
     while (log_.queued() > 0) replica_->Durable(now_ms_, log_.Write(log_.queued()));
   }
@@ -217,12 +226,7 @@ TEST_F(ReplicaMembershipTest, ASingleVotersMembershipIsSettledAtOnce) {
 TEST_F(ReplicaMembershipTest, ALeaderThatHasNothingToWriteDoesSoForWhoAsks) {
   Membership later = kMembers;
   later.index = LogIndex(7);
-  if (log_.queued() > 0) log_.Write(log_.queued());
-  replica_.emplace(EngineOptions{kSelf}, later, log_,
-                   [this](NodeId to, LogIndex by, Message message) {
-                     sent_.push_back({to, by, std::move(message)});
-                   });
-  replica_->Start(now_ms_, LogIndex(1));
+  BeginWithAllCommitted(later);
   Lead();
   ASSERT_EQ(log_.last(), LogIndex(1)) << "everything is committed";
   EXPECT_TRUE(Hears(kPeer, LogIndex(7), RejoinRequest{}));
@@ -235,16 +239,25 @@ TEST_F(ReplicaMembershipTest, ALeaderThatHasNothingToWriteDoesSoForWhoAsks) {
   EXPECT_TRUE(std::get<RejoinAnswer>(sent_.front().message).settled);
 }
 
+// docs/decisions/0015-membership.md: two memberships that need not meet are never both alive.
+TEST_F(ReplicaMembershipTest, AChangeWaitsUntilThePresentMembersHaveCommittedSomething) {
+  Membership later = kMembers;
+  later.index = LogIndex(7);
+  BeginWithAllCommitted(later);
+  Lead();
+  EXPECT_FALSE(replica_->ProposeMembership(now_ms_, WithLearner()));
+  EXPECT_EQ(log_.last(), LogIndex(2)) << "what they will have committed";
+  EXPECT_EQ(log_.TypeAt(LogIndex(2)), wal::EntryType::kBarrier);
+  Persist();
+  Acknowledge(kOther);
+  EXPECT_TRUE(replica_->ProposeMembership(now_ms_, WithLearner()));
+}
+
 // What went wrong: elected with everything committed it wrote its first command with nothing before
 // it, so nobody could see in the log that another had led, and leases ended by the difference of
 // their clocks too early.
 TEST_F(ReplicaMembershipTest, ALeadersFirstCommandComesBehindABarrier) {
-  if (log_.queued() > 0) log_.Write(log_.queued());
-  replica_.emplace(EngineOptions{kSelf}, kMembers, log_, [this](NodeId to, LogIndex by,
-                                                                Message message) {
-    sent_.push_back({to, by, std::move(message)});
-  });
-  replica_->Start(now_ms_, LogIndex(1));
+  BeginWithAllCommitted(kMembers);
   Lead();
   ASSERT_EQ(log_.last(), LogIndex(1)) << "everything is committed";
   const auto first = replica_->Propose(now_ms_, "first");
