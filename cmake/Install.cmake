@@ -31,8 +31,8 @@ install(TARGETS ${libraries} EXPORT holdfast
 install(EXPORT holdfast NAMESPACE holdfast:: FILE holdfast-targets.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/holdfast)
 
-# What client.h includes, and no more.
-install(FILES src/client/client.h DESTINATION ${HOLDFAST_HEADERS}/src/client)
+# What client.h and near_cache.h include, and no more.
+install(FILES src/client/client.h src/client/near_cache.h DESTINATION ${HOLDFAST_HEADERS}/src/client)
 install(FILES src/base/bounds.h src/base/consistency.h src/base/error.h src/base/ids.h
         DESTINATION ${HOLDFAST_HEADERS}/src/base)
 install(DIRECTORY ${PROJECT_BINARY_DIR}/gen/holdfast/ DESTINATION ${HOLDFAST_HEADERS}

@@ -41,11 +41,18 @@ void Lines::VisitHolders(const std::string& key, Visit visit) const {
   });
 }
 
+bool Lines::IsLate(const std::string& key, const Asker& asker) const {
+  if (asker.session == 0) return false;
+  const HolderKey place{key, asker.session};
+  if (const auto row = t_.holders.Get(place); row && row->line > asker.line) return true;
+  const auto has = t_.places.Get(place);
+  return has && t_.waiters.Get(has->ticket)->line > asker.line;
+}
+
 bool Lines::InTheWayOfWrite(const std::string& key, const Asker& asker, const At& at) const {
   bool found = false;
-  VisitHolders(key, [&](uint64_t session, const HolderRow& row) {
-    const bool own = session == asker.session && row.line < asker.line;
-    found = !own && at.sessions.Alive(session, at.now);
+  VisitHolders(key, [&](uint64_t session, const HolderRow&) {
+    found = session != asker.session && at.sessions.Alive(session, at.now);
     return !found;
   });
   return found;
@@ -116,8 +123,8 @@ void Lines::Drop(const std::string& key, uint64_t session, WriteContext& context
 
 void Lines::DropSpent(const std::string& key, const Asker& asker, WriteContext& context) {
   std::vector<uint64_t> spent;
-  VisitHolders(key, [&](uint64_t session, const HolderRow& row) {
-    const bool own = session == asker.session && row.line < asker.line;
+  VisitHolders(key, [&](uint64_t session, const HolderRow&) {
+    const bool own = asker.session != 0 && session == asker.session;
     if (own || !context.sessions().Alive(session, context.lease_now())) spent.push_back(session);
     return true;
   });
@@ -155,7 +162,14 @@ bool Lines::Enqueue(WaiterRow waiter, WriteContext& context) {
     t_.waiters.Put(has->ticket, std::move(waiter));
     return true;
   }
-  if (CrowdOf(waiter.key).waiters >= bounds::kCacheWaitersMax) return false;
+  if (CrowdOf(waiter.key).waiters >= bounds::kCacheWaitersMax) {
+    // There is one more place, for all writers that find no other.
+    if (waiter.want != Want::kWrite) return false;
+    if (waiter.session != 0) {
+      waiter.session = waiter.line = 0;
+      return Enqueue(std::move(waiter), context);
+    }
+  }
   CountCrowd(waiter.key, 0, +1);
   LinesMeta now = meta();
   const uint64_t ticket = ++now.last_ticket;
@@ -241,10 +255,7 @@ bool Lines::Blocked(const std::string& key, const Asker& asker, uint32_t wait_ms
   waiter.session = asker.session;
   waiter.line = asker.line;
   waiter.deadline_us = context.lease_now().us + (int64_t{wait_ms} + bounds::kCachePlaceMs) * 1'000;
-  // A write that came late does not take the place of what its session asks for now.
-  const auto place = t_.places.Get({key, asker.session});
-  const bool late = place && asker.session != 0 && t_.waiters.Get(place->ticket)->line > asker.line;
-  if (!late) Enqueue(std::move(waiter), context);
+  Enqueue(std::move(waiter), context);
   Advance(key, context);
   return true;
 }
@@ -253,7 +264,7 @@ bool Lines::Done(const std::string& key, const Asker& asker, bool hold, WriteCon
   const auto place = t_.places.Get({key, asker.session});
   if (place) {
     const WaiterRow waiter = *t_.waiters.Get(place->ticket);
-    if (waiter.want == Want::kWrite && waiter.line <= asker.line) Leave(place->ticket, context);
+    if (waiter.want == Want::kWrite) Leave(place->ticket, context);
   }
   const bool holds = hold && asker.session != 0 && asker.line != 0 && CrowdOf(key).waiters == 0 &&
                      HasRoom(asker.session);
@@ -265,13 +276,8 @@ bool Lines::Done(const std::string& key, const Asker& asker, bool hold, WriteCon
 Lines::Fetched Lines::Fetch(const std::string& key, const Asker& asker, Want want, uint32_t wait_ms,
                             WriteContext& context) {
   const HolderKey place{key, asker.session};
-  if (const auto row = t_.holders.Get(place)) {
-    if (row->line > asker.line) return Fetched::kSuperseded;
-    if (row->line == asker.line) return Fetched::kGranted;  // Asked again.
-  }
-  if (const auto has = t_.places.Get(place)) {
-    if (t_.waiters.Get(has->ticket)->line > asker.line) return Fetched::kSuperseded;
-  }
+  if (IsLate(key, asker)) return Fetched::kSuperseded;
+  if (Held(key, asker)) return Fetched::kGranted;  // Asked again.
   DropSpent(key, asker, context);
   WaiterRow waiter;
   waiter.key = key;

@@ -50,11 +50,16 @@ class Lines {
   explicit Lines(store::Store& store) : t_(store) {}
 
   // --- Writes
-  // Whether somebody's line is in the way of a write: any but those of the asker with a lower
-  // number, which it gives up.
+  // Whether the asker has used a higher number for this key since: it wants no more of this one.
+  bool IsLate(const std::string& key, const Asker& asker) const;
+  // Whether somebody's line is in the way of a write: any but the asker's own, which it gives up.
   bool InTheWayOfWrite(const std::string& key, const Asker& asker, const At& at) const;
-  // Gives up the asker's own line, and says whether others are in the way. If so, they are
-  // recalled, and the writer has a place in line for `wait_ms`, or a moment at least.
+  // Whether a writer that was in line still is: if not, it has to ask again.
+  bool WriterHasPlace(const std::string& key, const Asker& asker) const {
+    return t_.places.Get({key, asker.session}) || t_.places.Get({key, 0});
+  }
+  // Gives up the own line of the asker, who is not late, and says whether others are in the way. If
+  // so, they are recalled, and the writer has a place in line for `wait_ms`, or a moment at least.
   bool Blocked(const std::string& key, const Asker& asker, uint32_t wait_ms, WriteContext& context);
   // What the writer came for is done, or cannot be: it leaves its place. With `hold` it then holds
   // the line, shared, if it can and nobody waits; returns whether it does.

@@ -192,7 +192,8 @@ TEST_F(LinesTest, MessagesThatComeLateDoNothing) {
   EXPECT_EQ(Fetch("k", a_, 4, exclusive), FetchOutcome::superseded);
   EXPECT_EQ(Fetch("k", a_, 5), FetchOutcome::granted) << "asked again";
   EXPECT_EQ(Release(a_, "k", 4), 0u);
-  EXPECT_EQ(Set("k", "late", 0, a_, 4).outcome(), WriteOutcome::held);
+  EXPECT_EQ(Set("k", "late", 0, a_, 4).outcome(), WriteOutcome::superseded);
+  EXPECT_EQ(Delete("k", a_, 4).outcome(), WriteOutcome::superseded);
   EXPECT_EQ(AwaitFetch("k", a_, 5).outcome(), FetchOutcome::fetched);
   EXPECT_EQ(Release(a_, "k", 5), 1u);
   EXPECT_EQ(Release(a_, "k", 5), 0u);
@@ -202,7 +203,7 @@ TEST_F(LinesTest, AFetchThatWaitsIsNotReplacedByAnEarlierOne) {
   Fetch("k", b_, 1, exclusive);
   EXPECT_EQ(Fetch("k", a_, 3, exclusive), FetchOutcome::waiting);
   EXPECT_EQ(Fetch("k", a_, 2), FetchOutcome::superseded);
-  EXPECT_EQ(Set("k", "late", 0, a_, 2).outcome(), WriteOutcome::held);
+  EXPECT_EQ(Set("k", "late", 0, a_, 2).outcome(), WriteOutcome::superseded);
   Release(b_, "k", 1);
   EXPECT_EQ(AwaitFetch("k", a_, 3).mode(), exclusive);
 }

@@ -57,6 +57,7 @@ class Model {
   // --- Writes; 0 for the session: nobody's.
   WriteOutcome::Code Set(const std::string& key, const std::string& value, uint64_t ttl_ms,
                          uint64_t session, uint64_t line) {
+    if (IsLate(key, session, line)) return WriteOutcome::superseded;
     if (Blocked(key, session, line)) return WriteOutcome::held;
     Put(key, value, ttl_ms == 0 ? 0 : now_us_ + static_cast<int64_t>(ttl_ms) * 1'000);
     Done(key, session, line, true);
@@ -72,6 +73,7 @@ class Model {
     return matches ? WriteOutcome::stored : WriteOutcome::version_mismatch;
   }
   WriteOutcome::Code Delete(const std::string& key, uint64_t session, uint64_t line) {
+    if (IsLate(key, session, line)) return WriteOutcome::superseded;
     if (Blocked(key, session, line)) return WriteOutcome::held;
     const bool there = Find(key) != nullptr;
     Forget(key);
@@ -116,13 +118,9 @@ class Model {
 
   // --- Lines
   FetchOutcome::Code Fetch(const std::string& key, uint64_t session, uint64_t line, Mode mode) {
-    if (Holder* own = HolderOf(key, session)) {
-      if (own->line > line) return FetchOutcome::superseded;
-      if (own->line == line) return Granted(key);
-    }
-    for (const Waiter& waiter : lines_[key]) {
-      if (waiter.session == session && waiter.line > line) return FetchOutcome::superseded;
-    }
+    if (IsLate(key, session, line)) return FetchOutcome::superseded;
+    const Holder* held = HolderOf(key, session);
+    if (held != nullptr && held->line == line) return Granted(key);
     GiveUp(key, session);
     Enqueue(key, Waiter{session, line, false, mode});
     Serve(key);
@@ -178,23 +176,23 @@ class Model {
     }
     lines_[key].push_back(waiter);
   }
+  bool IsLate(const std::string& key, uint64_t session, uint64_t line) {
+    if (session == 0) return false;
+    const Holder* own = HolderOf(key, session);
+    if (own != nullptr && own->line > line) return true;
+    return std::any_of(lines_[key].begin(), lines_[key].end(), [&](const Waiter& waiter) {
+      return waiter.session == session && waiter.line > line;
+    });
+  }
   bool Blocked(const std::string& key, uint64_t session, uint64_t line) {
-    if (Holder* own = HolderOf(key, session); own != nullptr && own->line < line) {
-      GiveUp(key, session);
-    }
+    if (session != 0) GiveUp(key, session);
     if (holders_[key].empty()) return false;
-    bool late = false;
-    for (const Waiter& waiter : lines_[key]) {
-      late |= session != 0 && waiter.session == session && waiter.line > line;
-    }
-    if (!late) Enqueue(key, Waiter{session, line, true, shared});
+    Enqueue(key, Waiter{session, line, true, shared});
     Serve(key);
     return true;
   }
   void Done(const std::string& key, uint64_t session, uint64_t line, bool hold) {
-    std::erase_if(lines_[key], [&](const Waiter& w) {
-      return w.writes && w.session == session && w.line <= line;
-    });
+    std::erase_if(lines_[key], [&](const Waiter& w) { return w.writes && w.session == session; });
     if (hold && session != 0 && lines_[key].empty()) {
       holders_[key].push_back(Holder{session, shared, line});
     }

@@ -61,6 +61,11 @@ bool Cache::Refused(const Request& request, const std::vector<std::string>& keys
     reply->set_outcome(WriteOutcome::session_not_found);
     return true;
   }
+  // Only a write of one key has a session.
+  if (asker.session != 0 && lines_.IsLate(keys.front(), asker)) {
+    reply->set_outcome(WriteOutcome::superseded);
+    return true;
+  }
   for (const std::string& key : keys) {
     if (!lines_.Blocked(key, asker, request.wait_ms(), context)) continue;
     if (reply->held_key().empty()) reply->set_held_key(key);
@@ -74,9 +79,15 @@ Result<void> Cache::Await(const Request& request, const ReadContext& context,
                           WriteReply* reply) const {
   const Lines::Asker asker = AskerOf(request);
   const Lines::At at{*context.sessions, context.lease_now};
+  if (asker.session != 0 && !at.sessions.Alive(asker.session, at.now)) {
+    reply->set_outcome(WriteOutcome::session_not_found);
+    return {};
+  }
   reply->set_outcome(WriteOutcome::free);
   for (const std::string& key : KeysOf(request, context.now)) {
+    if (lines_.IsLate(key, asker)) break;  // Ask again, and be told so.
     if (!lines_.InTheWayOfWrite(key, asker, at)) continue;
+    if (!lines_.WriterHasPlace(key, asker)) break;
     reply->set_outcome(WriteOutcome::held);
     reply->set_held_key(key);
     context.WaitFor(Lines::TopicOf(key));
