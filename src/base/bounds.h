@@ -20,7 +20,8 @@ inline constexpr size_t kConfigFileBytesMax = 64 << 10;  // The default one has 
 inline constexpr size_t kIdentityBytesMax = 4'096;       // A dozen lines.
 
 // --- Requests
-inline constexpr size_t kRequestBytesMax = 1 << 20;     // One request always fits in one entry.
+// One request always fits in one entry; a value of 1 MiB with its key fits in one request.
+inline constexpr size_t kRequestBytesMax = (1 << 20) + (4 << 10);
 inline constexpr size_t kReplyBytesMax = 4 << 20;       // gRPC's own default for a message.
 inline constexpr size_t kIdempotencyKeyBytesMax = 255;  // As Stripe's; fits any UUID or hash.
 inline constexpr size_t kPrincipalBytesMax = 128;
@@ -147,6 +148,22 @@ inline constexpr uint64_t kQueueInFlightMax = 20'000;   // Of a group; a lost co
 inline constexpr size_t kQueuePullBytesMax = 1 << 20;   // Of one reply; it may be kept for a day.
 inline constexpr size_t kQueueHistoryMax = 16;          // Attempts of a dead letter that are told.
 inline constexpr size_t kQueueSweptPerEntry = 128;      // Messages; bounds the pause of one apply.
+
+// --- Cache; what its API says never changes
+inline constexpr size_t kCacheKeyBytesMax = 256;        // Fits into a path, and a timer's key.
+inline constexpr size_t kCacheValueBytesMax = 1 << 20;  // As large as a request can be.
+inline constexpr uint64_t kCacheEntryBytes = 256;       // What an entry costs beside its bytes.
+inline constexpr uint64_t kCacheBytesDefault = 256 << 20;
+inline constexpr uint64_t kCacheBytesMin = 2 << 20;  // Any value fits.
+inline constexpr uint64_t kCacheBytesMax = uint64_t{64} << 30;
+inline constexpr size_t kCacheBatchKeysMax = 1'000;        // Bounds the pause of one apply.
+inline constexpr size_t kCachePageBytesMax = 2 << 20;      // Of one GetMany.
+inline constexpr uint32_t kCacheSessionLinesMax = 65'536;  // Of one near cache.
+inline constexpr uint64_t kCacheLinesMax = 1'000'000;      // Of all: rows of 100 bytes.
+inline constexpr uint32_t kCacheHoldersMax = 1'000;        // Of one key: a write recalls them all.
+inline constexpr uint32_t kCacheWaitersMax = 1'000;        // For one line.
+inline constexpr uint32_t kCachePlaceMs = 1'000;           // A writer's place that nobody takes.
+inline constexpr size_t kCacheSweptPerEntry = 256;         // Lines of a session that has ended.
 
 // --- Command line and client
 inline constexpr size_t kEndpointsMax = 64;           // More is a mistake in the list.

@@ -58,6 +58,9 @@ struct Options {
 
 struct CallOptions {
   std::string idempotency_key;  // 1 to 255 printable ASCII characters. Empty: see auto_key.
+  // Of a write without a key: doing it twice is doing it once, so it needs none. It is repeated
+  // like a read, and the nodes keep nothing of it.
+  bool repeatable = false;
   Consistency consistency = Consistency::kSession;
   LogIndex after;  // Reads see at least this position, beside what the session has seen.
   std::chrono::milliseconds timeout{0};  // 0: that of the client.

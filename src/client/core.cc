@@ -203,10 +203,10 @@ uint64_t Core::Begin(const std::string& method, std::string body, const CallOpti
   if (info.write) {
     if (!options.idempotency_key.empty()) {
       request.set_idempotency_key(options.idempotency_key);
-    } else if (options_.auto_key) {
+    } else if (options_.auto_key && !options.repeatable) {
       request.set_idempotency_key(key_prefix_ + std::to_string(operation.number));
     }
-    operation.repeatable = !request.idempotency_key().empty();
+    operation.repeatable = options.repeatable || !request.idempotency_key().empty();
   }
   if (!timer_.joinable()) timer_ = std::thread([this] { RunTimers(); });
   bytes_ += size;

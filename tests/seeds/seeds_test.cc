@@ -1,6 +1,6 @@
 // What the seed documents show, as they write it: the payment system of seed 1, the bank transfer
-// service of seed 0 and the queue of seed 3, on the HTTP port of each of three nodes. Nothing here
-// knows more of Holdfast than those pages and JSON.
+// service of seed 0, the locks, the queue and the cache of seed 3, on the HTTP port of each of
+// three nodes. Nothing here knows more of Holdfast than those pages and JSON.
 #include <gtest/gtest.h>
 #include <rapidjson/document.h>
 #include <sys/resource.h>
@@ -312,6 +312,30 @@ TEST_F(SeedsTest, WhatIsPushedAtOneServerIsPoppedAtAnotherOnceAndInOrder) {
   }
   for (int i = 0; i < 6; ++i) EXPECT_EQ(pop(3 - i % 3), "user:123 " + std::to_string(i));
   EXPECT_EQ(pop(1), "empty");
+}
+
+// Seed 3: what is set at one server is got at another, by the very lines of its page.
+TEST_F(SeedsTest, WhatIsSetAtOneServerIsGotAtAnother) {
+  const HttpReply none = HttpClient(cluster_.http(2)).Get("/cache/get?k=k1");
+  EXPECT_EQ(none.status, 404) << none.body;
+  const HttpReply set =
+      HttpClient(cluster_.http(3)).Post("/cache/set", R"({"key":"k1","value":"v1"})");
+  EXPECT_EQ(set.status, 200) << set.body;
+  EXPECT_EQ(Text(Parsed(set), "outcome"), "stored");
+  for (int node = 1; node <= 3; ++node) {
+    const HttpReply got = HttpClient(cluster_.http(node)).Get("/cache/get?k=k1");
+    EXPECT_EQ(got.status, 200) << got.body;
+    EXPECT_EQ(Text(Parsed(got), "value"), "v1");
+    EXPECT_EQ(Number(Parsed(got), "version"), Number(Parsed(set), "version"));
+  }
+  // A value that is replaced is never got again, wherever one asks.
+  for (int i = 0; i < 9; ++i) {
+    const std::string value = "v" + std::to_string(i);
+    HttpClient(cluster_.http(1 + i % 3))
+        .Post("/cache/set", R"({"key":"k1","value":")" + value + R"("})");
+    const HttpReply got = HttpClient(cluster_.http(1 + (i + 1) % 3)).Get("/cache/get?k=k1");
+    EXPECT_EQ(Text(Parsed(got), "value"), value);
+  }
 }
 
 TEST_F(SeedsTest, PaymentsGoOnWithoutTheLeaderAndANodeThatComesBackHasThemAll) {
