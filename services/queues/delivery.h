@@ -23,6 +23,7 @@
 
 namespace holdfast::queues {
 
+using state_machine::LeaseTime;
 using state_machine::WriteContext;
 
 // What has an order: a key, or one message without a key.
@@ -55,6 +56,8 @@ class Delivery {
   Delivery(Tables& tables, WriteContext& context) : tables_(tables), context_(context) {}
 
   int64_t now_us() const { return context_.now().us; }
+  // When a delivery ends that begins now and lasts for so long: no failover shortens it.
+  LeaseTime After(int64_t us) const { return {context_.lease_now().us + us}; }
 
   // Puts a message into the queue; fills in what the row leaves open (partition).
   Sequence Add(const QueueRow& queue, MessageRow message, BodyRow body);
@@ -69,7 +72,7 @@ class Delivery {
     uint64_t place = 0;
     size_t messages_max = 0;
     size_t bytes_max = 0;  // The first message is taken whatever its size.
-    int64_t until_us = 0;  // When the deliveries end.
+    LeaseTime until;       // When the deliveries end.
     std::string consumer;
   };
   // Delivers what is ready, first come first served.
@@ -83,7 +86,9 @@ class Delivery {
             const std::string& error, uint64_t delay_ms);
   // A delivery ends later than it would have.
   void Extend(QueueNumber queue, GroupNumber group, const std::string& lane, HeadRow head,
-              int64_t until_us);
+              LeaseTime until);
+  // The log time at which the head, which is delayed or out, is to be looked at.
+  static LogTime DueOf(const HeadRow& head, const WriteContext& context);
   // The time of a delayed or delivered head is over, if it is.
   void Expire(const HeadKey& key);
 

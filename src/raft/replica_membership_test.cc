@@ -240,10 +240,10 @@ TEST_F(ReplicaMembershipTest, ALeaderThatHasNothingToWriteDoesSoForWhoAsks) {
 // their clocks too early.
 TEST_F(ReplicaMembershipTest, ALeadersFirstCommandComesBehindABarrier) {
   if (log_.queued() > 0) log_.Write(log_.queued());
-  replica_.emplace(EngineOptions{kSelf}, kMembers, log_, [this](NodeId to, LogIndex by,
-                                                                Message message) {
-    sent_.push_back({to, by, std::move(message)});
-  });
+  replica_.emplace(EngineOptions{kSelf}, kMembers, log_,
+                   [this](NodeId to, LogIndex by, Message message) {
+                     sent_.push_back({to, by, std::move(message)});
+                   });
   replica_->Start(now_ms_, LogIndex(1));
   Lead();
   ASSERT_EQ(log_.last(), LogIndex(1)) << "everything is committed";
