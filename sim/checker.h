@@ -59,7 +59,8 @@ class Checker {
   void Acknowledge(WriteRecord record);
   void Answer(ReadRecord record);
 
-  // Replays all that was agreed on, and compares. Once, at the end; `ask` a node that has all of it.
+  // Replays all that was agreed on, and compares. Once, at the end; `ask` a node that has all of
+  // it.
   void Replay(const AskNode& ask);
   const History& history() const { return history_; }
   LogIndex last() const { return LogIndex(entries_.size()); }
@@ -88,8 +89,8 @@ class Checker {
   Memberships memberships_;
   std::map<Term, NodeId> leaders_;
   std::map<Term, uint64_t> led_since_us_;  // As first seen.
-  std::map<Vote, NodeId> votes_;  // For whom.
-  std::vector<Known> entries_;    // From index 1.
+  std::map<Vote, NodeId> votes_;           // For whom.
+  std::vector<Known> entries_;             // From index 1.
   LogIndex told_;
   History history_;
   Promises promises_;

@@ -70,9 +70,10 @@ class Cluster::Link final : public node::PeerLink {
 Cluster::Cluster(World& world, ClusterOptions options)
     : world_(world),
       options_(options),
-      checker_(world,
-               [this](NodeId node, LogIndex index, Term term) { return Holds(node, index, term); },
-               options.exact_clocks),
+      checker_(
+          world,
+          [this](NodeId node, LogIndex index, Term term) { return Holds(node, index, term); },
+          options.exact_clocks),
       network_(world, options.nodes + options.spares,
                [this](NodeId node, std::function<void(node::PeerHandler&)> action) {
                  const std::weak_ptr<Life> life = At(node).life;

@@ -160,9 +160,9 @@ void History::CheckReads() {
     if (of_write >= 0) {
       to_check_[static_cast<size_t>(of_write)].difference = difference;
     } else {
-      Require(difference.empty(),
-              record.method + " at entry " + record.position.ToString() + " " + difference +
-                  "\nto the request\n  " + ShowRequest(record.method, record.request));
+      Require(difference.empty(), record.method + " at entry " + record.position.ToString() + " " +
+                                      difference + "\nto the request\n  " +
+                                      ShowRequest(record.method, record.request));
     }
     reads_to_check_.erase(reads_to_check_.begin());
   }

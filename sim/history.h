@@ -21,10 +21,10 @@ struct WriteRecord {
   std::string key;
   std::string method;  // "ledger.CreateTransfer"
   std::string request = {};
-  std::string awaits = {};   // The read that went on with it, if its caller waits.
-  uint64_t began_us = 0;  // When it was first tried.
-  LogIndex after;         // The highest position that anyone had been told then.
-  LogIndex position;      // Of the reply.
+  std::string awaits = {};  // The read that went on with it, if its caller waits.
+  uint64_t began_us = 0;    // When it was first tried.
+  LogIndex after;           // The highest position that anyone had been told then.
+  LogIndex position;        // Of the reply.
   bool replayed = false;
   std::string reply;
 };

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "services/sessions/model.h"
+#include "services/sessions/moment.h"
 #include "sim/requests.h"
 #include "sim/world.h"
 #include "src/base/ids.h"

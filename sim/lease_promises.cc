@@ -41,9 +41,9 @@ void LeasePromises::LookAtSessions(const Entry& entry, const AskNode& ask) {
   const auto list = Parsed<sessions::ListReply>(ask("sessions.List", request));
   for (const sessions::Session& session : list.sessions()) {
     now.insert(session.id());
-    Require(session.id() > last_session_ || sessions_.contains(session.id()),
-            "session " + std::to_string(session.id()) + " is back at entry " +
-                entry.index.ToString());
+    Require(
+        session.id() > last_session_ || sessions_.contains(session.id()),
+        "session " + std::to_string(session.id()) + " is back at entry " + entry.index.ToString());
   }
   std::set<uint64_t> closed;
   for (const Logged& write : entry.writes) {
@@ -146,11 +146,9 @@ uint64_t LeasePromises::LeaderlessUs(LogIndex after, LogIndex to) const {
 
 void LeasePromises::CheckPromise(const Promise& promise, const std::vector<End>& ends,
                                  const std::vector<LogIndex>& changed) const {
-  const auto end = std::find_if(ends.begin(), ends.end(),
-                                [&](const End& one) {
-                                  return one.at > promise.since &&
-                                         (promise.token == 0 || one.token == promise.token);
-                                });
+  const auto end = std::find_if(ends.begin(), ends.end(), [&](const End& one) {
+    return one.at > promise.since && (promise.token == 0 || one.token == promise.token);
+  });
   if (end == ends.end() || !end->ran_out) return;
   for (const LogIndex index : changed) {
     if (index > promise.since && index <= end->at) return;  // Perhaps to less.

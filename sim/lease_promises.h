@@ -49,7 +49,7 @@ class LeasePromises {
 
   const bool exact_;
   uint64_t last_command_us_ = 0;
-  bool new_leader_ = false;  // Since then.
+  bool new_leader_ = false;                               // Since then.
   std::vector<std::pair<LogIndex, uint64_t>> stretches_;  // Without a leader, before an entry.
 
   std::set<uint64_t> sessions_;  // After the last entry.

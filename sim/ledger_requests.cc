@@ -27,7 +27,9 @@ std::optional<Asked> PageAfter(const Asked& asked, const std::string& bytes, int
 
 }  // namespace
 
-std::string LedgerRequests::AccountId() { return "a" + std::to_string(random_.Between(1, accounts_)); }
+std::string LedgerRequests::AccountId() {
+  return "a" + std::to_string(random_.Between(1, accounts_));
+}
 
 // Ids move on slowly: repeats of the near past are frequent.
 std::string LedgerRequests::TransferId() {

@@ -24,11 +24,11 @@ struct Known {
   std::map<std::pair<uint32_t, uint32_t>, std::string> by_number;
 
   Known() {
-    for (const char* service : {"holdfast.ledger.Ledger", "holdfast.sessions.Sessions",
-                                "holdfast.locks.Locks", "holdfast.queues.Queues",
-                                "holdfast.atomic.Atomic"}) {
-      const auto* found = google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(
-          service);
+    for (const char* service :
+         {"holdfast.ledger.Ledger", "holdfast.sessions.Sessions", "holdfast.locks.Locks",
+          "holdfast.queues.Queues", "holdfast.atomic.Atomic"}) {
+      const auto* found =
+          google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(service);
       Require(found != nullptr, std::string("there is no service ") + service);
       const ServiceOptions& options = found->options().GetExtension(holdfast::service);
       for (int i = 0; i < found->method_count(); ++i) {
@@ -47,8 +47,7 @@ const Known& All() {
 }
 
 std::unique_ptr<Message> Parsed(const Descriptor& type, const std::string& bytes) {
-  std::unique_ptr<Message> message(
-      MessageFactory::generated_factory()->GetPrototype(&type)->New());
+  std::unique_ptr<Message> message(MessageFactory::generated_factory()->GetPrototype(&type)->New());
   if (!message->ParseFromString(bytes)) return nullptr;
   return message;
 }
@@ -83,8 +82,7 @@ uint64_t WaitMsOf(const Message& request) {
 }
 
 std::string AwaitsOf(const std::string& method, const Message& request) {
-  const std::string& read =
-      DescriptorOf(method).options().GetExtension(holdfast::method).awaits();
+  const std::string& read = DescriptorOf(method).options().GetExtension(holdfast::method).awaits();
   if (read.empty() || WaitMsOf(request) == 0) return "";
   return method.substr(0, method.find('.') + 1) + read;
 }
@@ -94,8 +92,7 @@ bool SameReply(const std::string& method, const std::string& a, const std::strin
   const Descriptor& type = *DescriptorOf(method).output_type();
   const auto first = Parsed(type, a);
   const auto second = Parsed(type, b);
-  return first && second &&
-         google::protobuf::util::MessageDifferencer::Equals(*first, *second);
+  return first && second && google::protobuf::util::MessageDifferencer::Equals(*first, *second);
 }
 
 std::string ShowReply(const std::string& method, const std::string& bytes) {

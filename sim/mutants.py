@@ -123,11 +123,6 @@ MUTANTS = {
         ('src/node/node_founding.cc',
          '  if (theirs > ours.index) {',
          '  if (theirs != ours.index && theirs.value != 0) {')],
-    'hear messages of another membership': (
-        'src/raft/replica.cc',
-        '  if (of != membership().index) {',
-        '  if (of.value == 0) {',
-        'members'),
     'change the members before the term has committed': (
         'src/raft/replica.cc',
         'change_.value != 0 || next_ || !KnowsCommitted()',
@@ -140,15 +135,106 @@ MUTANTS = {
         '  SetFounders(met, &next);\n  identity_ = std::move(next);\n'
         '  met_ = std::move(met);\n  for (const auto& [node, newcomer] : std::exchange(newcomers_, {}))',
         'members'),
-    'believe a learner that has no voice': (
-        'src/raft/guard.cc',
-        '  for (NodeId voter : membership_.voters) durable.push_back(MatchOf(voter));\n',
-        '  for (NodeId voter : membership_.All()) durable.push_back(MatchOf(voter));\n',
-        'members'),
+    # The engine counts, and the guard counts again.
+    'believe a learner that has no voice': [
+        ('src/raft/libraft_engine.cc',
+         'membership.IsVoter(node) ? RAFT_VOTER : RAFT_STANDBY',
+         'RAFT_VOTER',
+         'growth'),
+        ('src/raft/guard.cc',
+         '  for (NodeId voter : membership_.voters) durable.push_back(MatchOf(voter));\n',
+         '  for (NodeId voter : membership_.All()) durable.push_back(MatchOf(voter));\n')],
     'wait for a leader that is not there': (
         'src/node/checkpoint_fetch.cc',
         '  if (parts_.send(leader_, std::move(request))) return true;',
         '  if (parts_.send(leader_, std::move(request)) || true) return true;'),
+    'grant a waiter without looking at its lease again': (
+        'services/locks/book.cc',
+        '  if (waiter.deadline_us <= context.lease_now().us) return false;\n'
+        '  return waiter.session == 0 || context.sessions().Alive(waiter.session, context.lease_now());',
+        '  return waiter.session == 0 || context.lease_now().us > 0;',
+        'coordination'),
+    'give tokens again once nobody holds a lock': (
+        'services/locks/book.cc',
+        '  --meta.holders;\n',
+        '  if (--meta.holders == 0) meta.last_token = 0;\n',
+        'coordination'),
+    'forget the last token in a checkpoint': (
+        'src/store/store.cc',
+        '  for (TableBase* table : tables_) parts.push_back([table] { return table->FrozenChanges(); });\n'
+        '  base_->',
+        '  for (TableBase* table : tables_) {\n'
+        '    if (table->number() == TableNumber{4, 10}) continue;\n'
+        '    parts.push_back([table] { return table->FrozenChanges(); });\n  }\n  base_->',
+        'coordination'),
+    'leave the locks of a session that has ended': (
+        'services/locks/book.cc',
+        '    Drop(key, !closed, context);\n',
+        '    static_cast<void>(closed);\n',
+        'coordination'),
+    'let a failover shorten a lease': (
+        'src/state_machine/machine.cc',
+        '  if (entry.empty()) tables_->leases.NewLeader();\n',
+        '',
+        'coordination'),
+    "write no barrier before a leader's first command": (
+        'src/raft/replica.cc',
+        '  if (log_.TermAt(log_.last()) != term() && !Propose(',
+        '  if (log_.last().value == 0 && !Propose(',
+        'coordination'),
+    'end a delivery by the time of the log': (
+        'services/queues/delivery.cc',
+        '  if (head.state != HeadState::kOut) return LogTime{head.at_us};\n',
+        '  if (head.at_us < context.now().us) return LogTime{head.at_us};\n',
+        'coordination'),
+    'ack with the name of another attempt': (
+        'services/queues/consume.cc',
+        '        head->attempt != id->attempt || head->at_us',
+        '        head->at_us',
+        'coordination'),
+    'forget the message ids in a checkpoint': (
+        'src/store/store.cc',
+        '  for (TableBase* table : tables_) parts.push_back([table] { return table->FrozenChanges(); });\n'
+        '  base_->',
+        '  for (TableBase* table : tables_) {\n'
+        '    if (table->number() == TableNumber{5, 12}) continue;\n'
+        '    parts.push_back([table] { return table->FrozenChanges(); });\n  }\n  base_->',
+        'coordination'),
+    'have two messages of a key out at once': (
+        'services/queues/delivery.cc',
+        '  if (!key.empty()) return kKeyed + key;\n',
+        '  if (!key.empty()) return kKeyed + key + (sequence % 2 == 0 ? "+" : "");\n',
+        'coordination'),
+    'publish a message id again within its window': (
+        'services/queues/publish.cc',
+        '    if (known != nullptr && now_us < known->expires_us) {',
+        '    if (known != nullptr && now_us < known->published_us + 500\'000) {',
+        'coordination'),
+    'lose what waits behind a dead letter': (
+        'services/queues/delivery.cc',
+        '  Advance(queue, group, lane, head.sequence, kNoLast);\n',
+        '  if (head.attempt < 2) Advance(queue, group, lane, head.sequence, kNoLast);\n',
+        'coordination'),
+    'keep what came before the refused write of a list': (
+        'src/state_machine/atomic_service.cc',
+        '        context.RollbackTo(before);\n',
+        '        static_cast<void>(before);\n',
+        'coordination'),
+    'stand in line within a list of writes': (
+        'src/state_machine/atomic_service.cc',
+        '      if (method.wait_ms != nullptr) body->',
+        '      if (method.wait_ms == nullptr && i > 256) body->',
+        'coordination'),
+    'take a reader for one who waits for its own lock': (
+        'services/locks/book.cc',
+        ' &&\n               !HoldsWellEnough(want.names[i], waiter);',
+        ';',
+        'coordination'),
+    'go on with a write by a read of before it': (
+        'src/node/frontend.cc',
+        '  const LogIndex position = written.position;\n',
+        '  const LogIndex position(0);\n',
+        'coordination'),
 }
 
 

@@ -1,5 +1,6 @@
 // What a user of the services would state, checked against the log, the true time, and what nodes
-// and clients were told: it knows no models and no rows (lease_promises.h, queue_promises.h). Here: what it looks at.
+// and clients were told: it knows no models and no rows (lease_promises.h, queue_promises.h). Here:
+// what it looks at.
 #pragma once
 
 #include <google/protobuf/message.h>

@@ -29,8 +29,8 @@ class Promises {
   LeasePromises leases_;
   QueuePromises queues_;
   std::map<std::string, LogIndex> logged_;  // By method and key.
-  bool coordinates_ = false;  // Somebody has asked something of sessions or locks ...
-  bool has_queues_ = false;   // ... or of queues.
+  bool coordinates_ = false;                // Somebody has asked something of sessions or locks ...
+  bool has_queues_ = false;                 // ... or of queues.
 };
 
 }  // namespace holdfast::sim

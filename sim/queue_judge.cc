@@ -9,7 +9,10 @@ using queues::Model;
 
 class QueueJudge : public Judge {
  public:
-  void Begin(const Moment& at) override { model_.PassTo(now_us_ = at.log_us); }
+  void Begin(const Moment& at) override {
+    now_us_ = at.log_us;
+    model_.PassTo(at);
+  }
 
   std::string Execute(const std::string& method, const std::string& body) override {
     if (method == "queues.Create") return Do(&Model::Create, body);

@@ -44,8 +44,8 @@ const std::map<std::string, Range>& RecipeDefaults() {
       {"checkpoint_interval_ms", {500, 10'000}},
       {"keep_entries", {5, 400}},  // Little, so that who was away needs a checkpoint.
       {"segment_kib", {64, 1'024}},
-      {"disk_us", {100, 2'000}},  // The longest that a write takes.
-      {"drift_ppm", {0, 500}},    // How much too fast or too slow a clock may be.
+      {"disk_us", {100, 2'000}},    // The longest that a write takes.
+      {"drift_ppm", {0, 500}},      // How much too fast or too slow a clock may be.
       {"clock_offset_ms", {0, 0}},  // How far ahead of the true time, from the beginning.
       // The clients.
       {"clients", {1, 12}},

@@ -286,7 +286,8 @@ class Simulation {
       return workload.done() && cluster_.Converged();
     });
     Require(converged,
-            "liveness: not level " + std::to_string(ms_max) + " ms after everything healed:" + cluster_.Describe() +
+            "liveness: not level " + std::to_string(ms_max) +
+                " ms after everything healed:" + cluster_.Describe() +
                 (workload.done() ? "" : "\nand a client still waits:" + workload.Describe()));
     return world_.events.now_ms() - healed_ms;
   }

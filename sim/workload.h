@@ -1,6 +1,6 @@
-// Clients of the services: each does one thing at a time, gives up waiting now and then, and repeats
-// what it does not know the end of, with the same key, through whichever node it likes. Some calls
-// wait at their node for what is not there yet (docs/waiting.md).
+// Clients of the services: each does one thing at a time, gives up waiting now and then, and
+// repeats what it does not know the end of, with the same key, through whichever node it likes.
+// Some calls wait at their node for what is not there yet (docs/waiting.md).
 #pragma once
 
 #include <memory>

@@ -460,8 +460,8 @@ class Model {
   Moment now_;
   sessions::Model sessions_;
   std::map<Key, Hold> holds_;
-  std::vector<Wait> line_;                // In the order of coming.
-  std::map<std::string, int64_t> delays_;  // Of locks that nobody gets until then.
+  std::vector<Wait> line_;                      // In the order of coming.
+  std::map<std::string, int64_t> delays_;       // Of locks that nobody gets until then.
   std::set<std::pair<int64_t, Alarm>> alarms_;  // By log time.
   uint64_t last_token_ = 0;
   uint64_t last_ticket_ = 0;

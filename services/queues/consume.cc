@@ -32,12 +32,12 @@ Queues::Reader Queues::ReaderOf(const PullRequest& request, const QueueRow* queu
 }
 
 void Queues::FillTaken(const QueueRow& queue, const GroupEntry& group, Delivery::Taken taken,
-                       Message* message) const {
+                       int64_t visible_us, Message* message) const {
   FillMessage(taken.head.sequence, taken.message, std::move(taken.body), queue.partitions, message);
   message->set_delivery(
       DeliveryId{queue.number, group.number, taken.head.sequence, taken.head.attempt}.Text());
   message->set_attempt(taken.head.attempt);
-  FillTime(taken.head.at_us, message->mutable_visible());
+  FillTime(visible_us, message->mutable_visible());
   if (taken.message.dead) {
     FillDeadLetter(*tables_.origins.Get({queue.number, taken.head.sequence}),
                    message->mutable_dead_letter());
@@ -63,11 +63,12 @@ Result<void> Queues::Pull(const PullRequest& request, WriteContext& context, Pul
   pull.messages_max =
       std::min<uint64_t>(std::max(request.max(), 1u), bounds::kQueueInFlightMax - out);
   pull.bytes_max = bounds::kQueuePullBytesMax;
-  pull.until_us = context.now().us + int64_t{seconds} * 1'000'000;
   pull.consumer = request.consumer();
   Delivery delivery(tables_, context);
+  pull.until = delivery.After(int64_t{seconds} * 1'000'000);
+  const int64_t visible_us = context.now().us + int64_t{seconds} * 1'000'000;
   for (Delivery::Taken& taken : delivery.Take(*queue, *reader.group, pull)) {
-    FillTaken(*queue, *reader.group, std::move(taken), reply->add_messages());
+    FillTaken(*queue, *reader.group, std::move(taken), visible_us, reply->add_messages());
   }
   delivery.Finish();
   reply->set_outcome(reply->messages().empty() ? PullOutcome::empty : PullOutcome::pulled);
@@ -139,7 +140,7 @@ void Queues::ForEach(const Request& request, WriteContext& context, AckReply* re
     // It names one attempt: a later one belongs to somebody else. Whether its time is over is
     // decided here, not by when the timer gets round to it.
     if (head == nullptr || head->state != HeadState::kOut || head->sequence != id->sequence ||
-        head->attempt != id->attempt || head->at_us <= context.now().us) {
+        head->attempt != id->attempt || head->at_us <= context.lease_now().us) {
       continue;
     }
     act(*queue, *group, lane, HeadRow(*head), delivery, result);
@@ -178,10 +179,10 @@ Result<void> Queues::Extend(const ExtendRequest& request, WriteContext& context,
             const uint32_t seconds = request.visibility_seconds() == 0
                                          ? queue.visibility_seconds
                                          : request.visibility_seconds();
-            const int64_t until_us = delivery.now_us() + int64_t{seconds} * 1'000'000;
-            delivery.Extend(queue.number, group.number, lane, head, until_us);
+            const int64_t more_us = int64_t{seconds} * 1'000'000;
+            delivery.Extend(queue.number, group.number, lane, head, delivery.After(more_us));
             result->set_outcome(AckOutcome::extended);
-            FillTime(until_us, result->mutable_visible());
+            FillTime(delivery.now_us() + more_us, result->mutable_visible());
           });
   return {};
 }

@@ -141,7 +141,9 @@ void Delivery::Leave(QueueNumber queue, GroupNumber group, const std::string& la
     tables_.ready.Erase({queue, group, head.place, head.order});
     counts.ready -= 1;
   } else {
-    context_.CancelTimer(LogTime{head.at_us}, TimerKey(timer::kHead, HeadKey(queue, group, lane)));
+    // After a failover a delivery's timer lies earlier, and finds nothing to do.
+    context_.CancelTimer(DueOf(head, context_),
+                         TimerKey(timer::kHead, HeadKey(queue, group, lane)));
     (head.state == HeadState::kOut ? counts.in_flight : counts.delayed) -= 1;
   }
 }
@@ -190,12 +192,20 @@ std::vector<Delivery::Taken> Delivery::Take(const QueueRow& queue, const GroupEn
       next.head.state = HeadState::kOut;
       next.head.attempt += 1;
       next.head.place = next.head.order = 0;
-      next.head.at_us = pull.until_us;
+      next.head.at_us = pull.until.us;
       next.head.taken_us = now_us();
       next.head.consumer = pull.consumer;
+<<<<<<< HEAD
       context_.SetTimer(LogTime{pull.until_us},
                         TimerKey(timer::kHead, HeadKey(queue.number, group.number, lane)));
       GroupOf(queue.number, group.number).in_flight += 1;
+=======
+      context_.SetLeaseTimer(pull.until,
+                             TimerKey(timer::kHead, HeadKey(queue.number, group.number, lane)));
+      GroupRow counts = GroupOf(queue.number, group.number);
+      counts.in_flight += 1;
+      tables_.groups.Put({queue.number, group.number}, counts);
+>>>>>>> sim
       tables_.heads.Put({queue.number, group.number, lane}, next.head);
       next.lane = std::move(lane);
       taken.push_back(std::move(next));
@@ -205,18 +215,30 @@ std::vector<Delivery::Taken> Delivery::Take(const QueueRow& queue, const GroupEn
 }
 
 void Delivery::Extend(QueueNumber queue, GroupNumber group, const std::string& lane, HeadRow head,
-                      int64_t until_us) {
+                      LeaseTime until) {
   const std::string key = TimerKey(timer::kHead, HeadKey(queue, group, lane));
-  context_.CancelTimer(LogTime{head.at_us}, key);
-  context_.SetTimer(LogTime{until_us}, key);
-  head.at_us = until_us;
+  context_.CancelTimer(DueOf(head, context_), key);
+  context_.SetLeaseTimer(until, key);
+  head.at_us = until.us;
   tables_.heads.Put({queue, group, lane}, std::move(head));
+}
+
+LogTime Delivery::DueOf(const HeadRow& head, const WriteContext& context) {
+  if (head.state != HeadState::kOut) return LogTime{head.at_us};
+  return LogTime{context.now().us + head.at_us - context.lease_now().us};
 }
 
 void Delivery::Expire(const HeadKey& key) {
   const auto& [number, group_number, lane] = key;
   const HeadRow* found = tables_.heads.Find(key);
-  if (found == nullptr || found->state == HeadState::kReady || found->at_us > now_us()) return;
+  if (found == nullptr || found->state == HeadState::kReady) return;
+  if (DueOf(*found, context_) > context_.now()) {
+    // A delivery lasts longer, by what passed without a leader.
+    if (found->state == HeadState::kOut) {
+      context_.SetLeaseTimer(LeaseTime{found->at_us}, TimerKey(timer::kHead, key));
+    }
+    return;
+  }
   HeadRow head = *found;
   const LevelRow* level = tables_.levels.Find(number);
   const QueueRow* row = level == nullptr ? nullptr : tables_.queues.Find(level->name);

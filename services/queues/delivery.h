@@ -25,6 +25,7 @@
 
 namespace holdfast::queues {
 
+using state_machine::LeaseTime;
 using state_machine::WriteContext;
 
 // What has an order: a key, or one message without a key.
@@ -102,8 +103,13 @@ class Delivery {
         counts_(tables.counts) {}
 
   int64_t now_us() const { return context_.now().us; }
+<<<<<<< HEAD
   // Of a queue that there is; valid until the next call.
   const LevelRow& Level(QueueNumber queue) { return *levels_.Find(queue); }
+=======
+  // When a delivery ends that begins now and lasts for so long: no failover shortens it.
+  LeaseTime After(int64_t us) const { return {context_.lease_now().us + us}; }
+>>>>>>> sim
 
   // Puts a message into the queue; fills in what the row leaves open (partition).
   Sequence Add(const QueueRow& queue, MessageRow message, BodyRow body);
@@ -118,7 +124,7 @@ class Delivery {
     uint64_t place = 0;
     size_t messages_max = 0;
     size_t bytes_max = 0;  // The first message is taken whatever its size.
-    int64_t until_us = 0;  // When the deliveries end.
+    LeaseTime until;       // When the deliveries end.
     std::string consumer;
   };
   // Delivers what is ready, first come first served.
@@ -132,7 +138,9 @@ class Delivery {
             const std::string& error, uint64_t delay_ms);
   // A delivery ends later than it would have.
   void Extend(QueueNumber queue, GroupNumber group, const std::string& lane, HeadRow head,
-              int64_t until_us);
+              LeaseTime until);
+  // The log time at which the head, which is delayed or out, is to be looked at.
+  static LogTime DueOf(const HeadRow& head, const WriteContext& context);
   // The time of a delayed or delivered head is over, if it is.
   void Expire(const HeadKey& key);
 

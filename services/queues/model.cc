@@ -2,23 +2,19 @@
 
 #include <algorithm>
 #include <tuple>
-#include <utility>
 
 #include "services/queues/describe.h"
 #include "services/queues/ring.h"
 
 namespace holdfast::queues {
-namespace {
 
 // The lane's name orders what falls due at one moment, and places it: both are the service's.
-std::string NameOf(const std::string& key, uint64_t sequence) {
+std::string Model::NameOf(const std::string& key, uint64_t sequence) {
   if (!key.empty()) return "k" + key;
   std::string name = "#";
   for (int shift = 56; shift >= 0; shift -= 8) name += static_cast<char>(sequence >> shift);
   return name;
 }
-
-}  // namespace
 
 Model::State* Model::Find(const std::string& name) {
   auto found = queues_.find(name);
@@ -64,6 +60,7 @@ void Model::Settle(State& queue, GroupState& group, const std::string& lane, int
     if (item.content.due_us > now_us) {
       item.state = Item::kDelayed;
       item.until_us = item.content.due_us;
+      alarms_.insert(AlarmOf(queue, group, item));
     } else {
       EnterLine(queue, group, item);
     }
@@ -71,9 +68,19 @@ void Model::Settle(State& queue, GroupState& group, const std::string& lane, int
   }
 }
 
-// Everything that is due, in the order of time.
-void Model::PassTo(int64_t now_us) {
-  if (std::exchange(now_us_, now_us) == now_us) return;
+void Model::PassTo(const Moment& at) {
+  now_ = at;
+  Refile();
+  std::vector<Alarm> due;
+  while (!alarms_.empty() && std::get<0>(*alarms_.begin()) <= at.log_us) {
+    due.push_back(*alarms_.begin());
+    alarms_.erase(alarms_.begin());
+  }
+  for (const Alarm& alarm : due) LookAt(alarm);
+}
+
+// After a growth.
+void Model::Refile() {
   for (const std::string& name : grown_) {
     State& queue = queues_[name];
     for (GroupState& group : queue.groups) {
@@ -90,59 +97,33 @@ void Model::PassTo(int64_t now_us) {
     }
   }
   grown_.clear();
-  std::set<std::tuple<int64_t, uint64_t, uint64_t, std::string, std::string, uint64_t>> due;
+}
+
+Model::Alarm Model::AlarmOf(const State& queue, const GroupState& group, const Item& item) const {
+  const bool out = item.state == Item::kOut;
+  return {out ? now_.LogTimeOf(item.until_us) : item.until_us, queue.number, group.number,
+          LaneOf(item)};
+}
+
+void Model::LookAt(const Alarm& alarm) {
+  const auto& [due_us, number, group_number, lane] = alarm;
   for (auto& [name, queue] : queues_) {
-    for (GroupState& group : queue.groups) {
-      for (const Item& item : group.items) {
-        if (item.state != Item::kDelayed && item.state != Item::kOut) continue;
-        if (item.until_us > now_us) continue;
-        due.insert({item.until_us, queue.number, group.number, LaneOf(item), name, item.sequence});
-      }
-    }
-  }
-  for (const auto& [until_us, number, group_number, lane, name, sequence] : due) {
-    State& queue = queues_[name];
-    for (GroupState& group : queue.groups) {
-      if (group.number != group_number) continue;
-      Item& item = *FindItem(group, sequence);
-      if (item.state == Item::kDelayed) {
-        EnterLine(queue, group, item);
+    if (queue.number != number) continue;
+    GroupState& group = queue.groups[group_number - 1];
+    for (Item& item : group.items) {
+      if (LaneOf(item) != lane) continue;
+      if (item.state != Item::kDelayed && item.state != Item::kOut) return;
+      const Alarm again = AlarmOf(queue, group, item);
+      if (std::get<0>(again) > now_.log_us) {
+        if (item.state == Item::kOut) alarms_.insert(again);
+      } else if (item.state == Item::kOut) {
+        FailItem(queue, group, item.sequence, "its time was over", 0, now_.log_us);
       } else {
-        FailItem(queue, group, sequence, "its time was over", 0, now_us);
+        EnterLine(queue, group, item);
       }
+      return;
     }
   }
-}
-
-std::map<uint64_t, const Model::Content*> Model::Kept(const State& queue) {
-  std::map<uint64_t, const Content*> kept;
-  for (const GroupState& group : queue.groups) {
-    for (const Item& item : group.items) kept[item.sequence] = &item.content;
-  }
-  return kept;
-}
-
-Queue Model::Describe(const State& state) {
-  Queue queue;
-  queue.set_name(state.name);
-  queue.set_partitions(state.config.partitions());
-  queue.set_visibility_seconds(state.config.visibility_seconds());
-  queue.set_max_deliveries(state.config.max_deliveries());
-  queue.set_dedup_window_seconds(state.config.dedup_window_seconds());
-  queue.set_dead_letter(state.config.dead_letter());
-  queue.set_max_messages(state.config.max_messages());
-  queue.set_max_bytes(state.config.max_bytes());
-  for (const GroupState& group : state.groups) {
-    queue.add_groups()->set_name(group.name);
-    queue.mutable_groups(queue.groups_size() - 1)->set_partitioned(group.partitioned);
-  }
-  FillTime(state.created_us, queue.mutable_created());
-  for (const auto& [sequence, content] : Kept(state)) {
-    queue.set_messages(queue.messages() + 1);
-    queue.set_bytes(queue.bytes() + content->key.size() + content->payload.size() +
-                    content->id.size());
-  }
-  return queue;
 }
 
 QueueReply Model::ReplyOf(QueueOutcome::Code outcome, const std::string& name) const {
@@ -153,7 +134,6 @@ QueueReply Model::ReplyOf(QueueOutcome::Code outcome, const std::string& name) c
 }
 
 QueueReply Model::Create(const CreateRequest& request, int64_t now_us) {
-  PassTo(now_us);
   State made;
   made.name = request.name();
   made.config = request;
@@ -187,9 +167,9 @@ QueueReply Model::Create(const CreateRequest& request, int64_t now_us) {
     if (old.max_deliveries() != config.max_deliveries()) field = "max_deliveries";
     if (old.visibility_seconds() != config.visibility_seconds()) field = "visibility_seconds";
     if (old.partitions() != config.partitions()) field = "partitions";
-    QueueReply reply = ReplyOf(field.empty() ? QueueOutcome::already_exists
-                                             : QueueOutcome::exists_with_different_config,
-                               request.name());
+    QueueReply reply = ReplyOf(
+        field.empty() ? QueueOutcome::already_exists : QueueOutcome::exists_with_different_config,
+        request.name());
     reply.set_field(field);
     return reply;
   }
@@ -203,8 +183,7 @@ QueueReply Model::Create(const CreateRequest& request, int64_t now_us) {
   return ReplyOf(QueueOutcome::created, request.name());
 }
 
-QueueReply Model::Update(const UpdateRequest& request, int64_t now_us) {
-  PassTo(now_us);
+QueueReply Model::Update(const UpdateRequest& request, int64_t /*now_us*/) {
   State* queue = Find(request.name());
   if (queue == nullptr) return ReplyOf(QueueOutcome::queue_not_found, request.name());
   if (request.partitions() != 0 && request.partitions() < queue->config.partitions()) {
@@ -217,15 +196,14 @@ QueueReply Model::Update(const UpdateRequest& request, int64_t now_us) {
   return ReplyOf(QueueOutcome::updated, request.name());
 }
 
-QueueReply Model::CreateGroup(const CreateGroupRequest& request, int64_t now_us) {
-  PassTo(now_us);
+QueueReply Model::CreateGroup(const CreateGroupRequest& request, int64_t /*now_us*/) {
   State* queue = Find(request.queue());
   if (queue == nullptr) return ReplyOf(QueueOutcome::queue_not_found, request.queue());
   if (const GroupState* group = FindGroup(*queue, request.group())) {
     const bool same = group->partitioned == request.partitioned();
-    QueueReply reply = ReplyOf(
-        same ? QueueOutcome::already_exists : QueueOutcome::exists_with_different_config,
-        request.queue());
+    QueueReply reply =
+        ReplyOf(same ? QueueOutcome::already_exists : QueueOutcome::exists_with_different_config,
+                request.queue());
     if (!same) reply.set_field("partitioned");
     return reply;
   }
@@ -234,8 +212,7 @@ QueueReply Model::CreateGroup(const CreateGroupRequest& request, int64_t now_us)
   return ReplyOf(QueueOutcome::created, request.queue());
 }
 
-QueueReply Model::Purge(const PurgeRequest& request, int64_t now_us) {
-  PassTo(now_us);
+QueueReply Model::Purge(const PurgeRequest& request, int64_t /*now_us*/) {
   State* queue = Find(request.name());
   if (queue == nullptr) return ReplyOf(QueueOutcome::queue_not_found, request.name());
   queue->number = ++last_number_;
@@ -248,8 +225,7 @@ QueueReply Model::Purge(const PurgeRequest& request, int64_t now_us) {
 
 uint64_t Model::Put(State& queue, const Content& content, uint64_t only, int64_t now_us) {
   const uint64_t sequence = ++queue.last;
-  const uint32_t partition =
-      PartitionOf(NameOf(content.key, sequence), queue.config.partitions());
+  const uint32_t partition = PartitionOf(NameOf(content.key, sequence), queue.config.partitions());
   for (GroupState& group : queue.groups) {
     if (only != 0 && only != group.number) continue;
     Item item;
@@ -263,7 +239,6 @@ uint64_t Model::Put(State& queue, const Content& content, uint64_t only, int64_t
 }
 
 PublishReply Model::Publish(const PublishRequest& request, int64_t now_us) {
-  PassTo(now_us);
   PublishReply reply;
   State* queue = Find(request.queue());
   if (queue == nullptr) {
@@ -329,7 +304,6 @@ PublishBatchReply Model::PublishBatch(const PublishBatchRequest& request, int64_
 }
 
 PublishReply Model::Push(const PushRequest& request, int64_t now_us) {
-  PassTo(now_us);
   CreateRequest create;
   create.set_name("default");
   if (Find("default") == nullptr) Create(create, now_us);
@@ -354,24 +328,7 @@ PullOutcome::Code Model::Refused(const State* queue, const PullRequest& request)
   return PullOutcome::group_not_found;
 }
 
-PullReply Model::Await(const PullRequest& request) const {
-  PullReply reply;
-  const State* queue = Find(request.queue());
-  reply.set_outcome(Refused(queue, request));
-  if (reply.outcome() != PullOutcome::unspecified) return reply;
-  reply.set_outcome(PullOutcome::empty);
-  for (const GroupState& group : queue->groups) {
-    if (group.name != (request.group().empty() ? "default" : request.group())) continue;
-    const auto line = group.lines.find(request.partition());
-    if (line != group.lines.end() && !line->second.empty()) {
-      reply.set_outcome(PullOutcome::available);
-    }
-  }
-  return reply;
-}
-
 PullReply Model::Pop(const PopRequest& /*request*/, int64_t now_us) {
-  PassTo(now_us);
   PullRequest pull;
   pull.set_queue("default");
   pull.set_consumer("pop");
@@ -389,7 +346,6 @@ PullReply Model::Pop(const PopRequest& /*request*/, int64_t now_us) {
 }
 
 PullReply Model::Pull(const PullRequest& request, int64_t now_us) {
-  PassTo(now_us);
   PullReply reply;
   reply.set_outcome(Refused(Find(request.queue()), request));
   if (reply.outcome() != PullOutcome::unspecified) return reply;
@@ -404,10 +360,11 @@ PullReply Model::Pull(const PullRequest& request, int64_t now_us) {
       item.state = Item::kOut;
       item.attempts += 1;
       item.taken_us = now_us;
-      item.until_us =
-          now_us + int64_t{request.visibility_seconds() == 0 ? queue.config.visibility_seconds()
-                                                             : request.visibility_seconds()} *
-                       1'000'000;
+      item.until_us = now_.lease_us() + int64_t{request.visibility_seconds() == 0
+                                                    ? queue.config.visibility_seconds()
+                                                    : request.visibility_seconds()} *
+                                            1'000'000;
+      alarms_.insert(AlarmOf(queue, group, item));
       item.consumer = request.consumer();
       Message* message = reply.add_messages();
       message->set_delivery(std::to_string(queue.number) + "-" + std::to_string(group.number) +
@@ -420,7 +377,7 @@ PullReply Model::Pull(const PullRequest& request, int64_t now_us) {
       message->set_attempt(item.attempts);
       message->set_partition(PartitionOf(lane, queue.config.partitions()));
       FillTime(item.content.published_us, message->mutable_published());
-      FillTime(item.until_us, message->mutable_visible());
+      FillTime(now_.LogTimeOf(item.until_us), message->mutable_visible());
       if (item.content.is_dead) *message->mutable_dead_letter() = item.content.dead;
       break;
     }
@@ -430,8 +387,10 @@ PullReply Model::Pull(const PullRequest& request, int64_t now_us) {
 }
 
 void Model::Remove(State& queue, GroupState& group, uint64_t sequence, int64_t now_us) {
-  const std::string lane = LaneOf(*FindItem(group, sequence));
+  const Item& done = *FindItem(group, sequence);
+  const std::string lane = LaneOf(done);
   LeaveLine(group, lane);
+  alarms_.erase(AlarmOf(queue, group, done));
   std::erase_if(group.items, [&](const Item& item) { return item.sequence == sequence; });
   Settle(queue, group, lane, now_us);
 }
@@ -463,31 +422,31 @@ bool Model::FailItem(State& queue, GroupState& group, uint64_t sequence, const s
     Remove(queue, group, sequence, now_us);
     return true;
   }
+  alarms_.erase(AlarmOf(queue, group, item));
   if (delay_us > 0) {
     item.state = Item::kDelayed;
     item.until_us = now_us + delay_us;
+    alarms_.insert(AlarmOf(queue, group, item));
   } else {
     EnterLine(queue, group, item);
   }
   return false;
 }
 
-bool Model::Out(State& queue, const std::string& delivery, int64_t now_us, GroupState** group,
-                Item** item) {
+bool Model::Out(State& queue, const std::string& delivery, GroupState** group, Item** item) {
   const auto id = DeliveryId::Parse(delivery);
   for (GroupState& candidate : queue.groups) {
     if (id->queue != queue.number || candidate.number != id->group) continue;
     *group = &candidate;
     *item = FindItem(candidate, id->sequence);
     return *item != nullptr && (*item)->state == Item::kOut && (*item)->attempts == id->attempt &&
-           now_us < (*item)->until_us;
+           now_.lease_us() < (*item)->until_us;
   }
   return false;
 }
 
 template <class Request, class Act>
-AckReply Model::ForEach(const Request& request, int64_t now_us, Act act) {
-  PassTo(now_us);
+AckReply Model::ForEach(const Request& request, Act act) {
   AckReply reply;
   State* queue = Find(request.queue());
   for (const std::string& delivery : request.deliveries()) {
@@ -496,7 +455,7 @@ AckReply Model::ForEach(const Request& request, int64_t now_us, Act act) {
     Item* item = nullptr;
     if (queue == nullptr) {
       result->set_outcome(AckOutcome::queue_not_found);
-    } else if (Out(*queue, delivery, now_us, &group, &item)) {
+    } else if (Out(*queue, delivery, &group, &item)) {
       act(*queue, *group, *item, result);
     } else {
       result->set_outcome(AckOutcome::expired);
@@ -506,7 +465,7 @@ AckReply Model::ForEach(const Request& request, int64_t now_us, Act act) {
 }
 
 AckReply Model::Ack(const AckRequest& request, int64_t now_us) {
-  return ForEach(request, now_us, [&](State& queue, GroupState& group, Item& item, auto* result) {
+  return ForEach(request, [&](State& queue, GroupState& group, Item& item, auto* result) {
     Remove(queue, group, item.sequence, now_us);
     result->set_outcome(AckOutcome::acked);
   });
@@ -514,7 +473,7 @@ AckReply Model::Ack(const AckRequest& request, int64_t now_us) {
 
 AckReply Model::Nack(const NackRequest& request, int64_t now_us) {
   const int64_t delay_us = static_cast<int64_t>(request.delay_ms()) * 1'000;
-  return ForEach(request, now_us, [&](State& queue, GroupState& group, Item& item, auto* result) {
+  return ForEach(request, [&](State& queue, GroupState& group, Item& item, auto* result) {
     if (FailItem(queue, group, item.sequence, request.error(), delay_us, now_us)) {
       result->set_outcome(AckOutcome::dead_lettered);
     } else {
@@ -524,19 +483,19 @@ AckReply Model::Nack(const NackRequest& request, int64_t now_us) {
   });
 }
 
-AckReply Model::Extend(const ExtendRequest& request, int64_t now_us) {
-  return ForEach(request, now_us, [&](State& queue, GroupState&, Item& item, auto* result) {
-    item.until_us =
-        now_us + int64_t{request.visibility_seconds() == 0 ? queue.config.visibility_seconds()
-                                                           : request.visibility_seconds()} *
-                     1'000'000;
+AckReply Model::Extend(const ExtendRequest& request, int64_t /*now_us*/) {
+  return ForEach(request, [&](State& queue, GroupState& group, Item& item, auto* result) {
+    const uint32_t seconds = request.visibility_seconds() == 0 ? queue.config.visibility_seconds()
+                                                               : request.visibility_seconds();
+    alarms_.erase(AlarmOf(queue, group, item));
+    item.until_us = now_.lease_us() + int64_t{seconds} * 1'000'000;
+    alarms_.insert(AlarmOf(queue, group, item));
     result->set_outcome(AckOutcome::extended);
-    FillTime(item.until_us, result->mutable_visible());
+    FillTime(now_.LogTimeOf(item.until_us), result->mutable_visible());
   });
 }
 
 RedriveReply Model::Redrive(const RedriveRequest& request, int64_t now_us) {
-  PassTo(now_us);
   RedriveReply reply;
   reply.set_outcome(RedriveOutcome::queue_not_found);
   if (Find(request.queue()) == nullptr) return reply;
@@ -565,81 +524,6 @@ RedriveReply Model::Redrive(const RedriveRequest& request, int64_t now_us) {
     Put(*target, back, back.origin_group, now_us);
     Remove(queue, group, first->sequence, now_us);
     reply.set_moved(reply.moved() + 1);
-  }
-  return reply;
-}
-
-std::optional<Queue> Model::Get(const GetRequest& request) const {
-  const State* queue = Find(request.name());
-  if (queue == nullptr) return std::nullopt;
-  return Describe(*queue);
-}
-
-ListReply Model::List(const ListRequest& request) const {
-  ListReply reply;
-  const int limit = request.limit() == 0 ? 100 : static_cast<int>(request.limit());
-  for (const auto& [name, queue] : queues_) {
-    if (name < request.cursor()) continue;
-    if (reply.queues_size() == limit) {
-      reply.set_next_cursor(name);
-      break;
-    }
-    *reply.add_queues() = Describe(queue);
-  }
-  return reply;
-}
-
-std::optional<StatsReply> Model::Stats(const StatsRequest& request) const {
-  const State* queue = Find(request.queue());
-  if (queue == nullptr) return std::nullopt;
-  StatsReply reply;
-  for (const GroupState& group : queue->groups) {
-    GroupStats* stats = reply.add_groups();
-    stats->set_name(group.name);
-    stats->set_partitioned(group.partitioned);
-    stats->set_messages(group.items.size());
-    for (const Item& item : group.items) {
-      if (item.state == Item::kInLine) stats->set_ready(stats->ready() + 1);
-      if (item.state == Item::kOut) stats->set_in_flight(stats->in_flight() + 1);
-      if (item.state == Item::kDelayed) stats->set_delayed(stats->delayed() + 1);
-    }
-  }
-  const Queue all = Describe(*queue);
-  reply.set_messages(all.messages());
-  reply.set_bytes(all.bytes());
-  reply.set_published(queue->last);
-  std::map<uint32_t, uint64_t> partitions;
-  for (const auto& [sequence, content] : Kept(*queue)) ++partitions[content->partition];
-  for (const auto& [partition, messages] : partitions) {
-    if (!request.partitions()) break;
-    reply.add_partitions()->set_partition(partition);
-    reply.mutable_partitions(reply.partitions_size() - 1)->set_messages(messages);
-  }
-  return reply;
-}
-
-std::optional<PeekReply> Model::Peek(const PeekRequest& request) const {
-  const State* queue = Find(request.queue());
-  if (queue == nullptr) return std::nullopt;
-  PeekReply reply;
-  const int limit = request.limit() == 0 ? 100 : static_cast<int>(request.limit());
-  const uint64_t from = request.cursor().empty() ? 0 : std::stoull(request.cursor());
-  for (const auto& [sequence, content] : Kept(*queue)) {
-    if (sequence < from) continue;
-    if (reply.messages_size() == limit) {
-      reply.set_next_cursor(std::to_string(sequence));
-      break;
-    }
-    Message* message = reply.add_messages();
-    message->set_sequence(sequence);
-    message->set_key(content->key);
-    message->set_payload(content->payload);
-    message->set_message_id(content->id);
-    message->set_partition(
-        PartitionOf(NameOf(content->key, sequence), queue->config.partitions()));
-    FillTime(content->published_us, message->mutable_published());
-    if (content->due_us > now_us_) FillTime(content->due_us, message->mutable_visible());
-    if (content->is_dead) *message->mutable_dead_letter() = content->dead;
   }
   return reply;
 }

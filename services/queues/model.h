@@ -2,8 +2,8 @@
 // is not done with, in order, and a line in which keys stand that have something to give. The tests
 // run this and the service, and compare.
 //
-// Times of the requests are given with them; all that is due by then has happened before. Requests
-// of one entry of the log have one time. It knows no `headers`, `data`, bounds of bytes and
+// The times of requests are given with them, and PassTo with each entry's before. A delivery lasts
+// by lease time, all else by the log's. It knows no `headers`, `data`, bounds of bytes and
 // deliveries, and neither Delete nor DeleteGroup; Update changes partitions only.
 #pragma once
 
@@ -13,16 +13,20 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "services/queues/queues.pb.h"
+#include "services/sessions/moment.h"
 
 namespace holdfast::queues {
 
 class Model {
  public:
-  // An entry of the log begins.
-  void PassTo(int64_t now_us);
+  using Moment = sessions::Moment;
+
+  // An entry of the log begins: everything that is due happens, in the order of time.
+  void PassTo(const Moment& at);
 
   QueueReply Create(const CreateRequest& request, int64_t now_us);
   QueueReply Update(const UpdateRequest& request, int64_t now_us);
@@ -60,7 +64,8 @@ class Model {
     Content content;
     enum { kWaits, kInLine, kDelayed, kOut } state = kWaits;
     uint32_t attempts = 0;
-    int64_t until_us = 0, taken_us = 0;
+    int64_t until_us = 0;  // Delayed: by log time; out: by lease time.
+    int64_t taken_us = 0;
     std::string consumer;
     std::vector<Attempt> history;
   };
@@ -88,6 +93,7 @@ class Model {
   State* Find(const std::string& name);
   const State* Find(const std::string& name) const;
   static GroupState* FindGroup(State& queue, const std::string& name);
+  static std::string NameOf(const std::string& key, uint64_t sequence);
   static std::string LaneOf(const Item& item);
   // What is kept, by sequence.
   static std::map<uint64_t, const Content*> Kept(const State& queue);
@@ -97,7 +103,7 @@ class Model {
   static PullOutcome::Code Refused(const State* queue, const PullRequest& request);
   uint64_t Put(State& queue, const Content& content, uint64_t only, int64_t now_us);
   // Sees to it that the first message of a lane is in line, or delayed.
-  static void Settle(State& queue, GroupState& group, const std::string& lane, int64_t now_us);
+  void Settle(State& queue, GroupState& group, const std::string& lane, int64_t now_us);
   static void EnterLine(State& queue, GroupState& group, Item& item);
   static void LeaveLine(GroupState& group, const std::string& lane);
   bool FailItem(State& queue, GroupState& group, uint64_t sequence, const std::string& error,
@@ -105,12 +111,19 @@ class Model {
   void Remove(State& queue, GroupState& group, uint64_t sequence, int64_t now_us);
   static Item* FindItem(GroupState& group, uint64_t sequence);
   // The delivery that an ack names, if it is out.
-  bool Out(State& queue, const std::string& delivery, int64_t now_us, GroupState** group,
-           Item** item);
+  bool Out(State& queue, const std::string& delivery, GroupState** group, Item** item);
   template <class Request, class Act>
-  AckReply ForEach(const Request& request, int64_t now_us, Act act);
+  AckReply ForEach(const Request& request, Act act);
 
-  int64_t now_us_ = 0;
+  // By log time, number of the queue, number of the group, lane. One of a delivery may be early, as
+  // lease time stands still now and then: it is set again.
+  using Alarm = std::tuple<int64_t, uint64_t, uint64_t, std::string>;
+  Alarm AlarmOf(const State& queue, const GroupState& group, const Item& item) const;
+  void LookAt(const Alarm& alarm);
+  void Refile();
+
+  Moment now_;
+  std::set<Alarm> alarms_;
   std::map<std::string, State> queues_;
   uint64_t last_id_ = 0, last_number_ = 0;
   std::set<std::string> grown_;  // Queues whose lines are to be put in order.

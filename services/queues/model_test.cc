@@ -89,6 +89,7 @@ class Comparison {
   void Compare(const std::string& method, const Request& request,
                Reply (Model::*ask)(const Request&, int64_t)) {
     const Reply reply = node_.Write<Reply>(method, request);
+    model_.PassTo(node_.moment());
     const Reply expected = (model_.*ask)(request, node_.now_us());
     ASSERT_EQ(reply.SerializeAsString(), expected.SerializeAsString())
         << method << " " << request.ShortDebugString() << "\nservice: " << reply.ShortDebugString()
@@ -132,6 +133,7 @@ class Comparison {
   }
 
   void Step() {
+    if (Below(20) == 0) node_.NewLeader();
     // Some steps let time go by: a little, or past what is out.
     if (Below(4) == 0) node_.Pass(static_cast<int64_t>(Below(3'000'000)));
     const std::string queue = Below(8) == 0 ? "dead" : "jobs";
@@ -197,8 +199,7 @@ class Comparison {
       PeekRequest peek;
       peek.set_queue(name);
       peek.set_limit(5);
-      ASSERT_EQ(node_.Peek(name, "", 5).ShortDebugString(),
-                model_.Peek(peek)->ShortDebugString());
+      ASSERT_EQ(node_.Peek(name, "", 5).ShortDebugString(), model_.Peek(peek)->ShortDebugString());
     }
   }
 

@@ -81,7 +81,7 @@ class Queues : public state_machine::Service {
   };
   static Reader ReaderOf(const PullRequest& request, const QueueRow* queue);
   void FillTaken(const QueueRow& queue, const GroupEntry& group, Delivery::Taken taken,
-                 Message* message) const;
+                 int64_t visible_us, Message* message) const;
   // For each delivery that is out in time: `act`; for the others `expired`.
   template <class Request, class Act>
   void ForEach(const Request& request, WriteContext& context, AckReply* reply, Act act);

@@ -684,5 +684,27 @@ TEST_F(QueuesTest, AConsumerThatNeverAcksIsNoLeak) {
   EXPECT_EQ(node_.Stats("many").groups(0).in_flight(), bounds::kQueueInFlightMax);
 }
 
+// It ended by the new leader's clock, and by the time in which nobody led.
+TEST_F(QueuesTest, AFailoverShortensNoDelivery) {
+  node_.Publish("jobs", "k", "a");
+  const std::string delivery = PullOne();
+  node_.Tick(4 * kSecond);
+  node_.NewLeader();
+  node_.Tick(60 * kSecond);  // Whose clock is ahead, or who came late.
+  EXPECT_EQ(PullOne(), "") << "it is out for 6 seconds more";
+  EXPECT_EQ(node_.Extend("jobs", delivery), "extended");
+  node_.Tick(9 * kSecond);
+  node_.NewLeader();
+  node_.Tick(60 * kSecond);
+  EXPECT_EQ(node_.Ack("jobs", delivery), "acked");
+  node_.Publish("jobs", "k", "b");
+  const std::string next = PullOne();
+  node_.NewLeader();
+  node_.Tick(60 * kSecond);
+  node_.Tick(10 * kSecond);
+  EXPECT_EQ(node_.Ack("jobs", next), "expired");
+  EXPECT_NE(PullOne(), "");
+}
+
 }  // namespace
 }  // namespace holdfast::queues

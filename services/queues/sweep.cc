@@ -113,7 +113,7 @@ void Queues::SweepTrash(WriteContext& context, const MessageKey& from) {
       if (head->state == HeadState::kReady) {
         tables_.ready.Erase({number, group, head->place, head->order});
       } else {
-        context.CancelTimer(LogTime{head->at_us}, TimerKey(timer::kHead, key));
+        context.CancelTimer(Delivery::DueOf(*head, context), TimerKey(timer::kHead, key));
       }
       tables_.histories.Erase({number, group, sequence});
       tables_.heads.Erase(key);

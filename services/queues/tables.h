@@ -182,7 +182,8 @@ struct HeadRow {
   uint32_t attempt = 0;  // Deliveries so far.
   uint64_t place = 0;    // Ready: where in the index; a partition, or 0.
   uint64_t order = 0;
-  int64_t at_us = 0;     // Delayed: until when. Out: when the delivery ends.
+  // Delayed: until when. Out: when the delivery ends, by lease time (state_machine/lease.h).
+  int64_t at_us = 0;
   int64_t taken_us = 0;  // Out: since when.
   std::string consumer;  // Out: who has it.
 

@@ -12,6 +12,7 @@
 
 #include "holdfast/log.pb.h"
 #include "services/queues/queues.h"
+#include "services/sessions/moment.h"
 #include "src/state_machine/machine.h"
 #include "src/state_machine/registry.h"
 #include "src/store/memory/memory_base.h"
@@ -95,6 +96,14 @@ class TestNode {
     LogEntry entry;
     entry.set_time_us(now_us_ += later_us);
     Apply(entry);
+  }
+
+  // Somebody else leads: an entry of consensus itself.
+  void NewLeader() { Apply(LogEntry()); }
+  // Time after the last entry that had one.
+  sessions::Moment moment() {
+    absl::ReaderMutexLock lock(&store_.mutex());
+    return {now_us_, now_us_ - machine_->lease_now().us};
   }
 
   // Time goes by without an entry.

@@ -9,19 +9,10 @@
 #include <utility>
 #include <vector>
 
+#include "services/sessions/moment.h"
 #include "services/sessions/sessions.pb.h"
 
 namespace holdfast::sessions {
-
-// Time as leases see it: that of the log, and how much of it they do not count
-// (docs/decisions/0020-leases.md).
-struct Moment {
-  int64_t log_us = 0;
-  int64_t left_out_us = 0;
-  int64_t lease_us() const { return log_us - left_out_us; }
-  // When the lease time will be this, as far as anyone knows now.
-  int64_t LogTimeOf(int64_t lease_us) const { return lease_us + left_out_us; }
-};
 
 class Model {
  public:
