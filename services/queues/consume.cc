@@ -90,7 +90,7 @@ Result<void> Queues::AwaitPull(const PullRequest& request, const ReadContext& co
     return {};
   }
   reply->set_outcome(PullOutcome::empty);
-  context.WaitFor(TopicOf(queue->number, reader.group->number, reader.place));
+  context.WaitFor(TopicOf(*queue, reader.group->number, reader.place));
   return {};
 }
 

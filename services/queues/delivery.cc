@@ -39,10 +39,18 @@ std::string LaneOf(const std::string& key, Sequence sequence) {
 
 bool HasKey(const std::string& lane) { return lane[0] == kKeyed; }
 
-std::string TopicOf(QueueNumber queue, GroupNumber group, uint64_t place) {
+// By what a purge leaves as it is.
+std::string TopicOf(const QueueRow& queue, GroupNumber group, uint64_t place) {
   std::string topic;
-  store::EncodeKey(PlaceKey(queue, group, place), &topic);
+  store::EncodeKey(PlaceKey(queue.id, group, place), &topic);
   return topic;
+}
+
+void WakeAll(const QueueRow& queue, const GroupEntry& group, WriteContext& context) {
+  const uint64_t places = group.partitioned ? queue.partitions : 1;
+  for (uint64_t place = 0; place < places; ++place) {
+    context.Touch(TopicOf(queue, group.number, place));
+  }
 }
 
 void Delivery::Finish() {
@@ -117,7 +125,7 @@ void Delivery::Ready(const QueueRow& queue, const GroupEntry& group, const std::
   row.ready += 1;
   tables_.ready.Put({queue.number, group.number, place, head->order}, {lane});
   GroupOf(queue.number, group.number).ready += 1;
-  touched_[TopicOf(queue.number, group.number, place)] += 1;
+  touched_[TopicOf(queue, group.number, place)] += 1;
 }
 
 void Delivery::Delay(QueueNumber queue, GroupNumber group, const std::string& lane, HeadRow* head,
@@ -195,17 +203,9 @@ std::vector<Delivery::Taken> Delivery::Take(const QueueRow& queue, const GroupEn
       next.head.at_us = pull.until.us;
       next.head.taken_us = now_us();
       next.head.consumer = pull.consumer;
-<<<<<<< HEAD
-      context_.SetTimer(LogTime{pull.until_us},
-                        TimerKey(timer::kHead, HeadKey(queue.number, group.number, lane)));
-      GroupOf(queue.number, group.number).in_flight += 1;
-=======
       context_.SetLeaseTimer(pull.until,
                              TimerKey(timer::kHead, HeadKey(queue.number, group.number, lane)));
-      GroupRow counts = GroupOf(queue.number, group.number);
-      counts.in_flight += 1;
-      tables_.groups.Put({queue.number, group.number}, counts);
->>>>>>> sim
+      GroupOf(queue.number, group.number).in_flight += 1;
       tables_.heads.Put({queue.number, group.number, lane}, next.head);
       next.lane = std::move(lane);
       taken.push_back(std::move(next));

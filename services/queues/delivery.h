@@ -33,7 +33,9 @@ std::string LaneOf(const std::string& key, Sequence sequence);
 bool HasKey(const std::string& lane);
 
 // Whom a reader of a group, or of one partition of a partitioned group, waits for.
-std::string TopicOf(QueueNumber queue, GroupNumber group, uint64_t place);
+std::string TopicOf(const QueueRow& queue, GroupNumber group, uint64_t place);
+// Whoever waits at the group is to look again: it, or all of its queue, goes.
+void WakeAll(const QueueRow& queue, const GroupEntry& group, WriteContext& context);
 
 // Keys of timers begin with a letter that says what is due.
 namespace timer {
@@ -103,13 +105,10 @@ class Delivery {
         counts_(tables.counts) {}
 
   int64_t now_us() const { return context_.now().us; }
-<<<<<<< HEAD
   // Of a queue that there is; valid until the next call.
   const LevelRow& Level(QueueNumber queue) { return *levels_.Find(queue); }
-=======
   // When a delivery ends that begins now and lasts for so long: no failover shortens it.
   LeaseTime After(int64_t us) const { return {context_.lease_now().us + us}; }
->>>>>>> sim
 
   // Puts a message into the queue; fills in what the row leaves open (partition).
   Sequence Add(const QueueRow& queue, MessageRow message, BodyRow body);
@@ -179,7 +178,9 @@ class Delivery {
   void Record(QueueNumber queue, GroupNumber group, const HeadRow& head, const std::string& error);
   void SendDeadLetter(const QueueRow& queue, const GroupEntry& group, const HeadRow& head);
 
-  GroupRow& GroupOf(QueueNumber queue, GroupNumber group) { return groups_.ChangeKnown({queue, group}); }
+  GroupRow& GroupOf(QueueNumber queue, GroupNumber group) {
+    return groups_.ChangeKnown({queue, group});
+  }
 
   Tables& tables_;
   WriteContext& context_;

@@ -206,6 +206,7 @@ Result<void> Queues::Delete(const DeleteRequest& request, WriteContext& context,
   }
   tables_.trash.Put(row->number, {NumbersOf(*row)});
   context.SetTimer(context.now(), TimerKey(timer::kTrash, MessageKey(row->number, 0)));
+  for (const GroupEntry& group : row->groups) WakeAll(*row, group, context);
   tables_.queues.Erase(request.name());
   Feed(row->dead_letter, false);
   MetaRow meta = *tables_.meta.Find(kOnlyRow);
@@ -265,6 +266,7 @@ Result<void> Queues::DeleteGroup(const DeleteGroupRequest& request, WriteContext
     outcome = QueueOutcome::last_group;
   } else {
     const GroupNumber number = group->number;
+    WakeAll(*row, *group, context);
     const LevelRow level = *tables_.levels.Find(row->number);
     context.SetTimer(context.now(), TimerKey(timer::kGroup, GroupSweep(row->number, number,
                                                                        level.floor, level.last)));

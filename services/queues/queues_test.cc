@@ -650,6 +650,30 @@ TEST_F(QueuesTest, WhoWaitsIsWokenByWhatBecomesReady) {
   EXPECT_EQ(woken(), 2u) << "their time was over";
 }
 
+// What went wrong: who waited when a queue was purged slept beside what came afterwards, and who
+// waited for a queue that was deleted was not told.
+TEST_F(QueuesTest, WhoWaitsIsWokenAfterAPurgeAndByADeletion) {
+  std::optional<state_machine::Topic> topic;
+  node_.Read<PullReply>("AwaitPull", TestNode::PullOf("jobs"), &topic);
+  ASSERT_TRUE(topic.has_value());
+  const auto woken = [&] {
+    const auto& touched = node_.machine().touched();
+    return std::any_of(touched.begin(), touched.end(),
+                       [&](const auto& one) { return one.topic == topic; });
+  };
+  PurgeRequest purge;
+  purge.set_name("jobs");
+  EXPECT_EQ(Name(node_.Write<QueueReply>("Purge", purge).outcome()), "purged");
+  node_.Publish("jobs", "k", "x");
+  EXPECT_TRUE(woken());
+  node_.Tick(kSecond);
+  EXPECT_FALSE(woken());
+  DeleteRequest gone;
+  gone.set_name("jobs");
+  EXPECT_EQ(Name(node_.Write<QueueReply>("Delete", gone).outcome()), "deleted");
+  EXPECT_TRUE(woken());
+}
+
 TEST_F(QueuesTest, PushAndPopWorkOnAQueueThatComesIntoBeing) {
   EXPECT_EQ(Name(node_.Write<PullReply>("Pop", PopRequest()).outcome()), "empty");
   PushRequest push;
