@@ -503,7 +503,10 @@ Result<void> NearCacheCore::Write(const std::string& key, std::optional<std::str
       return Fail(NoSession());
     }
     // What is on its way back still takes memory.
-    if (bytes_ > 2 * options_.bytes_max && WaitForChange(turn, deadline)) continue;
+    if (bytes_ > 2 * options_.bytes_max) {
+      if (!WaitForChange(turn, deadline)) break;
+      continue;
+    }
     Line* line = &LineOf(key);
     uses_.splice(uses_.begin(), uses_, line->used);
     LineAction action = React(turn, *line, event);

@@ -132,8 +132,8 @@ class NearCacheCore {
   TimePoint keep_alive_at_;
   bool opening_ = false;
   TimePoint open_at_;
-  uint64_t cursor_ = 0;  // Of recalls.
-  bool following_ = false;
+  uint64_t cursor_ = 0;     // Of recalls.
+  uint64_t following_ = 0;  // The session whose recalls are being asked for.
   TimePoint follow_at_;
   std::deque<std::pair<TimePoint, std::string>> dirty_;  // When to write back, oldest first.
   std::vector<Job> again_;                               // Failed, and to be repeated.

@@ -46,7 +46,7 @@ void NearCacheCore::Run() {
     if (session_ != 0 && now >= lease_until_) LoseLease(turn, session_);
     if (session_ == 0 && !opening_ && !closing_ && now >= open_at_) OpenSession(turn);
     if (session_ != 0 && now >= keep_alive_at_) KeepAlive(turn);
-    if (session_ != 0 && !following_ && now >= follow_at_) Follow(turn);
+    if (session_ != 0 && following_ != session_ && now >= follow_at_) Follow(turn);
     FlushDue(turn, now);
     if (!again_.empty() && now >= again_at_) {
       for (Job& job : std::exchange(again_, {})) {
@@ -63,7 +63,7 @@ void NearCacheCore::Run() {
     if (closed_) return;
     TimePoint next = Clock::now() + milliseconds(1'000);
     if (session_ != 0) next = std::min({next, lease_until_, keep_alive_at_});
-    if (session_ != 0 && !following_) next = std::min(next, follow_at_);
+    if (session_ != 0 && following_ != session_) next = std::min(next, follow_at_);
     if (session_ == 0 && !opening_) next = std::min(next, open_at_);
     if (!again_.empty()) next = std::min(next, again_at_);
     if (!dirty_.empty()) next = std::min(next, dirty_.front().first);
@@ -141,7 +141,7 @@ void NearCacheCore::LoseLease(Turn& turn, uint64_t session) {
 }
 
 void NearCacheCore::Follow(Turn& turn) {
-  following_ = true;
+  following_ = session_;
   cache::RecallsRequest request;
   request.set_session(session_);
   request.set_after(cursor_);
@@ -151,7 +151,7 @@ void NearCacheCore::Follow(Turn& turn) {
   job.request = request.SerializeAsString();
   job.once = true;
   job.done = [session = session_](NearCacheCore& core, Turn& its, const Result<Reply>& reply) {
-    core.following_ = false;
+    if (core.following_ == session) core.following_ = 0;
     core.Recalled(its, session, reply);
     core.wake_.notify_all();
   };
