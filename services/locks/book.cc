@@ -68,15 +68,25 @@ std::optional<HolderRow> Book::Held(const std::string& name, const std::string& 
   return Counts(name).holders == 0 ? std::nullopt : t_.holders.Get({name, owner});
 }
 
-void Book::VisitBlockers(const WaiterRow& want, uint64_t ticket, Visit visit) const {
+void Book::VisitBlockers(const WaiterRow& want, uint64_t ticket, Looked* looked,
+                         Visit visit) const {
   for (size_t i = 0; i < want.names.size(); ++i) {
     const std::string& name = want.names[i];
     const LockRow counts = Counts(name);
-    bool go_on = true;
+    const Place place{RankAt(want, i), ticket};
+    Looked::Lock* before = looked == nullptr ? nullptr : &looked->locks[{name, want.mode}];
+    const bool at_holders = counts.holders > 0 && (before == nullptr || !before->holders);
+    // In the line there is somebody else, and it was not looked at as far.
+    const bool at_line =
+        counts.waiting > (ticket == kLast ? 0u : 1u) && (before == nullptr || before->line < place);
+    if (!at_holders && !at_line) continue;
     if (counts.holders > 0) {
       const auto own = t_.holders.Get({name, want.owner});
       // Who holds it well enough waits for nobody.
       if (own && (own->mode == exclusive || want.mode == shared)) continue;
+    }
+    bool go_on = true;
+    if (at_holders) {
       t_.holders.Scan({name, ""}, [&](const HolderKey& key, const HolderRow& row) {
         if (std::get<0>(key) != name) return false;
         if (std::get<1>(key) == want.owner) return true;
@@ -85,12 +95,14 @@ void Book::VisitBlockers(const WaiterRow& want, uint64_t ticket, Visit visit) co
         return go_on;
       });
       if (!go_on) return;
+      // Who comes last has not looked at itself, and may be what another waits for.
+      if (before != nullptr) before->holders = ticket != kLast;
     }
-    if (counts.waiting == (ticket == kLast ? 0u : 1u)) continue;  // Nobody but itself.
-    const std::pair<uint64_t, uint64_t> place{RankAt(want, i), ticket};
+    if (!at_line) continue;
+    if (before != nullptr) before->line = place;
     t_.line.Scan({name, 0, 0}, [&](const LineKey& key, const NoRow&) {
       if (std::get<0>(key) != name) return false;
-      if (std::pair(std::get<1>(key), std::get<2>(key)) >= place) return false;
+      if (Place(std::get<1>(key), std::get<2>(key)) >= place) return false;
       const auto earlier = t_.waiters.Get(std::get<2>(key));
       if (Compatible(earlier->mode, want.mode) || earlier->owner == want.owner) return true;
       go_on = visit(earlier->owner);
@@ -103,7 +115,7 @@ void Book::VisitBlockers(const WaiterRow& want, uint64_t ticket, Visit visit) co
 std::optional<std::string> Book::Blocker(const WaiterRow& want, uint64_t ticket,
                                          LeaseTime now) const {
   std::optional<std::string> blocker;
-  VisitBlockers(want, ticket, [&](const std::string& owner) {
+  VisitBlockers(want, ticket, nullptr, [&](const std::string& owner) {
     blocker = owner;
     return false;
   });
@@ -121,8 +133,9 @@ std::vector<std::string> Book::CycleOf(const WaiterRow& want) const {
   std::vector<std::string> queue;
   bool closed = false;
   std::string last;
+  Looked looked;
   const auto look = [&](const WaiterRow& waiter, uint64_t ticket) {
-    VisitBlockers(waiter, ticket, [&](const std::string& owner) {
+    VisitBlockers(waiter, ticket, &looked, [&](const std::string& owner) {
       if (owner == want.owner) {
         closed = true;
         last = waiter.owner;

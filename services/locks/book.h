@@ -9,10 +9,12 @@
 // Apply thread, but for what is const.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "services/locks/tables.h"
@@ -71,8 +73,19 @@ class Book {
 
  private:
   using Visit = absl::FunctionRef<bool(const std::string& owner)>;
-  // Calls `visit` with each owner in the way of `want`, until it returns false.
-  void VisitBlockers(const WaiterRow& want, uint64_t ticket, Visit visit) const;
+  using Place = std::pair<uint64_t, uint64_t>;  // In a line: rank, ticket.
+  // What a search has seen so far. Of two who want a lock in the same mode, whoever comes later has
+  // all those in its way that the earlier one has: a line of n is walked through once, not n times.
+  struct Looked {
+    struct Lock {
+      bool holders = false;
+      Place line;  // All before it.
+    };
+    std::map<std::pair<std::string, Mode>, Lock> locks;
+  };
+  // Calls `visit` with each owner in the way of `want`, until it returns false; but for those that
+  // `looked` has, unless it is null.
+  void VisitBlockers(const WaiterRow& want, uint64_t ticket, Looked* looked, Visit visit) const;
   bool StillThere(const WaiterRow& waiter, WriteContext& context) const;
   LockRow Counts(const std::string& name) const { return t_.locks.Get(name).value_or(LockRow{}); }
   void CancelLease(const HolderKey& key, const HolderRow& row, WriteContext& context);

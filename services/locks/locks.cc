@@ -52,10 +52,10 @@ Result<void> ValidateAcquire(const AcquireRequest& request) {
 bool HoldsAll(const Tables& tables, const WaiterRow& want, AcquireReply* reply) {
   for (const std::string& name : want.names) {
     const auto held = tables.holders.Get({name, want.owner});
-    if (!held || (held->mode == shared && want.mode == exclusive)) return false;
-  }
-  for (const std::string& name : want.names) {
-    const auto held = tables.holders.Get({name, want.owner});
+    if (!held || (held->mode == shared && want.mode == exclusive)) {
+      reply->clear_locks();
+      return false;
+    }
     Grant* grant = reply->add_locks();
     grant->set_name(name);
     grant->set_token(held->token);

@@ -105,8 +105,12 @@ class Delivery {
   // Of a queue that there is; valid until the next call.
   const LevelRow& Level(QueueNumber queue) { return *levels_.Find(queue); }
 
+  struct Added {
+    Sequence sequence = 0;
+    uint32_t partition = 0;
+  };
   // Puts a message into the queue; fills in what the row leaves open (partition).
-  Sequence Add(const QueueRow& queue, MessageRow message, BodyRow body);
+  Added Add(const QueueRow& queue, MessageRow message, BodyRow body);
 
   struct Taken {
     std::string lane;
@@ -171,7 +175,9 @@ class Delivery {
   void Record(QueueNumber queue, GroupNumber group, const HeadRow& head, const std::string& error);
   void SendDeadLetter(const QueueRow& queue, const GroupEntry& group, const HeadRow& head);
 
-  GroupRow& GroupOf(QueueNumber queue, GroupNumber group) { return groups_.ChangeKnown({queue, group}); }
+  GroupRow& GroupOf(QueueNumber queue, GroupNumber group) {
+    return groups_.ChangeKnown({queue, group});
+  }
 
   Tables& tables_;
   WriteContext& context_;

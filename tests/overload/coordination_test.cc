@@ -130,9 +130,9 @@ class CoordinationTest : public ::testing::Test {
     queues::AckRequest request;
     request.set_queue("orders");
     for (const auto& message : pulled.messages()) request.add_deliveries(message.delivery());
+    const auto reply = Call<queues::AckReply>(std::string(kQueues) + "Ack", request);
     int acked = 0;
-    for (const auto& result :
-         Call<queues::AckReply>(std::string(kQueues) + "Ack", request).results()) {
+    for (const auto& result : reply.results()) {
       acked += result.outcome() == queues::AckOutcome::acked ? 1 : 0;
     }
     return acked;
