@@ -1,6 +1,7 @@
 // Locks: taking and releasing one that nobody else wants, and handing one on among many; etcd's
 // locks beside them.
 #include <cstdlib>
+#include <memory>
 #include <string>
 
 #include "bench/cluster/peers.h"

@@ -1,5 +1,6 @@
 // Payments: transfers over pipe, gRPC and HTTP, batches, reads; PostgreSQL with one synchronous
 // standby beside them.
+#include <cstdio>
 #include <cstdlib>
 #include <limits>
 #include <random>

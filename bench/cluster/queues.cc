@@ -2,9 +2,10 @@
 // RabbitMQ's quorum queues beside them. NATS acknowledges before its disks have what it keeps.
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>

@@ -2,6 +2,8 @@
 // and a table that fills up line by line.
 #pragma once
 
+#include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>

@@ -66,7 +66,7 @@ void Delivery::Finish() {
 
 // --- In
 
-Sequence Delivery::Add(const QueueRow& queue, MessageRow message, BodyRow body) {
+Delivery::Added Delivery::Add(const QueueRow& queue, MessageRow message, BodyRow body) {
   LevelRow& level = levels_.ChangeKnown(queue.number);
   const Sequence sequence = ++level.last;
   level.messages += 1;
@@ -86,7 +86,7 @@ Sequence Delivery::Add(const QueueRow& queue, MessageRow message, BodyRow body) 
   } else {
     Claim(queue, *GroupOfNumber(queue, message.only), lane, sequence, message);
   }
-  return sequence;
+  return {sequence, message.partition};
 }
 
 void Delivery::Claim(const QueueRow& queue, const GroupEntry& group, const std::string& lane,
@@ -307,7 +307,7 @@ void Delivery::SendDeadLetter(const QueueRow& queue, const GroupEntry& group, co
   message.only = kAllGroups;
   message.dead = true;
   // Past the bounds of the target as well: it is kept already, and must not be lost.
-  const Sequence sequence = Add(target, std::move(message), std::move(body));
+  const Sequence sequence = Add(target, std::move(message), std::move(body)).sequence;
   tables_.origins.Put({target.number, sequence}, std::move(origin));
 }
 

@@ -110,8 +110,12 @@ class Delivery {
   // When a delivery ends that begins now and lasts for so long: no failover shortens it.
   LeaseTime After(int64_t us) const { return {context_.lease_now().us + us}; }
 
+  struct Added {
+    Sequence sequence = 0;
+    uint32_t partition = 0;
+  };
   // Puts a message into the queue; fills in what the row leaves open (partition).
-  Sequence Add(const QueueRow& queue, MessageRow message, BodyRow body);
+  Added Add(const QueueRow& queue, MessageRow message, BodyRow body);
 
   struct Taken {
     std::string lane;

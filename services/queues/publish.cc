@@ -60,10 +60,11 @@ void Queues::PublishOne(const QueueRow& queue, const Request& request, Delivery&
                         WriteContext& context, PublishReply* reply) {
   const int64_t now_us = context.now().us;
   BodyRow body{DataOf(request), IsText(request), HeadersOf(request)};
-  const auto answer = [&](PublishOutcome::Code outcome, Sequence sequence, int64_t published_us) {
+  const auto answer = [&](PublishOutcome::Code outcome, const Delivery::Added& message,
+                          int64_t published_us) {
     reply->set_outcome(outcome);
-    reply->set_sequence(sequence);
-    reply->set_partition(PartitionOf(LaneOf(request.key(), sequence), queue.partitions));
+    reply->set_sequence(message.sequence);
+    reply->set_partition(message.partition);
     FillTime(published_us, reply->mutable_published());
   };
 
@@ -81,9 +82,10 @@ void Queues::PublishOne(const QueueRow& queue, const Request& request, Delivery&
       reply->set_field(Difference(*known, id));
       const bool same = reply->field().empty();
       reply->set_duplicate(same);
+      const std::string lane = LaneOf(request.key(), known->sequence);
       answer(
           same ? PublishOutcome::already_published : PublishOutcome::exists_with_different_content,
-          known->sequence, known->published_us);
+          {known->sequence, PartitionOf(lane, queue.partitions)}, known->published_us);
       return;
     }
     if (known != nullptr) forgotten_us = known->expires_us;
@@ -103,17 +105,17 @@ void Queues::PublishOne(const QueueRow& queue, const Request& request, Delivery&
     return;
   }
 
-  const Sequence sequence = delivery.Add(queue, std::move(message), std::move(body));
+  const Delivery::Added added = delivery.Add(queue, std::move(message), std::move(body));
   if (!request.message_id().empty()) {
     const std::string timer = TimerKey(timer::kId, id_key);
     if (forgotten_us != 0) context.CancelTimer(LogTime{forgotten_us}, timer);
-    id.sequence = sequence;
+    id.sequence = added.sequence;
     id.published_us = now_us;
     id.expires_us = now_us + int64_t{queue.dedup_window_seconds} * 1'000'000;
     context.SetTimer(LogTime{id.expires_us}, timer);
     tables_.ids.Put(id_key, id);
   }
-  answer(PublishOutcome::published, sequence, now_us);
+  answer(PublishOutcome::published, added, now_us);
 }
 
 Result<void> Queues::Publish(const PublishRequest& request, WriteContext& context,

@@ -9,6 +9,7 @@
 #include <iostream>
 #include <memory>
 #include <mutex>
+#include <numeric>
 
 #include "services/locks/locks.pb.h"
 #include "services/queues/queues.pb.h"
@@ -40,6 +41,7 @@ class CoordinationTest : public ::testing::Test {
     ASSERT_TRUE(cluster_.WaitHealthy()) << cluster_.LogOf(1);
     client::Options options;
     options.timeout = seconds(60);
+    options.attempt_timeout = seconds(60);  // There is no other node to ask.
     client_ = std::make_unique<client::Client>(
         std::vector<std::string>{"127.0.0.1:" + std::to_string(cluster_.grpc(1))}, options);
     before_ = Memory();
@@ -130,9 +132,9 @@ class CoordinationTest : public ::testing::Test {
     queues::AckRequest request;
     request.set_queue("orders");
     for (const auto& message : pulled.messages()) request.add_deliveries(message.delivery());
+    const auto reply = Call<queues::AckReply>(std::string(kQueues) + "Ack", request);
     int acked = 0;
-    for (const auto& result :
-         Call<queues::AckReply>(std::string(kQueues) + "Ack", request).results()) {
+    for (const auto& result : reply.results()) {
       acked += result.outcome() == queues::AckOutcome::acked ? 1 : 0;
     }
     return acked;
@@ -203,6 +205,65 @@ TEST_F(CoordinationTest, AHundredThousandLocksThatNobodyReleases) {
   EXPECT_EQ(left.holders_size(), 2) << "those of the other owner";
   std::cout << "they ended " << std::chrono::duration<double>(Clock::now() - began).count()
             << " s after the last one was shortened to 1 s\n";
+}
+
+TEST_F(CoordinationTest, ALineOfAThousandForOneLock) {
+  constexpr int kInLine = static_cast<int>(bounds::kLockWaitersMax);
+  const auto acquire = [](const std::string& owner) {
+    locks::AcquireRequest request;
+    request.set_name("one");
+    request.set_owner(owner);
+    request.set_ttl_ms(3'600'000);
+    request.set_wait_ms(50'000);
+    return request;
+  };
+  const auto release = [](const std::string& owner) {
+    locks::ReleaseRequest request;
+    request.set_name("one");
+    request.set_owner(owner);
+    return request;
+  };
+  const std::string kAcquire = std::string(kLocks) + "Acquire";
+  const std::string kRelease = std::string(kLocks) + "Release";
+  ASSERT_EQ(Call<locks::AcquireReply>(kAcquire, acquire("first")).outcome(),
+            locks::AcquireOutcome::granted);
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<int> served;
+  int ended = 0;
+  const auto began = Clock::now();
+  for (int i = 0; i < kInLine; ++i) {
+    const std::string owner = "client-" + std::to_string(i);
+    client_->CallAsync<locks::AcquireReply>(
+        kAcquire, acquire(owner), {},
+        [&, i, owner](Result<client::TypedReply<locks::AcquireReply>> reply) {
+          const bool granted = reply && reply->message.outcome() == locks::AcquireOutcome::granted;
+          if (granted) {
+            std::lock_guard lock(mutex);
+            served.push_back(i);
+          }
+          client_->CallAsync<locks::ReleaseReply>(
+              kRelease, release(owner), {},
+              [&](const Result<client::TypedReply<locks::ReleaseReply>>&) {
+                std::lock_guard ending(mutex);
+                ++ended;
+                changed.notify_all();
+              });
+        });
+  }
+  // It comes after all of them, and the line is full.
+  EXPECT_EQ(Call<locks::AcquireReply>(kAcquire, acquire("late")).outcome(),
+            locks::AcquireOutcome::too_many_waiters);
+  const double lined_up = std::chrono::duration<double>(Clock::now() - began).count();
+  EXPECT_EQ(Call<locks::ReleaseReply>(kRelease, release("first")).outcome(),
+            locks::ReleaseOutcome::released);
+  std::unique_lock lock(mutex);
+  changed.wait(lock, [&] { return ended == kInLine; });
+  std::vector<int> in_order(kInLine);
+  std::iota(in_order.begin(), in_order.end(), 0);
+  EXPECT_EQ(served, in_order) << "first come, first served";
+  std::cout << kInLine << " stood in line after " << lined_up << " s, and were served after "
+            << std::chrono::duration<double>(Clock::now() - began).count() << " s\n";
 }
 
 TEST_F(CoordinationTest, AMillionMessagesInAQueue) {
