@@ -27,7 +27,9 @@ TEST(LineStateTest, WhatIsBusyWaitsAndNothingElseDoes) {
          {LineEvent::kRead, LineEvent::kWriteThrough, LineEvent::kWriteLocal}) {
       const LineTransition transition = NextOf(state, event);
       EXPECT_EQ(transition.action == LineAction::kWait, IsBusy(state)) << NameOf(state);
-      if (IsBusy(state)) EXPECT_EQ(transition.next, state);
+      if (IsBusy(state)) {
+        EXPECT_EQ(transition.next, state);
+      }
     }
   }
 }
@@ -81,12 +83,14 @@ TEST(LineStateTest, WhatIsModifiedIsWrittenBackOrToldToBeLost) {
 std::string Drawn(const std::vector<LineState>& states) {
   std::string head = "| |", rule = "|---|";
   for (const LineState state : states) {
-    head += std::string(" **") + NameOf(state) + "** |";
+    head.append(" **").append(NameOf(state)).append("** |");
     rule += "---|";
   }
-  std::string text = head + "\n" + rule + "\n";
+  std::string text;
+  text.append(head).append("\n").append(rule).append("\n");
   for (const LineEvent event : AllEvents()) {
-    std::string row = std::string("| ") + NameOf(event) + " |";
+    std::string row = "| ";
+    row.append(NameOf(event)).append(" |");
     bool any = false;
     for (const LineState state : states) {
       const LineTransition transition = NextOf(state, event);
@@ -95,20 +99,20 @@ std::string Drawn(const std::vector<LineState>& states) {
         continue;
       }
       any = true;
-      std::string cell =
-          transition.next == state ? "" : std::string("-> ") + NameOf(transition.next);
-      const std::string action = NameOf(transition.action);
-      if (!action.empty()) cell += (cell.empty() ? "" : "; ") + action;
-      row += " " + (cell.empty() ? std::string(".") : cell) + " |";
+      std::string cell;
+      if (transition.next != state) cell.append("-> ").append(NameOf(transition.next));
+      const std::string_view action = NameOf(transition.action);
+      if (!action.empty()) cell.append(cell.empty() ? "" : "; ").append(action);
+      row.append(" ").append(cell.empty() ? "." : cell).append(" |");
     }
-    if (any) text += row + "\n";
+    if (any) text.append(row).append("\n");
   }
   return text;
 }
 
 // The page draws the very table that runs.
 TEST(LineStateTest, TheReadmeDrawsTheTable) {
-  std::ifstream file(std::string(HOLDFAST_SOURCE_FOLDER) + "/services/cache/README.md");
+  std::ifstream file(HOLDFAST_SOURCE_FOLDER "/services/cache/README.md");
   std::stringstream page;
   page << file.rdbuf();
   for (const std::string& table :
