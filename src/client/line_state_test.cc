@@ -27,7 +27,7 @@ TEST(LineStateTest, WhatIsBusyWaitsAndNothingElseDoes) {
          {LineEvent::kRead, LineEvent::kWriteThrough, LineEvent::kWriteLocal}) {
       const LineTransition transition = NextOf(state, event);
       EXPECT_EQ(transition.action == LineAction::kWait, IsBusy(state)) << NameOf(state);
-      if (IsBusy(state)) EXPECT_EQ(transition.next, state);
+      EXPECT_TRUE(!IsBusy(state) || transition.next == state) << NameOf(state);
     }
   }
 }
@@ -108,7 +108,7 @@ std::string Drawn(const std::vector<LineState>& states) {
 
 // The page draws the very table that runs.
 TEST(LineStateTest, TheReadmeDrawsTheTable) {
-  std::ifstream file(std::string(HOLDFAST_SOURCE_FOLDER) + "/services/cache/README.md");
+  std::ifstream file(HOLDFAST_SOURCE_FOLDER "/services/cache/README.md");
   std::stringstream page;
   page << file.rdbuf();
   for (const std::string& table :
