@@ -36,6 +36,8 @@ using state_machine::WriteContext;
 
 constexpr uint8_t kCache = 6;
 constexpr char kKey[] = "k";
+// No plan here needs half of it: whoever goes deeper goes round in circles.
+constexpr size_t kDepthMax = 300;
 
 // A cluster of which only the log's order is left: every request is applied at once.
 class Cluster {
@@ -172,7 +174,7 @@ class Search {
     if (!broken_.empty() || seen_.size() >= plan_.states_max) return;
     if (!seen_.insert(Described()).second) return;
     Check();
-    if (path_.size() > 300) Break("too deep");
+    if (path_.size() > kDepthMax) Break("they go round in circles");
     if (!broken_.empty()) return;
     deepest_ = std::max(deepest_, path_.size());
     std::vector<Step> steps;
@@ -519,7 +521,10 @@ class Search {
           const bool newest = client.value == answer.value;
           if (newest) React(i, LineEvent::kWrittenBack);
           if (!IsBusy(client.state)) TakePostponed(i);
+        } else if (client.state == LineState::kModified) {
+          React(i, LineEvent::kLeaseEnd);  // Which writes back once more.
         } else {
+          if (client.state != LineState::kLeaving) React(i, LineEvent::kLeaseEnd);
           Message rescue = answer;
           rescue.kind = Kind::kRescue;
           rescue.stage = Message::Stage::kSent;
@@ -864,13 +869,15 @@ void Try(const Plan& plan) {
 
 TEST(CoherenceTest, TwoClientsThatWriteThrough) {
   Try({.clients = 2, .operations = 4});
-  Try({.clients = 2, .operations = 2, .lost = 1, .doubled = 1, .evictions = 1});
-  Try({.clients = 2, .operations = 2, .lost = 1, .lease_ends = 1});
+  Try({.clients = 2, .operations = 2, .lost = 1, .doubled = 1});
+  Try({.clients = 2, .operations = 2, .doubled = 1, .evictions = 1});
+  Try({.clients = 2, .operations = 2, .lease_ends = 1});
+  Try({.clients = 2, .operations = 1, .lost = 1, .lease_ends = 1});
 }
 
 TEST(CoherenceTest, TwoClientsThatWriteBack) {
   Try({.clients = 2, .write_local = true, .operations = 3});
-  Try({.clients = 2, .write_local = true, .operations = 2, .lost = 1, .doubled = 1});
+  Try({.clients = 2, .write_local = true, .operations = 1, .lost = 1, .doubled = 1});
   Try({.clients = 2, .write_local = true, .operations = 2, .evictions = 1, .flushes = 1});
   Try({.clients = 2, .write_local = true, .operations = 1, .doubled = 1, .flushes = 1});
   Try({.clients = 2, .write_local = true, .operations = 2, .flushes = 1, .lease_ends = 1});
@@ -878,15 +885,41 @@ TEST(CoherenceTest, TwoClientsThatWriteBack) {
 
 TEST(CoherenceTest, ThreeClientsThatWriteThrough) {
   Try({.clients = 3, .operations = 1, .lost = 1, .evictions = 1});
+  Try({.clients = 3, .operations = 1, .lease_ends = 1});
 }
 
 TEST(CoherenceTest, ThreeClientsThatWriteBack) {
   Try({.clients = 3, .write_local = true, .operations = 1, .evictions = 1, .flushes = 1});
+  Try({.clients = 3, .write_local = true, .operations = 1, .lease_ends = 1});
+}
+
+// A larger one by hand: HOLDFAST_COHERENCE=clients,back,operations,lost,doubled,evictions,flushes,
+// lease_ends.
+TEST(CoherenceTest, APlanOfYourOwn) {
+  const char* text = std::getenv("HOLDFAST_COHERENCE");
+  if (text == nullptr) GTEST_SKIP() << "no HOLDFAST_COHERENCE";
+  Plan plan;
+  int back = 0;
+  ASSERT_EQ(
+      std::sscanf(text, "%d,%d,%d,%d,%d,%d,%d,%d", &plan.clients, &back, &plan.operations,
+                  &plan.lost, &plan.doubled, &plan.evictions, &plan.flushes, &plan.lease_ends),
+      8);
+  plan.write_local = back != 0;
+  plan.states_max = 50'000'000;
+  Try(plan);
 }
 
 // Of what the cluster may say, and the end of a lease, nothing in the table is there for nothing.
 TEST(CoherenceTest, TheTableIsMet) {
   if (Met().empty()) GTEST_SKIP() << "the searches were not run";
+  // Only a cluster that breaks its word says this; the client does not break over it.
+  const std::set<std::pair<LineState, LineEvent>> unheard{
+      {LineState::kStoring, LineEvent::kRecallToShared},
+      {LineState::kAbandoned, LineEvent::kRecallToShared},
+      {LineState::kAbandoned, LineEvent::kRecall},
+      {LineState::kDowngrading, LineEvent::kNotWrittenBack},
+      {LineState::kDowngradeRecalled, LineEvent::kNotWrittenBack},
+  };
   for (int s = 0; s < kLineStates; ++s) {
     for (int e = static_cast<int>(LineEvent::kGrantedShared); e < kLineEvents; ++e) {
       const auto state = static_cast<LineState>(s);
@@ -895,7 +928,8 @@ TEST(CoherenceTest, TheTableIsMet) {
       const bool never = transition.action == LineAction::kNever;
       const bool nothing = transition == LineTransition{state, LineAction::kNone};
       if (never || nothing) continue;
-      EXPECT_TRUE(Met().contains({state, event})) << NameOf(state) << ": " << NameOf(event);
+      EXPECT_NE((Met().contains({state, event})), (unheard.contains({state, event})))
+          << NameOf(state) << ": " << NameOf(event);
     }
   }
 }

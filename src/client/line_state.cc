@@ -63,7 +63,6 @@ constexpr Reactions kModified{
     .read = {S::kModified, A::kServe},
     .write_local = {S::kModified, A::kWrite},
     .written_back = {S::kExclusive, A::kNone},
-    .not_written_back = {S::kInvalid, A::kLose},
     .recall_to_shared = {S::kDowngrading, A::kWriteBackShared},
     .recall = {S::kLeaving, A::kWriteBackRelease},
     .flush = {S::kModified, A::kWriteBack},

@@ -276,8 +276,9 @@ void NearCacheCore::WroteBack(Turn& turn, const std::string& key, const Result<R
     SendWriteBack(turn, line,
                   line.state == LineState::kLeaving ? cache::unspecified : cache::shared);
   } else if (!written && line.state == LineState::kModified) {
-    React(turn, line, LineEvent::kLeaseEnd);  // Against all expectation: nothing more is served.
+    React(turn, line, LineEvent::kLeaseEnd);  // Which writes back once more.
   } else if (!written) {
+    if (line.state != LineState::kLeaving) React(turn, line, LineEvent::kLeaseEnd);
     Rescue(turn, line);
   } else if (line.state != LineState::kModified || line.carried == line.changes) {
     Answered(turn, line, LineEvent::kWrittenBack);
@@ -365,9 +366,12 @@ std::optional<Result<NearValue>> NearCacheCore::Fetch(Turn& turn, const std::str
   if (outcome == cache::FetchOutcome::fetched) {
     Take(line, *answer, asked);
     const NearValue value = ValueOf(line);
+    // No more than was asked for, and not less.
+    const bool all = answer->mode() == cache::exclusive;
     React(turn, line,
-          answer->mode() == cache::exclusive ? LineEvent::kGrantedExclusive
-                                             : LineEvent::kGrantedShared);
+          mode == cache::exclusive && !all ? LineEvent::kNotGranted
+          : mode != cache::shared && all   ? LineEvent::kGrantedExclusive
+                                           : LineEvent::kGrantedShared);
     return value;  // The caller settles it, once it has read or written.
   }
   React(turn, line, LineEvent::kNotGranted);
