@@ -232,8 +232,8 @@ MUTANTS = {
         'coordination'),
     'go on with a write by a read of before it': (
         'src/node/frontend.cc',
-        '  const LogIndex position = written.position;\n',
-        '  const LogIndex position(0);\n',
+        '  const LogIndex position = written.position;\n  std::string request',
+        '  const LogIndex position(0);\n  std::string request',
         'coordination'),
 }
 

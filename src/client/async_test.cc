@@ -189,10 +189,10 @@ TEST_F(AsyncTest, PastTheBoundOfBytesTheNextOneIsRefused) {
   Client client({node.address()}, Quick());
   std::vector<Pending> calls;
   const std::string large(bounds::kRequestBytesMax, 'x');
-  for (size_t bytes = 0; bytes < bounds::kClientBytesMax; bytes += large.size()) {
+  for (size_t i = 0; i < bounds::kClientBytesMax / large.size(); ++i) {
     calls.push_back(client.CallAsync(kRead, large, {}, [](const Result<Reply>&) {}));
   }
-  Asked one_more(client, kRead, "x");
+  Asked one_more(client, kRead, large);
   EXPECT_EQ(one_more.code(), ErrorCode::kResourceExhausted);
   Asked too_large(client, kRead, large + "x");
   EXPECT_EQ(too_large.code(), ErrorCode::kTooLarge);

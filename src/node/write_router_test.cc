@@ -607,16 +607,16 @@ TEST_F(WriteRouterTest, AFullQueueRefusesByBytes) {
   };
   for (size_t i = 0; i < kFits; ++i) Queue(body(i));
   EXPECT_TRUE(answers_.empty());
-  Queue("one too many");
-  EXPECT_EQ(AnswerTo("one too many"), ErrorCode::kResourceExhausted);
+  Queue(body(kFits));
+  EXPECT_EQ(AnswerTo(body(kFits)), ErrorCode::kResourceExhausted);
   // Given up, all of them: their place is free again.
   LetTimeRunOut();
   EXPECT_EQ(answers_.size(), kFits + 1);
   EXPECT_EQ(router_->waiting(), 0u);
-  for (size_t i = 0; i < kFits; ++i) Queue(body(kFits + i));
+  for (size_t i = 0; i < kFits; ++i) Queue(body(kFits + 1 + i));
   EXPECT_EQ(router_->waiting(), kFits);
-  Queue("one too many again");
-  EXPECT_EQ(AnswerTo("one too many again"), ErrorCode::kResourceExhausted);
+  Queue(body(2 * kFits + 1));
+  EXPECT_EQ(AnswerTo(body(2 * kFits + 1)), ErrorCode::kResourceExhausted);
 }
 
 }  // namespace

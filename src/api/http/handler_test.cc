@@ -160,8 +160,9 @@ TEST_F(HandlerTest, ValidatesBeforeItCalls) {
   EXPECT_EQ(Problem(Ask("POST", "/make", R"({"id": "x", "price": {"amount": 0}})")).substr(0, 17),
             "400 price.amount:");
   const std::string big = R"({"id": "x", "blob": ")" + std::string(1'600'000, 'A') + "\"}";
-  EXPECT_EQ(Problem(Ask("POST", "/make", big)),
-            "413 the request takes 1200007 bytes; at most 1048576 are allowed");
+  EXPECT_EQ(Problem(Ask("POST", "/make", big)), "413 the request takes 1200007 bytes; at most " +
+                                                    std::to_string(bounds::kRequestBytesMax) +
+                                                    " are allowed");
   EXPECT_TRUE(node_.seen().empty());
 }
 
