@@ -261,6 +261,19 @@ TEST_F(LinesTest, AWriterThatDoesNotComeBackLosesItsPlace) {
   EXPECT_EQ(AwaitFetch("k", b_, 1).outcome(), FetchOutcome::fetched);
 }
 
+TEST_F(LinesTest, AWriteThatCannotBeRecallsForASecond) {
+  Set("k", "x");
+  Fetch("k", a_, 1);
+  EXPECT_EQ(Cas("k", "y", UINT64_MAX).outcome(), WriteOutcome::held);
+  EXPECT_EQ(Fetch("k", b_, 1), FetchOutcome::waiting);
+  Release(a_, "k", 1);
+  PassMs(bounds::kCachePlaceMs / 2);
+  EXPECT_EQ(AwaitFetch("k", b_, 1).outcome(), FetchOutcome::waiting);
+  EXPECT_EQ(Cas("k", "y", UINT64_MAX).outcome(), WriteOutcome::version_mismatch);
+  EXPECT_EQ(ValueOf("k"), "x");
+  EXPECT_EQ(AwaitFetch("k", b_, 1).outcome(), FetchOutcome::fetched) << "that was its turn";
+}
+
 TEST_F(LinesTest, WhoHasNoTimeToWaitIsToldSo) {
   Fetch("k", a_, 1, exclusive);
   EXPECT_EQ(Fetch("k", b_, 1, shared, 0), FetchOutcome::held);

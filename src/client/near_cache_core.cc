@@ -299,6 +299,9 @@ void NearCacheCore::Rescue(Turn& turn, Line& line) {
   request.set_key(line.key);
   request.set_version(line.version);
   FillValue(value.bytes, &request);
+  if (line.expires) {
+    request.set_ttl_ms(static_cast<uint64_t>(std::max<int64_t>(Until(*line.expires).count(), 1)));
+  }
   request.set_wait_ms(static_cast<uint32_t>(std::min<int64_t>(options_.timeout.count(), 60'000)));
   line.writing_back = true;
   Job job;

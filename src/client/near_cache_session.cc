@@ -188,7 +188,9 @@ void NearCacheCore::Recalled(Turn& turn, uint64_t session, const Result<Reply>& 
 }
 
 void NearCacheCore::FlushDue(Turn& turn, TimePoint now) {
-  while (!dirty_.empty() && dirty_.front().first <= now) {
+  // Of lines that come and go quickly it may name some twice; they are not let become many.
+  while (!dirty_.empty() &&
+         (dirty_.front().first <= now || dirty_.size() > 2 * options_.lines_max)) {
     const std::string key = std::move(dirty_.front().second);
     dirty_.pop_front();
     const auto found = lines_.find(key);
