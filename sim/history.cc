@@ -10,6 +10,7 @@
 #include "sim/ledger_judge.h"
 #include "sim/methods.h"
 #include "sim/queue_judge.h"
+#include "src/node/wire.h"
 
 namespace holdfast::sim {
 namespace {
@@ -135,8 +136,8 @@ void History::CheckWrite(const Write& write) const {
   // A caller that waits is answered by the write, by one of its repeats, or by what it awaits.
   if (!record.awaits.empty()) {
     if (write.difference.empty() && executed.index <= record.position) return;
-    for (int n = 1;; ++n) {
-      const auto repeat = executed_.find(name + "#" + std::to_string(n));
+    for (uint32_t n = 1;; ++n) {
+      const auto repeat = executed_.find(record.method + " " + node::RepeatedKey(record.key, n));
       if (repeat == executed_.end()) break;
       if (Answers(record, repeat->second)) return;
     }

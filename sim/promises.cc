@@ -3,6 +3,7 @@
 #include "holdfast/atomic.pb.h"
 #include "holdfast/log.pb.h"
 #include "sim/methods.h"
+#include "src/node/wire.h"
 
 namespace holdfast::sim {
 namespace {
@@ -42,8 +43,10 @@ std::optional<LogIndex> Promises::DoneBy(const WriteRecord& record) const {
   if (record.awaits.empty()) return first->second;
   // The last of its repeats, if any: none follows once there is an answer.
   LogIndex last = first->second;
-  for (int n = 1; logged_.contains(name + "#" + std::to_string(n)); ++n) {
-    last = logged_.at(name + "#" + std::to_string(n));
+  for (uint32_t n = 1;; ++n) {
+    const auto repeat = logged_.find(record.method + " " + node::RepeatedKey(record.key, n));
+    if (repeat == logged_.end()) break;
+    last = repeat->second;
   }
   const bool by_read = record.replayed ? record.method != "queues.Pull" : last != record.position;
   return by_read ? std::nullopt : std::optional(last);
