@@ -210,11 +210,6 @@ MUTANTS = {
         '    if (known != nullptr && now_us < known->expires_us) {',
         '    if (known != nullptr && now_us < known->published_us + 500\'000) {',
         'coordination'),
-    'lose what waits behind a dead letter': (
-        'services/queues/delivery.cc',
-        '  Advance(queue, group, lane, head.sequence, kNoLast);\n',
-        '  if (head.attempt < 2) Advance(queue, group, lane, head.sequence, kNoLast);\n',
-        'coordination'),
     'keep what came before the refused write of a list': (
         'src/state_machine/atomic_service.cc',
         '        context.RollbackTo(before);\n',

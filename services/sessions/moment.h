@@ -1,5 +1,5 @@
-// Time as the reference models of the services see it: that of the log, and how much of it leases do
-// not count (docs/decisions/0020-leases.md).
+// Time as the reference models of the services see it: that of the log, and how much of it leases
+// do not count (docs/decisions/0020-leases.md).
 #pragma once
 
 #include <cstdint>
