@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -100,6 +101,51 @@ class Publish : public Script {
   uint64_t number_ = 0;
 };
 
+// Acks what was pulled, all in one call, while the next messages are pulled, as the peers' loads
+// do. A few calls are under way at most; all of them have ended when it is gone.
+class Acker {
+ public:
+  Acker(client::Client& client, const std::string& queue) : client_(client), queue_(queue) {}
+  ~Acker() { WaitForAtMost(0); }
+
+  void Ack(const queues::PullReply& pulled) {
+    WaitForAtMost(kUnderWay);
+    queues::AckRequest request;
+    request.set_queue(queue_);
+    for (const auto& message : pulled.messages()) request.add_deliveries(message.delivery());
+    {
+      std::lock_guard lock(mutex_);
+      ++under_way_;
+    }
+    client_.CallAsync<queues::AckReply>(
+        "/holdfast.queues.Queues/Ack", request, {},
+        [this](Result<client::TypedReply<queues::AckReply>> reply) {
+          bool acked = reply.has_value();
+          for (int i = 0; acked && i < reply->message.results_size(); ++i) {
+            acked = reply->message.results(i).outcome() == queues::AckOutcome::acked;
+          }
+          if (!acked) std::fprintf(stderr, "an ack failed or came too late\n");
+          std::lock_guard lock(mutex_);
+          --under_way_;
+          changed_.notify_all();
+        });
+  }
+
+ private:
+  static constexpr int kUnderWay = 8;
+
+  void WaitForAtMost(int count) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return under_way_ <= count; });
+  }
+
+  client::Client& client_;
+  const std::string queue_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int under_way_ = 0;
+};
+
 class Bench {
  public:
   explicit Bench(Stage& stage) : stage_(stage), client_(stage.NewClient()) {}
@@ -128,13 +174,6 @@ class Bench {
     MustCall<queues::QueueReply>(*client_, "/holdfast.queues.Queues/Create", request);
     return name;
   }
-  // What is left of a line costs the following ones nothing.
-  void Delete(const std::string& queue) {
-    queues::DeleteRequest request;
-    request.set_name(queue);
-    MustCall<queues::QueueReply>(*client_, "/holdfast.queues.Queues/Delete", request);
-  }
-
   static MakeScript Into(const std::string& queue, int batch) {
     return [queue, batch](int client) {
       return std::make_unique<Publish>(queue, std::to_string(client) + "-", batch);
@@ -147,10 +186,8 @@ class Bench {
     if (!stage_.Wanted(workload, door)) return;
     const std::string queue = NewQueue();
     stage_.Line(workload, door, clients, Into(queue, batch));
-    Delete(queue);
   }
 
-  // Takes up to so many messages and acks them, all in one call; what was taken.
   static queues::PullReply Take(client::Client& client, const std::string& queue, int at_once,
                                 uint32_t wait_ms) {
     queues::PullRequest pull;
@@ -159,20 +196,8 @@ class Bench {
     pull.set_wait_ms(wait_ms);
     return MustCall<queues::PullReply>(client, "/holdfast.queues.Queues/Pull", pull);
   }
-  static void Ack(client::Client& client, const std::string& queue,
-                  const queues::PullReply& pulled) {
-    queues::AckRequest ack;
-    ack.set_queue(queue);
-    for (const auto& message : pulled.messages()) ack.add_deliveries(message.delivery());
-    const auto reply = MustCall<queues::AckReply>(client, "/holdfast.queues.Queues/Ack", ack);
-    for (const auto& result : reply.results()) {
-      if (result.outcome() == queues::AckOutcome::acked) continue;
-      std::fprintf(stderr, "an ack came too late\n");
-      std::exit(EXIT_FAILURE);
-    }
-  }
 
-  // A queue that is full, until it is empty. The times are those of taking and acking a batch.
+  // A queue that is full, until it is empty. The times are those of taking a batch.
   void TakeAndAck(int consumers, int at_once) {
     const std::string door =
         "pipe, " + std::to_string(consumers) + " consumer" + (consumers == 1 ? "" : "s");
@@ -192,11 +217,12 @@ class Bench {
     for (int i = 0; i < consumers; ++i) {
       threads.emplace_back([&] {
         const auto client = stage_.NewClient();
+        Acker acker(*client, queue);
         while (taken < kStored) {
           const int64_t before_us = NowUs();
           const auto pulled = Take(*client, queue, at_once, 0);
           if (pulled.messages().empty()) break;
-          Ack(*client, queue, pulled);
+          acker.Ack(pulled);
           taken += pulled.messages_size();
           std::lock_guard lock(mutex);
           took_us.push_back(static_cast<float>(NowUs() - before_us));
@@ -210,7 +236,6 @@ class Bench {
     row.per_second = taken / seconds;
     row.cpu_us = (CpuSeconds(stage_.cluster()) - cpu_before) * 1e6 / taken;
     stage_.Add(row);
-    Delete(queue);
   }
 
   // Publishing and taking at once. The times are from the call that publishes to the receipt.
@@ -223,6 +248,7 @@ class Bench {
     std::vector<float> took_us;
     std::thread consumer([&] {
       const auto client = stage_.NewClient();
+      Acker acker(*client, queue);
       while (!stop) {
         const auto pulled = Take(*client, queue, at_once, 1'000);
         const int64_t now_us = NowUs();
@@ -230,7 +256,7 @@ class Bench {
           if (!counting) break;
           took_us.push_back(static_cast<float>(now_us - std::atoll(message.payload().c_str())));
         }
-        if (pulled.messages_size() > 0) Ack(*client, queue, pulled);
+        if (pulled.messages_size() > 0) acker.Ack(pulled);
       }
     });
     Loop publishers(stage_.Through("pipe", paced ? 0 : kPublishersAtOnce, Into(queue, 0)));
@@ -260,7 +286,6 @@ class Bench {
     row.cpu_us = cpu * 1e6 / std::max<double>(1, static_cast<double>(took_us.size()));
     AddLatencies(std::move(took_us), &row);
     stage_.Add(row);
-    Delete(queue);
   }
 
   static void AddLatencies(std::vector<float> took_us, Row* row) {

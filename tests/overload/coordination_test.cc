@@ -147,7 +147,7 @@ class CoordinationTest : public ::testing::Test {
 
 TEST_F(CoordinationTest, AHundredThousandLocksThatNobodyReleases) {
   constexpr int kHeld = 100'000;
-  constexpr uint64_t kBytesEach = 1'024;
+  constexpr uint64_t kBytesEach = 2'048;  // With the reply that is kept under its idempotency key.
   const auto name = [](int number) { return "resource-" + std::to_string(number); };
   const auto owner = [](int number) { return "client-" + std::to_string(number); };
   const auto acquire = [&](int number, const std::string& who, uint32_t wait_ms) {
