@@ -67,8 +67,11 @@ void WriteContext::SetTimer(LogTime due, std::string_view key) {
 void WriteContext::CancelTimer(LogTime due, std::string_view key) {
   scope_->timers.Cancel(due, service_, key);
 }
-void WriteContext::SetSessionTimer(LeaseTime due, uint64_t session) {
-  scope_->timers.Set(scope_->leases.LogTimeOf(due), kMachine, SessionTimerKey(session));
+void WriteContext::SetSessionTimer(LeaseTime due, uint64_t session, int64_t* timer_us) {
+  For(kMachine).SetLeaseTimer(due, SessionTimerKey(session), timer_us);
+}
+void WriteContext::CancelSessionTimer(uint64_t session, int64_t* timer_us) {
+  For(kMachine).CancelLeaseTimer(SessionTimerKey(session), timer_us);
 }
 
 struct Machine::Tables {
