@@ -650,6 +650,7 @@ TEST_F(LocksTest, NoTimerIsLeftOfWhatWasGivenUp) {
   Acquire(request);  // Another lease.
   CloseSession(request.session());
   EXPECT_TRUE(Holders().empty());
+  Checkpoint();
   Restart();  // Finds the earliest timer.
   EXPECT_FALSE(machine().NextTimer());
 }
@@ -815,6 +816,7 @@ class Comparison : public LocksTest {
     get.set_name(AName());
     EXPECT_EQ(Read<Lock>("locks.Get", get)->ShortDebugString(), model_.Get(get).ShortDebugString());
     EXPECT_EQ(model_.Forgotten(), "");
+    EXPECT_EQ(model_.Deadlocked(), "");
   }
 
   uint64_t Below(uint64_t bound) { return random_() % bound; }

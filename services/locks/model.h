@@ -174,6 +174,14 @@ class Model {
     }
     return "";
   }
+  // Somebody who stands in line and waits for itself, over whatever corners; empty, as it must be:
+  // nobody.
+  std::string Deadlocked() const {
+    for (const Wait& wait : line_) {
+      if (!CycleOf(wait.owner).empty()) return wait.owner;
+    }
+    return "";
+  }
 
  private:
   struct Hold {

@@ -132,6 +132,7 @@ TEST_F(SessionsTest, NoTimerIsLeftOfAClosedSession) {
   PassMs(10'000);
   KeepAlive(id);
   Close(id);
+  Checkpoint();
   Restart();  // Finds the earliest timer.
   EXPECT_FALSE(machine().NextTimer());
 }
