@@ -21,8 +21,9 @@ const EnumValueDescriptor* OutcomeOf(const Message& message) {
 }
 
 bool IsRefusal(const EnumValueDescriptor* outcome) {
-  return outcome != nullptr &&
-         outcome->options().GetExtension(holdfast::outcome).http_status() >= 400;
+  if (outcome == nullptr) return false;
+  const auto& means = outcome->options().GetExtension(holdfast::outcome);
+  return means.pending() || means.http_status() >= 400;
 }
 
 // Of a reply, or of the first item of a batch's that was refused.

@@ -11,6 +11,8 @@ class CoordinationJudge : public Judge {
     model_.Pass(at);
     const std::string forgotten = model_.Forgotten();
     Require(forgotten.empty(), "nothing is in the way of " + forgotten + ", which stands in line");
+    const std::string deadlocked = model_.Deadlocked();
+    Require(deadlocked.empty(), deadlocked + " stands in line and waits for itself");
   }
 
   std::string Execute(const std::string& method, const std::string& body) override {

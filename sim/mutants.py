@@ -68,8 +68,8 @@ MUTANTS = {
         '    static_cast<void>(mark);\n'),
     'expire a hold by local time': (
         'src/state_machine/machine.cc',
-        'tables_->timers.TakeDue(position_.now)',
-        'tables_->timers.TakeDue(LogTime{std::chrono::duration_cast<std::chrono::microseconds>('
+        'tables_->timers.Due(position_.now)',
+        'tables_->timers.Due(LogTime{std::chrono::duration_cast<std::chrono::microseconds>('
         'std::chrono::system_clock::now().time_since_epoch()).count()})'),
     'carry a repeated request out again': (
         'src/state_machine/machine.cc',

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <map>
 
 #include "src/base/bounds.h"
 #include "src/base/check.h"
@@ -14,19 +13,8 @@ namespace {
 constexpr uint64_t kOnlyRow = 0;
 constexpr uint64_t kLast = std::numeric_limits<uint64_t>::max();
 
-bool Compatible(Mode a, Mode b) { return a == shared && b == shared; }
-
-uint64_t RankAt(const WaiterRow& waiter, size_t at) {
-  return (waiter.upgrades >> at & 1) != 0 ? kUpgradeRank : kRank;
-}
-
 void AddTo(uint32_t* count, int by) {
   *count = static_cast<uint32_t>(static_cast<int64_t>(*count) + by);
-}
-
-// Where SetLeaseTimer has put a timer, unless time was left out since: then it fires in vain.
-LogTime LogTimeOf(int64_t lease_us, const WriteContext& context) {
-  return {lease_us + (context.now().us - context.lease_now().us)};
 }
 
 void AppendNumber(std::string* to, uint64_t number) {
@@ -58,116 +46,76 @@ uint64_t Book::UpgradesOf(const WaiterRow& want) const {
   uint64_t upgrades = 0;
   if (want.mode != exclusive) return 0;
   for (size_t i = 0; i < want.names.size(); ++i) {
-    const auto held = Held(want.names[i], want.owner);
+    const auto held = t_.Held(want.names[i], want.owner);
     if (held && held->mode == shared) upgrades |= uint64_t{1} << i;
   }
   return upgrades;
 }
 
-std::optional<HolderRow> Book::Held(const std::string& name, const std::string& owner) const {
-  return Counts(name).holders == 0 ? std::nullopt : t_.holders.Get({name, owner});
-}
-
-// Then it waits for nobody there.
-bool Book::HoldsWellEnough(const std::string& name, const WaiterRow& want) const {
-  const auto own = Held(name, want.owner);
-  return own && (own->mode == exclusive || want.mode == shared);
-}
-
-void Book::VisitBlockers(const WaiterRow& want, uint64_t ticket, Visit visit) const {
-  for (size_t i = 0; i < want.names.size(); ++i) {
-    const std::string& name = want.names[i];
-    if (HoldsWellEnough(name, want)) continue;
-    const LockRow counts = Counts(name);
-    bool go_on = true;
-    if (counts.holders > 0) {
-      t_.holders.Scan({name, ""}, [&](const HolderKey& key, const HolderRow& row) {
-        if (std::get<0>(key) != name) return false;
-        if (std::get<1>(key) == want.owner) return true;
-        if (Compatible(row.mode, want.mode)) return false;  // So are all others.
-        go_on = visit(std::get<1>(key));
-        return go_on;
-      });
-      if (!go_on) return;
+bool Book::HasRoom(const WaiterRow& want) const {
+  uint64_t of_all = 0;
+  uint64_t of_session = 0;
+  for (const std::string& name : want.names) {
+    const auto held = t_.Held(name, want.owner);
+    if (!held || held->session != want.session) ++of_session;
+    if (held) continue;
+    ++of_all;
+    // Who waits shared may hold it together with all the others.
+    const LockRow counts = t_.Counts(name);
+    if (want.mode == shared && counts.holders + counts.waiting >= bounds::kLockHoldersMax) {
+      return false;
     }
-    if (counts.waiting == (ticket == kLast ? 0u : 1u)) continue;  // Nobody but itself.
-    const std::pair<uint64_t, uint64_t> place{RankAt(want, i), ticket};
-    t_.line.Scan({name, 0, 0}, [&](const LineKey& key, const NoRow&) {
-      if (std::get<0>(key) != name) return false;
-      if (std::pair(std::get<1>(key), std::get<2>(key)) >= place) return false;
-      const auto earlier = t_.waiters.Get(std::get<2>(key));
-      if (Compatible(earlier->mode, want.mode) || earlier->owner == want.owner) return true;
-      go_on = visit(earlier->owner);
-      return go_on;
-    });
-    if (!go_on) return;
   }
+  const MetaRow meta = t_.meta.Get(kOnlyRow).value_or(MetaRow{});
+  if (of_all > 0 && meta.holders + meta.waiting + of_all > bounds::kLocksMax) return false;
+  if (want.session == 0 || of_session == 0) return true;
+  const CountRow tied = t_.sessions.Get(want.session).value_or(CountRow{});
+  return tied.count + of_session <= bounds::kLocksPerSessionMax;
 }
 
 std::optional<std::string> Book::Blocker(const WaiterRow& want, uint64_t ticket,
                                          LeaseTime now) const {
   std::optional<std::string> blocker;
-  VisitBlockers(want, ticket, [&](const std::string& owner) {
-    blocker = owner;
-    return false;
-  });
-  if (blocker) return blocker;
+  for (size_t i = 0; i < want.names.size(); ++i) {
+    const std::string& name = want.names[i];
+    const LockRow counts = t_.Counts(name);
+    if (t_.HoldsWellEnough(name, want)) continue;
+    if (counts.holders > 0) {
+      t_.holders.Scan({name, ""}, [&](const HolderKey& key, const HolderRow& row) {
+        if (std::get<0>(key) != name) return false;
+        if (std::get<1>(key) == want.owner) return true;
+        if (!Compatible(row.mode, want.mode)) blocker = std::get<1>(key);
+        return false;  // If this one is not in the way, then none is.
+      });
+      if (blocker) return blocker;
+    }
+    if (counts.waiting == (ticket == kLast ? 0u : 1u)) continue;  // Nobody but itself.
+    const std::pair<uint64_t, uint64_t> place{RankAt(want, i), ticket};
+    t_.InTheWayOf(want.mode).Scan({name, 0, 0}, [&](const LineKey& key, const NoRow&) {
+      if (std::get<0>(key) != name) return false;
+      if (std::pair(std::get<1>(key), std::get<2>(key)) >= place) return false;
+      std::string owner = t_.waiters.Get(std::get<2>(key))->owner;
+      if (owner == want.owner) return true;
+      blocker = std::move(owner);
+      return false;
+    });
+    if (blocker) return blocker;
+  }
   for (const std::string& name : want.names) {
     if (!Delayed(name, now)) continue;
-    if (!Held(name, want.owner)) return "";  // Nobody any more, but its delay.
+    if (!t_.HoldsWellEnough(name, want)) return "";  // Nobody any more, but its delay.
   }
   return std::nullopt;
 }
 
-std::vector<std::string> Book::CycleOf(const WaiterRow& want) const {
-  // Breadth first, so that the cycle is a shortest one; everybody's edges once.
-  std::map<std::string, std::string> reached_from;
-  std::vector<std::string> queue;
-  bool closed = false;
-  std::string last;
-  const auto look = [&](const WaiterRow& waiter, uint64_t ticket) {
-    VisitBlockers(waiter, ticket, [&](const std::string& owner) {
-      if (owner == want.owner) {
-        closed = true;
-        last = waiter.owner;
-        return false;
-      }
-      if (reached_from.size() < bounds::kLockCycleOwnersMax &&
-          reached_from.try_emplace(owner, waiter.owner).second) {
-        queue.push_back(owner);
-      }
-      return true;
-    });
-    // Who wants to upgrade comes before those in line, once it is in line itself.
-    for (size_t i = 0; i < want.names.size() && !closed && ticket != kLast; ++i) {
-      closed = RankAt(want, i) == kUpgradeRank &&
-               std::binary_search(waiter.names.begin(), waiter.names.end(), want.names[i]) &&
-               !HoldsWellEnough(want.names[i], waiter);
-      if (closed) last = waiter.owner;
-    }
-  };
-  look(want, kLast);
-  for (size_t at = 0; at < queue.size() && !closed; ++at) {
-    const auto waits = t_.waiting.Get(queue[at]);
-    if (!waits) continue;
-    look(*t_.waiters.Get(waits->ticket), waits->ticket);
-  }
-  if (!closed) return {};
-  std::vector<std::string> cycle{want.owner};
-  for (std::string at = last; at != want.owner; at = reached_from.at(at)) cycle.push_back(at);
-  cycle.push_back(want.owner);
-  std::reverse(cycle.begin(), cycle.end());
-  return cycle;
-}
-
 void Book::Count(const std::string& name, int holders, int waiting) {
-  LockRow row = Counts(name);
+  LockRow row = t_.Counts(name);
   AddTo(&row.holders, holders);
   AddTo(&row.waiting, waiting);
   row.holders + row.waiting == 0 ? t_.locks.Erase(name) : t_.locks.Put(name, row);
 }
 
-void Book::CountHold(uint64_t session, int by) {
+void Book::CountOfSession(uint64_t session, int by) {
   if (session == 0) return;
   CountRow row = t_.sessions.Get(session).value_or(CountRow{});
   AddTo(&row.count, by);
@@ -176,41 +124,46 @@ void Book::CountHold(uint64_t session, int by) {
 
 void Book::SetLease(const HolderKey& key, HolderRow* row, int64_t expires_us,
                     WriteContext& context) {
-  CancelLease(key, *row, context);
   row->expires_us = expires_us;
   context.SetLeaseTimer(LeaseTime{expires_us},
-                        HolderTimer(std::get<0>(key), std::get<1>(key), row->token));
-}
-
-void Book::CancelLease(const HolderKey& key, const HolderRow& row, WriteContext& context) {
-  if (row.session != 0 || row.expires_us == 0) return;
-  context.CancelTimer(LogTimeOf(row.expires_us, context),
-                      HolderTimer(std::get<0>(key), std::get<1>(key), row.token));
+                        HolderTimer(std::get<0>(key), std::get<1>(key), row->token),
+                        &row->timer_us);
 }
 
 void Book::Grant(const WaiterRow& want, WriteContext& context) {
   MetaRow meta = t_.meta.Get(kOnlyRow).value_or(MetaRow{});
   for (const std::string& name : want.names) {
     const HolderKey key{name, want.owner};
+    const auto held = t_.Held(name, want.owner);
     HolderRow row;
-    if (const auto held = Held(name, want.owner)) {
+    if (held && held->session == want.session) {
       row = *held;
-      ++row.depth;
       if (row.mode == shared && want.mode == exclusive) {
-        CancelLease(key, row, context);
+        // Others may have held it shared until now: a new token.
+        Remove(key, *held, context);
+        --meta.holders;
+        row.timer_us = 0;
         row.mode = exclusive;
-        row.token = ++meta.last_token;  // Others may have held it shared until now.
+        row.token = 0;
       }
     } else {
-      row.mode = want.mode;
-      row.depth = 1;
-      row.token = ++meta.last_token;
+      if (held) {
+        Remove(key, *held, context);
+        --meta.holders;
+      }
+      row.mode = held && held->mode == exclusive ? exclusive : want.mode;
       row.session = want.session;
-      row.ttl_us = want.ttl_us;
-      row.delay_us = want.delay_us;
+    }
+    ++row.depth;
+    // Never less than was asked for before.
+    row.ttl_us = std::max(row.ttl_us, want.ttl_us);
+    row.delay_us = std::max(row.delay_us, want.delay_us);
+    if (row.token == 0) {
+      row.token = ++meta.last_token;
+      t_.tokens.Put(row.token, TokenRow{name, want.owner});
       ++meta.holders;
       Count(name, +1, 0);
-      CountHold(row.session, +1);
+      CountOfSession(row.session, +1);
       if (row.session != 0) {
         t_.session_holds.Put({row.session, name, want.owner}, NoRow{});
         context.sessions().Tie(row.session, context.service());
@@ -227,70 +180,123 @@ void Book::Grant(const WaiterRow& want, WriteContext& context) {
 void Book::Enqueue(WaiterRow want, WriteContext& context) {
   MetaRow meta = t_.meta.Get(kOnlyRow).value_or(MetaRow{});
   const uint64_t ticket = ++meta.last_ticket;
+  meta.waiting += want.names.size();
   t_.meta.Put(kOnlyRow, meta);
   for (size_t i = 0; i < want.names.size(); ++i) {
-    t_.line.Put({want.names[i], RankAt(want, i), ticket}, NoRow{});
+    const LineKey place{want.names[i], RankAt(want, i), ticket};
+    t_.line.Put(place, NoRow{});
+    if (want.mode == exclusive) t_.writers.Put(place, NoRow{});
     Count(want.names[i], 0, +1);
   }
   t_.waiting.Put(want.owner, TicketRow{ticket});
   if (want.session != 0) {
     t_.session_waits.Put({want.session, ticket}, NoRow{});
     context.sessions().Tie(want.session, context.service());
-    CountHold(want.session, +1);
+    CountOfSession(want.session, static_cast<int>(want.names.size()));
   }
-  context.SetLeaseTimer(LeaseTime{want.deadline_us}, WaiterTimer(ticket));
+  context.SetLeaseTimer(LeaseTime{want.deadline_us}, WaiterTimer(ticket), &want.timer_us);
   t_.waiters.Put(ticket, std::move(want));
 }
 
+void Book::WaitLonger(uint64_t ticket, int64_t deadline_us, WriteContext& context) {
+  WaiterRow waiter = *t_.waiters.Find(ticket);
+  if (waiter.deadline_us >= deadline_us) return;
+  waiter.deadline_us = deadline_us;
+  context.SetLeaseTimer(LeaseTime{deadline_us}, WaiterTimer(ticket), &waiter.timer_us);
+  t_.waiters.Put(ticket, std::move(waiter));
+}
+
 void Book::LeaveLine(uint64_t ticket, WriteContext& context) {
-  const WaiterRow waiter = *t_.waiters.Find(ticket);
+  WaiterRow waiter = *t_.waiters.Find(ticket);
   for (size_t i = 0; i < waiter.names.size(); ++i) {
-    t_.line.Erase({waiter.names[i], RankAt(waiter, i), ticket});
+    const LineKey place{waiter.names[i], RankAt(waiter, i), ticket};
+    t_.line.Erase(place);
+    if (waiter.mode == exclusive) t_.writers.Erase(place);
     Count(waiter.names[i], 0, -1);
   }
-  context.CancelTimer(LogTimeOf(waiter.deadline_us, context), WaiterTimer(ticket));
+  MetaRow meta = *t_.meta.Get(kOnlyRow);
+  meta.waiting -= waiter.names.size();
+  t_.meta.Put(kOnlyRow, meta);
+  context.CancelLeaseTimer(WaiterTimer(ticket), &waiter.timer_us);
   t_.waiting.Erase(waiter.owner);
   if (waiter.session != 0) {
     t_.session_waits.Erase({waiter.session, ticket});
-    CountHold(waiter.session, -1);
+    CountOfSession(waiter.session, -static_cast<int>(waiter.names.size()));
   }
   t_.waiters.Erase(ticket);
   context.Touch(TopicOf(waiter.owner));
 }
 
-void Book::Drop(const HolderKey& key, bool ran_out, WriteContext& context) {
-  const HolderRow row = *t_.holders.Find(key);
+void Book::Remove(const HolderKey& key, const HolderRow& row, WriteContext& context) {
   const auto& [name, owner] = key;
   t_.holders.Erase(key);
+  t_.tokens.Erase(row.token);
+  Count(name, -1, 0);
+  CountOfSession(row.session, -1);
+  if (row.session != 0) t_.session_holds.Erase({row.session, name, owner});
+  int64_t timer_us = row.timer_us;
+  context.CancelLeaseTimer(HolderTimer(name, owner, row.token), &timer_us);
+}
+
+void Book::Drop(const HolderKey& key, WriteContext& context) {
+  const HolderRow row = *t_.holders.Find(key);
+  Remove(key, row, context);
   MetaRow meta = *t_.meta.Get(kOnlyRow);
   --meta.holders;
   t_.meta.Put(kOnlyRow, meta);
-  Count(name, -1, 0);
-  CountHold(row.session, -1);
-  if (row.session != 0) {
-    t_.session_holds.Erase({row.session, name, owner});
-  } else if (!ran_out) {
-    CancelLease(key, row, context);
-  }
-  if (ran_out && row.delay_us > 0) {
-    const LeaseTime until{context.lease_now().us + row.delay_us};
-    const auto before = t_.delays.Get(name);
-    if (!before || before->until_us < until.us) {
-      t_.delays.Put(name, DelayRow{until.us});
-      context.SetLeaseTimer(until, DelayTimer(name));
+}
+
+void Book::Lose(const HolderKey& key, bool ran_out, std::set<std::string>* freed,
+                WriteContext& context) {
+  const auto& [name, owner] = key;
+  const int64_t delay_us = t_.holders.Find(key)->delay_us;
+  if (const auto waits = t_.waiting.Get(owner)) {
+    const WaiterRow waiter = *t_.waiters.Find(waits->ticket);
+    if (std::binary_search(waiter.names.begin(), waiter.names.end(), name)) {
+      freed->insert(waiter.names.begin(), waiter.names.end());
+      LeaveLine(waits->ticket, context);
     }
   }
+  Drop(key, context);
+  freed->insert(name);
+  if (!ran_out || delay_us == 0) return;
+  const LeaseTime until{context.lease_now().us + delay_us};
+  DelayRow delay = t_.delays.Get(name).value_or(DelayRow{});
+  if (delay.until_us >= until.us) return;
+  delay.until_us = until.us;
+  context.SetLeaseTimer(until, DelayTimer(name), &delay.timer_us);
+  t_.delays.Put(name, delay);
+}
+
+bool IsOver(const HolderRow& row, const state_machine::Sessions& sessions, LeaseTime now) {
+  return row.session == 0 ? row.expires_us <= now.us : !sessions.Alive(row.session, now);
+}
+
+void Book::EndIfOver(const std::string& name, const std::string& owner, WriteContext& context) {
+  const auto held = t_.Held(name, owner);
+  if (!held || !IsOver(*held, context.sessions(), context.lease_now())) return;
+  if (held->session != 0) {
+    context.sessions().EndIfOver(held->session, context);
+    return;
+  }
+  std::set<std::string> freed;
+  Lose({name, owner}, true, &freed, context);
+  Advance(std::move(freed), context);
 }
 
 bool Book::StillThere(const WaiterRow& waiter, WriteContext& context) const {
   if (waiter.deadline_us <= context.lease_now().us) return false;
+  for (const std::string& name : waiter.names) {
+    const auto held = t_.Held(name, waiter.owner);
+    if (held && IsOver(*held, context.sessions(), context.lease_now())) return false;
+  }
   return waiter.session == 0 || context.sessions().Alive(waiter.session, context.lease_now());
 }
 
 void Book::AdvanceLine(const std::string& name, std::set<std::string>* more,
                        WriteContext& context) {
   LineKey from{name, 0, 0};
-  while (Waiting(name) > 0) {
+  while (t_.Counts(name).waiting > 0) {
     // One at a time: granting changes the tables.
     std::optional<LineKey> next;
     t_.line.Scan(from, [&](const LineKey& key, const NoRow&) {
@@ -334,48 +340,53 @@ void Book::SessionEnded(uint64_t session, bool closed, WriteContext& context) {
     holds.emplace_back(std::get<1>(key), std::get<2>(key));
     return true;
   });
-  std::set<std::string> names;
+  std::set<std::string> freed;
   for (const uint64_t ticket : tickets) {
     const WaiterRow waiter = *t_.waiters.Find(ticket);
-    names.insert(waiter.names.begin(), waiter.names.end());
+    freed.insert(waiter.names.begin(), waiter.names.end());
     LeaveLine(ticket, context);
   }
-  for (const HolderKey& key : holds) {
-    names.insert(std::get<0>(key));
-    Drop(key, !closed, context);
-  }
-  Advance(std::move(names), context);
+  for (const HolderKey& key : holds) Lose(key, !closed, &freed, context);
+  Advance(std::move(freed), context);
 }
 
 void Book::HolderDue(const std::string& name, const std::string& owner, uint64_t token,
                      WriteContext& context) {
   const HolderRow* row = t_.holders.Find({name, owner});
   if (row == nullptr || row->token != token || row->session != 0) return;
-  if (row->expires_us > context.lease_now().us) {
-    context.SetLeaseTimer(LeaseTime{row->expires_us}, HolderTimer(name, owner, token));
+  HolderRow fired = *row;
+  fired.timer_us = 0;
+  if (fired.expires_us > context.lease_now().us) {
+    SetLease({name, owner}, &fired, fired.expires_us, context);
+    t_.holders.Put({name, owner}, fired);
     return;
   }
-  Drop({name, owner}, true, context);
-  Advance({name}, context);
+  std::set<std::string> freed;
+  Lose({name, owner}, true, &freed, context);
+  Advance(std::move(freed), context);
 }
 
 void Book::WaiterDue(uint64_t ticket, WriteContext& context) {
   const WaiterRow* row = t_.waiters.Find(ticket);
   if (row == nullptr) return;
-  if (row->deadline_us > context.lease_now().us) {
-    context.SetLeaseTimer(LeaseTime{row->deadline_us}, WaiterTimer(ticket));
+  WaiterRow fired = *row;
+  fired.timer_us = 0;
+  if (fired.deadline_us > context.lease_now().us) {
+    context.SetLeaseTimer(LeaseTime{fired.deadline_us}, WaiterTimer(ticket), &fired.timer_us);
+    t_.waiters.Put(ticket, std::move(fired));
     return;
   }
-  std::set<std::string> names(row->names.begin(), row->names.end());
   LeaveLine(ticket, context);
-  Advance(std::move(names), context);
+  Advance({fired.names.begin(), fired.names.end()}, context);
 }
 
 void Book::DelayDue(const std::string& name, WriteContext& context) {
-  const auto delay = t_.delays.Get(name);
+  auto delay = t_.delays.Get(name);
   if (!delay) return;
+  delay->timer_us = 0;
   if (delay->until_us > context.lease_now().us) {
-    context.SetLeaseTimer(LeaseTime{delay->until_us}, DelayTimer(name));
+    context.SetLeaseTimer(LeaseTime{delay->until_us}, DelayTimer(name), &delay->timer_us);
+    t_.delays.Put(name, *delay);
     return;
   }
   t_.delays.Erase(name);

@@ -4,7 +4,10 @@
 //     who came earlier is in its way. Shared locks are in the way of exclusive ones only.
 //   * Who holds a lock shared and wants it exclusive comes before all who do not.
 //   * Before it is granted its own lease is looked at again: who has gone gets nothing.
-//   * Whoever waits for somebody who waits for ... for the first one is told so instead of waiting.
+//   * A wait for a lock that its owner held when it asked ends with that hold: in the line it stood
+//     where only a holder may, and nobody has looked whether waiting as anyone else does would end.
+//   * Whoever waits for somebody who waits for ... for the first one is told so instead of waiting
+//     (cycle.h).
 //
 // Apply thread, but for what is const.
 #pragma once
@@ -30,24 +33,26 @@ class Book {
   // --- Acquiring: `want` with its names in order, without ticket and deadline
   // Which of its names the owner holds already in a mode that is not enough.
   uint64_t UpgradesOf(const WaiterRow& want) const;
+  // Whether the session, the locks and all of them have room for what `want` does not hold yet.
+  bool HasRoom(const WaiterRow& want) const;
   // Somebody in the way of `want` if it came last, or was in line under `ticket`; nullopt: nobody.
   std::optional<std::string> Blocker(const WaiterRow& want, uint64_t ticket, LeaseTime now) const;
-  // The owners from `want`'s back to it, if it waited; empty: no cycle, as far as
-  // kLockCycleOwnersMax owners show.
-  std::vector<std::string> CycleOf(const WaiterRow& want) const;
-  // What the owner holds of a lock.
-  std::optional<HolderRow> Held(const std::string& name, const std::string& owner) const;
-  uint32_t Waiting(const std::string& name) const { return Counts(name).waiting; }
-  // Takes all of its locks, once more those it holds. Nobody is in the way.
+  // Takes all of its locks, once more those it holds. Nobody is in the way. What it holds under
+  // another lease moves to the one it names and begins anew, with a new token: whoever took it
+  // under the old one may be another process.
   void Grant(const WaiterRow& want, WriteContext& context);
   void Enqueue(WaiterRow want, WriteContext& context);
+  // Waits until then at least.
+  void WaitLonger(uint64_t ticket, int64_t deadline_us, WriteContext& context);
   // A lease of the holder's own ends then; the caller puts the row.
   void SetLease(const HolderKey& key, HolderRow* row, int64_t expires_us, WriteContext& context);
 
   // --- Giving up
-  // The holder goes, or holds it once less. `ran_out`: its lease did, and the delay counts.
-  void Drop(const HolderKey& key, bool ran_out, WriteContext& context);
+  void Drop(const HolderKey& key, WriteContext& context);
   void LeaveLine(uint64_t ticket, WriteContext& context);
+  // A lease that is over is over, though its timer may not have fired yet. To be called before a
+  // hold is judged; what hangs on the same session ends with it.
+  void EndIfOver(const std::string& name, const std::string& owner, WriteContext& context);
   // All that hangs on a session that has ended.
   void SessionEnded(uint64_t session, bool closed, WriteContext& context);
   // Grants what can be granted now in the lines of `names`, in order of name.
@@ -70,18 +75,21 @@ class Book {
   const Tables& tables() const { return t_; }
 
  private:
-  using Visit = absl::FunctionRef<bool(const std::string& owner)>;
-  // Calls `visit` with each owner in the way of `want`, until it returns false.
-  void VisitBlockers(const WaiterRow& want, uint64_t ticket, Visit visit) const;
-  bool HoldsWellEnough(const std::string& name, const WaiterRow& want) const;
   bool StillThere(const WaiterRow& waiter, WriteContext& context) const;
-  LockRow Counts(const std::string& name) const { return t_.locks.Get(name).value_or(LockRow{}); }
-  void CancelLease(const HolderKey& key, const HolderRow& row, WriteContext& context);
+  // Without the count of all holders.
+  void Remove(const HolderKey& key, const HolderRow& row, WriteContext& context);
+  // The hold ends without a release, and what its owner waits for because of it. `ran_out`: the
+  // delay counts. Adds the locks whose lines may go on.
+  void Lose(const HolderKey& key, bool ran_out, std::set<std::string>* freed,
+            WriteContext& context);
   void Count(const std::string& name, int holders, int waiting);
-  void CountHold(uint64_t session, int by);
+  void CountOfSession(uint64_t session, int by);
   void AdvanceLine(const std::string& name, std::set<std::string>* more, WriteContext& context);
 
   Tables t_;
 };
+
+// Whether its lease is.
+bool IsOver(const HolderRow& row, const state_machine::Sessions& sessions, LeaseTime now);
 
 }  // namespace holdfast::locks

@@ -3,14 +3,15 @@
 #include <algorithm>
 #include <limits>
 
+#include "services/locks/cycle.h"
 #include "src/base/bounds.h"
+#include "src/base/text.h"
 #include "src/state_machine/registry.h"
 #include "src/state_machine/sessions.h"
 
 namespace holdfast::locks {
 namespace {
 
-constexpr uint64_t kOnlyRow = 0;
 constexpr uint64_t kLast = std::numeric_limits<uint64_t>::max();
 constexpr int kShownMax = 100;
 
@@ -29,6 +30,23 @@ WaiterRow WantOf(const AcquireRequest& request) {
   return want;
 }
 
+// Names and owners go into logs, lists and file names of whoever reads them.
+template <class Request>
+Result<void> ValidateNames(const Request& request) {
+  constexpr char kReason[] = "must not have control characters";
+  if (HasControlCharacter(request.name())) return Fail(InvalidArgument("name", kReason));
+  if constexpr (requires { request.owner(); }) {
+    if (HasControlCharacter(request.owner())) return Fail(InvalidArgument("owner", kReason));
+  }
+  if constexpr (requires { request.names(); }) {
+    for (int i = 0; i < request.names_size(); ++i) {
+      if (!HasControlCharacter(request.names(i))) continue;
+      return Fail(InvalidArgument("names[" + std::to_string(i) + "]", kReason));
+    }
+  }
+  return {};
+}
+
 Result<void> ValidateAcquire(const AcquireRequest& request) {
   if (request.name().empty() == request.names().empty()) {
     return Fail(InvalidArgument(
@@ -42,26 +60,33 @@ Result<void> ValidateAcquire(const AcquireRequest& request) {
                                 "must have 1 to " + std::to_string(bounds::kLockNameBytesMax) +
                                     " bytes, has " + std::to_string(size)));
   }
+  if (!Mode_IsValid(request.mode())) {
+    return Fail(InvalidArgument(
+        "mode", "must be exclusive or shared, is " + std::to_string(request.mode())));
+  }
   if (request.session() != 0 && request.ttl_ms() != 0) {
     return Fail(InvalidArgument("ttl_ms", "must not be given together with session"));
   }
-  return {};
+  return ValidateNames(request);
 }
 
-// Whether the owner has all that it wants; tells what it has.
-bool HoldsAll(const Tables& tables, const WaiterRow& want, AcquireReply* reply) {
+// Whether the owner has all that it wants, under the lease that it names; tells what it has.
+bool HoldsAll(const Tables& tables, const WaiterRow& want, const state_machine::Sessions& sessions,
+              LeaseTime now, AcquireReply* reply) {
+  std::vector<HolderRow> rows;
   for (const std::string& name : want.names) {
-    const auto held = tables.holders.Get({name, want.owner});
-    if (!held || (held->mode == shared && want.mode == exclusive)) return false;
+    const auto held = tables.Held(name, want.owner);
+    if (!held || held->session != want.session || IsOver(*held, sessions, now)) return false;
+    if (held->mode == shared && want.mode == exclusive) return false;
+    rows.push_back(*held);
   }
-  for (const std::string& name : want.names) {
-    const auto held = tables.holders.Get({name, want.owner});
+  for (size_t i = 0; i < rows.size(); ++i) {
     Grant* grant = reply->add_locks();
-    grant->set_name(name);
-    grant->set_token(held->token);
-    grant->set_depth(held->depth);
+    grant->set_name(want.names[i]);
+    grant->set_token(rows[i].token);
+    grant->set_depth(rows[i].depth);
   }
-  reply->set_token(reply->locks(0).token());
+  reply->set_token(rows.front().token);
   return true;
 }
 
@@ -81,59 +106,54 @@ void Describe(const HolderKey& key, const HolderRow& row, const ReadContext& con
   holder->set_left_ms(static_cast<uint32_t>(std::max<int64_t>(left_us, 0) / 1'000));
 }
 
-// A lease that is over is over, though its timer may not have fired yet.
-bool IsOver(const HolderRow& row, const state_machine::Sessions& sessions, LeaseTime now) {
-  return row.session == 0 ? row.expires_us <= now.us : !sessions.Alive(row.session, now);
-}
-
 }  // namespace
 
-AcquireOutcome::Code Locks::TryAcquire(const AcquireRequest& request, const WaiterRow& want,
-                                       WriteContext& context, AcquireReply* reply) {
+AcquireOutcome::Code Locks::TryAcquire(const AcquireRequest& request, WriteContext& context,
+                                       AcquireReply* reply) {
   const Tables& tables = book_.tables();
+  WaiterRow want = WantOf(request);
   if (want.session != 0 && !context.sessions().Alive(want.session, context.lease_now())) {
     return AcquireOutcome::session_not_found;
   }
+  for (const std::string& name : want.names) book_.EndIfOver(name, want.owner, context);
+  want.deadline_us = context.lease_now().us + int64_t{request.wait_ms()} * 1'000;
   if (const auto waits = tables.waiting.Get(want.owner)) {
     // Asked again without an idempotency key.
-    return SameWant(*tables.waiters.Get(waits->ticket), want) ? AcquireOutcome::waiting
-                                                              : AcquireOutcome::owner_is_waiting;
+    if (!SameWant(*tables.waiters.Get(waits->ticket), want)) {
+      return AcquireOutcome::owner_is_waiting;
+    }
+    book_.WaitLonger(waits->ticket, want.deadline_us, context);
+    return AcquireOutcome::waiting;
   }
   for (const std::string& name : want.names) {
-    const auto held = book_.Held(name, want.owner);
-    if (held && held->depth >= bounds::kLockDepthMax) return AcquireOutcome::too_deep;
+    const auto held = tables.Held(name, want.owner);
+    const bool once_more = held && held->session == want.session;
+    if (once_more && held->depth >= bounds::kLockDepthMax) return AcquireOutcome::too_deep;
   }
-  const uint32_t of_session =
-      want.session == 0 ? 0 : tables.sessions.Get(want.session).value_or(CountRow{}).count;
-  const uint64_t of_all = tables.meta.Get(kOnlyRow).value_or(MetaRow{}).holders;
-  if (of_session + want.names.size() > bounds::kLocksPerSessionMax ||
-      of_all + want.names.size() > bounds::kLocksMax) {
-    return AcquireOutcome::too_many_locks;
-  }
+  if (!book_.HasRoom(want)) return AcquireOutcome::too_many_locks;
+  want.upgrades = book_.UpgradesOf(want);
   const auto blocker = book_.Blocker(want, kLast, context.lease_now());
   if (!blocker) {
     book_.Grant(want, context);
-    HoldsAll(tables, want, reply);
+    HoldsAll(tables, want, context.sessions(), context.lease_now(), reply);
     return AcquireOutcome::granted;
   }
   reply->set_blocked_by(*blocker);
   if (request.wait_ms() == 0) return AcquireOutcome::lock_held;
-  for (std::string& owner : book_.CycleOf(want)) reply->add_cycle(std::move(owner));
-  if (reply->cycle_size() > 0) return AcquireOutcome::deadlock;
   for (const std::string& name : want.names) {
-    if (book_.Waiting(name) >= bounds::kLockWaitersMax) return AcquireOutcome::too_many_waiters;
+    if (tables.Counts(name).waiting >= bounds::kLockWaitersMax) {
+      return AcquireOutcome::too_many_waiters;
+    }
   }
-  WaiterRow waiter = want;
-  waiter.deadline_us = context.lease_now().us + int64_t{request.wait_ms()} * 1'000;
-  book_.Enqueue(std::move(waiter), context);
+  for (std::string& owner : CycleOf(tables, want)) reply->add_cycle(std::move(owner));
+  if (reply->cycle_size() > 0) return AcquireOutcome::deadlock;
+  book_.Enqueue(std::move(want), context);
   return AcquireOutcome::waiting;
 }
 
 Result<void> Locks::Acquire(const AcquireRequest& request, WriteContext& context,
                             AcquireReply* reply) {
-  WaiterRow want = WantOf(request);
-  want.upgrades = book_.UpgradesOf(want);
-  reply->set_outcome(TryAcquire(request, want, context, reply));
+  reply->set_outcome(TryAcquire(request, context, reply));
   return {};
 }
 
@@ -151,7 +171,7 @@ Result<void> Locks::AwaitAcquire(const AcquireRequest& request, const ReadContex
       return {};
     }
   }
-  if (HoldsAll(tables, want, reply)) {
+  if (HoldsAll(tables, want, *context.sessions, context.lease_now, reply)) {
     reply->set_outcome(AcquireOutcome::granted);
     return {};
   }
@@ -166,6 +186,7 @@ Result<void> Locks::Release(const ReleaseRequest& request, WriteContext& context
                             ReleaseReply* reply) {
   Tables& tables = book_.tables();
   const HolderKey key{request.name(), request.owner()};
+  book_.EndIfOver(request.name(), request.owner(), context);
   const HolderRow* held = tables.holders.Find(key);
   if (held != nullptr && request.token() != 0 && request.token() != held->token) {
     reply->set_outcome(ReleaseOutcome::fenced_off);
@@ -173,7 +194,10 @@ Result<void> Locks::Release(const ReleaseRequest& request, WriteContext& context
     return {};
   }
   std::set<std::string> freed;
-  if (const auto waits = tables.waiting.Get(request.owner())) {
+  // Who gives up a lease that ended long ago does not mean what its owner waits for since.
+  const auto waits =
+      held != nullptr || request.token() == 0 ? tables.waiting.Get(request.owner()) : std::nullopt;
+  if (waits) {
     const WaiterRow waiter = *tables.waiters.Get(waits->ticket);
     if (std::binary_search(waiter.names.begin(), waiter.names.end(), request.name())) {
       freed.insert(waiter.names.begin(), waiter.names.end());
@@ -189,7 +213,7 @@ Result<void> Locks::Release(const ReleaseRequest& request, WriteContext& context
     tables.holders.Put(key, row);
     reply->set_outcome(ReleaseOutcome::still_held);
   } else {
-    book_.Drop(key, false, context);
+    book_.Drop(key, context);
     freed.insert(request.name());
     reply->set_outcome(ReleaseOutcome::released);
   }
@@ -224,15 +248,13 @@ Result<void> Locks::Extend(const ExtendRequest& request, WriteContext& context,
 
 Result<void> Locks::Check(const CheckRequest& request, WriteContext& context, CheckReply* reply) {
   reply->set_outcome(CheckOutcome::fenced_off);
-  book_.tables().holders.Scan({request.name(), ""},
-                              [&](const HolderKey& key, const HolderRow& row) {
-                                if (std::get<0>(key) != request.name()) return false;
-                                if (row.token != request.token()) return true;
-                                if (!IsOver(row, context.sessions(), context.lease_now())) {
-                                  reply->set_outcome(CheckOutcome::valid);
-                                }
-                                return false;
-                              });
+  const Tables& tables = book_.tables();
+  const auto of_token = tables.tokens.Get(request.token());
+  if (!of_token || of_token->name != request.name()) return {};
+  const auto held = tables.holders.Get({of_token->name, of_token->owner});
+  if (held && !IsOver(*held, context.sessions(), context.lease_now())) {
+    reply->set_outcome(CheckOutcome::valid);
+  }
   return {};
 }
 
@@ -306,10 +328,10 @@ void Register(state_machine::Registry& registry) {
   registry.Add("holdfast.locks.Locks", std::make_unique<Locks>(registry.store()))
       .Write("Acquire", &Locks::Acquire, &ValidateAcquire)
       .Read("AwaitAcquire", &Locks::AwaitAcquire, &ValidateAcquire)
-      .Write("Release", &Locks::Release)
-      .Write("Extend", &Locks::Extend)
-      .Write("Check", &Locks::Check)
-      .Read("Get", &Locks::Get)
+      .Write("Release", &Locks::Release, &ValidateNames<ReleaseRequest>)
+      .Write("Extend", &Locks::Extend, &ValidateNames<ExtendRequest>)
+      .Write("Check", &Locks::Check, &ValidateNames<CheckRequest>)
+      .Read("Get", &Locks::Get, &ValidateNames<GetRequest>)
       .Read("List", &Locks::List);
 }
 

@@ -32,8 +32,8 @@ class Locks : public state_machine::Service {
   std::optional<std::string> CheckInvariants() const override;  // invariants.cc
 
  private:
-  AcquireOutcome::Code TryAcquire(const AcquireRequest& request, const WaiterRow& want,
-                                  WriteContext& context, AcquireReply* reply);
+  AcquireOutcome::Code TryAcquire(const AcquireRequest& request, WriteContext& context,
+                                  AcquireReply* reply);
 
   Book book_;
 };

@@ -73,6 +73,44 @@ class LocksTest : public state_machine::testing::ServiceFixture {
     request.set_token(token);
     return Write<CheckReply>("locks.Check", request).outcome();
   }
+  ExtendReply Extend(const std::string& name, const std::string& owner, uint32_t ttl_ms = 0) {
+    ExtendRequest request;
+    request.set_name(name);
+    request.set_owner(owner);
+    request.set_ttl_ms(ttl_ms);
+    return Write<ExtendReply>("locks.Extend", request);
+  }
+  void CloseSession(uint64_t session) {
+    sessions::CloseRequest request;
+    request.set_id(session);
+    Write<sessions::SessionReply>("sessions.Close", request);
+  }
+  // So many locks are taken, "n0" first; 0: no session.
+  void Take(int count, const std::string& prefix, const std::string& owner, uint64_t session,
+            uint32_t ttl_ms = 0, Mode mode = exclusive) {
+    for (int i = 0; i < count;) {
+      AcquireRequest request;
+      for (int end = std::min(count, i + 16); i < end; ++i) {
+        request.add_names(prefix + std::to_string(i));
+      }
+      request.set_owner(owner);
+      request.set_mode(mode);
+      request.set_session(session);
+      request.set_ttl_ms(ttl_ms);
+      ASSERT_EQ(Write<AcquireReply>("locks.Acquire", request).outcome(), AcquireOutcome::granted);
+    }
+  }
+  // More leases run out at once than timers fire with two entries.
+  void ExpiryStorm(uint32_t ttl_ms) {
+    Take(static_cast<int>(2 * bounds::kTimersPerEntryMax) + 16, "n", "storm", 0, ttl_ms);
+  }
+  std::optional<Holder> HolderOf(const std::string& name) {
+    GetRequest get;
+    get.set_name(name);
+    const auto lock = *Read<Lock>("locks.Get", get);
+    if (lock.holders().empty()) return std::nullopt;
+    return lock.holders(0);
+  }
   std::vector<Holder> Holders() {
     ListRequest request;
     request.set_limit(1'000);
@@ -347,6 +385,19 @@ TEST_F(LocksTest, MalformedRequestsNameTheField) {
               r->set_ttl_ms(1);
             }),
             "ttl_ms");
+  EXPECT_EQ(field_of([](AcquireRequest* r) { r->set_mode(static_cast<Mode>(3)); }), "mode");
+  EXPECT_EQ(field_of([](AcquireRequest* r) { r->set_name("a\n"); }), "name");
+  EXPECT_EQ(field_of([](AcquireRequest* r) { r->set_owner("\x7f"); }), "owner");
+  EXPECT_EQ(field_of([](AcquireRequest* r) {
+              r->clear_name();
+              r->add_names("\xc2\x85");
+            }),
+            "names[0]");
+  EXPECT_EQ(field_of([](AcquireRequest* r) { r->set_name("\xc3\xa4 \xe2\x82\xac"); }), "fine");
+  ReleaseRequest release;
+  release.set_name("a");
+  release.set_owner("x\t");
+  EXPECT_EQ(FieldOf("locks.Release", release), "owner");
   EXPECT_EQ(FieldOf("locks.Check", CheckRequest()), "name");
   EXPECT_EQ(FieldOf("locks.Release", ReleaseRequest()), "name");
   EXPECT_EQ(FieldOf("locks.Extend", ExtendRequest()), "name");
@@ -391,6 +442,298 @@ TEST_F(LocksTest, AListOfWritesIsRefusedWhereALockIsNotFree) {
   EXPECT_EQ(reply.outcome(), atomic::ExecuteOutcome::rejected);
   EXPECT_EQ(reply.results(0).outcome(), "lock_held");
   EXPECT_EQ(Release("a", "waiter"), ReleaseOutcome::not_held);
+}
+
+// The process that died had the same token as the one that came after it, and took the lock with it
+// when its session ended.
+TEST_F(LocksTest, AHoldThatIsTakenUnderAnotherSessionLivesWithThatOne) {
+  const uint64_t dead = OpenSession(2'000);
+  AcquireRequest request = Want("a", "x");
+  request.set_session(dead);
+  const AcquireReply before = Acquire(request);
+  const uint64_t alive = OpenSession(60'000);
+  request.set_session(alive);
+  const AcquireReply after = Acquire(request);
+  EXPECT_EQ(after.outcome(), AcquireOutcome::granted);
+  EXPECT_GT(after.token(), before.token());
+  EXPECT_EQ(after.locks(0).depth(), 1u) << "it begins anew";
+  EXPECT_EQ(Check("a", before.token()), CheckOutcome::fenced_off);
+  EXPECT_EQ(Release("a", "x", before.token()), ReleaseOutcome::fenced_off);
+  PassMs(2'000);
+  EXPECT_EQ(Check("a", after.token()), CheckOutcome::valid);
+  // And to a lease of its own, and back.
+  request.set_session(0);
+  request.set_ttl_ms(1'000);
+  const AcquireReply own = Acquire(request);
+  EXPECT_GT(own.token(), after.token());
+  CloseSession(alive);
+  EXPECT_EQ(Check("a", own.token()), CheckOutcome::valid);
+  request.set_session(OpenSession(60'000));
+  request.set_ttl_ms(0);
+  const AcquireReply back = Acquire(request);
+  PassMs(5'000);
+  EXPECT_EQ(Check("a", back.token()), CheckOutcome::valid) << "no timer of the lease that it had";
+}
+
+// The second ttl and the second delay were ignored.
+TEST_F(LocksTest, WhoTakesALockOnceMoreHasTheLongerLease) {
+  AcquireRequest request = Want("a", "x");
+  request.set_ttl_ms(2'000);
+  const AcquireReply once = Acquire(request);
+  request.set_ttl_ms(8'000);
+  request.set_lock_delay_ms(3'000);
+  const AcquireReply twice = Acquire(request);
+  EXPECT_EQ(twice.token(), once.token());
+  EXPECT_EQ(twice.locks(0).depth(), 2u);
+  request.set_ttl_ms(1);
+  request.set_lock_delay_ms(0);
+  Acquire(request);
+  PassMs(7'999);
+  EXPECT_EQ(Check("a", once.token()), CheckOutcome::valid);
+  PassMs(2);
+  EXPECT_EQ(Check("a", once.token()), CheckOutcome::fenced_off);
+  PassMs(2'990);
+  EXPECT_EQ(Try("a", "y"), AcquireOutcome::lock_held);
+  PassMs(10);
+  EXPECT_EQ(Try("a", "y"), AcquireOutcome::granted);
+}
+
+// It came back to life under its old token when its owner asked before its timer fired.
+TEST_F(LocksTest, ALeaseThatIsOverIsNotRevivedInAnExpiryStorm) {
+  ExpiryStorm(5'000);
+  AcquireRequest request = Want("a", "x");
+  request.set_ttl_ms(5'000);
+  const AcquireReply before = Acquire(request);
+  PassMs(5'000);
+  ASSERT_TRUE(HolderOf("a")) << "its timer has not fired";
+  const AcquireReply after = Acquire(request);
+  EXPECT_GT(after.token(), before.token());
+  EXPECT_EQ(after.locks(0).depth(), 1u);
+  PassMs(1);
+  EXPECT_EQ(Check("a", after.token()), CheckOutcome::valid);
+}
+
+// It was `released`, and the next one got it without the delay.
+TEST_F(LocksTest, AReleaseAfterTheLeaseIsTooLateInAnExpiryStorm) {
+  ExpiryStorm(5'000);
+  AcquireRequest request = Want("a", "x");
+  request.set_ttl_ms(5'000);
+  request.set_lock_delay_ms(3'000);
+  Acquire(request);
+  PassMs(5'000);
+  ASSERT_TRUE(HolderOf("a")) << "its timer has not fired";
+  EXPECT_EQ(Release("a", "x"), ReleaseOutcome::not_held);
+  EXPECT_EQ(Try("a", "y"), AcquireOutcome::lock_held);
+  PassMs(3'000);
+  EXPECT_EQ(Try("a", "y"), AcquireOutcome::granted);
+}
+
+// A thousand timers were one entry, whatever hung on them.
+TEST_F(LocksTest, SessionsThatEndTogetherEndEachInOnePieceAndNotInOneEntry) {
+  constexpr int kSessions = 5;
+  for (int i = 0; i < kSessions; ++i) {
+    const std::string owner(1, static_cast<char>('a' + i));
+    Take(bounds::kLocksPerSessionMax, owner, owner, OpenSession(5'000));
+  }
+  const auto alive = [&] {
+    int sessions = 0;
+    for (int i = 0; i < kSessions; ++i) {
+      const std::string owner(1, static_cast<char>('a' + i));
+      const bool first = HolderOf(owner + "0").has_value();
+      const auto last = owner + std::to_string(bounds::kLocksPerSessionMax - 1);
+      EXPECT_EQ(HolderOf(last).has_value(), first) << "a session ends for all that hangs on it";
+      sessions += first ? 1 : 0;
+    }
+    return sessions;
+  };
+  PassMs(5'000);
+  const int left = alive();
+  EXPECT_GT(left, 0) << "bounded";
+  EXPECT_LT(left, kSessions) << "and goes on";
+  ASSERT_TRUE(machine().NextTimer());
+  EXPECT_LE(machine().NextTimer()->us, now_us()) << "the leader ticks at once";
+  PassMs(1);
+  EXPECT_EQ(alive(), 0);
+  EXPECT_EQ(Broken(kLocks), "");
+}
+
+TEST_F(LocksTest, AFullLineIsToldBeforeADeadlock) {
+  Acquire("b", "z");
+  Acquire("a", "x");
+  ASSERT_EQ(Try("b", "x", exclusive, 60'000), AcquireOutcome::waiting);
+  EXPECT_EQ(Try("a", "z", exclusive, 60'000), AcquireOutcome::deadlock);
+  for (uint32_t i = 0; i < bounds::kLockWaitersMax; ++i) {
+    Write<AcquireReply>("locks.Acquire", Want("a", std::to_string(i), exclusive, 60'000));
+  }
+  EXPECT_EQ(Try("a", "z", exclusive, 60'000), AcquireOutcome::too_many_waiters);
+}
+
+// Each of those in a line was searched for all before it: half a million rows for one Acquire.
+TEST_F(LocksTest, ACycleThroughTheEndOfALongLineIsSeen) {
+  Acquire("b", "z");
+  Acquire("a", "x");
+  constexpr int kLong = 990;
+  for (int i = 0; i < kLong; ++i) {
+    Write<AcquireReply>("locks.Acquire", Want("a", std::to_string(i), exclusive, 60'000));
+  }
+  ASSERT_EQ(Try("ab", "last", exclusive, 60'000), AcquireOutcome::waiting);
+  const AcquireReply closing = Acquire("a", "z", exclusive, 60'000);
+  EXPECT_EQ(closing.outcome(), AcquireOutcome::deadlock);
+  EXPECT_EQ(std::vector<std::string>(closing.cycle().begin(), closing.cycle().end()),
+            (std::vector<std::string>{"z", "last", "z"}));
+}
+
+TEST_F(LocksTest, ReadersOfOneLockAreBounded) {
+  for (uint32_t i = 0; i < bounds::kLockHoldersMax; ++i) {
+    Write<AcquireReply>("locks.Acquire", Want("a", std::to_string(i), shared));
+  }
+  EXPECT_EQ(Try("a", "one more", shared), AcquireOutcome::too_many_locks);
+  EXPECT_EQ(Try("a", "7", shared), AcquireOutcome::granted) << "it holds it already";
+  EXPECT_EQ(Try("a", "writer", exclusive, 5'000), AcquireOutcome::waiting);
+  EXPECT_EQ(Try("a", "one more", shared, 5'000), AcquireOutcome::too_many_locks)
+      << "else all in line became readers";
+}
+
+TEST_F(LocksTest, WhatIsHeldAlreadyNeedsNoRoom) {
+  const uint64_t session = OpenSession(60'000);
+  const int most = static_cast<int>(bounds::kLocksPerSessionMax);
+  Take(most, "n", "x", session);
+  Take(16, "n", "x", session);  // Once more.
+  AcquireRequest one_more = Want("a", "y");
+  one_more.set_session(session);
+  EXPECT_EQ(Acquire(one_more).outcome(), AcquireOutcome::too_many_locks);
+  ASSERT_EQ(Release("n0", "x"), ReleaseOutcome::still_held);
+  ASSERT_EQ(Release("n0", "x"), ReleaseOutcome::released);
+  EXPECT_EQ(Acquire(one_more).outcome(), AcquireOutcome::granted);
+}
+
+// A wait for sixteen locks counted as one.
+TEST_F(LocksTest, AWaitCountsForEachLockThatItNames) {
+  const uint64_t session = OpenSession(60'000);
+  ASSERT_EQ(Try("q", "other"), AcquireOutcome::granted);
+  Take(static_cast<int>(bounds::kLocksPerSessionMax) - 8, "n", "x", session);
+  AcquireRequest wait = Want("abcdefgq", "y", exclusive, 60'000);
+  wait.set_session(session);
+  EXPECT_EQ(Acquire(wait).outcome(), AcquireOutcome::waiting);
+  AcquireRequest one_more = Want("z", "w");
+  one_more.set_session(session);
+  EXPECT_EQ(Acquire(one_more).outcome(), AcquireOutcome::too_many_locks);
+  one_more.set_name("q");
+  one_more.set_wait_ms(1'000);
+  EXPECT_EQ(Acquire(one_more).outcome(), AcquireOutcome::too_many_locks) << "nor a place in line";
+  Release("q", "other");
+  EXPECT_EQ(HolderOf("a")->owner(), "y") << "who stood in line had its room";
+}
+
+// A timer was left of each until its lease would have ended.
+TEST_F(LocksTest, NoTimerIsLeftOfWhatWasGivenUp) {
+  AcquireRequest request = Want("a", "x");
+  request.set_ttl_ms(86'400'000);
+  Acquire(request);
+  Try("a", "y", exclusive, 60'000);
+  NewLeader();
+  PassMs(10'000);  // Does not count: leases end later by the log's time.
+  Extend("a", "x");
+  Try("a", "z", exclusive, 60'000);
+  Release("a", "y");
+  Release("a", "z");
+  Release("a", "x");
+  Acquire("a", "x", shared);
+  Acquire("a", "x");  // An upgrade: another token.
+  request.set_session(OpenSession(60'000));
+  request.set_ttl_ms(0);
+  Acquire(request);  // Another lease.
+  CloseSession(request.session());
+  EXPECT_TRUE(Holders().empty());
+  Checkpoint();
+  Restart();  // Finds the earliest timer.
+  EXPECT_FALSE(machine().NextTimer());
+}
+
+// The first wait's end ended it.
+TEST_F(LocksTest, AskingAgainProlongsTheWait) {
+  Acquire("a", "x");
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(Try("a", "y", exclusive, 6'000), AcquireOutcome::waiting);
+    PassMs(5'000);
+  }
+  EXPECT_EQ(Try("a", "y", exclusive, 1), AcquireOutcome::waiting) << "nor is it shortened";
+  PassMs(998);
+  EXPECT_EQ(Await("a", "y").outcome(), AcquireOutcome::waiting);
+  PassMs(2);
+  EXPECT_EQ(Await("a", "y").outcome(), AcquireOutcome::lock_held);
+}
+
+TEST_F(LocksTest, AnUpgradeWaitsForALockDelay) {
+  AcquireRequest paused = Want("a", "paused", shared);
+  paused.set_ttl_ms(1'000);
+  paused.set_lock_delay_ms(3'000);
+  Acquire(paused);
+  Acquire("a", "x", shared);
+  PassMs(1'000);
+  EXPECT_EQ(Try("a", "x", shared), AcquireOutcome::granted) << "it has that already";
+  EXPECT_EQ(Try("a", "x"), AcquireOutcome::lock_held);
+  EXPECT_EQ(Try("a", "x", exclusive, 5'000), AcquireOutcome::waiting);
+  PassMs(2'999);
+  EXPECT_EQ(Await("a", "x").outcome(), AcquireOutcome::waiting);
+  PassMs(1);
+  EXPECT_EQ(Await("a", "x").outcome(), AcquireOutcome::granted);
+}
+
+// The new process stood in line, and was put out of it by what the old one had still to say.
+TEST_F(LocksTest, ALateReleaseDoesNotEndTheNextWait) {
+  AcquireRequest request = Want("a", "x");
+  request.set_ttl_ms(1'000);
+  const uint64_t token = Acquire(request).token();
+  PassMs(1'000);
+  Acquire("a", "y");
+  ASSERT_EQ(Try("a", "x", exclusive, 5'000), AcquireOutcome::waiting);
+  EXPECT_EQ(Release("a", "x", token), ReleaseOutcome::not_held);
+  EXPECT_EQ(Await("a", "x").outcome(), AcquireOutcome::waiting);
+  EXPECT_EQ(Release("a", "x"), ReleaseOutcome::left_line);
+}
+
+// Its upgrade stayed the first in line, though it held nothing any more, and nobody had looked
+// whether the others whom it waits for from then on wait for it.
+TEST_F(LocksTest, AWaitEndsWithTheHoldThatItStandsOn) {
+  AcquireRequest hold = Want("a", "x", shared);
+  hold.set_ttl_ms(1'000);
+  Acquire(hold);
+  Acquire("a", "reader", shared);
+  Acquire("c", "x");
+  ASSERT_EQ(Try("a", "x", exclusive, 60'000), AcquireOutcome::waiting);
+  ASSERT_EQ(Try("ac", "writer", exclusive, 60'000), AcquireOutcome::waiting);
+  PassMs(1'000);
+  const AcquireReply over = Await("a", "x");
+  EXPECT_EQ(over.outcome(), AcquireOutcome::lock_held);
+  EXPECT_EQ(over.blocked_by(), "reader");
+  EXPECT_EQ(Try("a", "x", exclusive, 60'000), AcquireOutcome::deadlock) << "behind the writer";
+  Release("c", "x");
+  Release("a", "reader");
+  EXPECT_EQ(Await("ac", "writer").outcome(), AcquireOutcome::granted);
+}
+
+TEST_F(LocksTest, AListOfWritesHoldsWhatItAcquires) {
+  atomic::ExecuteRequest list;
+  for (const char* name : {"a", "b"}) {
+    auto* write = list.add_writes();
+    write->set_method("locks.Acquire");
+    write->set_request(Want(name, "x").SerializeAsString());
+  }
+  ASSERT_EQ(Try("b", "y"), AcquireOutcome::granted);
+  EXPECT_EQ(Write<atomic::ExecuteReply>("atomic.Execute", list).failed(), 1u);
+  EXPECT_FALSE(HolderOf("a")) << "nothing of it was done";
+  EXPECT_EQ(Broken(kLocks), "");
+  // Who stands in line already does not have it either.
+  ASSERT_EQ(Try("b", "x", exclusive, 60'000), AcquireOutcome::waiting);
+  list.mutable_writes()->DeleteSubrange(0, 1);
+  const auto in_line = Write<atomic::ExecuteReply>("atomic.Execute", list);
+  EXPECT_EQ(in_line.outcome(), atomic::ExecuteOutcome::rejected);
+  EXPECT_EQ(in_line.results(0).outcome(), "waiting");
+  Release("b", "y");
+  EXPECT_EQ(Write<atomic::ExecuteReply>("atomic.Execute", list).outcome(),
+            atomic::ExecuteOutcome::done);
+  EXPECT_EQ(HolderOf("b")->depth(), 2u);
 }
 
 }  // namespace

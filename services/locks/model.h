@@ -31,10 +31,10 @@ class Model {
     sessions_.Now(at);
     std::multimap<std::tuple<int64_t, int, Alarm>, uint64_t> due;
     for (const auto& [due_us, id] : sessions_.TakeDue()) due.insert({{due_us, 0, Alarm{}}, id});
-    while (!alarms_.empty() && alarms_.begin()->first <= at.log_us) {
-      due.insert({{alarms_.begin()->first, 1, alarms_.begin()->second}, 0});
-      alarms_.erase(alarms_.begin());
+    for (const auto& [alarm, due_us] : alarms_) {
+      if (due_us <= at.log_us) due.insert({{due_us, 1, alarm}, 0});
     }
+    std::erase_if(alarms_, [&](const auto& one) { return one.second <= at.log_us; });
     for (const auto& [key, session] : due) {
       if (std::get<1>(key) == 1) {
         LookAt(std::get<2>(key));
@@ -83,7 +83,9 @@ class Model {
       return reply;
     }
     std::set<std::string> freed;
-    if (const size_t place = PlaceOf(request.owner()); place < line_.size()) {
+    const size_t place = PlaceOf(request.owner());
+    // With a token it means what it holds under it, and what it waits for besides.
+    if (place < line_.size() && (held != holds_.end() || request.token() == 0)) {
       if (line_[place].names.contains(request.name())) freed = LeaveLine(place);
     }
     reply.set_outcome(freed.empty() ? ReleaseOutcome::not_held : ReleaseOutcome::left_line);
@@ -172,6 +174,14 @@ class Model {
     }
     return "";
   }
+  // Somebody who stands in line and waits for itself, over whatever corners; empty, as it must be:
+  // nobody.
+  std::string Deadlocked() const {
+    for (const Wait& wait : line_) {
+      if (!CycleOf(wait.owner).empty()) return wait.owner;
+    }
+    return "";
+  }
 
  private:
   struct Hold {
@@ -227,8 +237,14 @@ class Model {
     const auto found = holds_.find({name, owner});
     return found == holds_.end() ? nullptr : &found->second;
   }
-  void Set(int64_t lease_us, Alarm alarm) {
-    alarms_.emplace(now_.LogTimeOf(lease_us), std::move(alarm));
+  // An earlier one stays: it is looked at then, and set again.
+  void Set(int64_t lease_us, const Alarm& alarm) {
+    const int64_t due_us = now_.LogTimeOf(lease_us);
+    const auto [at, is_new] = alarms_.try_emplace(alarm, due_us);
+    if (!is_new) at->second = std::min(at->second, due_us);
+  }
+  bool IsOver(const Hold& hold) const {
+    return hold.session == 0 ? hold.expires_us <= now_.lease_us() : !sessions_.Alive(hold.session);
   }
   uint32_t Left(int64_t until_us) const {
     return static_cast<uint32_t>(std::max<int64_t>(until_us - now_.lease_us(), 0) / 1'000);
@@ -249,6 +265,7 @@ class Model {
     for (const std::string& name : want.names) {
       const Hold* hold = Find(name, want.owner);
       if (hold == nullptr || (hold->mode == shared && want.mode == exclusive)) return false;
+      if (hold->session != want.session) return false;
     }
     for (const std::string& name : want.names) {
       Grant* grant = reply->add_locks();
@@ -266,11 +283,16 @@ class Model {
       return AcquireOutcome::session_not_found;
     }
     if (const size_t place = PlaceOf(want.owner); place < line_.size()) {
-      return Same(line_[place], want) ? AcquireOutcome::waiting : AcquireOutcome::owner_is_waiting;
+      if (!Same(line_[place], want)) return AcquireOutcome::owner_is_waiting;
+      int64_t& deadline_us = line_[place].deadline_us;
+      deadline_us = std::max(deadline_us, now_.lease_us() + int64_t{request.wait_ms()} * 1'000);
+      return AcquireOutcome::waiting;
     }
     for (const std::string& name : want.names) {
       const Hold* hold = Find(name, want.owner);
-      if (hold != nullptr && hold->depth >= 255) return AcquireOutcome::too_deep;
+      if (hold != nullptr && hold->session == want.session && hold->depth >= 255) {
+        return AcquireOutcome::too_deep;
+      }
       if (hold != nullptr && hold->mode == shared && want.mode == exclusive) {
         want.upgrades.insert(name);
       }
@@ -326,7 +348,9 @@ class Model {
     for (const std::string& name : want.names) {
       const auto delay = delays_.find(name);
       const bool delayed = delay != delays_.end() && delay->second > now_.lease_us();
-      if (delayed && Find(name, want.owner) == nullptr) owners.push_back("");
+      const Hold* own = Find(name, want.owner);
+      const bool enough = own != nullptr && (own->mode == exclusive || want.mode == shared);
+      if (delayed && !enough) owners.push_back("");
     }
     return owners;
   }
@@ -355,15 +379,19 @@ class Model {
   void Take(const Wait& want) {
     for (const std::string& name : want.names) {
       Hold& hold = holds_[{name, want.owner}];
-      if (hold.depth++ == 0) {
-        hold.session = want.session;
-        hold.ttl_us = want.ttl_us;
-        hold.delay_us = want.delay_us;
+      if (hold.depth > 0 && hold.session != want.session) {
+        // Under another lease it begins anew, in the mode that it has.
+        const Mode mode = hold.mode;
+        hold = Hold{};
+        hold.mode = mode;
       }
-      if (hold.mode == unspecified || (hold.mode == shared && want.mode == exclusive)) {
-        hold.mode = want.mode;
-        hold.token = ++last_token_;
-      }
+      hold.session = want.session;
+      ++hold.depth;
+      hold.ttl_us = std::max(hold.ttl_us, want.ttl_us);
+      hold.delay_us = std::max(hold.delay_us, want.delay_us);
+      const bool upgrade = hold.mode == shared && want.mode == exclusive;
+      if (hold.mode == unspecified || upgrade) hold.mode = want.mode;
+      if (hold.token == 0 || upgrade) hold.token = ++last_token_;
       if (hold.session == 0) {
         hold.expires_us = std::max(hold.expires_us, now_.lease_us() + hold.ttl_us);
         Set(hold.expires_us, {'h', hold.token, name, want.owner});
@@ -377,13 +405,19 @@ class Model {
     return names;
   }
 
-  void LoseHold(const Key& key) {
+  // Not because it was released: what the owner waits for on the ground of it is over, too.
+  std::set<std::string> LoseHold(const Key& key, bool ran_out) {
+    std::set<std::string> freed{key.first};
+    const size_t place = PlaceOf(key.second);
+    if (place < line_.size() && line_[place].names.contains(key.first)) freed = LeaveLine(place);
     const Hold hold = holds_.at(key);
     holds_.erase(key);
     const int64_t until_us = now_.lease_us() + hold.delay_us;
-    if (hold.delay_us == 0 || delays_[key.first] >= until_us) return;
-    delays_[key.first] = until_us;
-    Set(until_us, {'d', 0, key.first, ""});
+    if (ran_out && hold.delay_us > 0 && delays_[key.first] < until_us) {
+      delays_[key.first] = until_us;
+      Set(until_us, {'d', 0, key.first, ""});
+    }
+    return freed;
   }
 
   // Whoever can be served in the lines for these locks: lock after lock, in the order of coming.
@@ -403,8 +437,12 @@ class Model {
         size_t place = 0;
         while (line_[place].ticket != ticket) ++place;
         const Wait wait = line_[place];
-        const bool gone = wait.deadline_us <= now_.lease_us() ||
-                          (wait.session != 0 && !sessions_.Alive(wait.session));
+        bool gone = wait.deadline_us <= now_.lease_us() ||
+                    (wait.session != 0 && !sessions_.Alive(wait.session));
+        for (const std::string& each : wait.names) {
+          const Hold* hold = Find(each, wait.owner);
+          gone = gone || (hold != nullptr && IsOver(*hold));
+        }
         if (gone) {
           names.merge(LeaveLine(place));
         } else if (InTheWay(wait, place).empty()) {
@@ -429,8 +467,7 @@ class Model {
     const auto holds = holds_;
     for (const auto& [key, hold] : holds) {
       if (hold.session != session) continue;
-      closed ? static_cast<void>(holds_.erase(key)) : LoseHold(key);
-      freed.insert(key.first);
+      freed.merge(LoseHold(key, !closed));
     }
     ServeLines(std::move(freed));
   }
@@ -441,8 +478,7 @@ class Model {
       const Hold* hold = Find(alarm.name, alarm.owner);
       if (hold == nullptr || hold->token != alarm.number || hold->session != 0) return;
       if (hold->expires_us > now_.lease_us()) return Set(hold->expires_us, alarm);
-      LoseHold({alarm.name, alarm.owner});
-      ServeLines({alarm.name});
+      ServeLines(LoseHold({alarm.name, alarm.owner}, true));
     } else if (alarm.kind == 'w') {
       for (size_t place = 0; place < line_.size(); ++place) {
         if (line_[place].ticket != alarm.number) continue;
@@ -460,9 +496,9 @@ class Model {
   Moment now_;
   sessions::Model sessions_;
   std::map<Key, Hold> holds_;
-  std::vector<Wait> line_;                      // In the order of coming.
-  std::map<std::string, int64_t> delays_;       // Of locks that nobody gets until then.
-  std::set<std::pair<int64_t, Alarm>> alarms_;  // By log time.
+  std::vector<Wait> line_;                 // In the order of coming.
+  std::map<std::string, int64_t> delays_;  // Of locks that nobody gets until then.
+  std::map<Alarm, int64_t> alarms_;        // When they go off, by log time.
   uint64_t last_token_ = 0;
   uint64_t last_ticket_ = 0;
 };

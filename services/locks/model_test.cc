@@ -100,6 +100,7 @@ class LocksModelTest : public state_machine::testing::ServiceFixture {
     get.set_name(AName());
     EXPECT_EQ(Read<Lock>("locks.Get", get)->ShortDebugString(), model_.Get(get).ShortDebugString());
     EXPECT_EQ(model_.Forgotten(), "");
+    EXPECT_EQ(model_.Deadlocked(), "");
   }
 
   uint64_t Below(uint64_t bound) { return random_() % bound; }

@@ -3,11 +3,13 @@
 //
 // Invariants (invariants.cc): a lock has one exclusive holder, or shared ones, or none. Every
 // waiter stands in the line of each lock that it names, and its owner waits for nothing else. The
-// tables by session hold exactly what the holders and waiters with a session name, and the counts
-// what there is.
+// tables by session and by token hold exactly what the holders and waiters name, and the counts
+// what there is. Each lease of a lock's own, each waiter and each delay has one timer, and nothing
+// else has one.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -25,10 +27,13 @@ struct HolderRow {
   int64_t expires_us = 0;  // ... until this lease time.
   int64_t ttl_us = 0;
   int64_t delay_us = 0;  // See AcquireRequest.lock_delay_ms.
+  int64_t timer_us = 0;  // Of a lease of its own: when its timer fires, by log time.
 
-  auto Fields() { return std::tie(mode, token, depth, session, expires_us, ttl_us, delay_us); }
+  auto Fields() {
+    return std::tie(mode, token, depth, session, expires_us, ttl_us, delay_us, timer_us);
+  }
   auto Fields() const {
-    return std::tie(mode, token, depth, session, expires_us, ttl_us, delay_us);
+    return std::tie(mode, token, depth, session, expires_us, ttl_us, delay_us, timer_us);
   }
 };
 
@@ -41,12 +46,13 @@ struct WaiterRow {
   int64_t delay_us = 0;
   int64_t deadline_us = 0;  // Lease time.
   uint64_t upgrades = 0;    // A bit for each name: it holds that lock shared, and so goes first.
+  int64_t timer_us = 0;     // When its timer fires, by log time.
 
   auto Fields() {
-    return std::tie(owner, mode, names, session, ttl_us, delay_us, deadline_us, upgrades);
+    return std::tie(owner, mode, names, session, ttl_us, delay_us, deadline_us, upgrades, timer_us);
   }
   auto Fields() const {
-    return std::tie(owner, mode, names, session, ttl_us, delay_us, deadline_us, upgrades);
+    return std::tie(owner, mode, names, session, ttl_us, delay_us, deadline_us, upgrades, timer_us);
   }
 };
 
@@ -54,14 +60,16 @@ struct MetaRow {
   uint64_t last_token = 0;
   uint64_t last_ticket = 0;
   uint64_t holders = 0;
-  auto Fields() { return std::tie(last_token, last_ticket, holders); }
-  auto Fields() const { return std::tie(last_token, last_ticket, holders); }
+  uint64_t waiting = 0;  // Places in all lines.
+  auto Fields() { return std::tie(last_token, last_ticket, holders, waiting); }
+  auto Fields() const { return std::tie(last_token, last_ticket, holders, waiting); }
 };
 
 struct DelayRow {
   int64_t until_us = 0;  // Lease time.
-  auto Fields() { return std::tie(until_us); }
-  auto Fields() const { return std::tie(until_us); }
+  int64_t timer_us = 0;  // When its timer fires, by log time.
+  auto Fields() { return std::tie(until_us, timer_us); }
+  auto Fields() const { return std::tie(until_us, timer_us); }
 };
 
 struct TicketRow {
@@ -84,6 +92,14 @@ struct LockRow {
   auto Fields() const { return std::tie(waiting, holders); }
 };
 
+// Who holds a lock under a token.
+struct TokenRow {
+  std::string name;
+  std::string owner;
+  auto Fields() { return std::tie(name, owner); }
+  auto Fields() const { return std::tie(name, owner); }
+};
+
 struct NoRow {
   auto Fields() { return std::tie(); }
   auto Fields() const { return std::tie(); }
@@ -96,6 +112,11 @@ using SessionHold = std::tuple<uint64_t, std::string, std::string>;  // (session
 inline constexpr uint64_t kUpgradeRank = 0;
 inline constexpr uint64_t kRank = 1;
 
+inline bool Compatible(Mode a, Mode b) { return a == shared && b == shared; }
+inline uint64_t RankAt(const WaiterRow& waiter, size_t at) {
+  return (waiter.upgrades >> at & 1) != 0 ? kUpgradeRank : kRank;
+}
+
 struct Tables {
   explicit Tables(store::Store& store)
       : holders(store, {4, 1}, "lock holders"),
@@ -107,7 +128,24 @@ struct Tables {
         delays(store, {4, 7}, "lock delays"),
         sessions(store, {4, 8}, "locks of a session"),
         locks(store, {4, 9}, "locks"),
-        meta(store, {4, 10}, "lock meta") {}
+        meta(store, {4, 10}, "lock meta"),
+        writers(store, {4, 11}, "lock lines of writers"),
+        tokens(store, {4, 12}, "lock tokens") {}
+
+  LockRow Counts(const std::string& name) const { return locks.Get(name).value_or(LockRow{}); }
+  // What an owner holds of a lock.
+  std::optional<HolderRow> Held(const std::string& name, const std::string& owner) const {
+    return Counts(name).holders == 0 ? std::nullopt : holders.Get({name, owner});
+  }
+  // Then it waits for nobody there.
+  bool HoldsWellEnough(const std::string& name, const WaiterRow& want) const {
+    const auto own = Held(name, want.owner);
+    return own && (own->mode == exclusive || want.mode == shared);
+  }
+  // Who in line may be in the way of those who want a lock in this mode.
+  const store::SortedTable<LineKey, NoRow>& InTheWayOf(Mode mode) const {
+    return mode == shared ? writers : line;
+  }
 
   store::SortedTable<HolderKey, HolderRow> holders;
   store::SortedTable<uint64_t, WaiterRow> waiters;   // By ticket.
@@ -116,9 +154,12 @@ struct Tables {
   store::SortedTable<SessionHold, NoRow> session_holds;
   store::SortedTable<std::tuple<uint64_t, uint64_t>, NoRow> session_waits;  // (session, ticket)
   store::HashTable<std::string, DelayRow> delays;
-  store::HashTable<uint64_t, CountRow> sessions;  // Holds and waits.
+  store::HashTable<uint64_t, CountRow> sessions;  // Holds and places in line.
   store::HashTable<std::string, LockRow> locks;   // By name.
   store::HashTable<uint64_t, MetaRow> meta;
+  // Of `line` those who want a lock exclusively: what a reader in line has to look at.
+  store::SortedTable<LineKey, NoRow> writers;
+  store::HashTable<uint64_t, TokenRow> tokens;
 };
 
 }  // namespace holdfast::locks

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "src/base/bounds.h"
+#include "src/base/text.h"
 #include "src/state_machine/registry.h"
 #include "src/state_machine/sessions.h"
 
@@ -25,10 +26,15 @@ void Describe(uint64_t id, const Row& row, const ReadContext& context, Session* 
 }  // namespace
 
 Result<void> ValidateOpen(const OpenRequest& request) {
-  if (request.ttl_ms() >= bounds::kSessionTtlMsMin) return {};
-  return Fail(InvalidArgument("ttl_ms", "must be at least " +
-                                            std::to_string(bounds::kSessionTtlMsMin) + ", is " +
-                                            std::to_string(request.ttl_ms())));
+  if (request.ttl_ms() < bounds::kSessionTtlMsMin) {
+    return Fail(InvalidArgument("ttl_ms", "must be at least " +
+                                              std::to_string(bounds::kSessionTtlMsMin) + ", is " +
+                                              std::to_string(request.ttl_ms())));
+  }
+  if (HasControlCharacter(request.name())) {
+    return Fail(InvalidArgument("name", "must not have control characters"));
+  }
+  return {};
 }
 
 Result<void> Sessions::Open(const OpenRequest& request, WriteContext& context,
@@ -83,11 +89,17 @@ Result<void> Sessions::List(const ListRequest& request, const ReadContext& conte
                             ListReply* reply) const {
   const size_t limit = request.limit() == 0 ? bounds::kPageRowsDefault : request.limit();
   if (request.after() == std::numeric_limits<uint64_t>::max()) return {};
+  // One whose time is over takes its place on the page, and is not shown: looking on for others
+  // could go past any number of them.
+  size_t looked_at = 0;
+  uint64_t last = 0;
   context.sessions->Scan(request.after() + 1, [&](uint64_t id, const Row& row) {
-    if (static_cast<size_t>(reply->sessions_size()) == limit) {
-      reply->set_cursor(reply->sessions(reply->sessions_size() - 1).id());
+    if (looked_at++ == limit) {
+      reply->set_cursor(last);
       return false;
     }
+    last = id;
+    if (row.expires_us <= context.lease_now.us) return true;
     Describe(id, row, context, reply->add_sessions());
     return true;
   });

@@ -110,6 +110,33 @@ TEST_F(SessionsTest, PagesAreInOrderAndComplete) {
   EXPECT_EQ(List(UINT64_MAX).sessions_size(), 0);
 }
 
+// They were listed with nothing left of their time.
+TEST_F(SessionsTest, WhatIsOverIsNotListedThoughItsTimerHasNotFired) {
+  const int count = static_cast<int>(bounds::kTimersPerEntryMax) + 10;
+  for (int i = 0; i < count; ++i) Open(5'000);
+  const uint64_t living = Open(60'000).id();
+  PassMs(5'000);
+  ListReply page = List(0, 2);
+  EXPECT_EQ(page.sessions_size(), 0) << "those that wait for the next entry";
+  while (page.cursor() != 0 && page.sessions().empty()) page = List(page.cursor(), 2);
+  ASSERT_EQ(page.sessions_size(), 1);
+  EXPECT_EQ(page.sessions(0).id(), living);
+  PassMs(1);
+  EXPECT_EQ(List().sessions(0).id(), living);
+}
+
+// A day's session that was closed left its timer for a day.
+TEST_F(SessionsTest, NoTimerIsLeftOfAClosedSession) {
+  const uint64_t id = Open(86'400'000).id();
+  NewLeader();
+  PassMs(10'000);
+  KeepAlive(id);
+  Close(id);
+  Checkpoint();
+  Restart();  // Finds the earliest timer.
+  EXPECT_FALSE(machine().NextTimer());
+}
+
 TEST_F(SessionsTest, MalformedRequestsNameTheField) {
   const auto field_of = [&](uint32_t ttl_ms, const std::string& name) {
     OpenRequest request;
@@ -122,6 +149,7 @@ TEST_F(SessionsTest, MalformedRequestsNameTheField) {
   EXPECT_EQ(field_of(86'400'001, ""), "ttl_ms");
   EXPECT_EQ(field_of(1'000, std::string(129, 'x')), "name");
   EXPECT_EQ(field_of(1'000, std::string(128, 'x')), "fine");
+  EXPECT_EQ(field_of(1'000, "till\n3"), "name");
   EXPECT_EQ(FieldOf("sessions.KeepAlive", KeepAliveRequest()), "id");
   EXPECT_EQ(FieldOf("sessions.Close", CloseRequest()), "id");
 }

@@ -76,13 +76,17 @@ inline constexpr size_t kLockNameBytesMax = 128;
 inline constexpr uint32_t kLockTtlMsDefault = 30'000;   // Of a lease that says nothing.
 inline constexpr uint32_t kLockDepthMax = 255;          // More is a loop that never releases.
 inline constexpr uint32_t kLocksPerSessionMax = 1'000;  // What one entry has to release at once.
-inline constexpr uint64_t kLocksMax = 1'000'000;        // Holders of all locks.
+inline constexpr uint64_t kLocksMax = 1'000'000;        // Holders and places in line, of all locks.
+inline constexpr uint32_t kLockHoldersMax = 1'000;      // Of one lock, with who may join them.
 inline constexpr uint32_t kLockWaitersMax = 1'000;      // In one line.
 inline constexpr size_t kLockCycleOwnersMax = 1'000;    // Looked at for a deadlock.
+inline constexpr size_t kLockCycleRowsMax = 4'000;      // The same: a full lock and its line, twice.
 
 // --- State machine
 inline constexpr int64_t kIdempotencyRetentionUs = int64_t{24} * 3600 * 1'000'000;  // By log time.
 inline constexpr size_t kTimersPerEntryMax = 1'024;  // The rest fires with the next tick.
+// What they may change; the last of them goes past it. A session of 1,000 locks changes 7,000 rows.
+inline constexpr size_t kTimerChangesPerEntryMax = 16'384;
 // What a kept message may hold on to, whatever requests it was used for.
 inline constexpr size_t kReusedMessageBytes = 8 << 20;
 inline constexpr size_t kApplyArenaBytes = 64 << 10;  // Most replies fit; larger ones allocate.

@@ -3,6 +3,7 @@
 #include <google/protobuf/arena.h>
 
 #include "holdfast/atomic.pb.h"
+#include "src/base/bounds.h"
 #include "src/state_machine/canonical.h"
 #include "src/state_machine/outcome_field.h"
 
@@ -16,6 +17,7 @@ using google::protobuf::EnumValueDescriptor;
 using google::protobuf::FieldDescriptor;
 
 constexpr uint32_t kRefusedFrom = 400;  // HTTP status of an outcome.
+constexpr size_t kEnvelopeBytes = 8;    // Tag and length of a result in the reply, and its share.
 
 std::string PathOf(int write, const std::string& rest) {
   return "writes[" + std::to_string(write) + "]." + rest;
@@ -26,9 +28,11 @@ const EnumValueDescriptor* OutcomeOf(const Message& message) {
   return field == nullptr ? nullptr : message.GetReflection()->GetEnum(message, field);
 }
 
+// What is only pending was not done: a list cannot wait for it.
 bool IsRefusal(const EnumValueDescriptor* outcome) {
-  return outcome != nullptr &&
-         outcome->options().GetExtension(holdfast::outcome).http_status() >= kRefusedFrom;
+  if (outcome == nullptr) return false;
+  const OutcomeOptions& means = outcome->options().GetExtension(holdfast::outcome);
+  return means.pending() || means.http_status() >= kRefusedFrom;
 }
 
 // The outcome that says that a reply, or an item of a batch's reply, is a refusal; or null.
@@ -92,6 +96,7 @@ class AtomicService : public Service {
       }
     }
     const store::Savepoint before = context.Mark();
+    size_t bytes = 0;
     for (int i = 0; i < request.writes_size(); ++i) {
       const atomic::Write& write = request.writes(i);
       const Method& method = *registry_.Find(write.method());  // As Validate has seen.
@@ -117,6 +122,14 @@ class AtomicService : public Service {
       const EnumValueDescriptor* outcome = refusal != nullptr ? refusal : OutcomeOf(*result);
       if (outcome != nullptr) added->set_outcome(outcome->name());
       added->set_reply(Canonical(*result));
+      bytes += added->ByteSizeLong() + kEnvelopeBytes;
+      if (bytes > bounds::kReplyBytesMax) {
+        Error error{ErrorCode::kTooLarge,
+                    "the replies up to this one have more than " +
+                        std::to_string(bounds::kReplyBytesMax) + " bytes",
+                    PathOf(i, "request"), "ask for less in it, or in a list of its own", 0};
+        return Fail(std::move(error));
+      }
       if (refusal != nullptr) {
         reply->set_outcome(ExecuteOutcome::rejected);
         return {};

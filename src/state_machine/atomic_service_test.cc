@@ -1,5 +1,6 @@
 // Writes of several services in one step: all of them, or none.
 #include "holdfast/atomic.pb.h"
+#include "src/base/bounds.h"
 #include "src/state_machine/testing/sample.h"
 
 namespace holdfast::state_machine {
@@ -123,6 +124,42 @@ TEST_F(AtomicTest, WhoWaitsIsToldOfEachTouch) {
   EXPECT_EQ(node_.machine().touched()[1].topic, TopicOf(kSample, "b"));
   node_.Apply(time_us_ += 10);
   EXPECT_TRUE(node_.machine().touched().empty()) << "of the last entry only";
+}
+
+// Whoever took a lock or a message with a list that it would have had to wait for had none.
+TEST_F(AtomicTest, WhatIsOnlyPendingRefusesTheWhole) {
+  ExecuteRequest request;
+  Add(&request, "sample.Put", PutOf("b", 7));
+  Add(&request, "sample.Take", TakeOf("a", 3));
+  const ExecuteReply reply = ReplyTo(Execute(request));
+  EXPECT_EQ(reply.outcome(), ExecuteOutcome::rejected);
+  EXPECT_EQ(reply.failed(), 1u);
+  EXPECT_EQ(reply.results(0).outcome(), "empty");
+  EXPECT_FALSE(node_.Total("b"));
+}
+
+// 256 pulls of a MiB each were one reply.
+TEST_F(AtomicTest, RepliesThatAreTooLargeTogetherRefuseTheWhole) {
+  PutRequest large = PutOf("a", 1);
+  const std::string text(20'000, 'x');
+  (*large.mutable_labels())["k"] = text;
+  const auto list = [&](int count) {
+    ExecuteRequest request;
+    for (int i = 0; i < count; ++i) Add(&request, "sample.Put", large);
+    return request;
+  };
+  const size_t one = ReplyTo(Execute(list(1))).ByteSizeLong();
+  ASSERT_GT(one, text.size());
+  const int most = static_cast<int>(bounds::kReplyBytesMax / (one + 16));
+  const ExecuteReply fits = ReplyTo(Execute(list(most)));
+  EXPECT_EQ(fits.outcome(), ExecuteOutcome::done);
+  EXPECT_LE(fits.ByteSizeLong(), bounds::kReplyBytesMax);
+  EXPECT_EQ(node_.Total("a"), 1 + most);
+  const Outcome refused = Execute(list(most + 2), "key");
+  ASSERT_FALSE(refused.reply.has_value());
+  EXPECT_EQ(refused.reply.error().code, ErrorCode::kTooLarge);
+  EXPECT_EQ(node_.Total("a"), 1 + most) << "nothing of it was done";
+  EXPECT_FALSE(Execute(list(1), "key").replayed) << "nor kept under its key";
 }
 
 // An older program does not know the method: it refuses the whole, and so must this one.

@@ -67,8 +67,11 @@ void WriteContext::SetTimer(LogTime due, std::string_view key) {
 void WriteContext::CancelTimer(LogTime due, std::string_view key) {
   scope_->timers.Cancel(due, service_, key);
 }
-void WriteContext::SetSessionTimer(LeaseTime due, uint64_t session) {
-  scope_->timers.Set(scope_->leases.LogTimeOf(due), kMachine, SessionTimerKey(session));
+void WriteContext::SetSessionTimer(LeaseTime due, uint64_t session, int64_t* timer_us) {
+  For(kMachine).SetLeaseTimer(due, SessionTimerKey(session), timer_us);
+}
+void WriteContext::CancelSessionTimer(uint64_t session, int64_t* timer_us) {
+  For(kMachine).CancelLeaseTimer(SessionTimerKey(session), timer_us);
 }
 
 struct Machine::Tables {
@@ -203,25 +206,35 @@ EntryScope Machine::ScopeOf(LogIndex index) {
 }
 
 void Machine::FireTimers(LogIndex index) {
-  for (const Timers::Timer& timer : tables_->timers.TakeDue(position_.now)) {
-    EntryScope scope = ScopeOf(index);
-    WriteContext context(scope, timer.service);
-    if (timer.service == kMachine) {
-      if (const auto session = SessionOfTimer(timer.key)) {
-        tables_->sessions.OnTimer(*session, context);
-      } else {
-        tables_->idempotency.Erase(timer.key);
-      }
-      continue;
-    }
-    Service* service = registry_.FindService(timer.service);
-    if (service == nullptr) {
-      ProgramUnfit("entry " + index.ToString() + " has a timer of service " +
-                   std::to_string(timer.service) + UnknownTo());
-    }
-    HOLDFAST_REACHED("state_machine.machine.timer_fires");
-    service->OnTimer(context, timer.key);
+  const std::vector<Timers::Timer> due = tables_->timers.Due(position_.now);
+  if (due.empty()) return;
+  // Not their number alone is bounded: the end of one session may drop a thousand locks.
+  const size_t enough = store_.Mark().position + bounds::kTimerChangesPerEntryMax;
+  for (const Timers::Timer& timer : due) {
+    if (store_.Mark().position >= enough) break;
+    if (tables_->timers.Take(timer)) Fire(timer, index);  // If none before it has cancelled it.
   }
+  tables_->timers.Taken();
+}
+
+void Machine::Fire(const Timers::Timer& timer, LogIndex index) {
+  EntryScope scope = ScopeOf(index);
+  WriteContext context(scope, timer.service);
+  if (timer.service == kMachine) {
+    if (const auto session = SessionOfTimer(timer.key)) {
+      tables_->sessions.OnTimer(*session, context);
+    } else {
+      tables_->idempotency.Erase(timer.key);
+    }
+    return;
+  }
+  Service* service = registry_.FindService(timer.service);
+  if (service == nullptr) {
+    ProgramUnfit("entry " + index.ToString() + " has a timer of service " +
+                 std::to_string(timer.service) + UnknownTo());
+  }
+  HOLDFAST_REACHED("state_machine.machine.timer_fires");
+  service->OnTimer(context, timer.key);
 }
 
 Outcome Machine::ApplyRequest(const LogRequest& request, LogIndex index, bool told) {

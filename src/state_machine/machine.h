@@ -25,6 +25,7 @@
 #include "src/state_machine/registry.h"
 #include "src/state_machine/reused_message.h"
 #include "src/state_machine/service.h"
+#include "src/state_machine/timers.h"
 
 namespace holdfast {
 class BehaviourStep;  // log.proto
@@ -99,6 +100,7 @@ class Machine {
   void TakeStep(const BehaviourStep& step, LogIndex index);
   EntryScope ScopeOf(LogIndex index);
   void FireTimers(LogIndex index);
+  void Fire(const Timers::Timer& timer, LogIndex index);
   Outcome ApplyRequest(const LogRequest& request, LogIndex index, bool told);
   void CheckInvariants() const;
 

@@ -80,15 +80,27 @@ class WriteContext {
   // compare with now() wherever an expiry matters, and use the timer to clean up and to release.
   void SetTimer(LogTime due, std::string_view key);
   void CancelTimer(LogTime due, std::string_view key);
-  // The same for a lease. Time without a leader makes it fire too early: then set it again.
-  void SetLeaseTimer(LeaseTime due, std::string_view key) {
-    SetTimer(scope_->leases.LogTimeOf(due), key);
+  // The same for a lease. `timer_us`, kept with the lease, is when its timer fires, 0: it has none.
+  // A timer that is set and early enough stays: then, and when time without a leader has made it
+  // fire too early, it is set again as it fires.
+  void SetLeaseTimer(LeaseTime due, std::string_view key, int64_t* timer_us) {
+    const LogTime at = scope_->leases.LogTimeOf(due);
+    if (*timer_us != 0 && *timer_us <= at.us) return;
+    CancelLeaseTimer(key, timer_us);
+    SetTimer(at, key);
+    *timer_us = at.us;
+  }
+  void CancelLeaseTimer(std::string_view key, int64_t* timer_us) {
+    if (*timer_us != 0) CancelTimer(LogTime{*timer_us}, key);
+    *timer_us = 0;
   }
 
   // Sessions of clients. What a service keeps for one it ties to it, and is told when it ends.
   Sessions& sessions() { return scope_->sessions; }
   const Registry& registry() const { return scope_->registry; }
-  void SetSessionTimer(LeaseTime due, uint64_t session);  // Of Sessions itself.
+  // Of Sessions itself.
+  void SetSessionTimer(LeaseTime due, uint64_t session, int64_t* timer_us);
+  void CancelSessionTimer(uint64_t session, int64_t* timer_us);
 
   // Reads that wait for `topic` of this service look again: all of them, or as many as have reason
   // to. Not part of the state: who touches in vain, or is rolled back, only costs a look.

@@ -19,8 +19,9 @@ std::optional<uint64_t> Sessions::Open(std::string name, int64_t ttl_us, WriteCo
   ++meta.count;
   meta_.Put(kOnlyRow, meta);
   const LeaseTime expires{context.lease_now().us + ttl_us};
-  rows_.Put(id, Row{std::move(name), context.now().us, ttl_us, expires.us});
-  context.SetSessionTimer(expires, id);
+  Row row{std::move(name), context.now().us, ttl_us, expires.us};
+  context.SetSessionTimer(expires, id, &row.timer_us);
+  rows_.Put(id, std::move(row));
   return id;
 }
 
@@ -41,16 +42,26 @@ void Sessions::Tie(uint64_t id, uint8_t service) {
 void Sessions::OnTimer(uint64_t id, WriteContext& context) {
   const Row* row = rows_.Find(id);
   if (row == nullptr) return;
-  const LeaseTime expires{row->expires_us};
-  if (expires > context.lease_now()) {
-    context.SetSessionTimer(expires, id);
+  Row fired = *row;
+  fired.timer_us = 0;
+  if (fired.expires_us > context.lease_now().us) {
+    context.SetSessionTimer(LeaseTime{fired.expires_us}, id, &fired.timer_us);
+    rows_.Put(id, std::move(fired));
     return;
   }
   End(id, false, context);
 }
 
+void Sessions::EndIfOver(uint64_t id, WriteContext& context) {
+  const Row* row = rows_.Find(id);
+  if (row != nullptr && row->expires_us <= context.lease_now().us) End(id, false, context);
+}
+
 void Sessions::End(uint64_t id, bool closed, WriteContext& context) {
-  if (rows_.Find(id) == nullptr) return;
+  const Row* row = rows_.Find(id);
+  if (row == nullptr) return;
+  int64_t timer_us = row->timer_us;
+  context.CancelSessionTimer(id, &timer_us);
   rows_.Erase(id);
   Meta meta = *meta_.Get(kOnlyRow);
   --meta.count;

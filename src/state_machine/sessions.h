@@ -26,8 +26,9 @@ class Sessions {
     int64_t opened_us = 0;
     int64_t ttl_us = 0;
     int64_t expires_us = 0;  // Lease time.
-    auto Fields() { return std::tie(name, opened_us, ttl_us, expires_us); }
-    auto Fields() const { return std::tie(name, opened_us, ttl_us, expires_us); }
+    int64_t timer_us = 0;    // When its timer fires, by log time.
+    auto Fields() { return std::tie(name, opened_us, ttl_us, expires_us, timer_us); }
+    auto Fields() const { return std::tie(name, opened_us, ttl_us, expires_us, timer_us); }
   };
 
   explicit Sessions(store::Store& store)
@@ -44,7 +45,10 @@ class Sessions {
   void End(uint64_t id, bool closed, WriteContext& context);
   // `service` is to be told when the session, which exists, ends.
   void Tie(uint64_t id, uint8_t service);
-  // Ends the session if its time is over.
+  // Ends the session if its time is over, though its timer may not have fired yet. Only whoever
+  // has to judge by what hangs on it needs this.
+  void EndIfOver(uint64_t id, WriteContext& context);
+  // Its timer has fired: as EndIfOver, or the timer is set again.
   void OnTimer(uint64_t id, WriteContext& context);
 
   // A session whose time is over is not, though its timer may not have fired yet.

@@ -34,8 +34,9 @@ class Timers {
     rows_.Erase({due.us, service, std::string(key)});
   }
 
-  // Takes out what is due at `now`, earliest first, at most kTimersPerEntryMax.
-  std::vector<Timer> TakeDue(LogTime now) {
+  // What is due at `now`, earliest first, at most kTimersPerEntryMax. Each fires when it is taken;
+  // what is not taken remains due.
+  std::vector<Timer> Due(LogTime now) {
     std::vector<Timer> due;
     if (next_ > now.us) return due;
     rows_.Scan({next_, 0, ""}, [&](const Key& key, const Row&) {
@@ -44,10 +45,18 @@ class Timers {
           {LogTime{std::get<0>(key)}, static_cast<uint8_t>(std::get<1>(key)), std::get<2>(key)});
       return true;
     });
-    for (const Timer& timer : due) rows_.Erase({timer.due.us, timer.service, timer.key});
-    next_ = Earliest(next_);
+    if (due.empty()) Taken();
     return due;
   }
+  // False: it has been cancelled since.
+  bool Take(const Timer& timer) {
+    const Key key{timer.due.us, timer.service, timer.key};
+    if (rows_.Find(key) == nullptr) return false;
+    rows_.Erase(key);
+    return true;
+  }
+  // Call it after the last Take.
+  void Taken() { next_ = Earliest(next_); }
 
   // No timer is due before this; kNever when there is none. May be early after a Cancel or a
   // rollback: the tick that it causes finds nothing and corrects it.
