@@ -90,6 +90,10 @@ class WriteContext {
     SetTimer(at, key);
     *timer_us = at.us;
   }
+  // Of a lease that keeps no account of its timer: it is left to fire, and to find nothing.
+  void SetLeaseTimer(LeaseTime due, std::string_view key) {
+    SetTimer(scope_->leases.LogTimeOf(due), key);
+  }
   void CancelLeaseTimer(std::string_view key, int64_t* timer_us) {
     if (*timer_us != 0) CancelTimer(LogTime{*timer_us}, key);
     *timer_us = 0;
