@@ -85,7 +85,7 @@ inline constexpr size_t kLockCycleRowsMax = 4'000;      // The same: a full lock
 // --- State machine
 inline constexpr int64_t kIdempotencyRetentionUs = int64_t{24} * 3600 * 1'000'000;  // By log time.
 inline constexpr size_t kTimersPerEntryMax = 1'024;  // The rest fires with the next tick.
-// What they may change; the last of them goes past it. A session of 1,000 locks changes 7,000 rows.
+// What they may change; the last of them goes past it. A session of 1,000 locks changes 6,000 rows.
 inline constexpr size_t kTimerChangesPerEntryMax = 16'384;
 // What a kept message may hold on to, whatever requests it was used for.
 inline constexpr size_t kReusedMessageBytes = 8 << 20;
