@@ -137,6 +137,19 @@ TEST_F(ClientTest, AWriteOfUnknownOutcomeIsRepeatedUnderOneKey) {
   EXPECT_NE(second.seen()[1].idempotency_key(), key) << "another call, another key";
 }
 
+TEST_F(ClientTest, AWriteThatMayBeDoneTwiceIsRepeatedWithoutAKey) {
+  FakeNode first([](const PipeRequest&) { return Unknown(); });
+  FakeNode second(Echo);
+  Client client({first.address(), second.address()}, Quick());
+  CallOptions options;
+  options.repeatable = true;
+  ASSERT_TRUE(client.Call(kWrite, "x", options));
+  ASSERT_EQ(first.calls(), 1u);
+  ASSERT_EQ(second.calls(), 1u);
+  EXPECT_EQ(first.seen()[0].idempotency_key(), "");
+  EXPECT_EQ(second.seen()[0].idempotency_key(), "");
+}
+
 TEST_F(ClientTest, AMethodThatIsNotKnownCountsAsAWrite) {
   FakeNode node([](const PipeRequest&) { return Unknown(); });
   Client client({node.address()}, WithoutKeys());

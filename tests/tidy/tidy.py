@@ -25,7 +25,7 @@ LAYERS = {
     'src/node': ['base', 'clock', 'metrics', 'store', 'state_machine', 'wal', 'raft'],
     'src/api': ['base', 'metrics', 'state_machine', 'store', 'node'],
     'src/server': ['base', 'clock', 'metrics', 'store', 'state_machine', 'wal', 'raft', 'node', 'api'],
-    'src/client': ['base', 'node', 'api'],
+    'src/client': ['base', 'node', 'api'],  # And messages of services/cache and services/sessions.
     'src/cli': ['base', 'metrics', 'store', 'state_machine', 'node', 'api', 'server', 'client'],
     'services': ['base', 'store', 'state_machine'],
 }
