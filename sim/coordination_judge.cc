@@ -16,8 +16,8 @@ class CoordinationJudge : public Judge {
   }
 
   std::string Execute(const std::string& method, const std::string& body) override {
-    using namespace sessions; 
-    using namespace locks;     // NOLINT: as above.
+    using namespace sessions;
+    using namespace locks;  // NOLINT: as above.
     if (method == "sessions.Open") {
       return Answer<OpenRequest>(body, [&](const auto& it) { return model_.sessions().Open(it); });
     }
