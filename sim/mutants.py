@@ -220,11 +220,6 @@ MUTANTS = {
         '      if (method.wait_ms != nullptr) body->',
         '      if (method.wait_ms == nullptr && i > 256) body->',
         'coordination'),
-    'take a reader for one who waits for its own lock': (
-        'services/locks/book.cc',
-        ' &&\n               !HoldsWellEnough(want.names[i], waiter);',
-        ';',
-        'coordination'),
     'go on with a write by a read of before it': (
         'src/node/frontend.cc',
         '  const LogIndex position = written.position;\n  std::string request',
