@@ -26,6 +26,9 @@ LIMITS = {
     'transfers-batch': (20_000, 9_900),
     'transfers-batch-hot': (20_000, 9_100),
     'transfers': (20_000, 16_900),
+    'locks': (5_000, 42_400),
+    'publish': (10_000, 29_900),
+    'take': (10_000, 146_500),
 }
 
 

@@ -13,6 +13,8 @@
 // and this consumer pays under the message's own id, which the ledger takes once.
 //
 // Ends with 3 if the file took a message for new that was paid before: it must not.
+#include "src/client/consumer.h"
+
 #include <csignal>
 #include <memory>
 #include <thread>
@@ -20,7 +22,6 @@
 #include "payments.h"
 #include "services/ledger/ledger.pb.h"
 #include "services/queues/queues.pb.h"
-#include "src/client/consumer.h"
 #include "src/client/processed_ids.h"
 
 namespace client = holdfast::client;
@@ -71,8 +72,7 @@ client::Handled PayOnce(client::Client& nodes, client::ProcessedIds& processed,
   const auto paid = nodes.Call<ledger::TransferReply>(kCreateTransfer, *payment);
   if (!paid) return client::Retry(paid.error().message);  // Unknown to whoever gets it next.
   const auto outcome = paid->message.outcome();
-  if (outcome == ledger::TransferOutcome::already_exists &&
-      claim->seen() == client::Seen::kNever) {
+  if (outcome == ledger::TransferOutcome::already_exists && claim->seen() == client::Seen::kNever) {
     std::cerr << id << " was taken for new, and was paid before\n";
     std::exit(3);
   }
@@ -113,10 +113,9 @@ int main(int argc, char** argv) {
                                        .wait = std::chrono::milliseconds(500),
                                        .visibility = std::chrono::seconds(2)};
   while (stopping == 0) {
-    const auto consumed =
-        client::Consume(nodes, options, [&](const queues::Message& message) {
-          return local ? PayOnce(nodes, *processed, message) : PayWithAck(message);
-        });
+    const auto consumed = client::Consume(nodes, options, [&](const queues::Message& message) {
+      return local ? PayOnce(nodes, *processed, message) : PayWithAck(message);
+    });
     if (!consumed) {  // No queue yet, or no node.
       std::cerr << consumed.error().message << "\n";
       std::this_thread::sleep_for(std::chrono::milliseconds(100));

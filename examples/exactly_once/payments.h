@@ -21,9 +21,7 @@ inline constexpr uint64_t kPayers = 10;
 inline std::string MessageId(uint64_t producer, uint64_t number) {
   return "p" + std::to_string(producer) + "-" + std::to_string(number);
 }
-inline std::string PayerOf(uint64_t number) {
-  return "payer-" + std::to_string(number % kPayers);
-}
+inline std::string PayerOf(uint64_t number) { return "payer-" + std::to_string(number % kPayers); }
 inline int64_t AmountOf(uint64_t producer, uint64_t number) {
   return static_cast<int64_t>(1 + (number * 7'919 + producer * 104'729) % 1'000);
 }

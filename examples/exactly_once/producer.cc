@@ -3,9 +3,9 @@
 //
 //   producer HOST:PORT,... PRODUCER COUNT PER_SECOND PROGRESS_FILE queue|consumer
 //
-// `queue`: the queue knows messages by their ids and keeps each once. `consumer`: the id is a header
-// that the queue does not look at, as with a queue that does not deduplicate; what is sent twice is
-// delivered twice, and the consumer has to see to it.
+// `queue`: the queue knows messages by their ids and keeps each once. `consumer`: the id is a
+// header that the queue does not look at, as with a queue that does not deduplicate; what is sent
+// twice is delivered twice, and the consumer has to see to it.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

@@ -115,14 +115,14 @@ void Queues::SweepTrash(WriteContext& context, const MessageKey& from) {
       } else {
         context.CancelTimer(Delivery::DueOf(*head, context), TimerKey(timer::kHead, key));
       }
-      tables_.histories.Erase({number, group, sequence});
+      if (head->has_history()) tables_.histories.Erase({number, group, sequence});
       tables_.heads.Erase(key);
     }
     if (HasKey(lane)) tables_.lanes.Erase({number, row.only, lane, sequence});
     tables_.messages.Erase({number, sequence});
     tables_.bodies.Erase({number, sequence});
     tables_.claims.Erase({number, sequence});
-    tables_.origins.Erase({number, sequence});
+    if (row.dead) tables_.origins.Erase({number, sequence});
   }
   if (!messages.empty()) {
     context.SetTimer(context.now(),
