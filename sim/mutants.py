@@ -151,13 +151,14 @@ MUTANTS = {
     'grant a waiter without looking at its lease again': (
         'services/locks/book.cc',
         '  if (waiter.deadline_us <= context.lease_now().us) return false;\n'
-        '  return waiter.session == 0 || context.sessions().Alive(waiter.session, context.lease_now());',
-        '  return waiter.session == 0 || context.lease_now().us > 0;',
+        '  for (const std::string& name : waiter.names) {',
+        '  if (context.lease_now().us > 0) return true;\n'
+        '  for (const std::string& name : waiter.names) {',
         'coordination'),
     'give tokens again once nobody holds a lock': (
         'services/locks/book.cc',
-        '  --meta.holders;\n',
-        '  if (--meta.holders == 0) meta.last_token = 0;\n',
+        '  --meta.holders;\n  t_.meta.Put(kOnlyRow, meta);\n}',
+        '  if (--meta.holders == 0) meta.last_token = 0;\n  t_.meta.Put(kOnlyRow, meta);\n}',
         'coordination'),
     'forget the last token in a checkpoint': (
         'src/store/store.cc',
@@ -169,8 +170,8 @@ MUTANTS = {
         'coordination'),
     'leave the locks of a session that has ended': (
         'services/locks/book.cc',
-        '    Drop(key, !closed, context);\n',
-        '    static_cast<void>(closed);\n',
+        '  for (const HolderKey& key : holds) Lose(key, !closed, &freed, context);\n',
+        '  static_cast<void>(closed);\n',
         'coordination'),
     'let a failover shorten a lease': (
         'src/state_machine/machine.cc',

@@ -47,6 +47,8 @@ int main(int argc, char** argv) {
       [&] { return holdfast::bench::RunLocks(settings); });
   add("queues", "Publishing, taking and acking messages; and NATS JetStream and RabbitMQ",
       [&] { return holdfast::bench::RunQueues(settings); });
+  add("cache", "Storing and reading values; and Redis and etcd",
+      [&] { return holdfast::bench::RunCache(settings); });
   CLI11_PARSE(app, argc, argv);
   if (!program.empty()) setenv("HOLDFAST_PROGRAM", program.c_str(), 1);
   return chosen();

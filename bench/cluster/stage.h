@@ -78,5 +78,6 @@ Reply MustCall(client::Client& client, const std::string& method,
 int RunPayments(const Settings& settings, int accounts, int batch);
 int RunLocks(const Settings& settings);
 int RunQueues(const Settings& settings);
+int RunCache(const Settings& settings);
 
 }  // namespace holdfast::bench

@@ -46,6 +46,7 @@ void Applier::ApplyNow(CommittedEntry& entry) {
   const bool told = !entry.waiting.empty();
   const size_t requests = machine_.Apply(entry.index, *entry.payload, told ? &outcomes_ : nullptr);
   next_timer_us_.store(NextTimerUs(machine_), std::memory_order_relaxed);
+  if (requests > 0) metrics_.entry_requests.Observe(requests);  // Before anybody can ask.
   HOLDFAST_CHECK(!told || entry.waiting.size() == requests,
                  "entry " + entry.index.ToString() + " has other requests than were proposed");
   {
@@ -61,7 +62,6 @@ void Applier::ApplyNow(CommittedEntry& entry) {
   }
   WakeReaders(entry.index);
   metrics_.entry_us.Observe(MicrosSince(began));
-  if (requests > 0) metrics_.entry_requests.Observe(requests);
   MaybeCheckpoint(false);
   applied_(entry.index);
 }
