@@ -96,7 +96,7 @@ TEST_F(InspectTest, ExplainsAFolderAndChangesNothing) {
     return all;
   };
   before = files();
-  const Ended text = Inspect(1, " --entries 1..3 --decode");
+  const Ended text = Inspect(1, " --entries 1..4 --decode");
   EXPECT_EQ(text.code, 0) << text.output;
   for (const char* part :
        {"node    1, founded", "segment-0000000001.log", "1  term 1  configuration",
