@@ -80,7 +80,7 @@ inline constexpr uint64_t kLocksMax = 1'000'000;        // Holders and places in
 inline constexpr uint32_t kLockHoldersMax = 1'000;      // Of one lock, with who may join them.
 inline constexpr uint32_t kLockWaitersMax = 1'000;      // In one line.
 inline constexpr size_t kLockCycleOwnersMax = 1'000;    // Looked at for a deadlock.
-inline constexpr size_t kLockCycleRowsMax = 4'000;      // The same: a full lock and its line, twice.
+inline constexpr size_t kLockCycleRowsMax = 4'000;  // The same: a full lock and its line, twice.
 
 // --- State machine
 inline constexpr int64_t kIdempotencyRetentionUs = int64_t{24} * 3600 * 1'000'000;  // By log time.

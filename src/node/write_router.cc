@@ -16,8 +16,7 @@ constexpr size_t kEntryFrameBytes = 16;  // The time.
 // as this, where it gains no more.
 constexpr size_t kFullEntryRequests = 256;
 constexpr size_t kFullEntryBytes = 64 << 10;
-static_assert(bounds::kRequestBytesMax + kRepeatedKeyBytesMax +
-                      bounds::kPrincipalBytesMax + 64 <=
+static_assert(bounds::kRequestBytesMax + kRepeatedKeyBytesMax + bounds::kPrincipalBytesMax + 64 <=
                   bounds::kEntryBytesMax - kEntryFrameBytes,
               "a request of the greatest size fits an entry of its own");
 constexpr uint64_t kRetryMs = 20;        // After "not the leader": elections take longer than this.
