@@ -162,8 +162,6 @@ void Frontend::CallAwaiting(std::shared_ptr<Continued> call) {
               if (!written.body) PassOn(*call);
               if (!pending || parts_.clock.MonotonicMs() >= call->until_ms) {
                 call->done(std::move(written));
-              } else if (written.replayed) {
-                FollowRepeats(std::move(call), std::move(written));
               } else {
                 call->woken_by.reset();  // Others were there first, and have taken it.
                 Await(std::move(call), std::move(written));
@@ -171,26 +169,7 @@ void Frontend::CallAwaiting(std::shared_ptr<Continued> call) {
             });
 }
 
-// Who has asked before may have been given something since, by a repeat whose answer was lost; it
-// is led along them, to the last.
-void Frontend::FollowRepeats(std::shared_ptr<Continued> call, Reply written) {
-  const LogIndex position = written.position;
-  const uint64_t deadline_ms = DeadlineMs(call->options);
-  parts_.applier.WhenApplied(
-      position, deadline_ms,
-      [this, call = std::move(call), written = std::move(written)](bool applied) mutable {
-        if (!applied) return call->done(std::move(written));
-        parts_.reads.Post([this, call = std::move(call), written = std::move(written)]() mutable {
-          if (WasRepeated(*call)) {
-            ++call->repeats;
-            CallAwaiting(std::move(call));
-          } else {
-            Await(std::move(call), std::move(written));
-          }
-        });
-      });
-}
-
+// Who has asked before may have been given something since, by a repeat whose answer was lost.
 bool Frontend::WasRepeated(const Continued& call) const {
   if (call.options.idempotency_key.empty()) return false;
   return parts_.machine.HasStoredReply(call.method, call.options.principal,
@@ -455,7 +434,8 @@ void Frontend::ReadOrWait(PendingRead read, std::optional<state_machine::Topic> 
   std::optional<state_machine::Topic> topic;
   Reply reply = ReadNow(read.method(), read.request(), &topic);
   const uint64_t until_ms = read.until_ms();
-  if (!topic || parts_.clock.MonotonicMs() >= until_ms) {
+  const bool repeated = read.write() != nullptr && WasRepeated(*read.write());
+  if (!topic || repeated || parts_.clock.MonotonicMs() >= until_ms) {
     if (woken_by && !topic) {
       if (read.write() != nullptr) {
         read.write()->woken_by = woken_by;

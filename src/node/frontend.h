@@ -97,7 +97,6 @@ class Frontend {
   // A write that is answered by the read it awaits while its outcome is pending, and is done again
   // when that says so.
   void CallAwaiting(std::shared_ptr<Continued> call);
-  void FollowRepeats(std::shared_ptr<Continued> call, Reply written);
   void Await(std::shared_ptr<Continued> call, Reply written);
   // Whether the next repeat of it has been carried out, as far as this node has applied.
   bool WasRepeated(const Continued& call) const;
