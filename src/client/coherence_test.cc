@@ -525,6 +525,11 @@ class Search {
           React(i, LineEvent::kLeaseEnd);  // Which writes back once more.
         } else {
           if (client.state != LineState::kLeaving) React(i, LineEvent::kLeaseEnd);
+          if (client.version == 0) {  // Whether others have written and deleted is not known.
+            React(i, LineEvent::kNotWrittenBack);
+            client.postponed.reset();
+            return;
+          }
           Message rescue = answer;
           rescue.kind = Kind::kRescue;
           rescue.stage = Message::Stage::kSent;

@@ -288,10 +288,11 @@ void NearCacheCore::WroteBack(Turn& turn, const std::string& key, const Result<R
   }
 }
 
-// The right is gone. If nobody has written since, the value can still be stored.
+// The right is gone. If nobody has written since, the value can still be stored: the version says
+// so. Of a key that was absent nothing does: it may have been written and deleted since.
 void NearCacheCore::Rescue(Turn& turn, Line& line) {
   const NearValue value = ValueOf(line);
-  if (!value.found || closed_) {
+  if (!value.found || line.version == 0 || closed_) {
     Answered(turn, line, LineEvent::kNotWrittenBack);
     return;
   }

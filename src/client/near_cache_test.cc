@@ -74,6 +74,16 @@ class NearCacheTest : public ::testing::Test {
                                   linearizable)
         ->message;
   }
+  // As an operator does, or the end of its lease.
+  void EndOnlySession() {
+    const auto open = client_->Call<sessions::ListReply>("/holdfast.sessions.Sessions/List",
+                                                         sessions::ListRequest());
+    ASSERT_EQ(open->message.sessions_size(), 1);
+    EXPECT_EQ(open->message.sessions(0).name(), "near cache");
+    sessions::CloseRequest close;
+    close.set_id(open->message.sessions(0).id());
+    ASSERT_TRUE(client_->Call<sessions::SessionReply>("/holdfast.sessions.Sessions/Close", close));
+  }
   template <class Condition>
   static bool Eventually(Condition condition) {
     const auto deadline = Clock::now() + std::chrono::seconds(20);
@@ -236,20 +246,34 @@ TEST_F(NearCacheTest, WhatCannotBeWrittenBackIsTold) {
 }
 
 TEST_F(NearCacheTest, ASessionThatWasEndedLosesNothingThatNobodyHasReplaced) {
+  SetInCluster("k", "old");
+  SetInCluster("other", "old");
   NearCache near(*client_, Back());
   ASSERT_TRUE(near.Set("k", "x"));
   ASSERT_TRUE(near.Set("other", "y"));
-  EXPECT_EQ(InCluster("k"), "absent");
-  const auto open = client_->Call<sessions::ListReply>("/holdfast.sessions.Sessions/List",
-                                                       sessions::ListRequest());
-  ASSERT_EQ(open->message.sessions_size(), 1);
-  EXPECT_EQ(open->message.sessions(0).name(), "near cache");
-  sessions::CloseRequest close;
-  close.set_id(open->message.sessions(0).id());
-  ASSERT_TRUE(client_->Call<sessions::SessionReply>("/holdfast.sessions.Sessions/Close", close));
+  EXPECT_EQ(InCluster("k"), "old");
+  EndOnlySession();
   EXPECT_TRUE(Eventually([&] { return InCluster("k") == "x" && InCluster("other") == "y"; }));
   EXPECT_EQ(Read(near, "k"), "x");
   EXPECT_EQ(near.stats().lost, 0u);
+}
+
+// The cluster cannot tell a key that was deleted from one that never was.
+TEST_F(NearCacheTest, ADeletedKeyIsNotBroughtBackByASessionThatWasEnded) {
+  std::atomic<int> lost{0};
+  NearCacheOptions options = Back();
+  options.lost = [&](const std::string& key) { lost += key == "k" ? 1 : 100; };
+  NearCache near(*client_, options);
+  ASSERT_TRUE(near.Set("k", "x"));
+  EndOnlySession();
+  cache::DeleteRequest request;
+  request.set_key("k");
+  request.set_wait_ms(10'000);
+  const auto gone = client_->Call<cache::WriteReply>("/holdfast.cache.Cache/Delete", request);
+  ASSERT_TRUE(gone) << gone.error().message;
+  EXPECT_TRUE(Eventually([&] { return lost == 1; }));
+  EXPECT_EQ(InCluster("k"), "absent");
+  EXPECT_EQ(Read(near, "k"), "absent");
 }
 
 // The first to hear of a session's end may be a fetch.
