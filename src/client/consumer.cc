@@ -12,6 +12,7 @@ using queues::AckOutcome;
 
 constexpr char kQueues[] = "/holdfast.queues.Queues/";
 constexpr size_t kNackErrorBytesMax = 256;  // What Nack takes.
+constexpr std::chrono::milliseconds kExtendEveryAtLeast{300};
 
 // Asks for more time for deliveries, from a thread of its own, as long as they are not over.
 class Extender {
@@ -36,9 +37,22 @@ class Extender {
   }
 
  private:
+  static std::chrono::milliseconds IntervalOf(std::chrono::seconds visibility) {
+    return std::max<std::chrono::milliseconds>(visibility, 3 * kExtendEveryAtLeast) / 3;
+  }
+  // 0: it could not be asked.
+  std::chrono::seconds VisibilityOfQueue(std::chrono::milliseconds timeout) {
+    queues::GetRequest request;
+    request.set_name(options_.queue);
+    CallOptions call;
+    call.timeout = timeout;
+    const auto queue = client_.Call<queues::Queue>(std::string(kQueues) + "Get", request, call);
+    return std::chrono::seconds(queue ? queue->message.visibility_seconds() : 0);
+  }
+
   void Run() {
-    const auto interval =
-        std::chrono::duration_cast<std::chrono::milliseconds>(options_.visibility) / 3;
+    std::chrono::seconds visibility = options_.visibility;
+    std::chrono::milliseconds interval = IntervalOf(visibility);
     std::unique_lock lock(mutex_);
     while (!changed_.wait_for(lock, interval, [this] { return open_.empty(); })) {
       queues::ExtendRequest request;
@@ -48,7 +62,13 @@ class Extender {
       lock.unlock();
       CallOptions call;
       call.timeout = interval;  // Then the next one is due. Whoever comes too late hears of it.
+      call.repeatable = true;
       (void)client_.Call<queues::AckReply>(std::string(kQueues) + "Extend", request, call);
+      // 0 is the queue's own time; most messages are done before it matters.
+      if (visibility.count() == 0) {
+        visibility = VisibilityOfQueue(interval);
+        interval = IntervalOf(visibility);
+      }
       lock.lock();
     }
   }
