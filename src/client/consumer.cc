@@ -81,6 +81,14 @@ class Extender {
   std::thread thread_;
 };
 
+// As much of a text as Nack takes, cut between characters.
+std::string Beginning(const std::string& text) {
+  if (text.size() <= kNackErrorBytesMax) return text;
+  size_t end = kNackErrorBytesMax;
+  while (end > 0 && (text[end] & 0xc0) == 0x80) --end;
+  return text.substr(0, end);
+}
+
 // The answers after which it is certain that nothing was or will be done, and that the same again
 // would fare no better.
 bool IsRefusal(ErrorCode code) {
@@ -176,7 +184,7 @@ class OneBatch {
     request.set_queue(options_.queue);
     request.add_deliveries(message.delivery());
     request.set_delay_ms(static_cast<uint64_t>(delay.count()));
-    request.set_error(error.substr(0, kNackErrorBytesMax));
+    request.set_error(Beginning(error));
     const auto reply = client_.Call<queues::AckReply>(std::string(kQueues) + "Nack", request);
     if (!reply) return Unknown(reply.error());
     const auto& results = reply->message.results();

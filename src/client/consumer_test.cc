@@ -235,6 +235,19 @@ TEST(ConsumerTest, WithoutAVisibilityItIsExtendedAsTheQueueSays) {
   EXPECT_EQ(asked()[0].name(), "orders");
 }
 
+TEST(ConsumerTest, ALongErrorIsCutBetweenCharacters) {
+  for (const size_t before : {253u, 254u, 255u, 256u, 300u}) {
+    Desk desk(1);
+    ASSERT_TRUE(desk.Consume([&](const queues::Message&) {
+      return Retry(std::string(before, 'x') + "\u20ac\u20ac");  // Three bytes each.
+    }));
+    const auto nacks = desk.Nacks();  // A text that is no UTF-8 does not parse.
+    ASSERT_EQ(nacks.size(), 1u);
+    EXPECT_EQ(nacks[0].error(),
+              std::string(std::min<size_t>(before, 256), 'x') + (before == 253 ? "\u20ac" : ""));
+  }
+}
+
 TEST(ConsumerTest, AnEmptyQueueIsNoErrorAndAMissingOneIs) {
   Desk desk(0);
   const auto never = [](const queues::Message&) -> Handled {
