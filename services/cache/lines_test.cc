@@ -294,6 +294,45 @@ TEST_F(LinesTest, WhatIsEvictedIsForgottenAndItsLinesStay) {
   EXPECT_EQ(Set("k", "y").outcome(), WriteOutcome::held) << "A may still serve x";
 }
 
+// A fetch that waits for a session which is over is not left behind by a write of several keys.
+TEST_F(LinesTest, WhoWaitsIsServedWhenAWriteOfSeveralKeysFindsOneFreeAndAnotherHeld) {
+  const uint64_t gone = OpenSession(2'000);
+  for (int i = 0; i < 600; ++i) {
+    Write<FetchReply>("cache.Fetch", FetchOf(std::to_string(i), gone, 1, shared));
+  }
+  Fetch("k2", gone, 1, exclusive);
+  EXPECT_EQ(Fetch("k2", b_, 1, shared, 60'000), FetchOutcome::waiting);
+  Fetch("k1", a_, 1);
+  PassMs(2'000);  // It is over, and k2 not swept yet.
+  EXPECT_EQ(AwaitFetch("k2", b_, 1).outcome(), FetchOutcome::waiting);
+  SetManyRequest many;
+  many.add_entries()->set_key("k1");
+  many.add_entries()->set_key("k2");
+  many.set_wait_ms(60'000);
+  const WriteReply held = Do<WriteReply>("SetMany", many);
+  EXPECT_EQ(held.outcome(), WriteOutcome::held);
+  EXPECT_EQ(held.held_key(), "k1");
+  EXPECT_EQ(AwaitFetch("k2", b_, 1).outcome(), FetchOutcome::fetched);
+}
+
+TEST_F(LinesTest, AWriteOfSeveralKeysThatComesBackKeepsWhatWasGivenUpForIt) {
+  Fetch("k1", a_, 1);
+  Fetch("k2", b_, 1);
+  SetManyRequest many;
+  many.add_entries()->set_key("k1");
+  many.add_entries()->set_key("k2");
+  many.set_wait_ms(60'000);
+  EXPECT_EQ(Do<WriteReply>("SetMany", many).outcome(), WriteOutcome::held);
+  Release(a_, "k1", 1);
+  EXPECT_EQ(Fetch("k1", c_, 1, shared, 60'000), FetchOutcome::waiting);
+  PassMs(600);
+  EXPECT_EQ(Do<WriteReply>("SetMany", many).outcome(), WriteOutcome::held);
+  PassMs(600);
+  EXPECT_EQ(AwaitFetch("k1", c_, 1).outcome(), FetchOutcome::waiting);
+  PassMs(bounds::kCachePlaceMs);
+  EXPECT_EQ(AwaitFetch("k1", c_, 1).outcome(), FetchOutcome::fetched) << "it did not come back";
+}
+
 TEST_F(LinesTest, LinesAreBounded) {
   for (uint32_t i = 0; i < bounds::kCacheHoldersMax; ++i) {
     Write<FetchReply>("cache.Fetch", FetchOf("k", OpenSession(), 1, shared));

@@ -66,12 +66,18 @@ bool Cache::Refused(const Request& request, const std::vector<std::string>& keys
     reply->set_outcome(WriteOutcome::superseded);
     return true;
   }
+  std::vector<const std::string*> not_blocked;
   for (const std::string& key : keys) {
-    if (!lines_.Blocked(key, asker, request.wait_ms(), context)) continue;
+    if (!lines_.Blocked(key, asker, request.wait_ms(), context)) {
+      not_blocked.push_back(&key);
+      continue;
+    }
     if (reply->held_key().empty()) reply->set_held_key(key);
     reply->set_outcome(WriteOutcome::held);
   }
-  return reply->outcome() == WriteOutcome::held;
+  if (reply->outcome() != WriteOutcome::held) return false;
+  for (const std::string* key : not_blocked) lines_.NotYet(*key, asker, context);
+  return true;
 }
 
 template <class Request>
