@@ -77,6 +77,7 @@ class Lines {
   // What the asker holds under this number, if anything.
   std::optional<HolderRow> Held(const std::string& key, const Asker& asker) const;
   bool HeldExclusively(const std::string& key, const At& at) const;
+  uint32_t HoldersOf(const std::string& key) const { return CrowdOf(key).holders; }
 
   // --- Giving up
   bool Release(const std::string& key, const Asker& asker, WriteContext& context);
