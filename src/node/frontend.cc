@@ -9,6 +9,7 @@
 #include "src/base/check.h"
 #include "src/node/wire.h"
 #include "src/state_machine/outcome_field.h"
+#include "src/state_machine/repeated_key.h"
 
 namespace holdfast::node {
 namespace {
@@ -94,7 +95,9 @@ struct Frontend::Continued {
 
   bool IsGone() const { return options.gone != nullptr && *options.gone; }
   std::string KeyOfRepeat(uint32_t repeat) const {
-    return options.idempotency_key.empty() ? "" : RepeatedKey(options.idempotency_key, repeat);
+    return options.idempotency_key.empty()
+               ? ""
+               : state_machine::RepeatedKey(options.idempotency_key, repeat);
   }
 };
 
@@ -172,8 +175,11 @@ void Frontend::CallAwaiting(std::shared_ptr<Continued> call) {
 // Who has asked before may have been given something since, by a repeat whose answer was lost.
 bool Frontend::WasRepeated(const Continued& call) const {
   if (call.options.idempotency_key.empty()) return false;
-  return parts_.machine.HasStoredReply(call.method, call.options.principal,
-                                       call.KeyOfRepeat(call.repeats + 1));
+  state_machine::Position at;
+  return parts_.machine
+      .FindLastReply(call.method, call.options.principal, call.options.idempotency_key,
+                     call.repeats + 1, &at)
+      .has_value();
 }
 
 void Frontend::PassOn(Continued& call) {

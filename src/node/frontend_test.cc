@@ -6,6 +6,7 @@
 #include "src/base/bounds.h"
 #include "src/base/testing/queue_executor.h"
 #include "src/node/wire.h"
+#include "src/state_machine/repeated_key.h"
 #include "src/state_machine/testing/sample.h"
 
 namespace holdfast::node {
@@ -263,7 +264,7 @@ TEST_F(WaitingTest, AWriteWaitsForWhatItNeedsAndIsDoneAgain) {
   ASSERT_TRUE(ReplyOf(call));
   EXPECT_EQ(ReplyOf(call)->outcome(), TakeOutcome::taken);
   EXPECT_EQ(ReplyOf(call)->left(), 0);
-  EXPECT_EQ(keys_, (std::vector<std::string>{"k", RepeatedKey("k", 1)}))
+  EXPECT_EQ(keys_, (std::vector<std::string>{"k", state_machine::RepeatedKey("k", 1)}))
       << "... under a name of its own";
 }
 
@@ -305,8 +306,9 @@ TEST_F(WaitingTest, AKeyOfTheGreatestLengthCanWait) {
   ApplyWrites(5);
   ApplyWrites();
   ASSERT_EQ(keys_.size(), 2u);
-  EXPECT_LE(keys_[1].size(), kRepeatedKeyBytesMax);
-  EXPECT_LE(RepeatedKey(key, UINT32_MAX).size(), kRepeatedKeyBytesMax);
+  EXPECT_LE(keys_[1].size(), state_machine::kRepeatedKeyBytesMax);
+  EXPECT_LE(state_machine::RepeatedKey(key, UINT32_MAX).size(),
+            state_machine::kRepeatedKeyBytesMax);
 }
 
 // What went wrong: the one that was woken went away, and the next one slept beside what there was.
