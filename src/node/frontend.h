@@ -97,9 +97,13 @@ class Frontend {
   // A write that is answered by the read it awaits while its outcome is pending, and is done again
   // when that says so.
   void CallAwaiting(std::shared_ptr<Continued> call);
-  void Await(std::shared_ptr<Continued> call, Reply written);
-  // Whether the next repeat of it has been carried out, as far as this node has applied.
-  bool WasRepeated(const Continued& call) const;
+  // What it was told is pending: looks in the state after that, and as often as there is reason to.
+  void Await(std::shared_ptr<Continued> call);
+  // `found`: what was read for it, or why nothing was.
+  void GoOn(std::shared_ptr<Continued> call, Reply found);
+  // Leads it to the last of its repeats that has been carried out, as far as this node has applied;
+  // true: that one was told how it ended.
+  bool FollowRepeats(Continued& call) const;
   // A call that was woken and takes nothing wakes the next one.
   void PassOn(Continued& call);
   uint64_t DeadlineMs(const CallOptions& options) const;

@@ -221,7 +221,8 @@ class WaitingTest : public FrontendTest {
     return Call("Take", TakeOf(amount, wait_ms), options);
   }
   // Puts what the loop would propose into the next entry; with it, `put` into "till".
-  void ApplyWrites(int64_t put = 0) {
+  void ApplyWrites(int64_t put = 0) { ApplyThese(frontend_->TakeWrites(), put); }
+  void ApplyThese(std::vector<std::unique_ptr<Write>> writes, int64_t put = 0) {
     CommittedEntry entry;
     last_ = last_.Next();
     entry.index = last_;
@@ -230,7 +231,7 @@ class WaitingTest : public FrontendTest {
       requests.push_back(RequestOf(PutOf("till", put)));
       entry.waiting.emplace_back();
     }
-    for (auto& write : frontend_->TakeWrites()) {
+    for (auto& write : writes) {
       keys_.push_back(write->request.idempotency_key());
       requests.push_back(write->request);
       entry.waiting.push_back(std::move(write->done));
@@ -295,6 +296,91 @@ TEST_F(WaitingTest, ACallerThatTriesAgainBeforeThereIsAnythingWaitsOn) {
   reads_.RunAll();
   ApplyWrites();
   ASSERT_TRUE(ReplyOf(again)) << "at the end it looks what became of the first";
+  EXPECT_EQ(ReplyOf(again)->outcome(), TakeOutcome::taken);
+}
+
+// What went wrong: an election took longer than the call would wait, and it was told `empty` while
+// what it had asked for was taken.
+TEST_F(WaitingTest, ACallerThatTriesAgainIsLedToWhatItGotThoughItsTimeToWaitIsOver) {
+  Take(5, 200, "k");
+  ApplyWrites();
+  ApplyWrites(5);
+  ApplyWrites();
+  const size_t again = Take(5, 200, "k");
+  clock_.now_ms += 600;
+  ApplyWrites();
+  ASSERT_TRUE(ReplyOf(again));
+  EXPECT_EQ(ReplyOf(again)->outcome(), TakeOutcome::taken);
+  EXPECT_TRUE(replies_[again]->replayed);
+}
+
+// What went wrong: `empty` was told where nothing of what had become of it was known yet.
+TEST_F(WaitingTest, ANodeThatIsBehindDoesNotSayThatNothingWasDone) {
+  Take(5, 200, "k");
+  ApplyWrites();
+  ApplyWrites(5);  // Wakes the first ...
+  auto repeat = frontend_->TakeWrites();
+  const std::string empty = [&] {
+    TakeReply reply;
+    reply.set_outcome(TakeOutcome::empty);
+    return reply.SerializeAsString();
+  }();
+  const auto replayed_by = [&](LogIndex position) {
+    const size_t again = Take(5, 200, "k");
+    for (auto& write : frontend_->TakeWrites()) write->done(Reply{empty, position, true});
+    return again;
+  };
+  const size_t never = replayed_by(LogIndex(100));
+  const size_t late = replayed_by(LogIndex(3));
+  Pass(200 + bounds::kAwaitGraceMs + 1);
+  reads_.RunAll();
+  EXPECT_FALSE(replies_[late]) << "it has time to find out";
+  ApplyThese(std::move(repeat));  // ... whose repeat this node hears of only now.
+  ASSERT_TRUE(ReplyOf(late));
+  EXPECT_EQ(ReplyOf(late)->outcome(), TakeOutcome::taken);
+  EXPECT_FALSE(replies_[never]);
+  Pass(5'000);
+  reads_.RunAll();
+  EXPECT_EQ(ErrorOf(never), ErrorCode::kOutcomeUnknown);
+}
+
+// What went wrong: whoever took the message left too little for others, and the reply was theirs.
+TEST_F(WaitingTest, WhatARepeatWasToldGoesBeforeWhatIsThereNow) {
+  Take(5, 1'000, "k");
+  ApplyWrites();
+  ApplyWrites(5);
+  ApplyWrites();
+  ApplyWrites(-1);  // Now whoever looks is told that it is forbidden.
+  const size_t again = Take(5, 1'000, "k");
+  ApplyWrites();
+  ASSERT_TRUE(ReplyOf(again));
+  EXPECT_EQ(ReplyOf(again)->outcome(), TakeOutcome::taken);
+}
+
+TEST_F(WaitingTest, ACallerThatTriesAgainLeadsOnWhereTheLastRepeatWas) {
+  Take(5, 1'000, "k");
+  ApplyWrites();
+  for (int i = 0; i < 3; ++i) {  // Three times others are there first.
+    ApplyWrites(5);
+    const size_t other = Take(5, 0);
+    auto writes = frontend_->TakeWrites();
+    ASSERT_EQ(writes.size(), 2u);
+    std::swap(writes[0], writes[1]);
+    ApplyThese(std::move(writes));
+    EXPECT_EQ(ReplyOf(other)->outcome(), TakeOutcome::taken);
+  }
+  const size_t again = Take(5, 1'000, "k");
+  ApplyWrites();
+  EXPECT_FALSE(replies_[again]);
+  keys_.clear();
+  ApplyWrites(10);  // A touch for one: the first.
+  ApplyWrites();
+  ApplyWrites(5);
+  ApplyWrites();
+  EXPECT_EQ(keys_, (std::vector<std::string>{state_machine::RepeatedKey("k", 4)}));
+  Pass(1'000 + bounds::kAwaitGraceMs);
+  reads_.RunAll();
+  ASSERT_TRUE(ReplyOf(again));
   EXPECT_EQ(ReplyOf(again)->outcome(), TakeOutcome::taken);
 }
 
@@ -402,10 +488,13 @@ TEST_F(WaitingTest, WaitingCallsAreBounded) {
   reads_.RunAll();
   EXPECT_EQ(ErrorOf(Call("AwaitTake", TakeOf(2, 500), For(Consistency::kSession, 1))),
             ErrorCode::kResourceExhausted);
-  const size_t take = Take(5, 500);
+  const size_t take = Take(5, 500, "k");
   ApplyWrites();
   ASSERT_TRUE(ReplyOf(take)) << "a write that finds no place to wait keeps what it was told";
   EXPECT_EQ(ReplyOf(take)->outcome(), TakeOutcome::empty);
+  const size_t again = Take(5, 500, "k");
+  ApplyWrites();
+  EXPECT_EQ(ErrorOf(again), ErrorCode::kOutcomeUnknown) << "which may not be true any more";
   Pass(500);
   reads_.RunAll();
   const size_t met = Call("AwaitTake", TakeOf(1, 500), For(Consistency::kSession, 1));
@@ -414,13 +503,16 @@ TEST_F(WaitingTest, WaitingCallsAreBounded) {
 }
 
 TEST_F(WaitingTest, ANodeThatStopsLetsGoOfWhoWaits) {
-  const size_t take = Take(5, 500);
+  const size_t take = Take(5, 500, "k");
+  ApplyWrites();
+  const size_t again = Take(5, 500, "k");
   ApplyWrites();
   const size_t read = Call("AwaitTake", TakeOf(2, 500), For(Consistency::kSession, 1));
   reads_.RunAll();
   frontend_->Stop();
   ASSERT_TRUE(ReplyOf(take));
   EXPECT_EQ(ReplyOf(take)->outcome(), TakeOutcome::empty);
+  EXPECT_EQ(ErrorOf(again), ErrorCode::kOutcomeUnknown);
   EXPECT_EQ(ErrorOf(read), ErrorCode::kUnavailable);
 }
 
