@@ -104,6 +104,10 @@ struct Frontend::Continued {
   std::optional<state_machine::Topic> woken_by;
 
   bool IsPending() const { return written.body && method.OutcomeOf(*written.body).pending(); }
+  // Took what woke it, or found that others had been there first.
+  bool TookItsTurn() const {
+    return written.body && !written.replayed && method.OutcomeOf(*written.body).http_status() < 400;
+  }
   bool IsGone() const { return options.gone != nullptr && *options.gone; }
 };
 
@@ -170,8 +174,8 @@ void Frontend::CallAwaiting(std::shared_ptr<Continued> call) {
   CallWrite(method, std::move(request), std::move(options),
             [this, call = std::move(call)](Reply written) mutable {
               call->written = std::move(written);
-              if (!call->written.body) PassOn(*call);
-              call->woken_by.reset();  // Others were there first, and have taken it.
+              if (!call->TookItsTurn()) PassOn(*call);
+              call->woken_by.reset();
               // What was told before need not be true any more.
               const bool in_time = parts_.clock.MonotonicMs() < call->until_ms;
               if (call->IsPending() && (in_time || call->written.replayed)) {

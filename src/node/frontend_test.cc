@@ -415,6 +415,40 @@ TEST_F(WaitingTest, WhoIsWokenAndGoneWakesTheNext) {
   EXPECT_EQ(ReplyOf(left)->outcome(), TakeOutcome::empty);
 }
 
+// What went wrong: the one that was woken was refused, as one is that has too many messages out.
+TEST_F(WaitingTest, WhoIsWokenAndRefusedWakesTheNext) {
+  const size_t refused = Take(14, 1'000);
+  const size_t next = Take(5, 1'000);
+  ApplyWrites();
+  ApplyWrites(14);  // A touch for one.
+  ApplyWrites();
+  ASSERT_TRUE(ReplyOf(refused));
+  EXPECT_EQ(ReplyOf(refused)->outcome(), TakeOutcome::forbidden);
+  ApplyWrites();
+  ASSERT_TRUE(ReplyOf(next));
+  EXPECT_EQ(ReplyOf(next)->outcome(), TakeOutcome::taken);
+}
+
+// What went wrong: the one that was woken had taken its share before, at another node.
+TEST_F(WaitingTest, WhoIsWokenForWhatItHasAlreadyWakesTheNext) {
+  const size_t first = Take(5, 1'000, "k");
+  const size_t next = Take(5, 1'000);
+  ApplyWrites();
+  ApplyWrites(10);  // A touch for one.
+  auto repeat = frontend_->TakeWrites();
+  ASSERT_EQ(repeat.size(), 1u);
+  std::vector<std::unique_ptr<Write>> elsewhere;
+  elsewhere.push_back(std::make_unique<Write>());
+  elsewhere[0]->request = repeat[0]->request;
+  ApplyThese(std::move(elsewhere));
+  EXPECT_FALSE(replies_[first]);
+  ApplyThese(std::move(repeat));
+  EXPECT_TRUE(replies_[first] && replies_[first]->replayed);
+  ApplyWrites();
+  ASSERT_TRUE(ReplyOf(next));
+  EXPECT_EQ(ReplyOf(next)->outcome(), TakeOutcome::taken);
+}
+
 TEST_F(WaitingTest, AReadThatIsWokenLeavesWhatThereIsToTheNext) {
   ApplyWrites(1);
   const size_t read = Call("AwaitTake", TakeOf(2, 1'000), For(Consistency::kSession, 1));
