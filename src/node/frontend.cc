@@ -62,15 +62,14 @@ Error NotFounded() {
 // A read that waits for its turn. It is answered when nobody holds it any more, at the latest.
 class Frontend::PendingRead {
  public:
-  // `until_ms`: until when it may wait for more than there is; 0: it does not. `write`: on whose
-  // behalf it looks, if what it finds is to be taken.
-  PendingRead(const Method& method, std::string request, uint64_t until_ms, Done done,
-              std::shared_ptr<Continued> write = nullptr)
+  // `until_ms`: until when it may wait for more than there is; 0: it does not.
+  PendingRead(const Method& method, std::string request, uint64_t until_ms, Done done)
       : method_(&method),
         request_(std::move(request)),
         until_ms_(until_ms),
-        done_(std::move(done)),
-        write_(std::move(write)) {}
+        done_(std::move(done)) {}
+  // On behalf of a write, which is to take what is found.
+  PendingRead(std::shared_ptr<Continued> write, uint64_t until_ms, Done done);
   PendingRead(PendingRead&&) = default;
   PendingRead& operator=(PendingRead&&) = delete;
   ~PendingRead() {
@@ -78,14 +77,14 @@ class Frontend::PendingRead {
   }
 
   const Method& method() const { return *method_; }
-  const std::string& request() const { return request_; }
+  const std::string& request() const;
   uint64_t until_ms() const { return until_ms_; }
   Continued* write() const { return write_.get(); }
   void Answer(Reply reply) { std::exchange(done_, nullptr)(std::move(reply)); }
 
  private:
   const Method* method_;
-  std::string request_;
+  std::string request_;  // Empty if it is the write's.
   uint64_t until_ms_;
   Done done_;
   std::shared_ptr<Continued> write_;
@@ -110,6 +109,16 @@ struct Frontend::Continued {
   }
   bool IsGone() const { return options.gone != nullptr && *options.gone; }
 };
+
+Frontend::PendingRead::PendingRead(std::shared_ptr<Continued> write, uint64_t until_ms, Done done)
+    : method_(write->method.awaits),
+      until_ms_(until_ms),
+      done_(std::move(done)),
+      write_(std::move(write)) {}
+
+const std::string& Frontend::PendingRead::request() const {
+  return write_ == nullptr ? request_ : write_->request;
+}
 
 void Frontend::Call(const Method& method, std::string request, CallOptions options, Done done) {
   switch (method.kind()) {
@@ -208,9 +217,8 @@ void Frontend::Await(std::shared_ptr<Continued> call) {
   const LogIndex position = call->written.position;
   const uint64_t reached_by_ms = call->written.replayed ? deadline_ms : until_ms;
   Done done = [this, call](Reply found) mutable { GoOn(std::move(call), std::move(found)); };
-  if (!Waits(&done)) return;
-  ReadAt(position, "", reached_by_ms,
-         PendingRead(*call->method.awaits, call->request, until_ms, std::move(done), call));
+  if (!Waits(call->request.size(), &done)) return;
+  ReadAt(position, "", reached_by_ms, PendingRead(std::move(call), until_ms, std::move(done)));
 }
 
 void Frontend::GoOn(std::shared_ptr<Continued> call, Reply found) {
@@ -232,16 +240,20 @@ void Frontend::GoOn(std::shared_ptr<Continued> call, Reply found) {
   }
 }
 
-bool Frontend::Waits(Done* done) {
-  if (waiting_calls_.fetch_add(1) >= bounds::kWaitersMax) {
+bool Frontend::Waits(size_t bytes, Done* done) {
+  const size_t calls = waiting_calls_.fetch_add(1) + 1;
+  const size_t all_bytes = waiting_bytes_.fetch_add(bytes) + bytes;
+  if (calls > bounds::kWaitersMax || all_bytes > bounds::kWaitingBytesMax) {
     --waiting_calls_;
+    waiting_bytes_ -= bytes;
     std::exchange(*done, nullptr)(
         Failed(Error{ErrorCode::kResourceExhausted, "too many calls are waiting on this node", "",
                      "Ask without waiting, or ask another node.", 100}));
     return false;
   }
-  *done = [this, done = std::move(*done)](Reply reply) mutable {
+  *done = [this, bytes, done = std::move(*done)](Reply reply) mutable {
     --waiting_calls_;
+    waiting_bytes_ -= bytes;
     done(std::move(reply));
   };
   return true;
@@ -389,14 +401,14 @@ void Frontend::CallRead(const Method& method, std::string request, CallOptions o
   const bool has_token = options.consistency == Consistency::kSession && options.after.value != 0;
   if (has_token && parts_.machine.applied() >= options.after) {
     if (wait_ms == 0) return done(ReadNow(method, request));
-    if (!Waits(&done)) return;
+    if (!Waits(request.size(), &done)) return;
     parts_.reads.Post(
         [this, read = PendingRead(method, std::move(request), until_ms,
                                   std::move(done))]() mutable { ReadOrWait(std::move(read)); });
     return;
   }
   if (wait_ms > 0) {
-    if (!Waits(&done)) return;
+    if (!Waits(request.size(), &done)) return;
   } else if (!AdmitsRead(deadline_ms, &done)) {
     return;
   }

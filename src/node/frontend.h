@@ -111,8 +111,9 @@ class Frontend {
   uint64_t UntilMs(CallOptions& options, uint64_t wait_ms) const;
   // Counts a read that is not answered at once; false: it is refused, and has been told so.
   bool AdmitsRead(uint64_t deadline_ms, Done* done);
-  // Counts a call that may wait; false: there are too many, and it has been told so.
-  bool Waits(Done* done);
+  // Counts a call that may wait, and the bytes of its request, which is kept meanwhile; false:
+  // there are too many, and it has been told so.
+  bool Waits(size_t bytes, Done* done);
   Reply ReadNow(const state_machine::Method& method, const std::string& request,
                 std::optional<state_machine::Topic>* waits_for = nullptr);
   // Reads on the reads thread, now and as often as there is reason to until it need not wait.
@@ -127,6 +128,7 @@ class Frontend {
   Admission read_admission_{"reads"};
   std::atomic<size_t> waiting_reads_{0};
   std::atomic<size_t> waiting_calls_{0};
+  std::atomic<size_t> waiting_bytes_{0};
   Waiters waiters_;
 
   // Writes on their way to the loop, gathered so that a burst costs one wake-up.

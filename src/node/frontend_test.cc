@@ -536,6 +536,27 @@ TEST_F(WaitingTest, WaitingCallsAreBounded) {
   EXPECT_TRUE(ReplyOf(met)) << "room again";
 }
 
+// What went wrong: 2,000 calls that waited to store a value of 1 MiB took all of the memory.
+TEST_F(WaitingTest, WaitingCallsAreBoundedByBytes) {
+  ApplyWrites(1);
+  TakeRequest request = TakeOf(2, 500);
+  request.GetReflection()->MutableUnknownFields(&request)->AddLengthDelimited(
+      1'000, std::string(1 << 20, 'x'));
+  const auto wait = [&] {
+    const size_t read = Call("AwaitTake", request, For(Consistency::kSession, 1));
+    reads_.RunAll();
+    return read;
+  };
+  for (size_t i = 1; i < bounds::kWaitingBytesMax >> 20; ++i) EXPECT_FALSE(replies_[wait()]);
+  EXPECT_EQ(ErrorOf(wait()), ErrorCode::kResourceExhausted);
+  const size_t small = Call("AwaitTake", TakeOf(2, 500), For(Consistency::kSession, 1));
+  reads_.RunAll();
+  EXPECT_FALSE(replies_[small]) << "there is room for it";
+  Pass(500);
+  reads_.RunAll();
+  EXPECT_FALSE(replies_[wait()]) << "room again";
+}
+
 TEST_F(WaitingTest, ANodeThatStopsLetsGoOfWhoWaits) {
   const size_t take = Take(5, 500, "k");
   ApplyWrites();
