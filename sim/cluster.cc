@@ -236,7 +236,8 @@ Result<void> Cluster::Open(Machine& machine, const std::shared_ptr<Life>& life) 
     RegisterServices(registry);
     state_machine::RegisterRequestsService(
         registry, [&applier](const state_machine::Method& method, const std::string& key) {
-          return applier->StoredReply(method, "", key);
+          auto last = applier->LastReply(method, "", key);
+          return last ? std::optional(std::move(last->reply)) : std::nullopt;
         });
   };
   const std::weak_ptr<Life> weak = life;

@@ -10,7 +10,7 @@
 #include "sim/ledger_judge.h"
 #include "sim/methods.h"
 #include "sim/queue_judge.h"
-#include "src/node/wire.h"
+#include "src/state_machine/repeated_key.h"
 
 namespace holdfast::sim {
 namespace {
@@ -137,7 +137,8 @@ void History::CheckWrite(const Write& write) const {
   if (!record.awaits.empty()) {
     if (write.difference.empty() && executed.index <= record.position) return;
     for (uint32_t n = 1;; ++n) {
-      const auto repeat = executed_.find(record.method + " " + node::RepeatedKey(record.key, n));
+      const auto repeat =
+          executed_.find(record.method + " " + state_machine::RepeatedKey(record.key, n));
       if (repeat == executed_.end()) break;
       if (Answers(record, repeat->second)) return;
     }

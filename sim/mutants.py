@@ -223,8 +223,8 @@ MUTANTS = {
         'coordination'),
     'go on with a write by a read of before it': (
         'src/node/frontend.cc',
-        '  const LogIndex position = written.position;\n  std::string request',
-        '  const LogIndex position(0);\n  std::string request',
+        '  const LogIndex position = call->written.position;\n',
+        '  const LogIndex position(0);\n',
         'coordination'),
 }
 

@@ -3,7 +3,7 @@
 #include "holdfast/atomic.pb.h"
 #include "holdfast/log.pb.h"
 #include "sim/methods.h"
-#include "src/node/wire.h"
+#include "src/state_machine/repeated_key.h"
 
 namespace holdfast::sim {
 namespace {
@@ -44,7 +44,8 @@ std::optional<LogIndex> Promises::DoneBy(const WriteRecord& record) const {
   // The last of its repeats, if any: none follows once there is an answer.
   LogIndex last = first->second;
   for (uint32_t n = 1;; ++n) {
-    const auto repeat = logged_.find(record.method + " " + node::RepeatedKey(record.key, n));
+    const auto repeat =
+        logged_.find(record.method + " " + state_machine::RepeatedKey(record.key, n));
     if (repeat == logged_.end()) break;
     last = repeat->second;
   }

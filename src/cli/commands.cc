@@ -17,10 +17,11 @@ constexpr char kOutcomeFooter[] = R"(Examples:
   holdfast outcome --key order-4711
   holdfast outcome --transfer t1
 
-The state is committed, rejected (by the state, for good) or never_seen, and below it is the reply
-that the request got. The answer is linearizable, unless --consistency says otherwise. A request that
-was never seen may still be on its way: send it again under the same key or id, it is done once only.
-Exit code 0: committed or rejected, 1: never seen.)";
+The state is committed, rejected (by the state, for good), pending or never_seen, and below it is the
+reply that the request got. The answer is linearizable, unless --consistency says otherwise. A request
+that was never seen may still be on its way, and one that is pending (empty, held, waiting) may still
+be done while its call waits: send it again under the same key or id, it is done once only.
+Exit code 0: committed or rejected, 1: pending or never seen.)";
 
 }  // namespace
 

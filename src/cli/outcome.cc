@@ -76,7 +76,7 @@ int ShowOutcome(Context& context, const std::string& state,
     const auto style = context.flags().compact ? api::JsonStyle::kCompact : api::JsonStyle::kPretty;
     context.out() << api::ToJson(*message, style) << "\n";
   }
-  return state == "never_seen" ? kExitRefused : kExitOk;
+  return state == "never_seen" || state == "pending" ? kExitRefused : kExitOk;
 }
 
 void AddOutcomeByKey(const state_machine::Registry& registry, Commands& commands) {

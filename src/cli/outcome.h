@@ -12,8 +12,8 @@ void AddOutcomeByKey(const state_machine::Registry& registry, Commands& commands
 // The options of a question of this kind: linearizable, unless the user asks for a stale answer.
 Result<client::CallOptions> OutcomeOptions(const Context& context);
 
-// Shows how it ended: "committed", "rejected" or "never_seen", then the message, if there is one.
-// Returns the exit code.
+// Shows how it ended: "committed", "rejected", "pending" or "never_seen", then the message, if
+// there is one. Returns the exit code.
 int ShowOutcome(Context& context, const std::string& state,
                 const google::protobuf::Message* message);
 

@@ -9,6 +9,7 @@
 #include "src/base/check.h"
 #include "src/node/wire.h"
 #include "src/state_machine/outcome_field.h"
+#include "src/state_machine/repeated_key.h"
 
 namespace holdfast::node {
 namespace {
@@ -34,6 +35,15 @@ Error NotReached(LogIndex index, const char* field) {
                static_cast<uint32_t>(bounds::kRetryAfterMsDefault)};
 }
 
+Error NotFollowed() {
+  return Error{ErrorCode::kOutcomeUnknown,
+               "this write was begun before, and what became of it could not be found out in time",
+               "",
+               "Send the very same request again, with the same Idempotency-Key: what was done is "
+               "not done twice.",
+               static_cast<uint32_t>(bounds::kRetryAfterMsDefault)};
+}
+
 // How long the caller would wait for what is not there yet.
 uint64_t WaitMs(const Method& method, const std::string& request) {
   if (method.wait_ms == nullptr) return 0;
@@ -52,15 +62,14 @@ Error NotFounded() {
 // A read that waits for its turn. It is answered when nobody holds it any more, at the latest.
 class Frontend::PendingRead {
  public:
-  // `until_ms`: until when it may wait for more than there is; 0: it does not. `write`: on whose
-  // behalf it looks, if what it finds is to be taken.
-  PendingRead(const Method& method, std::string request, uint64_t until_ms, Done done,
-              std::shared_ptr<Continued> write = nullptr)
+  // `until_ms`: until when it may wait for more than there is; 0: it does not.
+  PendingRead(const Method& method, std::string request, uint64_t until_ms, Done done)
       : method_(&method),
         request_(std::move(request)),
         until_ms_(until_ms),
-        done_(std::move(done)),
-        write_(std::move(write)) {}
+        done_(std::move(done)) {}
+  // On behalf of a write, which is to take what is found.
+  PendingRead(std::shared_ptr<Continued> write, uint64_t until_ms, Done done);
   PendingRead(PendingRead&&) = default;
   PendingRead& operator=(PendingRead&&) = delete;
   ~PendingRead() {
@@ -68,14 +77,14 @@ class Frontend::PendingRead {
   }
 
   const Method& method() const { return *method_; }
-  const std::string& request() const { return request_; }
+  const std::string& request() const;
   uint64_t until_ms() const { return until_ms_; }
   Continued* write() const { return write_.get(); }
   void Answer(Reply reply) { std::exchange(done_, nullptr)(std::move(reply)); }
 
  private:
   const Method* method_;
-  std::string request_;
+  std::string request_;  // Empty if it is the write's.
   uint64_t until_ms_;
   Done done_;
   std::shared_ptr<Continued> write_;
@@ -89,14 +98,27 @@ struct Frontend::Continued {
   uint64_t until_ms;
   Done done;
   uint32_t repeats = 0;
+  Reply written{};  // What it was told last, by the log.
   // What woke it, as long as it has not taken what there is: then others have reason to look.
   std::optional<state_machine::Topic> woken_by;
 
-  bool IsGone() const { return options.gone != nullptr && *options.gone; }
-  std::string KeyOfRepeat(uint32_t repeat) const {
-    return options.idempotency_key.empty() ? "" : RepeatedKey(options.idempotency_key, repeat);
+  bool IsPending() const { return written.body && method.OutcomeOf(*written.body).pending(); }
+  // Took what woke it, or found that others had been there first.
+  bool TookItsTurn() const {
+    return written.body && !written.replayed && method.OutcomeOf(*written.body).http_status() < 400;
   }
+  bool IsGone() const { return options.gone != nullptr && *options.gone; }
 };
+
+Frontend::PendingRead::PendingRead(std::shared_ptr<Continued> write, uint64_t until_ms, Done done)
+    : method_(write->method.awaits),
+      until_ms_(until_ms),
+      done_(std::move(done)),
+      write_(std::move(write)) {}
+
+const std::string& Frontend::PendingRead::request() const {
+  return write_ == nullptr ? request_ : write_->request;
+}
 
 void Frontend::Call(const Method& method, std::string request, CallOptions options, Done done) {
   switch (method.kind()) {
@@ -153,75 +175,85 @@ void Frontend::CallAwaiting(std::shared_ptr<Continued> call) {
   CallOptions options = call->options;
   // Each repeat is a write of its own, and goes by the same name when the caller tries again: the
   // answers that are stored lead it to where it was.
-  if (call->repeats > 0) options.idempotency_key = call->KeyOfRepeat(call->repeats);
+  if (call->repeats > 0 && !options.idempotency_key.empty()) {
+    options.idempotency_key = state_machine::RepeatedKey(options.idempotency_key, call->repeats);
+  }
   const Method& method = call->method;
   std::string request = call->request;
   CallWrite(method, std::move(request), std::move(options),
             [this, call = std::move(call)](Reply written) mutable {
-              const bool pending = written.body && call->method.OutcomeOf(*written.body).pending();
-              if (!written.body) PassOn(*call);
-              if (!pending || parts_.clock.MonotonicMs() >= call->until_ms) {
-                call->done(std::move(written));
+              call->written = std::move(written);
+              if (!call->TookItsTurn()) PassOn(*call);
+              call->woken_by.reset();
+              // What was told before need not be true any more.
+              const bool in_time = parts_.clock.MonotonicMs() < call->until_ms;
+              if (call->IsPending() && (in_time || call->written.replayed)) {
+                Await(std::move(call));
               } else {
-                call->woken_by.reset();  // Others were there first, and have taken it.
-                Await(std::move(call), std::move(written));
+                call->done(std::move(call->written));
               }
             });
 }
 
 // Who has asked before may have been given something since, by a repeat whose answer was lost.
-bool Frontend::WasRepeated(const Continued& call) const {
+bool Frontend::FollowRepeats(Continued& call) const {
   if (call.options.idempotency_key.empty()) return false;
-  return parts_.machine.HasStoredReply(call.method, call.options.principal,
-                                       call.KeyOfRepeat(call.repeats + 1));
+  state_machine::Position at;
+  auto last = parts_.machine.FindLastReply(call.method, call.options.principal,
+                                           call.options.idempotency_key, call.repeats + 1, &at);
+  if (!last) return false;
+  call.repeats = last->repeat;
+  call.written = Reply{std::move(last->reply), at.applied, true};
+  return !call.IsPending();
 }
 
 void Frontend::PassOn(Continued& call) {
   if (call.woken_by) waiters_.PassOn(*std::exchange(call.woken_by, std::nullopt));
 }
 
-void Frontend::Await(std::shared_ptr<Continued> call, Reply written) {
-  const Method& read = *call->method.awaits;
-  const uint64_t until_ms =
-      std::min(call->until_ms + bounds::kAwaitGraceMs, DeadlineMs(call->options));
-  const LogIndex position = written.position;
-  std::string request = call->request;
-  Done done = [this, call, written = std::move(written)](Reply found) mutable {
-    const bool again = found.body && call->method.OutcomeOf(*found.body).again();
-    if (again && !call->IsGone() && parts_.clock.MonotonicMs() < DeadlineMs(call->options)) {
-      ++call->repeats;
-      CallAwaiting(std::move(call));
-      return;
-    }
-    PassOn(*call);
-    if (found.body && !again && call->method.OutcomeOf(*found.body).pending() &&
-        WasRepeated(*call)) {
-      ++call->repeats;
-      CallAwaiting(std::move(call));
-      return;
-    }
-    if (!found.body || again) {  // Nothing was found out, or taken; but what was written stands.
-      call->done(std::move(written));
-    } else {
-      found.replayed = written.replayed;
-      call->done(std::move(found));
-    }
-  };
-  if (!Waits(&done)) return;
-  ReadAt(position, "", until_ms,
-         PendingRead(read, std::move(request), until_ms, std::move(done), std::move(call)));
+void Frontend::Await(std::shared_ptr<Continued> call) {
+  const uint64_t deadline_ms = DeadlineMs(call->options);
+  const uint64_t until_ms = std::min(call->until_ms + bounds::kAwaitGraceMs, deadline_ms);
+  const LogIndex position = call->written.position;
+  const uint64_t reached_by_ms = call->written.replayed ? deadline_ms : until_ms;
+  Done done = [this, call](Reply found) mutable { GoOn(std::move(call), std::move(found)); };
+  if (!Waits(call->request.size(), &done)) return;
+  ReadAt(position, "", reached_by_ms, PendingRead(std::move(call), until_ms, std::move(done)));
 }
 
-bool Frontend::Waits(Done* done) {
-  if (waiting_calls_.fetch_add(1) >= bounds::kWaitersMax) {
+void Frontend::GoOn(std::shared_ptr<Continued> call, Reply found) {
+  const bool looked = found.position != LogIndex(0);
+  const bool again = found.body && call->method.OutcomeOf(*found.body).again();
+  if (again && !call->IsGone() && parts_.clock.MonotonicMs() < DeadlineMs(call->options)) {
+    ++call->repeats;
+    CallAwaiting(std::move(call));
+    return;
+  }
+  PassOn(*call);
+  if (found.body && !again) {
+    found.replayed = call->written.replayed;
+    call->done(std::move(found));
+  } else if (call->written.replayed && !looked) {
+    call->done(Failed(NotFollowed()));
+  } else {  // Nothing was taken, or nothing is to be had any more; but what was written stands.
+    call->done(std::move(call->written));
+  }
+}
+
+bool Frontend::Waits(size_t bytes, Done* done) {
+  const size_t calls = waiting_calls_.fetch_add(1) + 1;
+  const size_t all_bytes = waiting_bytes_.fetch_add(bytes) + bytes;
+  if (calls > bounds::kWaitersMax || all_bytes > bounds::kWaitingBytesMax) {
     --waiting_calls_;
+    waiting_bytes_ -= bytes;
     std::exchange(*done, nullptr)(
         Failed(Error{ErrorCode::kResourceExhausted, "too many calls are waiting on this node", "",
                      "Ask without waiting, or ask another node.", 100}));
     return false;
   }
-  *done = [this, done = std::move(*done)](Reply reply) mutable {
+  *done = [this, bytes, done = std::move(*done)](Reply reply) mutable {
     --waiting_calls_;
+    waiting_bytes_ -= bytes;
     done(std::move(reply));
   };
   return true;
@@ -369,14 +401,14 @@ void Frontend::CallRead(const Method& method, std::string request, CallOptions o
   const bool has_token = options.consistency == Consistency::kSession && options.after.value != 0;
   if (has_token && parts_.machine.applied() >= options.after) {
     if (wait_ms == 0) return done(ReadNow(method, request));
-    if (!Waits(&done)) return;
+    if (!Waits(request.size(), &done)) return;
     parts_.reads.Post(
         [this, read = PendingRead(method, std::move(request), until_ms,
                                   std::move(done))]() mutable { ReadOrWait(std::move(read)); });
     return;
   }
   if (wait_ms > 0) {
-    if (!Waits(&done)) return;
+    if (!Waits(request.size(), &done)) return;
   } else if (!AdmitsRead(deadline_ms, &done)) {
     return;
   }
@@ -433,9 +465,13 @@ void Frontend::ReadAt(LogIndex index, const char* field, uint64_t deadline_ms, P
 void Frontend::ReadOrWait(PendingRead read, std::optional<state_machine::Topic> woken_by) {
   std::optional<state_machine::Topic> topic;
   Reply reply = ReadNow(read.method(), read.request(), &topic);
+  // Afterwards: so nothing of a repeat is in what was read without being found here.
+  if (read.write() != nullptr && FollowRepeats(*read.write())) {
+    reply = read.write()->written;
+    topic.reset();
+  }
   const uint64_t until_ms = read.until_ms();
-  const bool repeated = read.write() != nullptr && WasRepeated(*read.write());
-  if (!topic || repeated || parts_.clock.MonotonicMs() >= until_ms) {
+  if (!topic || parts_.clock.MonotonicMs() >= until_ms) {
     if (woken_by && !topic) {
       if (read.write() != nullptr) {
         read.write()->woken_by = woken_by;

@@ -97,9 +97,13 @@ class Frontend {
   // A write that is answered by the read it awaits while its outcome is pending, and is done again
   // when that says so.
   void CallAwaiting(std::shared_ptr<Continued> call);
-  void Await(std::shared_ptr<Continued> call, Reply written);
-  // Whether the next repeat of it has been carried out, as far as this node has applied.
-  bool WasRepeated(const Continued& call) const;
+  // What it was told is pending: looks in the state after that, and as often as there is reason to.
+  void Await(std::shared_ptr<Continued> call);
+  // `found`: what was read for it, or why nothing was.
+  void GoOn(std::shared_ptr<Continued> call, Reply found);
+  // Leads it to the last of its repeats that has been carried out, as far as this node has applied;
+  // true: that one was told how it ended.
+  bool FollowRepeats(Continued& call) const;
   // A call that was woken and takes nothing wakes the next one.
   void PassOn(Continued& call);
   uint64_t DeadlineMs(const CallOptions& options) const;
@@ -107,8 +111,9 @@ class Frontend {
   uint64_t UntilMs(CallOptions& options, uint64_t wait_ms) const;
   // Counts a read that is not answered at once; false: it is refused, and has been told so.
   bool AdmitsRead(uint64_t deadline_ms, Done* done);
-  // Counts a call that may wait; false: there are too many, and it has been told so.
-  bool Waits(Done* done);
+  // Counts a call that may wait, and the bytes of its request, which is kept meanwhile; false:
+  // there are too many, and it has been told so.
+  bool Waits(size_t bytes, Done* done);
   Reply ReadNow(const state_machine::Method& method, const std::string& request,
                 std::optional<state_machine::Topic>* waits_for = nullptr);
   // Reads on the reads thread, now and as often as there is reason to until it need not wait.
@@ -123,6 +128,7 @@ class Frontend {
   Admission read_admission_{"reads"};
   std::atomic<size_t> waiting_reads_{0};
   std::atomic<size_t> waiting_calls_{0};
+  std::atomic<size_t> waiting_bytes_{0};
   Waiters waiters_;
 
   // Writes on their way to the loop, gathered so that a burst costs one wake-up.

@@ -6,6 +6,7 @@
 #include "src/base/bounds.h"
 #include "src/base/testing/queue_executor.h"
 #include "src/node/wire.h"
+#include "src/state_machine/repeated_key.h"
 #include "src/state_machine/testing/sample.h"
 
 namespace holdfast::node {
@@ -220,7 +221,8 @@ class WaitingTest : public FrontendTest {
     return Call("Take", TakeOf(amount, wait_ms), options);
   }
   // Puts what the loop would propose into the next entry; with it, `put` into "till".
-  void ApplyWrites(int64_t put = 0) {
+  void ApplyWrites(int64_t put = 0) { ApplyThese(frontend_->TakeWrites(), put); }
+  void ApplyThese(std::vector<std::unique_ptr<Write>> writes, int64_t put = 0) {
     CommittedEntry entry;
     last_ = last_.Next();
     entry.index = last_;
@@ -229,7 +231,7 @@ class WaitingTest : public FrontendTest {
       requests.push_back(RequestOf(PutOf("till", put)));
       entry.waiting.emplace_back();
     }
-    for (auto& write : frontend_->TakeWrites()) {
+    for (auto& write : writes) {
       keys_.push_back(write->request.idempotency_key());
       requests.push_back(write->request);
       entry.waiting.push_back(std::move(write->done));
@@ -263,7 +265,7 @@ TEST_F(WaitingTest, AWriteWaitsForWhatItNeedsAndIsDoneAgain) {
   ASSERT_TRUE(ReplyOf(call));
   EXPECT_EQ(ReplyOf(call)->outcome(), TakeOutcome::taken);
   EXPECT_EQ(ReplyOf(call)->left(), 0);
-  EXPECT_EQ(keys_, (std::vector<std::string>{"k", RepeatedKey("k", 1)}))
+  EXPECT_EQ(keys_, (std::vector<std::string>{"k", state_machine::RepeatedKey("k", 1)}))
       << "... under a name of its own";
 }
 
@@ -297,6 +299,91 @@ TEST_F(WaitingTest, ACallerThatTriesAgainBeforeThereIsAnythingWaitsOn) {
   EXPECT_EQ(ReplyOf(again)->outcome(), TakeOutcome::taken);
 }
 
+// What went wrong: an election took longer than the call would wait, and it was told `empty` while
+// what it had asked for was taken.
+TEST_F(WaitingTest, ACallerThatTriesAgainIsLedToWhatItGotThoughItsTimeToWaitIsOver) {
+  Take(5, 200, "k");
+  ApplyWrites();
+  ApplyWrites(5);
+  ApplyWrites();
+  const size_t again = Take(5, 200, "k");
+  clock_.now_ms += 600;
+  ApplyWrites();
+  ASSERT_TRUE(ReplyOf(again));
+  EXPECT_EQ(ReplyOf(again)->outcome(), TakeOutcome::taken);
+  EXPECT_TRUE(replies_[again]->replayed);
+}
+
+// What went wrong: `empty` was told where nothing of what had become of it was known yet.
+TEST_F(WaitingTest, ANodeThatIsBehindDoesNotSayThatNothingWasDone) {
+  Take(5, 200, "k");
+  ApplyWrites();
+  ApplyWrites(5);  // Wakes the first ...
+  auto repeat = frontend_->TakeWrites();
+  const std::string empty = [&] {
+    TakeReply reply;
+    reply.set_outcome(TakeOutcome::empty);
+    return reply.SerializeAsString();
+  }();
+  const auto replayed_by = [&](LogIndex position) {
+    const size_t again = Take(5, 200, "k");
+    for (auto& write : frontend_->TakeWrites()) write->done(Reply{empty, position, true});
+    return again;
+  };
+  const size_t never = replayed_by(LogIndex(100));
+  const size_t late = replayed_by(LogIndex(3));
+  Pass(200 + bounds::kAwaitGraceMs + 1);
+  reads_.RunAll();
+  EXPECT_FALSE(replies_[late]) << "it has time to find out";
+  ApplyThese(std::move(repeat));  // ... whose repeat this node hears of only now.
+  ASSERT_TRUE(ReplyOf(late));
+  EXPECT_EQ(ReplyOf(late)->outcome(), TakeOutcome::taken);
+  EXPECT_FALSE(replies_[never]);
+  Pass(5'000);
+  reads_.RunAll();
+  EXPECT_EQ(ErrorOf(never), ErrorCode::kOutcomeUnknown);
+}
+
+// What went wrong: whoever took the message left too little for others, and the reply was theirs.
+TEST_F(WaitingTest, WhatARepeatWasToldGoesBeforeWhatIsThereNow) {
+  Take(5, 1'000, "k");
+  ApplyWrites();
+  ApplyWrites(5);
+  ApplyWrites();
+  ApplyWrites(-1);  // Now whoever looks is told that it is forbidden.
+  const size_t again = Take(5, 1'000, "k");
+  ApplyWrites();
+  ASSERT_TRUE(ReplyOf(again));
+  EXPECT_EQ(ReplyOf(again)->outcome(), TakeOutcome::taken);
+}
+
+TEST_F(WaitingTest, ACallerThatTriesAgainLeadsOnWhereTheLastRepeatWas) {
+  Take(5, 1'000, "k");
+  ApplyWrites();
+  for (int i = 0; i < 3; ++i) {  // Three times others are there first.
+    ApplyWrites(5);
+    const size_t other = Take(5, 0);
+    auto writes = frontend_->TakeWrites();
+    ASSERT_EQ(writes.size(), 2u);
+    std::swap(writes[0], writes[1]);
+    ApplyThese(std::move(writes));
+    EXPECT_EQ(ReplyOf(other)->outcome(), TakeOutcome::taken);
+  }
+  const size_t again = Take(5, 1'000, "k");
+  ApplyWrites();
+  EXPECT_FALSE(replies_[again]);
+  keys_.clear();
+  ApplyWrites(10);  // A touch for one: the first.
+  ApplyWrites();
+  ApplyWrites(5);
+  ApplyWrites();
+  EXPECT_EQ(keys_, (std::vector<std::string>{state_machine::RepeatedKey("k", 4)}));
+  Pass(1'000 + bounds::kAwaitGraceMs);
+  reads_.RunAll();
+  ASSERT_TRUE(ReplyOf(again));
+  EXPECT_EQ(ReplyOf(again)->outcome(), TakeOutcome::taken);
+}
+
 // What went wrong: exactly when a message came, the caller was told that its key is too long.
 TEST_F(WaitingTest, AKeyOfTheGreatestLengthCanWait) {
   const std::string key(bounds::kIdempotencyKeyBytesMax, 'k');
@@ -305,8 +392,9 @@ TEST_F(WaitingTest, AKeyOfTheGreatestLengthCanWait) {
   ApplyWrites(5);
   ApplyWrites();
   ASSERT_EQ(keys_.size(), 2u);
-  EXPECT_LE(keys_[1].size(), kRepeatedKeyBytesMax);
-  EXPECT_LE(RepeatedKey(key, UINT32_MAX).size(), kRepeatedKeyBytesMax);
+  EXPECT_LE(keys_[1].size(), state_machine::kRepeatedKeyBytesMax);
+  EXPECT_LE(state_machine::RepeatedKey(key, UINT32_MAX).size(),
+            state_machine::kRepeatedKeyBytesMax);
 }
 
 // What went wrong: the one that was woken went away, and the next one slept beside what there was.
@@ -325,6 +413,40 @@ TEST_F(WaitingTest, WhoIsWokenAndGoneWakesTheNext) {
   ASSERT_TRUE(ReplyOf(next));
   EXPECT_EQ(ReplyOf(next)->outcome(), TakeOutcome::taken);
   EXPECT_EQ(ReplyOf(left)->outcome(), TakeOutcome::empty);
+}
+
+// What went wrong: the one that was woken was refused, as one is that has too many messages out.
+TEST_F(WaitingTest, WhoIsWokenAndRefusedWakesTheNext) {
+  const size_t refused = Take(14, 1'000);
+  const size_t next = Take(5, 1'000);
+  ApplyWrites();
+  ApplyWrites(14);  // A touch for one.
+  ApplyWrites();
+  ASSERT_TRUE(ReplyOf(refused));
+  EXPECT_EQ(ReplyOf(refused)->outcome(), TakeOutcome::forbidden);
+  ApplyWrites();
+  ASSERT_TRUE(ReplyOf(next));
+  EXPECT_EQ(ReplyOf(next)->outcome(), TakeOutcome::taken);
+}
+
+// What went wrong: the one that was woken had taken its share before, at another node.
+TEST_F(WaitingTest, WhoIsWokenForWhatItHasAlreadyWakesTheNext) {
+  const size_t first = Take(5, 1'000, "k");
+  const size_t next = Take(5, 1'000);
+  ApplyWrites();
+  ApplyWrites(10);  // A touch for one.
+  auto repeat = frontend_->TakeWrites();
+  ASSERT_EQ(repeat.size(), 1u);
+  std::vector<std::unique_ptr<Write>> elsewhere;
+  elsewhere.push_back(std::make_unique<Write>());
+  elsewhere[0]->request = repeat[0]->request;
+  ApplyThese(std::move(elsewhere));
+  EXPECT_FALSE(replies_[first]);
+  ApplyThese(std::move(repeat));
+  EXPECT_TRUE(replies_[first] && replies_[first]->replayed);
+  ApplyWrites();
+  ASSERT_TRUE(ReplyOf(next));
+  EXPECT_EQ(ReplyOf(next)->outcome(), TakeOutcome::taken);
 }
 
 TEST_F(WaitingTest, AReadThatIsWokenLeavesWhatThereIsToTheNext) {
@@ -400,10 +522,13 @@ TEST_F(WaitingTest, WaitingCallsAreBounded) {
   reads_.RunAll();
   EXPECT_EQ(ErrorOf(Call("AwaitTake", TakeOf(2, 500), For(Consistency::kSession, 1))),
             ErrorCode::kResourceExhausted);
-  const size_t take = Take(5, 500);
+  const size_t take = Take(5, 500, "k");
   ApplyWrites();
   ASSERT_TRUE(ReplyOf(take)) << "a write that finds no place to wait keeps what it was told";
   EXPECT_EQ(ReplyOf(take)->outcome(), TakeOutcome::empty);
+  const size_t again = Take(5, 500, "k");
+  ApplyWrites();
+  EXPECT_EQ(ErrorOf(again), ErrorCode::kOutcomeUnknown) << "which may not be true any more";
   Pass(500);
   reads_.RunAll();
   const size_t met = Call("AwaitTake", TakeOf(1, 500), For(Consistency::kSession, 1));
@@ -411,14 +536,38 @@ TEST_F(WaitingTest, WaitingCallsAreBounded) {
   EXPECT_TRUE(ReplyOf(met)) << "room again";
 }
 
+// What went wrong: 2,000 calls that waited to store a value of 1 MiB took all of the memory.
+TEST_F(WaitingTest, WaitingCallsAreBoundedByBytes) {
+  ApplyWrites(1);
+  TakeRequest request = TakeOf(2, 500);
+  request.GetReflection()->MutableUnknownFields(&request)->AddLengthDelimited(
+      1'000, std::string(1 << 20, 'x'));
+  const auto wait = [&] {
+    const size_t read = Call("AwaitTake", request, For(Consistency::kSession, 1));
+    reads_.RunAll();
+    return read;
+  };
+  for (size_t i = 1; i < bounds::kWaitingBytesMax >> 20; ++i) EXPECT_FALSE(replies_[wait()]);
+  EXPECT_EQ(ErrorOf(wait()), ErrorCode::kResourceExhausted);
+  const size_t small = Call("AwaitTake", TakeOf(2, 500), For(Consistency::kSession, 1));
+  reads_.RunAll();
+  EXPECT_FALSE(replies_[small]) << "there is room for it";
+  Pass(500);
+  reads_.RunAll();
+  EXPECT_FALSE(replies_[wait()]) << "room again";
+}
+
 TEST_F(WaitingTest, ANodeThatStopsLetsGoOfWhoWaits) {
-  const size_t take = Take(5, 500);
+  const size_t take = Take(5, 500, "k");
+  ApplyWrites();
+  const size_t again = Take(5, 500, "k");
   ApplyWrites();
   const size_t read = Call("AwaitTake", TakeOf(2, 500), For(Consistency::kSession, 1));
   reads_.RunAll();
   frontend_->Stop();
   ASSERT_TRUE(ReplyOf(take));
   EXPECT_EQ(ReplyOf(take)->outcome(), TakeOutcome::empty);
+  EXPECT_EQ(ErrorOf(again), ErrorCode::kOutcomeUnknown);
   EXPECT_EQ(ErrorOf(read), ErrorCode::kUnavailable);
 }
 

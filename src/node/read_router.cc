@@ -27,6 +27,7 @@ ReadRouter::ReadRouter(raft::Replica& replica, raft::ReadIndex& read_index, Node
       question_(first_id) {}
 
 void ReadRouter::Add(uint64_t deadline_ms, Done done) {
+  if (stopped_) return done(Fail(NoQuorum()));
   waiting_.push_back({deadline_ms, std::move(done)});
 }
 
@@ -60,7 +61,7 @@ void ReadRouter::Step(uint64_t now_ms) {
 }
 
 void ReadRouter::Expire(uint64_t now_ms) {
-  next_expiry_ms_ = now_ms + kExpirySweepMs;  // Wraps at Stop, after which nothing follows.
+  next_expiry_ms_ = now_ms + kExpirySweepMs;
   for (std::vector<Waiter>* list : {&waiting_, &asked_}) {
     std::erase_if(*list, [now_ms](Waiter& waiter) {
       if (waiter.deadline_ms > now_ms) return false;
@@ -84,6 +85,9 @@ void ReadRouter::Answered(uint64_t id, LogIndex index) {
   }
 }
 
-void ReadRouter::Stop() { Expire(UINT64_MAX); }
+void ReadRouter::Stop() {
+  stopped_ = true;
+  Expire(UINT64_MAX);
+}
 
 }  // namespace holdfast::node

@@ -24,7 +24,7 @@ class ReadRouter {
   void Step(uint64_t now_ms);
   // `index` 0: not the leader any more, or no quorum.
   void Answered(uint64_t id, LogIndex index);
-  // The node stops: answers whoever waits.
+  // The node stops, or is no member any more: answers whoever waits, and whoever comes.
   void Stop();
 
  private:
@@ -45,6 +45,7 @@ class ReadRouter {
   uint64_t not_before_ms_ = 0;  // After a refusal.
   NodeId asked_node_;
   uint64_t next_expiry_ms_ = 0;
+  bool stopped_ = false;
 };
 
 }  // namespace holdfast::node

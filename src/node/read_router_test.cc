@@ -197,5 +197,16 @@ TEST_F(ReadRouterTest, StoppingAnswersEveryone) {
   ExpectNoQuorum("for the next");
 }
 
+// What went wrong: nobody steps the router of a node that was removed, and what came was never told
+// that its time was up.
+TEST_F(ReadRouterTest, WhoComesAfterTheStopIsAnswered) {
+  Lead();
+  Acknowledge();
+  router_->Stop();
+  router_->Add(now_ms_ + kTimeoutMs,
+               [this](Result<LogIndex> index) { answers_.emplace("late", std::move(index)); });
+  ExpectNoQuorum("late");
+}
+
 }  // namespace
 }  // namespace holdfast::node

@@ -134,10 +134,6 @@ std::optional<raft::Message> FromWire(RaftMessage& message) {
   return std::nullopt;
 }
 
-std::string RepeatedKey(const std::string& key, uint32_t repeat) {
-  return "\x01" + std::to_string(repeat) + ":" + key;
-}
-
 ForwardWrite ToWire(uint64_t id, const LogRequest& request, uint64_t timeout_ms) {
   ForwardWrite forward;
   forward.set_id(id);

@@ -18,11 +18,6 @@ RaftMessage ToWire(const raft::Message& message);
 // Empty when the bytes are no message; payloads are moved out of `message`.
 std::optional<raft::Message> FromWire(RaftMessage& message);
 
-// The name of the nth repeat of a write that waits, 1 or more: no caller's own, for theirs are
-// printable. Who calls again under the same key is led along them.
-std::string RepeatedKey(const std::string& key, uint32_t repeat);
-inline constexpr size_t kRepeatedKeyBytesMax = bounds::kIdempotencyKeyBytesMax + 12;
-
 // A write on its way to the leader under `id`, and what became of it on its way back. What is large
 // is moved out of the message.
 ForwardWrite ToWire(uint64_t id, const LogRequest& request, uint64_t timeout_ms);

@@ -5,9 +5,12 @@
 #include "src/base/check.h"
 #include "src/base/reached.h"
 #include "src/node/wire.h"
+#include "src/state_machine/repeated_key.h"
 
 namespace holdfast::node {
 namespace {
+
+using state_machine::kRepeatedKeyBytesMax;
 
 // What a request costs in an entry beside its own bytes: a tag and a length.
 constexpr size_t kRequestFrameBytes = 8;

@@ -6,6 +6,7 @@
 
 #include "src/node/testing/played_peers.h"
 #include "src/node/wire.h"
+#include "src/state_machine/repeated_key.h"
 
 namespace holdfast::node {
 namespace {
@@ -554,7 +555,7 @@ TEST_F(WriteRouterTest, WhatFitsNoEntryIsTooLarge) {
   const std::string body(bounds::kRequestBytesMax + 1, 'x');
   Add(body);
   EXPECT_EQ(AnswerTo(body), ErrorCode::kTooLarge);
-  Add("a", std::string(kRepeatedKeyBytesMax + 1, 'k'));
+  Add("a", std::string(state_machine::kRepeatedKeyBytesMax + 1, 'k'));
   EXPECT_EQ(AnswerTo("a"), ErrorCode::kTooLarge);
   EXPECT_EQ(log_.last(), before);
 }

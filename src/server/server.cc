@@ -134,7 +134,8 @@ Result<void> Server::Parts::Open() {
     // No principal is known yet: all callers share one space of keys.
     state_machine::RegisterRequestsService(
         registry, [&machine](const state_machine::Method& method, const std::string& key) {
-          return machine->StoredReply(method, "", key);
+          auto last = machine->LastReply(method, "", key);
+          return last ? std::optional(std::move(last->reply)) : std::nullopt;
         });
   };
   auto opened = node::NodeState::Open(files, folder, [this](wal::Ticket t) {

@@ -8,6 +8,7 @@
 #include "src/base/bounds.h"
 #include "src/base/reached.h"
 #include "src/state_machine/canonical.h"
+#include "src/state_machine/repeated_key.h"
 #include "src/state_machine/sessions.h"
 #include "src/state_machine/timers.h"
 #include "src/store/table.h"
@@ -336,18 +337,32 @@ Result<std::string> Machine::Read(const Method& method, const Message& request, 
   return Canonical(*reply);
 }
 
-std::optional<std::string> Machine::StoredReply(const Method& method, const std::string& principal,
-                                                const std::string& key) const {
-  const auto row = tables_->idempotency.Get(
-      IdempotencyRowKey(method.service_id, method.method_id, principal, key));
-  if (!row) return std::nullopt;
-  return row->reply;
+std::optional<Machine::Kept> Machine::LastReply(const Method& method, const std::string& principal,
+                                                const std::string& key, uint32_t from) const {
+  std::optional<Kept> last;
+  const auto find = [&](uint32_t repeat) {
+    auto row =
+        tables_->idempotency.Get(IdempotencyRowKey(method.service_id, method.method_id, principal,
+                                                   repeat == 0 ? key : RepeatedKey(key, repeat)));
+    if (row) last = Kept{repeat, std::move(row->reply)};
+    return row.has_value();
+  };
+  if (!find(from)) return std::nullopt;
+  // They are stored one after the other and forgotten in the same order, so the last one is found
+  // in few steps, however many there are.
+  uint32_t step = 1;
+  while (find(last->repeat + step)) step *= 2;
+  while ((step /= 2) > 0) find(last->repeat + step);
+  return last;
 }
 
-bool Machine::HasStoredReply(const Method& method, const std::string& principal,
-                             const std::string& key) const {
+std::optional<Machine::Kept> Machine::FindLastReply(const Method& method,
+                                                    const std::string& principal,
+                                                    const std::string& key, uint32_t from,
+                                                    Position* at) const {
   absl::ReaderMutexLock lock(&store_.mutex());
-  return StoredReply(method, principal, key).has_value();
+  *at = position_;
+  return LastReply(method, principal, key, from);
 }
 
 LeaseTime Machine::lease_now() const { return tables_->leases.At(position_.now); }

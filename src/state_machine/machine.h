@@ -75,12 +75,18 @@ class Machine {
   // `waits_for`: unless null, gets what a caller who has time should wait for before asking again.
   Result<std::string> Read(const Method& method, const Message& request, Position* at,
                            std::optional<Topic>* waits_for = nullptr) const;
-  // The reply that is kept under an idempotency key, if any. Within a Read only: the lock is held.
-  std::optional<std::string> StoredReply(const Method& method, const std::string& principal,
-                                         const std::string& key) const;
-  // Whether there is one; takes the shared lock.
-  bool HasStoredReply(const Method& method, const std::string& principal,
-                      const std::string& key) const;
+  // The last reply that is kept under an idempotency key and, of a write that waited, under the
+  // names of its repeats (repeated_key.h); nothing if there is none of repeat `from` or later.
+  // Within a Read only: the lock is held.
+  struct Kept {
+    uint32_t repeat = 0;  // 0: of the write itself.
+    std::string reply;
+  };
+  std::optional<Kept> LastReply(const Method& method, const std::string& principal,
+                                const std::string& key, uint32_t from = 0) const;
+  // The same, and in which state; takes the shared lock.
+  std::optional<Kept> FindLastReply(const Method& method, const std::string& principal,
+                                    const std::string& key, uint32_t from, Position* at) const;
   Position position() const;  // Takes the shared lock.
   // What leases are measured by, after the last entry. Under the shared lock.
   LeaseTime lease_now() const;

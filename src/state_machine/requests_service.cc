@@ -60,7 +60,10 @@ class RequestsService : public Service {
                    "the stored reply of a " + method.full_name + " does not parse");
     if (const auto* outcome = OutcomeOf(*message)) {
       reply->set_outcome(outcome->name());
-      if (outcome->options().GetExtension(holdfast::outcome).http_status() >= 400) {
+      const OutcomeOptions& meaning = outcome->options().GetExtension(holdfast::outcome);
+      if (meaning.pending()) {
+        reply->set_state(GetOutcomeReply::pending);
+      } else if (meaning.http_status() >= 400) {
         reply->set_state(GetOutcomeReply::rejected);
       }
     }

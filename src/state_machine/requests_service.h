@@ -10,7 +10,8 @@
 
 namespace holdfast::state_machine {
 
-// The reply stored under a key of `method`; called within a read, under the store's lock.
+// The last reply stored under a key of `method` and the names of its repeats (Machine::LastReply);
+// called within a read, under the store's lock.
 using StoredReply =
     std::function<std::optional<std::string>(const Method& method, const std::string& key)>;
 

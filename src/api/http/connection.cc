@@ -299,13 +299,32 @@ void Connection::Leave(bool done) {
 }
 
 void Connection::Handle() {
-  const Request request = RequestOf(parser_->get());
-  core_->handler.Handle(request, [self = shared_from_this()](Render render) mutable {
-    // After Stop this may be the last that holds the core, and executors must not outlive it.
-    const std::shared_ptr<Core> core = self->core_;
-    core->AwaitTurn({std::move(self), std::move(render)});
-  });
+  Request request = RequestOf(parser_->get());
+  request.gone = gone_;
+  const bool waits =
+      core_->handler.Handle(request, [self = shared_from_this()](Render render) mutable {
+        // After Stop this may be the last that holds the core, and executors must not outlive it.
+        const std::shared_ptr<Core> core = self->core_;
+        core->AwaitTurn({std::move(self), std::move(render)});
+      });
   DropBody();  // The call has what it needs of it.
+  if (!waits) return;
+  Leave(true);
+  WatchClient();
+}
+
+void Connection::WatchClient() {
+  // A client that has sent its next request already is not looked for behind that.
+  if (watching_ || buffer_.size() > 0) return;
+  watching_ = true;
+  AwaitBytes([](Connection& self, error_code error) {
+    self.watching_ = false;
+    if (self.state_ != State::kHandling) return;
+    char next = 0;
+    if (!error) self.socket_.receive(asio::buffer(&next, 1), tcp::socket::message_peek, error);
+    if (error == asio::error::would_block) return self.WatchClient();
+    if (error) self.Close();
+  });
 }
 
 void Connection::Answer(Response response) {
@@ -359,6 +378,7 @@ void Connection::Linger(size_t total) {
 
 void Connection::Close() {
   state_ = State::kClosed;
+  *gone_ = true;
   error_code ignored;
   Leave(false);
   socket_.close(ignored);  // What was under way ends, and lets go of this connection.

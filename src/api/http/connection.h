@@ -3,7 +3,8 @@
 //
 //   waiting -> reading -> handling -> writing -> waiting ..., or lingering -> closed
 //
-// Handling: it awaits its turn, then the reply, then the reply's turn.
+// Handling: it awaits its turn, then the reply, then the reply's turn. A call that waits for what
+// is not there yet is no work until then, and takes nothing when its client has gone.
 #pragma once
 
 #include <boost/asio/ip/tcp.hpp>
@@ -74,6 +75,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void Leave(bool done);
 
   void Handle();
+
+  // Its call waits for what is not there yet: the client may go before that comes.
+  void WatchClient();
   void Answer(Response response);
   void Write(Response response);
   void Linger(size_t total);
@@ -93,12 +97,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool draining_ = false;
   bool keep_alive_ = false;
   bool head_only_ = false;
+  bool watching_ = false;
   unsigned version_ = 11;
   std::string head_;  // Of the response being written.
   std::string body_;
   std::optional<size_t> entered_bytes_;  // Counted in Core::admission.
   size_t body_bytes_ = 0;                // Counted in Core::bodies_bytes ...
   size_t reply_bytes_ = 0;               // ... and in Core::replies_bytes.
+  const std::shared_ptr<std::atomic<bool>> gone_ = std::make_shared<std::atomic<bool>>(false);
 };
 
 }  // namespace holdfast::api::http

@@ -11,6 +11,7 @@
 #include "src/api/text.h"
 #include "src/base/bounds.h"
 #include "src/base/check.h"
+#include "src/state_machine/outcome_field.h"
 
 namespace holdfast::api::http {
 namespace {
@@ -283,7 +284,7 @@ std::optional<Response> Handler::Refuse(const Request& request, const Error& err
   return ProblemResponse(error);
 }
 
-void Handler::Handle(const Request& request, Respond respond) const {
+bool Handler::Handle(const Request& request, Respond respond) const {
   const auto answer = [&respond](Response response) {
     respond([response = std::move(response)]() mutable { return std::move(response); });
   };
@@ -299,30 +300,34 @@ void Handler::Handle(const Request& request, Respond respond) const {
       dispatcher_.NoteRefused(match.error().code);
       answer(ProblemResponse(match.error()));
     }
-    return;
+    return false;
   }
   if (request.verb == "HEAD" && match->method->kind() == WRITE) {
     answer(Page(request, target.path));
-    return;
+    return false;
   }
   if (std::optional<Error> refusal = dispatcher_.Refusal(*match->method)) {
     answer(ProblemResponse(*refusal));
-    return;
+    return false;
   }
   Result<Call> call = BuildCall(routed, *match, target.query);
   if (!call) {
     dispatcher_.NoteRefused(call.error().code);
     answer(ProblemResponse(call.error()));
-    return;
+    return false;
   }
   const Method* method = call->method;
   const node::Consistency consistency = call->options.consistency;
+  const bool waits = method->wait_ms != nullptr &&
+                     state_machine::PeekNumber(call->bytes, method->wait_ms->number()) != 0;
+  if (waits) call->options.gone = request.gone;
   dispatcher_.Call(*method, std::move(call->bytes), std::move(call->options),
                    [method, consistency, respond = std::move(respond)](node::Reply reply) mutable {
                      respond([method, consistency, reply = std::move(reply)] {
                        return RenderReply(*method, consistency, reply);
                      });
                    });
+  return waits;
 }
 
 // What is no method: the pages of the server itself, and why there is nothing else.

@@ -6,7 +6,9 @@
 
 #include <absl/functional/any_invocable.h>
 
+#include <atomic>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,6 +26,8 @@ struct Request {
   std::string_view target;  // Path and query, as sent.
   std::vector<std::pair<std::string_view, std::string_view>> headers;
   std::string_view body;
+  // As CallOptions::gone.
+  std::shared_ptr<const std::atomic<bool>> gone = nullptr;
 };
 
 struct Response {
@@ -56,7 +60,8 @@ class Handler {
   std::optional<Response> Refuse(const Request& request, const Error& error) const;
 
   // Thread-safe. `respond` is called exactly once, on any thread, perhaps before Handle returns.
-  void Handle(const Request& request, Respond respond) const;
+  // True: the call may wait for something that is not there yet, which is no work of this node.
+  bool Handle(const Request& request, Respond respond) const;
 
  private:
   Response Page(const Request& request, std::string_view path) const;

@@ -8,6 +8,8 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
+#include <deque>
+#include <optional>
 
 #include "src/api/testing/fixture.h"
 #include "src/base/bounds.h"
@@ -381,6 +383,64 @@ TEST_F(HttpServerTest, AClientThatLeavesMidwayHarmsNobody) {
   done(FakeNode::ReplyOf(testing::Reply()));
   { Connect().Send("POST /make HTTP/1.1\r\nContent-Length: 100\r\n\r\n{"); }
   EXPECT_EQ(Connect().Ask(Get("/")).status, 200);
+}
+
+// What went wrong: calls that only wait counted as work, and the server refused everybody.
+TEST_F(HttpServerTest, CallsThatWaitKeepNobodyOut) {
+  Start();
+  node_.Hold();
+  // Large, so that this many seem more than the others' rate of small requests could do in time.
+  const std::string body = R"({"wait_ms":20000})" + std::string(1 << 20, ' ');
+  std::deque<Client> consumers;
+  std::vector<node::Done> waiting;
+  while (waiting.size() <= bounds::kUnhurriedRequests) {
+    consumers.emplace_back(server_->port()).Send(Post("/wait", body));
+    waiting.push_back(node_.Take());
+  }
+  node_.HoldNoMore();
+  Client client = Connect();
+  const auto end = std::chrono::steady_clock::now() + milliseconds(700);  // Until a rate is known.
+  while (std::chrono::steady_clock::now() < end) {
+    ASSERT_EQ(client.Ask(Post("/make", R"({"id": "x"})")).status, 201);
+  }
+  for (node::Done& done : waiting) done(FakeNode::ReplyOf(testing::Reply()));
+  for (Client& consumer : consumers) EXPECT_EQ(consumer.Read().status, 200);
+}
+
+// What went wrong: what came for a client that had gone was taken for it, and lost.
+TEST_F(HttpServerTest, AClientThatGoesWhileItsCallWaitsIsKnownToHaveGone) {
+  Start();
+  node_.Hold();
+  std::optional<Client> client(std::in_place, server_->port());
+  const std::string wait = Post("/wait", R"({"wait_ms":20000})");
+  for (int i = 0; i < 2; ++i) {
+    client->Send(wait);
+    node_.Take()(FakeNode::ReplyOf(testing::Reply()));
+    EXPECT_EQ(client->Read().status, 200);
+  }
+  client->Send(wait);
+  node::Done done = node_.Take();
+  const auto gone = node_.last().options.gone;
+  ASSERT_NE(gone, nullptr);
+  EXPECT_FALSE(*gone);
+  client.reset();
+  node_.HoldNoMore();
+  for (int i = 0; i < 100'000 && !*gone; ++i) Connect().Ask(Get("/"));
+  EXPECT_TRUE(*gone);
+  done(FakeNode::ReplyOf(testing::Reply()));
+}
+
+TEST_F(HttpServerTest, AClientThatSendsMoreWhileItsCallWaitsIsAnswered) {
+  Start();
+  node_.Hold();
+  Client client = Connect();
+  client.Send(Post("/wait", R"({"wait_ms":20000})"));
+  node::Done done = node_.Take();
+  client.Send(Get("/"));
+  EXPECT_EQ(Connect().Ask(Get("/")).status, 200);
+  done(FakeNode::ReplyOf(testing::Reply()));
+  EXPECT_EQ(client.Read().head.find("HTTP/1.1 200"), 0u);
+  EXPECT_EQ(client.Read().status, 200);
 }
 
 TEST_F(HttpServerTest, StopFinishesWhatIsInFlightAndClosesTheRest) {

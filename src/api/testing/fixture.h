@@ -39,7 +39,8 @@ struct Shop {
         .Write("Sell", &ShopService::Write<SellRequest>)
         .Read("List", &ShopService::Read<ListRequest>)
         .Read("Batch", &ShopService::Read<ListRequest>)
-        .Stateless("Ping", &ShopService::Ping);
+        .Stateless("Ping", &ShopService::Ping)
+        .Read("Wait", &ShopService::Read<WaitRequest>);
     registry.Finish();
   }
 
@@ -92,6 +93,11 @@ class FakeNode : public node::Dispatcher {
   void Hold() {
     absl::MutexLock lock(&mutex_);
     hold_ = true;
+  }
+  // Answers at once again, but for the calls that are held.
+  void HoldNoMore() {
+    absl::MutexLock lock(&mutex_);
+    hold_ = false;
   }
   // Waits for the oldest held call and takes it out.
   node::Done Take() {

@@ -73,11 +73,13 @@ class SampleService : public Service {
     const Total* before = totals_.Find(request.name());
     const int64_t total = before == nullptr ? 0 : before->total;
     const bool enough = total >= request.amount();
-    reply->set_left(enough ? total - request.amount() : total);
-    if (enough) totals_.Put(request.name(), {reply->left()});
-    reply->set_outcome(request.amount() == 13 ? TakeOutcome::forbidden
-                       : enough               ? TakeOutcome::taken
-                                              : TakeOutcome::empty);
+    const bool forbidden = request.amount() == 13 || (enough && request.amount() == 14);
+    const bool takes = enough && !forbidden;
+    reply->set_left(takes ? total - request.amount() : total);
+    if (takes) totals_.Put(request.name(), {reply->left()});
+    reply->set_outcome(forbidden ? TakeOutcome::forbidden
+                       : takes   ? TakeOutcome::taken
+                                 : TakeOutcome::empty);
     return {};
   }
   Result<void> AwaitTake(const TakeRequest& request, const ReadContext& context,
@@ -85,8 +87,11 @@ class SampleService : public Service {
     const auto row = totals_.Get(request.name());
     reply->set_left(row ? row->total : 0);
     const bool enough = reply->left() >= request.amount();
-    if (!enough) context.WaitFor(request.name());
-    reply->set_outcome(enough ? TakeOutcome::available : TakeOutcome::empty);
+    const bool forbidden = reply->left() < 0;
+    if (!enough && !forbidden) context.WaitFor(request.name());
+    reply->set_outcome(forbidden ? TakeOutcome::forbidden
+                       : enough  ? TakeOutcome::available
+                                 : TakeOutcome::empty);
     return {};
   }
   Result<void> Echo(const GetRequest&, GetReply*) const { return {}; }
