@@ -1,6 +1,7 @@
 #include "src/cli/help.h"
 
 #include "holdfast/options.pb.h"
+#include "src/api/route.h"
 #include "src/cli/arguments.h"
 #include "src/cli/exit_codes.h"
 
@@ -116,8 +117,8 @@ std::string MethodFooter(const state_machine::Method& method, const std::string&
   if (method.options.http_size() > 0) {
     Rows routes;
     for (const Route& route : method.options.http()) {
-      const bool get = route.pattern_case() == Route::kGet;
-      routes.push_back({get ? "GET" : "POST", get ? route.get() : route.post()});
+      const api::RouteParts parts = api::PartsOf(route);
+      routes.push_back({std::string(parts.verb), parts.path});
     }
     out += "\nThe same over HTTP:\n" + Table(routes);
   }
