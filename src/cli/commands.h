@@ -77,7 +77,8 @@ class Commands {
   Commands(CLI::App& root, Context& context, int& exit_code)
       : root_(root), context_(context), exit_code_(exit_code) {}
 
-  // Adds `holdfast <service> <name>`; the service is one of the method table.
+  // Adds `holdfast <service> <name>`; the service is one of the method table. A method of the
+  // service's own name is the service's command itself, and then its only one.
   CLI::App* Add(const std::string& service, const std::string& name, const std::string& help);
   // What `command` does: returns the exit code.
   void OnRun(CLI::App* command, std::function<int(Context&)> run);

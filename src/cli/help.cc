@@ -107,6 +107,11 @@ std::string HelpFormatter::make_help(const CLI::App* app, std::string name,
   return out;
 }
 
+std::string CommandWords(const state_machine::Method& method) {
+  const std::string word = ToWord(method.descriptor->name());
+  return word == method.service_name ? word : method.service_name + " " + word;
+}
+
 std::string MethodFooter(const state_machine::Method& method, const std::string& command) {
   const auto& type = *method.request->GetDescriptor();
   std::string out = "Examples:\n  " + command + SampleFlags(type) + "\n";

@@ -10,6 +10,7 @@
 #include "src/api/scalar.h"
 #include "src/cli/arguments.h"
 #include "src/cli/exit_codes.h"
+#include "src/cli/help.h"
 #include "src/server/config_file.h"
 
 namespace holdfast::cli {
@@ -163,8 +164,7 @@ std::string CurlExample(const Method& method) {
 std::string MethodText(const Method& method, Types* types) {
   const Descriptor& request = *method.request->GetDescriptor();
   const Descriptor& reply = *method.reply->GetDescriptor();
-  const std::string command =
-      "holdfast " + method.service_name + " " + ToWord(method.descriptor->name());
+  const std::string command = "holdfast " + CommandWords(method);
   std::string out = "\n## " + method.descriptor->name() + "\n\n" + Sentence(method.options.help()) +
                     "\n\n- Kind: " + KindText(method.kind()) + "\n- gRPC: `" + method.full_name +
                     "`\n";
