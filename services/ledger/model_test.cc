@@ -52,9 +52,42 @@ class Workload {
   CreateAccountRequest Account() {
     CreateAccountRequest request;
     request.set_id(AccountId());
-    request.set_currency(OneIn(8) ? "USD" : "EUR");
+    request.set_currency(OneIn(8) ? "USD" : OneIn(16) ? "JPY" : OneIn(32) ? "KWD" : "EUR");
     if (OneIn(2)) request.set_overdraft(OneIn(2) ? kUnlimited : 50);
     Metadata(request.mutable_metadata());
+    return request;
+  }
+
+  // Mostly between accounts of the currencies that it needs, as otherwise hardly any would succeed.
+  CreateExchangeRequest Exchange(const std::vector<Account>& accounts) {
+    if (last_exchange_ && OneIn(3)) return RepeatExchange();
+    CreateExchangeRequest request;
+    request.set_id(TransferId());
+    request.set_from(AccountId());
+    request.set_to(AccountId());
+    request.set_from_liquidity(AccountId());
+    request.set_to_liquidity(AccountId());
+    const auto other_of = [&](const std::string& id) {
+      std::string currency, found;
+      for (const Account& account : accounts) currency = account.id() == id ? account.currency() : currency;
+      for (const Account& account : accounts) {
+        if (account.currency() == currency && account.id() != id && (found.empty() || OneIn(2))) {
+          found = account.id();
+        }
+      }
+      return found.empty() ? AccountId() : found;
+    };
+    if (!OneIn(6)) {
+      request.set_from_liquidity(other_of(request.from()));
+      request.set_to_liquidity(other_of(request.to()));
+    }
+    request.set_amount(Amount());
+    request.set_rate(std::to_string(Below(4)) + "." + std::to_string(1 + Below(40)));
+    if (OneIn(10)) request.set_rate("0.0001");
+    if (OneIn(3)) request.set_spread_ppm(static_cast<uint32_t>(Below(OneIn(2) ? 999'999 : 9'999)));
+    request.set_rounding(static_cast<Rounding::Code>(Below(7)));
+    Metadata(request.mutable_metadata());
+    last_exchange_ = request;
     return request;
   }
 
@@ -76,6 +109,22 @@ class Workload {
   }
 
  private:
+  CreateExchangeRequest RepeatExchange() {
+    CreateExchangeRequest request = *last_exchange_;
+    switch (Below(9)) {
+      case 0: request.set_from(AccountId()); break;
+      case 1: request.set_to(AccountId()); break;
+      case 2: request.set_from_liquidity(AccountId()); break;
+      case 3: request.set_to_liquidity(AccountId()); break;
+      case 4: request.set_rate(request.rate() + "0"); break;
+      case 5: request.set_spread_ppm(7); break;
+      case 6: request.set_rounding(static_cast<Rounding::Code>(Below(7))); break;
+      case 7: request.set_amount(request.amount() / 2 + 1); break;
+      default: break;
+    }
+    return request;
+  }
+
   // A request of the near past, mostly with one thing changed.
   CreateTransferRequest Repeat() {
     CreateTransferRequest request = recent_[Below(recent_.size())];
@@ -96,6 +145,7 @@ class Workload {
 
   std::mt19937_64 random_;
   std::deque<CreateTransferRequest> recent_;
+  std::optional<CreateExchangeRequest> last_exchange_;
   uint64_t progress_ = 0;
 };
 
@@ -185,7 +235,7 @@ class Differential {
   }
 
   void AddRequest(LogEntry* entry) {
-    switch (work_.Below(16)) {
+    switch (work_.Below(19)) {
       case 0: return Add("CreateAccount", work_.Account(), &Model::CreateAccount, entry);
       case 1: {
         if (work_.OneIn(3)) {
@@ -248,6 +298,11 @@ class Differential {
         } while (request.reversal_id() == request.id());
         return Add("ReverseTransfer", request, &Model::ReverseTransfer, entry);
       }
+      case 15:
+      case 16:
+      case 17:
+        return Add("CreateExchange", work_.Exchange(model_.Accounts()), &Model::CreateExchange,
+                   entry);
       default: {
         PayRequest request;
         request.set_transaction_id(work_.TransferId());
