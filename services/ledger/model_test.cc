@@ -59,7 +59,7 @@ class Workload {
   }
 
   // Mostly between accounts of the currencies that it needs, as otherwise hardly any would succeed.
-  CreateExchangeRequest Exchange(const std::vector<Account>& accounts) {
+  CreateExchangeRequest Exchange(const std::vector<ledger::Account>& accounts) {
     if (last_exchange_ && OneIn(3)) return RepeatExchange();
     CreateExchangeRequest request;
     request.set_id(TransferId());
@@ -69,8 +69,10 @@ class Workload {
     request.set_to_liquidity(AccountId());
     const auto other_of = [&](const std::string& id) {
       std::string currency, found;
-      for (const Account& account : accounts) currency = account.id() == id ? account.currency() : currency;
-      for (const Account& account : accounts) {
+      for (const auto& account : accounts) {
+        if (account.id() == id) currency = account.currency();
+      }
+      for (const auto& account : accounts) {
         if (account.currency() == currency && account.id() != id && (found.empty() || OneIn(2))) {
           found = account.id();
         }

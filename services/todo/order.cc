@@ -82,8 +82,8 @@ void Order::Leave(const std::string& user, uint64_t id) {
   const PlaceRow place = *tables_.places.Find({user, id});
   const OrderKey key{user, place.list, place.rank};
   const bool done = tables_.order.Find(key)->done;
-  tables_.order.Erase(key);
-  tables_.places.Erase({user, id});
+  tables_.order.EraseKnown(key);
+  tables_.places.EraseKnown({user, id});
   Count(user, place.list, -1, done ? -1 : 0);
 }
 
@@ -101,7 +101,7 @@ void Order::NumberAnew(const std::string& user, Spot* spot) {
     rows.emplace_back(std::get<2>(key), row);
     return true;
   });
-  for (const auto& [rank, row] : rows) tables_.order.Erase({user, spot->list, rank});
+  for (const auto& [rank, row] : rows) tables_.order.EraseKnown({user, spot->list, rank});
   std::optional<uint64_t> anchor;
   uint64_t rank = kRankFirst;
   for (const auto& [old_rank, row] : rows) {
@@ -124,7 +124,7 @@ void Order::Count(const std::string& user, const std::string& list, int tasks, i
   if (is_there) {
     tables_.lists.Put({user, list}, row);
   } else {
-    tables_.lists.Erase({user, list});
+    tables_.lists.EraseKnown({user, list});
   }
   if (was_there == is_there) return;
   owner.lists += is_there ? 1 : -1;

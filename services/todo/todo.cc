@@ -68,7 +68,7 @@ Result<void> Todo::Add(const AddRequest& request, WriteContext& context, TaskRep
   if (row.due_us) tables_.due.Put({user, *row.due_us, id}, {});
   order_.Enter(user, id, false, {std::move(list), Order::Where::kLast});
   Tell(user, id, row, reply);
-  tables_.tasks.Put({user, id}, std::move(row));
+  tables_.tasks.PutNew({user, id}, std::move(row));
   reply->set_outcome(TaskOutcome::added);
   return {};
 }
@@ -105,7 +105,7 @@ Result<void> Todo::Edit(const EditRequest& request, WriteContext& context, TaskR
     return {};
   }
   if (row.due_us != found.row->due_us) {
-    if (found.row->due_us) tables_.due.Erase({user, *found.row->due_us, id});
+    if (found.row->due_us) tables_.due.EraseKnown({user, *found.row->due_us, id});
     if (row.due_us) tables_.due.Put({user, *row.due_us, id}, {});
   }
   if (leaves) {
@@ -150,9 +150,9 @@ Result<void> Todo::Reopen(const ReopenRequest& request, WriteContext& context, T
 
 void Todo::Remove(const std::string& user, uint64_t id) {
   const TaskRow* row = tables_.tasks.Find({user, id});
-  if (row->due_us) tables_.due.Erase({user, *row->due_us, id});
+  if (row->due_us) tables_.due.EraseKnown({user, *row->due_us, id});
   order_.Leave(user, id);
-  tables_.tasks.Erase({user, id});
+  tables_.tasks.EraseKnown({user, id});
 }
 
 Result<void> Todo::Delete(const DeleteRequest& request, WriteContext& /*context*/,
