@@ -32,8 +32,8 @@ Result<Decimal> AmountOf(const ConvertRequest& request, uint32_t digits) {
   }
   if (amount.scale > digits) {
     return Fail(Refuse("amount", "must have at most " + std::to_string(digits) +
-                                     " digits after the point, as " + request.from() + " has, has " +
-                                     std::to_string(amount.scale)));
+                                     " digits after the point, as " + request.from() +
+                                     " has, has " + std::to_string(amount.scale)));
   }
   return amount;
 }
@@ -118,8 +118,9 @@ Result<void> Converter::Convert(const ConvertRequest& request, ConvertReply* rep
   const auto amount = AmountOf(request, *from_digits);
   if (!amount) return Fail(amount.error());
   if (!Rounding::Code_IsValid(request.rounding())) {
-    return Fail(Refuse("rounding", "must be half_even, half_up, half_down, up, down, ceiling or "
-                                   "floor"));
+    return Fail(Refuse("rounding",
+                       "must be half_even, half_up, half_down, up, down, ceiling or "
+                       "floor"));
   }
   const auto ratio = RatioOf(request);
   if (!ratio) return Fail(ratio.error());

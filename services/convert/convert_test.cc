@@ -89,16 +89,16 @@ TEST_F(ConvertTest, EachModeRoundsAsItSays) {
     const char* floor;
   };
   const Case cases[] = {
-      {"1.4", "1", "1", "1", "2", "1", "2", "1"}, {"1.5", "2", "2", "1", "2", "1", "2", "1"},
-      {"1.6", "2", "2", "2", "2", "1", "2", "1"}, {"2.5", "2", "3", "2", "3", "2", "3", "2"},
+      {"1.4", "1", "1", "1", "2", "1", "2", "1"},     {"1.5", "2", "2", "1", "2", "1", "2", "1"},
+      {"1.6", "2", "2", "2", "2", "1", "2", "1"},     {"2.5", "2", "3", "2", "3", "2", "3", "2"},
       {"2.50001", "3", "3", "3", "3", "2", "3", "2"}, {"0.5", "0", "1", "0", "1", "0", "1", "0"},
       {"3.0", "3", "3", "3", "3", "3", "3", "3"},
   };
   for (const Case& c : cases) {
     const std::pair<Rounding::Code, const char*> modes[] = {
-        {Rounding::half_even, c.even}, {Rounding::half_up, c.half_up},
+        {Rounding::half_even, c.even},      {Rounding::half_up, c.half_up},
         {Rounding::half_down, c.half_down}, {Rounding::up, c.up},
-        {Rounding::down, c.down},      {Rounding::ceiling, c.ceiling},
+        {Rounding::down, c.down},           {Rounding::ceiling, c.ceiling},
         {Rounding::floor, c.floor}};
     for (const auto& [mode, wanted] : modes) {
       const std::string name = Rounding::Code_Name(mode) + " of " + c.rate;
@@ -323,7 +323,9 @@ TEST_F(ConvertTest, MalformedRequestsNameTheField) {
   EXPECT_EQ(refused([](auto& r) { r.clear_to(); }), "to");
   EXPECT_EQ(refused([](auto& r) { r.set_to("XAU"); }), "to");
   for (const char* amount :
-       {"", "x", "1.", ".5", "1e3", "+1", " 1", "1 ", "01", "00", "--1", "-", "1.0.0", "1,5", "0x1",
+       {"",    "x",     "1.",    ".5",       "1e3",
+        "+1",  " 1",    "1 ",    "01",       "00",
+        "--1", "-",     "1.0.0", "1,5",      "0x1",
         "NaN", "1.005", "1.000", "\xd9\xa1", "99999999999999999999999999999999999999.9"}) {
     EXPECT_EQ(refused([&](auto& r) { r.set_amount(amount); }), "amount") << amount;
   }

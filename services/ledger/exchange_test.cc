@@ -1,12 +1,13 @@
 // Exchanges: what each answers, in which order of precedence, and that no minor unit is made or
 // lost.
+#include "services/ledger/exchange.h"
+
 #include <gtest/gtest.h>
 
 #include <limits>
 #include <map>
 #include <random>
 
-#include "services/ledger/exchange.h"
 #include "services/ledger/testing.h"
 
 namespace holdfast::ledger {
@@ -203,9 +204,8 @@ TEST_F(ExchangeTest, CurrenciesHaveTheirOwnMinorUnits) {
 
 TEST_F(ExchangeTest, RoundsAsItIsTold) {
   const std::pair<Rounding::Code, int64_t> modes[] = {
-      {Rounding::half_even, 2}, {Rounding::half_up, 3}, {Rounding::half_down, 2},
-      {Rounding::up, 3},        {Rounding::down, 2},    {Rounding::ceiling, 3},
-      {Rounding::floor, 2}};
+      {Rounding::half_even, 2}, {Rounding::half_up, 3}, {Rounding::half_down, 2}, {Rounding::up, 3},
+      {Rounding::down, 2},      {Rounding::ceiling, 3}, {Rounding::floor, 2}};
   for (const auto& [mode, wanted] : modes) {
     CreateExchangeRequest request = Of(Rounding::Code_Name(mode), 1, "2.5");
     request.set_rounding(mode);
@@ -238,9 +238,8 @@ TEST_F(ExchangeTest, NoMinorUnitIsMadeOrLost) {
     node_.Move(std::string("fund-") + account, account == std::string("bank") ? "desk-eur" : "bank",
                account, 5'000);
   }
-  const char* accounts[][3] = {{"ann", "desk-eur", "bank"},
-                               {"ann-usd", "desk-usd", "usa"},
-                               {"yen", "desk-yen", "yen"}};
+  const char* accounts[][3] = {
+      {"ann", "desk-eur", "bank"}, {"ann-usd", "desk-usd", "usa"}, {"yen", "desk-yen", "yen"}};
   int made = 0;
   for (int step = 0; step < 400; ++step) {
     const auto& out = accounts[below(3)];

@@ -214,8 +214,8 @@ Result<void> Validate(const CreateExchangeRequest& request) {
     return Fail(InvalidArgument("rate", "must be greater than 0"));
   }
   if (request.spread_ppm() > bounds::kSpreadPpmMax) {
-    return Fail(InvalidArgument("spread_ppm",
-                                "must be at most " + std::to_string(bounds::kSpreadPpmMax)));
+    return Fail(
+        InvalidArgument("spread_ppm", "must be at most " + std::to_string(bounds::kSpreadPpmMax)));
   }
   if (!Rounding::Code_IsValid(request.rounding())) {
     return Fail(InvalidArgument(

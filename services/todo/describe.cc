@@ -74,8 +74,7 @@ std::string PlaceCursor::Text() const {
 std::optional<PlaceCursor> PlaceCursor::Parse(const std::string& text) {
   PlaceCursor cursor;
   const char* end = text.data() + text.size();
-  const char* at =
-      text.starts_with('p') ? ReadHex(text.data() + 1, end, &cursor.rank) : nullptr;
+  const char* at = text.starts_with('p') ? ReadHex(text.data() + 1, end, &cursor.rank) : nullptr;
   if (at == nullptr || at == end || *at++ != '-') return std::nullopt;
   for (; end - at >= 2; at += 2) {
     const int high = HexValue(at[0]), low = HexValue(at[1]);

@@ -28,7 +28,9 @@ class TodoModelTest : public testing::TodoFixture {
   }
 
   void Step() {
-    switch (Below(12)) {
+    // Neither too few nor too many: all of them are looked through again and again.
+    const uint64_t what = Below(12);
+    switch (what <= 2 && Tasks() > 30 ? 7 : what) {
       case 0:
       case 1:
       case 2: {
@@ -114,10 +116,14 @@ class TodoModelTest : public testing::TodoFixture {
     const auto get = Of<GetRequest>(AUser(), AnId());
     const auto got = Get(get.user(), get.id());
     const auto wanted = model_.Get(get);
-    EXPECT_EQ(got ? got->ShortDebugString() : "none",
-              wanted ? wanted->ShortDebugString() : "none");
+    EXPECT_EQ(got ? got->ShortDebugString() : "none", wanted ? wanted->ShortDebugString() : "none");
   }
 
+  int Tasks() const {
+    int tasks = 0;
+    for (const std::string& user : model_.Users()) tasks += model_.List(ListOf(user)).tasks_size();
+    return tasks;
+  }
   uint64_t Below(uint64_t bound) { return random_() % bound; }
 
   std::set<std::string> seen_;  // Methods and outcomes.

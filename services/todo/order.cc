@@ -50,8 +50,7 @@ Order::Gap Order::GapAt(const std::string& user, const Spot& spot,
                         std::optional<uint64_t> skipped) const {
   switch (spot.where) {
     case Where::kFirst: return {std::nullopt, Next(user, spot.list, 0, skipped)};
-    case Where::kBefore:
-      return {Previous(user, spot.list, spot.anchor - 1, skipped), spot.anchor};
+    case Where::kBefore: return {Previous(user, spot.list, spot.anchor - 1, skipped), spot.anchor};
     case Where::kAfter: return {spot.anchor, Next(user, spot.list, spot.anchor + 1, skipped)};
     case Where::kLast: break;
   }

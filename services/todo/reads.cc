@@ -76,22 +76,23 @@ void Todo::ListByDue(const ListRequest& request, ListReply* reply) const {
     const DueCursor cursor = *DueCursor::Parse(request.cursor());
     if (cursor.due_us >= last.due_us) last = cursor;
   }
-  tables_.due.Scan(
-      {request.user(), last.due_us, last.id + 1}, [&](const DueKey& key, const NoRow&) {
-        const auto& [user, due_us, id] = key;
-        if (user != request.user()) return false;
-        if (request.has_due_before() && due_us >= CeilingUs(request.due_before())) return false;
-        if (!page.TakesMore()) {
-          reply->set_next_cursor(last.Text());
-          return false;
-        }
-        last = {due_us, id};
-        const auto row = tables_.tasks.Get({user, id});
-        const std::string list = tables_.places.Get({user, id})->list;
-        if (!request.list().empty() && list != request.list()) return true;
-        if (page.Wants(row->done())) page.Add(id, list, *row);
-        return true;
-      });
+  tables_.due.Scan({request.user(), last.due_us, last.id + 1},
+                   [&](const DueKey& key, const NoRow&) {
+                     const auto& [user, due_us, id] = key;
+                     if (user != request.user()) return false;
+                     if (request.has_due_before() && due_us >= CeilingUs(request.due_before()))
+                       return false;
+                     if (!page.TakesMore()) {
+                       reply->set_next_cursor(last.Text());
+                       return false;
+                     }
+                     last = {due_us, id};
+                     const auto row = tables_.tasks.Get({user, id});
+                     const std::string list = tables_.places.Get({user, id})->list;
+                     if (!request.list().empty() && list != request.list()) return true;
+                     if (page.Wants(row->done())) page.Add(id, list, *row);
+                     return true;
+                   });
 }
 
 Result<void> Todo::List(const ListRequest& request, const ReadContext& /*context*/,

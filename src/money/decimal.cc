@@ -49,8 +49,8 @@ std::optional<std::string> ParseDecimal(std::string_view text, Decimal* out) {
     return "must have at most " + std::to_string(bounds::kDecimalDigitsMax) + " digits, has " +
            std::to_string(whole.size() + part.size());
   }
-  out->digits = Wide::Of(whole) * Wide::PowerOfTen(static_cast<uint32_t>(part.size())) +
-                Wide::Of(part);
+  out->digits =
+      Wide::Of(whole) * Wide::PowerOfTen(static_cast<uint32_t>(part.size())) + Wide::Of(part);
   out->scale = static_cast<uint32_t>(part.size());
   return std::nullopt;
 }

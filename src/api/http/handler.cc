@@ -121,9 +121,9 @@ Result<void> BuildMessage(const Request& request, const RouteMatch& match,
                           const std::vector<Parameter>& parameters, Message* message) {
   if (TakesBody(request.verb)) {
     if (!parameters.empty()) {
-      return Fail(InvalidArgument(parameters.front().name, Cat("is not taken from the query of a ",
-                                                               request.verb,
-                                                               "; put it into the body")));
+      return Fail(InvalidArgument(
+          parameters.front().name,
+          Cat("is not taken from the query of a ", request.verb, "; put it into the body")));
     }
     if (!request.body.empty()) {
       if (Result<void> parsed = ParseJson(request.body, message); !parsed) return parsed;

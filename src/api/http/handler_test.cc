@@ -324,7 +324,8 @@ TEST_F(HandlerTest, APutTakesABodyAndADeleteAQuery) {
             "400 a DELETE takes no body; put the fields into the query");
   EXPECT_EQ(Problem(Ask("PUT", "/stock/x", R"({"id": "y"})")),
             "400 id: must be the same in the path and in the body");
-  EXPECT_EQ(Problem(Ask("POST", "/stock/x", "{}")), "405 this path takes PUT, DELETE, OPTIONS only");
+  EXPECT_EQ(Problem(Ask("POST", "/stock/x", "{}")),
+            "405 this path takes PUT, DELETE, OPTIONS only");
   EXPECT_EQ(Header(Ask("OPTIONS", "*"), "Allow"), "GET, POST, PUT, DELETE, HEAD, OPTIONS");
 }
 
