@@ -111,6 +111,8 @@ class Model {
   TransferReply DoSingle(const Work& work, bool open_accounts);
   Result TryLegs(const Work& work, bool open_accounts);
   TransferOutcome::Code Compare(const Work& asked, const Work& done) const;
+  static TransferOutcome::Code CompareExchange(const CreateExchangeRequest& a,
+                                               const CreateExchangeRequest& b);
   TransferReply End(const std::string& id, TransferKind::Code kind, std::optional<int64_t> amount);
   int64_t ExpiresUs(const Work& hold) const;
   Transfer DescribeEntry(uint64_t sequence) const;
