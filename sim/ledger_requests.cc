@@ -61,7 +61,7 @@ ledger::CreateExchangeRequest LedgerRequests::Exchange() {
   request.set_rate(std::to_string(random_.Between(0, 3)) + "." +
                    std::to_string(random_.Between(1, 40)));
   if (random_.OneIn(3)) request.set_spread_ppm(static_cast<uint32_t>(random_.Between(0, 99'999)));
-  request.set_rounding(static_cast<Rounding::Code>(random_.Between(0, 6)));
+  request.set_rounding(static_cast<Rounding::Code>(random_.Between(0, 7)));
   return request;
 }
 

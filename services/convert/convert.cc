@@ -127,9 +127,10 @@ Result<void> Converter::Convert(const ConvertRequest& request, ConvertReply* rep
 
   const Wide minor = amount->digits * Wide::PowerOfTen(*from_digits - amount->scale);
   if (IsTooLong(minor)) return Fail(TooLong("in minor units it"));
+  const Rounding::Code rounding = money::OrHalfEven(request.rounding());
   const money::Rounded converted = money::Divide(
       minor * ratio->numerator * Wide::PowerOfTen(*to_digits),
-      ratio->denominator * Wide::PowerOfTen(*from_digits), amount->negative, request.rounding());
+      ratio->denominator * Wide::PowerOfTen(*from_digits), amount->negative, rounding);
   if (IsTooLong(converted.value)) return Fail(TooLong("the result"));
   reply->set_from(request.from());
   reply->set_to(request.to());
@@ -137,7 +138,7 @@ Result<void> Converter::Convert(const ConvertRequest& request, ConvertReply* rep
   reply->set_converted(money::DecimalText(converted.value, *to_digits, amount->negative));
   reply->set_amount_minor(money::DecimalText(minor, 0, amount->negative));
   reply->set_converted_minor(money::DecimalText(converted.value, 0, amount->negative));
-  reply->set_rounding(request.rounding());
+  reply->set_rounding(rounding);
   reply->set_exact(converted.exact);
   return {};
 }

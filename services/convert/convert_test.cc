@@ -19,7 +19,7 @@ void Register(state_machine::Registry& registry);
 namespace {
 
 ConvertRequest Ask(const std::string& from, const std::string& to, const std::string& amount,
-                   const std::string& rate, Rounding::Code rounding = Rounding::half_even) {
+                   const std::string& rate, Rounding::Code rounding = Rounding::unspecified) {
   ConvertRequest request;
   request.set_from(from);
   request.set_to(to);
@@ -61,6 +61,7 @@ TEST_F(ConvertTest, TheExampleOfThePage) {
   EXPECT_EQ(reply->amount_minor(), "10000");
   EXPECT_EQ(reply->converted_minor(), "831250");
   EXPECT_TRUE(reply->exact());
+  EXPECT_EQ(reply->rounding(), Rounding::half_even);
   // The same call, the same bytes.
   EXPECT_EQ(Convert(Ask("USD", "INR", "100.00", "83.1250"))->SerializeAsString(),
             reply->SerializeAsString());
@@ -231,7 +232,7 @@ TEST_F(ConvertTest, AgreesWithArithmeticAsOnPaper) {
     const bool small = below(2) == 0;  // Small numbers meet in the middle.
     ConvertRequest request =
         Ask(from, to, decimal(1 + below(small ? 2 : 14), below(from_digits + 1)), "",
-            static_cast<Rounding::Code>(below(7)));
+            static_cast<Rounding::Code>(below(8)));
     Paper numerator, denominator;
     if (below(2) == 0) {
       request.set_rate(decimal(1, below(small ? 4 : 20)));
@@ -267,6 +268,7 @@ TEST_F(ConvertTest, AgreesWithArithmeticAsOnPaper) {
     switch (request.rounding()) {
       case Rounding::half_up: EXPECT_LE(half, side < 0 ? -1 : 0); break;
       case Rounding::half_down: EXPECT_LE(half, side > 0 ? -1 : 0); break;
+      case Rounding::unspecified:
       case Rounding::half_even: EXPECT_LE(half, side != 0 && odd ? -1 : 0); break;
       case Rounding::up:
       case Rounding::ceiling: EXPECT_GE(side, 0); break;
@@ -334,7 +336,7 @@ TEST_F(ConvertTest, MalformedRequestsNameTheField) {
     EXPECT_EQ(refused([&](auto& r) { r.set_rate(rate); }), "rate") << rate;
   }
   EXPECT_EQ(refused([](auto& r) { r.set_rate(std::string(41, '1')); }), "rate");
-  EXPECT_EQ(refused([](auto& r) { r.set_rounding(static_cast<Rounding::Code>(7)); }), "rounding");
+  EXPECT_EQ(refused([](auto& r) { r.set_rounding(static_cast<Rounding::Code>(8)); }), "rounding");
   EXPECT_EQ(refused([](auto& r) { r.set_to("USD"); }), "rate");
   EXPECT_EQ(refused([](auto& r) { r.set_base("GBP"); }), "base");
   const auto crossed = [&](auto spoil) {

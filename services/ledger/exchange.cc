@@ -32,7 +32,8 @@ Converted Convert(int64_t amount, const ExchangeRow& terms, uint32_t from_digits
 
 Result<void> Ledger::CreateExchange(const CreateExchangeRequest& request, WriteContext& context,
                                     TransferReply* reply) {
-  const ExchangeRow terms{request.rate(), request.spread_ppm(), request.rounding()};
+  const ExchangeRow terms{request.rate(), request.spread_ppm(),
+                          money::OrHalfEven(request.rounding())};
   Order order;
   order.id = &request.id();
   order.kind = TransferKind::exchange;

@@ -116,6 +116,9 @@ TEST_F(ExchangeTest, ARepeatReturnsTheOriginalAndAnythingElseIsNamed) {
             "exists_with_different_metadata");
   EXPECT_EQ(Name(node_.Move("x", "bank", "ann", 1).outcome()), "exists_with_different_kind");
   EXPECT_EQ(Name(Transact("x", {{"bank", "ann", 1}}).outcome()), "exists_with_different_kind");
+  CreateExchangeRequest spelled_out = request;
+  spelled_out.set_rounding(Rounding::half_even);
+  EXPECT_EQ(Name(Exchange(spelled_out).outcome()), "already_exists");
   EXPECT_EQ(Standing("ann-usd"), "110 110 0 0");
 }
 
@@ -204,8 +207,9 @@ TEST_F(ExchangeTest, CurrenciesHaveTheirOwnMinorUnits) {
 
 TEST_F(ExchangeTest, RoundsAsItIsTold) {
   const std::pair<Rounding::Code, int64_t> modes[] = {
-      {Rounding::half_even, 2}, {Rounding::half_up, 3}, {Rounding::half_down, 2}, {Rounding::up, 3},
-      {Rounding::down, 2},      {Rounding::ceiling, 3}, {Rounding::floor, 2}};
+      {Rounding::unspecified, 2}, {Rounding::half_even, 2}, {Rounding::half_up, 3},
+      {Rounding::half_down, 2},   {Rounding::up, 3},        {Rounding::down, 2},
+      {Rounding::ceiling, 3},     {Rounding::floor, 2}};
   for (const auto& [mode, wanted] : modes) {
     CreateExchangeRequest request = Of(Rounding::Code_Name(mode), 1, "2.5");
     request.set_rounding(mode);
@@ -289,7 +293,7 @@ TEST_F(ExchangeTest, MalformedRequestsNameTheField) {
   EXPECT_EQ(field([](auto& r) { r.set_rate(std::string(41, '1')); }), "rate");
   EXPECT_EQ(field([](auto& r) { r.set_rate(std::string(39, '1')); }), "rate");
   EXPECT_EQ(field([](auto& r) { r.set_spread_ppm(1'000'000); }), "spread_ppm");
-  EXPECT_EQ(field([](auto& r) { r.set_rounding(static_cast<Rounding::Code>(7)); }), "rounding");
+  EXPECT_EQ(field([](auto& r) { r.set_rounding(static_cast<Rounding::Code>(8)); }), "rounding");
   EXPECT_EQ(field([](auto& r) { (*r.mutable_metadata())[""] = "x"; }), "metadata");
   EXPECT_EQ(field([](auto&) {}), "accepted");
 }

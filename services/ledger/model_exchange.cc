@@ -74,6 +74,7 @@ TransferReply Model::CreateExchange(const CreateExchangeRequest& request) {
   work.kind = TransferKind::exchange;
   work.has_legs = true;
   work.exchange = request;
+  if (request.rounding() == Rounding::unspecified) work.exchange->set_rounding(Rounding::half_even);
   work.metadata = {request.metadata().begin(), request.metadata().end()};
   TransferOutcome::Code refused = TransferOutcome::unspecified;
   std::string refused_account;

@@ -81,7 +81,7 @@ class Workload {
     request.set_rate(std::to_string(Below(4)) + "." + std::to_string(1 + Below(40)));
     if (OneIn(10)) request.set_rate("0.0001");
     if (OneIn(3)) request.set_spread_ppm(static_cast<uint32_t>(Below(OneIn(2) ? 999'999 : 9'999)));
-    request.set_rounding(static_cast<Rounding::Code>(Below(7)));
+    request.set_rounding(static_cast<Rounding::Code>(Below(8)));
     Metadata(request.mutable_metadata());
     last_exchange_ = request;
     return request;
@@ -114,7 +114,7 @@ class Workload {
       case 3: request.set_to_liquidity(AccountId()); break;
       case 4: request.set_rate(request.rate() + "0"); break;
       case 5: request.set_spread_ppm(7); break;
-      case 6: request.set_rounding(static_cast<Rounding::Code>(Below(7))); break;
+      case 6: request.set_rounding(static_cast<Rounding::Code>(Below(8))); break;
       case 7: request.set_amount(request.amount() / 2 + 1); break;
       default: break;
     }

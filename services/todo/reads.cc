@@ -20,7 +20,8 @@ class Page {
            bytes_ < bounds::kTodoPageBytesMax && looked_at_++ < bounds::kPageRowsMax;
   }
   bool Wants(bool done) const {
-    return request_.state() == TaskState::all || done == (request_.state() == TaskState::done);
+    return request_.state() == TaskState::unspecified ||
+           done == (request_.state() == TaskState::done);
   }
   void Add(uint64_t id, const std::string& list, const TaskRow& row) {
     if (row.title.find(request_.contains()) == std::string::npos) return;

@@ -75,7 +75,7 @@ Result<void> Validate(const ListRequest& request) {
   if (auto checked = CheckLine("user", request.user()); !checked) return checked;
   if (auto checked = CheckLine("list", request.list()); !checked) return checked;
   if (!TaskState::Code_IsValid(request.state())) {
-    return Refuse("state", "must be all, open or done");
+    return Refuse("state", "must be open or done");
   }
   if (auto checked = CheckTime("due_from", request.due_from()); !checked) return checked;
   if (auto checked = CheckTime("due_before", request.due_before()); !checked) return checked;

@@ -22,6 +22,11 @@ struct Decimal {
 // on both sides of a point; at most kDecimalDigitsMax digits. Else why not, for who wrote it.
 std::optional<std::string> ParseDecimal(std::string_view text, Decimal* out);
 
+// What a request asks for, which may leave it to us.
+inline Rounding::Code OrHalfEven(Rounding::Code asked) {
+  return asked == Rounding::unspecified ? Rounding::half_even : asked;
+}
+
 // numerator / denominator as a whole number, rounded; the sign matters to ceiling and floor.
 struct Rounded {
   Wide value;
