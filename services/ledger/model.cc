@@ -316,8 +316,8 @@ TransferOutcome::Code Model::Compare(const Work& asked, const Work& done) const 
       }
       break;
     case TransferKind::exchange: {
-      const auto differs = CompareExchange(*asked.exchange, *done.exchange);
-      if (differs != TransferOutcome::unspecified) return differs;
+      const auto other = CompareExchange(*asked.exchange, *done.exchange);
+      if (other != TransferOutcome::unspecified) return other;
       break;
     }
     default:
