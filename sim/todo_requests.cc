@@ -6,6 +6,10 @@ namespace holdfast::sim {
 namespace {
 
 constexpr uint64_t kIdsKnown = 12;  // Of the near past.
+// Every so many a task is left as it is, for others to be moved behind it ...
+constexpr uint64_t kAnchors = 16;
+// ... and behind one of so many for a while, so that the room there runs out.
+constexpr uint64_t kAnchorsOften = 256;
 
 }  // namespace
 
@@ -17,7 +21,13 @@ std::string TodoRequests::List() {
 
 uint64_t TodoRequests::Id() {
   const uint64_t oldest = last_id_ > kIdsKnown ? last_id_ - kIdsKnown : 1;
-  return random_.Between(oldest, oldest + kIdsKnown);
+  const uint64_t id = random_.Between(oldest, oldest + kIdsKnown);
+  return id % kAnchors == 0 ? id + 1 : id;
+}
+
+uint64_t TodoRequests::Anchor() {
+  if (random_.OneIn(4)) return Id();
+  return std::max(last_id_, kAnchors) / kAnchorsOften * kAnchorsOften + kAnchors;
 }
 
 google::protobuf::Timestamp TodoRequests::Time() {
@@ -40,10 +50,9 @@ todo::MoveRequest TodoRequests::Move() {
   request.set_user(User());
   request.set_id(Id());
   request.set_version(Version());
-  // Mostly behind one and the same task, so that the room there runs out.
-  const uint64_t anchor = random_.OneIn(3) ? Id() : last_id_ > kIdsKnown ? last_id_ - kIdsKnown : 1;
+  const uint64_t anchor = Anchor();
   if (anchor == request.id()) return request;
-  switch (random_.Between(0, 5)) {
+  switch (random_.Between(0, 7)) {
     case 0: request.set_first(true); break;
     case 1: break;
     case 2: request.set_before(anchor); break;

@@ -25,6 +25,7 @@ class TodoRequests : public Requests {
   std::string User();
   std::string List();
   uint64_t Id();
+  uint64_t Anchor();
   uint64_t Version() { return random_.OneIn(3) ? random_.Between(1, 4) : 0; }
   google::protobuf::Timestamp Time();
   todo::MoveRequest Move();
