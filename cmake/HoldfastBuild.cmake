@@ -205,7 +205,7 @@ function(holdfast_services)
       get_filename_component(name ${folder} NAME)
       holdfast_protos(holdfast_${name}_proto services/${name})
       holdfast_component(service_${name} services/${name} WITHOUT cli
-        LINK holdfast_state_machine holdfast_${name}_proto)
+        LINK holdfast_state_machine holdfast_money holdfast_${name}_proto)
       string(APPEND declarations "namespace holdfast::${name} { void Register(state_machine::Registry& registry); }\n")
       string(APPEND calls "  ${name}::Register(registry);\n")
       list(APPEND libraries holdfast_service_${name})

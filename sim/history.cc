@@ -10,6 +10,7 @@
 #include "sim/ledger_judge.h"
 #include "sim/methods.h"
 #include "sim/queue_judge.h"
+#include "sim/todo_judge.h"
 #include "src/state_machine/repeated_key.h"
 
 namespace holdfast::sim {
@@ -29,6 +30,7 @@ Judges MakeJudges() {
   judges["ledger"] = MakeLedgerJudge();
   judges["sessions"] = judges["locks"] = MakeCoordinationJudge();
   judges["queues"] = MakeQueueJudge();
+  judges["todo"] = MakeTodoJudge();
   judges["atomic"] = MakeAtomicJudge(judges);
   return judges;
 }

@@ -43,12 +43,39 @@ int64_t LedgerRequests::Amount() {
   return static_cast<int64_t>(random_.Between(1, random_.OneIn(2) ? 4 : 60));
 }
 
+std::string LedgerRequests::ForeignId() { return "f" + std::to_string(random_.Between(1, 3)); }
+
+// Between the accounts of two currencies, mostly.
+ledger::CreateExchangeRequest LedgerRequests::Exchange() {
+  const bool out = random_.OneIn(2);
+  const auto account = [&](bool foreign) {
+    return random_.OneIn(8) != foreign ? ForeignId() : AccountId();
+  };
+  ledger::CreateExchangeRequest request;
+  request.set_id(TransferId());
+  request.set_from(account(!out));
+  request.set_from_liquidity(account(!out));
+  request.set_to_liquidity(account(out));
+  request.set_to(account(out));
+  request.set_amount(Amount());
+  request.set_rate(std::to_string(random_.Between(0, 3)) + "." +
+                   std::to_string(random_.Between(1, 40)));
+  if (random_.OneIn(3)) request.set_spread_ppm(static_cast<uint32_t>(random_.Between(0, 99'999)));
+  request.set_rounding(static_cast<Rounding::Code>(random_.Between(0, 7)));
+  return request;
+}
+
 ledger::CreateAccountRequest LedgerRequests::Account() {
   ledger::CreateAccountRequest request;
   request.set_id(AccountId());
   request.set_currency(random_.OneIn(8) ? "USD" : "EUR");
   if (random_.OneIn(2)) {
     request.set_overdraft(random_.OneIn(2) ? std::numeric_limits<int64_t>::max() : 50);
+  }
+  if (random_.OneIn(4)) {
+    request.set_id(ForeignId());
+    request.set_currency(random_.OneIn(8) ? "JPY" : "USD");
+    request.set_overdraft(std::numeric_limits<int64_t>::max());
   }
   return request;
 }
@@ -120,7 +147,7 @@ Asked LedgerRequests::MakeRead(int64_t from_us, int64_t to_us) {
 }
 
 Asked LedgerRequests::Make() {
-  switch (random_.Between(0, 15)) {
+  switch (random_.Between(0, 16)) {
     case 0:
     case 1: return AskedOf("ledger.CreateAccount", Account());
     case 2:
@@ -179,6 +206,7 @@ Asked LedgerRequests::Make() {
       request.set_reversal_id("r" + request.id());
       return AskedOf("ledger.ReverseTransfer", request);
     }
+    case 12: return AskedOf("ledger.CreateExchange", Exchange());
     default: return AskedOf("ledger.CreateTransfer", Transfer());
   }
 }

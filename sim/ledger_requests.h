@@ -12,7 +12,8 @@ namespace holdfast::sim {
 
 class LedgerRequests : public Requests {
  public:
-  // Of the accounts "a1" to "a<accounts>". `random` must outlive this.
+  // Of the accounts "a1" to "a<accounts>", mostly in one currency, and a few in others. `random`
+  // must outlive this.
   LedgerRequests(Random& random, size_t accounts) : random_(random), accounts_(accounts) {}
 
   Asked Make() override;
@@ -25,7 +26,9 @@ class LedgerRequests : public Requests {
  private:
   std::string TransferId();
   int64_t Amount();
+  std::string ForeignId();
   ledger::CreateAccountRequest Account();
+  ledger::CreateExchangeRequest Exchange();
 
   Random& random_;
   const size_t accounts_;

@@ -12,20 +12,26 @@ Mix::Mix(Random& random, const Shares& shares, size_t accounts)
       shares_(shares),
       ledger_(random, accounts),
       coordination_(random),
-      queues_(random) {}
+      queues_(random),
+      todo_(random) {}
 
 // By its share.
 Requests& Mix::AService() {
-  const uint64_t all = shares_.ledger + shares_.coordination + shares_.queues;
-  if (all == 0) return ledger_;
-  const uint64_t at = random_.Between(1, all);
-  if (at <= shares_.ledger) return ledger_;
-  if (at <= shares_.ledger + shares_.coordination) return coordination_;
-  return queues_;
+  const std::pair<uint64_t, Requests*> services[] = {{shares_.ledger, &ledger_},
+                                                     {shares_.coordination, &coordination_},
+                                                     {shares_.queues, &queues_},
+                                                     {shares_.todo, &todo_}};
+  if (Services() == 0) return ledger_;
+  uint64_t at = random_.Between(1, Services());
+  for (const auto& [share, requests] : services) {
+    if (at <= share) return *requests;
+    at -= share;
+  }
+  return ledger_;
 }
 
 Asked Mix::Make() {
-  const uint64_t all = shares_.ledger + shares_.coordination + shares_.queues + shares_.execute;
+  const uint64_t all = Services() + shares_.execute;
   if (shares_.execute != 0 && random_.Between(1, all) <= shares_.execute) return Execute();
   return AService().Make();
 }
@@ -65,6 +71,7 @@ Asked Mix::Execute() {
 Asked Mix::MakeRead(int64_t from_us, int64_t to_us) { return AService().MakeRead(from_us, to_us); }
 
 std::optional<Asked> Mix::NextPage(const Asked& asked, const std::string& reply) {
+  if (auto page = todo_.NextPage(asked, reply)) return page;
   return ledger_.NextPage(asked, reply);
 }
 
@@ -72,6 +79,7 @@ void Mix::Learn(const std::string& method, const google::protobuf::Message& requ
                 const std::string& reply) {
   coordination_.Learn(method, request, reply);
   queues_.Learn(method, request, reply);
+  todo_.Learn(method, request, reply);
   if (method != "atomic.Execute") return;
   const auto& list = static_cast<const atomic::ExecuteRequest&>(request);
   atomic::ExecuteReply done;

@@ -9,6 +9,7 @@
 #include "sim/ledger_requests.h"
 #include "sim/queue_requests.h"
 #include "sim/requests.h"
+#include "sim/todo_requests.h"
 
 namespace holdfast::sim {
 
@@ -17,6 +18,7 @@ struct Shares {
   uint64_t ledger = 1;
   uint64_t coordination = 0;  // Sessions and locks.
   uint64_t queues = 0;
+  uint64_t todo = 0;
   uint64_t execute = 0;  // Lists of writes of all that have a share.
 };
 
@@ -32,6 +34,9 @@ class Mix : public Requests {
              const std::string& reply) override;
 
  private:
+  uint64_t Services() const {
+    return shares_.ledger + shares_.coordination + shares_.queues + shares_.todo;
+  }
   Requests& AService();
   Asked Execute();
   Asked OneOf();
@@ -41,6 +46,7 @@ class Mix : public Requests {
   LedgerRequests ledger_;
   CoordinationRequests coordination_;
   QueueRequests queues_;
+  TodoRequests todo_;
 };
 
 }  // namespace holdfast::sim

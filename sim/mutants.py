@@ -226,6 +226,35 @@ MUTANTS = {
         '  const LogIndex position = call->written.position;\n',
         '  const LogIndex position(0);\n',
         'coordination'),
+    'edit a task whatever its version is': (
+        'services/todo/todo.cc',
+        'request.version() == 0 || request.version() == row->version;',
+        'request.version() == 0 || request.version() <= row->version;',
+        'todo'),
+    'forget the last id of a user in a checkpoint': (
+        'src/store/store.cc',
+        '  for (TableBase* table : tables_) parts.push_back([table] { return table->FrozenChanges(); });\n'
+        '  base_->',
+        '  for (TableBase* table : tables_) {\n'
+        '    if (table->number() == TableNumber{8, 6}) continue;\n'
+        '    parts.push_back([table] { return table->FrozenChanges(); });\n  }\n  base_->',
+        'todo'),
+    'number a list anew in another order': (
+        'services/todo/order.cc',
+        '  for (const auto& [rank, row] : rows) tables_.order.EraseKnown({user, spot->list, rank});\n',
+        '  for (const auto& [rank, row] : rows) tables_.order.EraseKnown({user, spot->list, rank});\n'
+        '  std::swap(rows.front().second, rows.back().second);\n',
+        'todo'),
+    'keep the first leg of a refused exchange': (
+        'services/ledger/posting.cc',
+        '    context_.RollbackTo(mark);\n',
+        '    if (order.exchange == nullptr || verdict.leg != 1) context_.RollbackTo(mark);\n',
+        'todo'),
+    'exchange without the spread': (
+        'services/ledger/exchange.cc',
+        'money::Wide(kMillion - terms.spread_ppm)',
+        'money::Wide(kMillion)',
+        'todo'),
 }
 
 

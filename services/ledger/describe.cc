@@ -14,6 +14,20 @@ TransferState::Code StateWhenWritten(TransferKind::Code kind) {
   }
 }
 
+void FillTerms(uint64_t sequence, const TransferRow& out, Parties& parties, const Tables& tables,
+               ExchangeTerms* terms) {
+  const auto row = tables.exchanges.Get(sequence);
+  const auto in = tables.transfers.Get(sequence + 1);
+  HOLDFAST_CHECK(row.has_value() && in.has_value(), "no terms of exchange " + out.id);
+  terms->set_rate(row->rate);
+  terms->set_spread_ppm(row->spread_ppm);
+  terms->set_rounding(row->rounding);
+  terms->set_amount(out.amount);
+  terms->set_currency(parties.Of(out.from).currency);
+  terms->set_converted(in->amount);
+  terms->set_converted_currency(parties.Of(in->to).currency);
+}
+
 // The end of a hold, if it has come: also when its timer has yet to fire.
 void FillResolution(const TransferRow& hold, const IdRow& id_row, LogTime now, const Tables& tables,
                     Transfer* transfer) {
@@ -116,6 +130,9 @@ void FillEntry(uint64_t sequence, const TransferRow& row, Parties& parties, cons
     const auto original = tables.transfers.Get(row.related);
     HOLDFAST_CHECK(original.has_value(), "no original of reversal " + row.id);
     transfer->set_reversal_of(original->id);
+  }
+  if (row.kind == TransferKind::exchange && row.leg == 0) {
+    FillTerms(sequence, row, parties, tables, transfer->mutable_exchange());
   }
 }
 

@@ -4,7 +4,9 @@
 #include <map>
 
 #include "services/ledger/describe.h"
+#include "services/ledger/exchange.h"
 #include "services/ledger/ledger.h"
+#include "src/money/currencies.h"
 
 namespace holdfast::ledger {
 namespace {
@@ -74,6 +76,40 @@ std::optional<std::string> CheckAccount(const std::string& id, const AccountRow&
   return std::nullopt;
 }
 
+// Every exchange has its terms and no others have any, and it made of the amount what they say.
+std::optional<std::string> CheckExchanges(const Tables& tables) {
+  Parties parties(tables);
+  std::optional<std::string> broken;
+  std::map<uint64_t, ExchangeRow> terms;
+  tables.exchanges.Scan(0, [&](const uint64_t& sequence, const ExchangeRow& row) {
+    terms.emplace(sequence, row);
+    return true;
+  });
+  std::optional<Converted> expected;  // Of the leg that comes next.
+  tables.transfers.Scan(0, [&](const uint64_t& sequence, const TransferRow& row) {
+    if (row.kind != TransferKind::exchange) return true;
+    if (row.leg == 0) {
+      const auto found = terms.extract(sequence);
+      const auto in = tables.transfers.Get(sequence + 1);
+      if (found.empty() || !in || in->id != row.id) {
+        broken = "exchange " + row.id + " has no terms, or one leg";
+        return false;
+      }
+      const auto from = money::MinorDigits(parties.Of(row.from).currency);
+      const auto to = money::MinorDigits(parties.Of(in->to).currency);
+      if (from && to) expected = Convert(row.amount, found.mapped(), *from, *to);
+      return true;
+    }
+    if (!expected || expected->amount != row.amount) {
+      broken = "exchange " + row.id + " made something else of the amount than its terms say";
+    }
+    expected.reset();
+    return !broken;
+  });
+  if (!broken && !terms.empty()) broken = "terms of no exchange";
+  return broken;
+}
+
 }  // namespace
 
 std::optional<std::string> Ledger::CheckInvariants() const {
@@ -89,6 +125,7 @@ std::optional<std::string> Ledger::CheckInvariants() const {
       return true;
     });
     if (entries != meta.transfers) return "the journal has gaps";
+    if (auto broken = CheckExchanges(tables_)) return broken;
   }
 
   std::optional<std::string> broken;

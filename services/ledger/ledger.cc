@@ -347,7 +347,8 @@ void Register(state_machine::Registry& registry) {
       .Read("GetTransfer", &Ledger::GetTransfer)
       .Read("ListTransfers", &Ledger::ListTransfers, &Validate)
       .Read("ListAccountTransfers", &Ledger::ListAccountTransfers, &Validate)
-      .Write("Pay", &Ledger::Pay, &Validate);
+      .Write("Pay", &Ledger::Pay, &Validate)
+      .Write("CreateExchange", &Ledger::CreateExchange, &Validate);
 }
 
 }  // namespace holdfast::ledger

@@ -45,6 +45,9 @@ class Ledger : public state_machine::Service {
   Result<void> ReverseTransfer(const ReverseTransferRequest& request, WriteContext& context,
                                TransferReply* reply);
   Result<void> Pay(const PayRequest& request, WriteContext& context, TransferReply* reply);
+  // exchange.cc
+  Result<void> CreateExchange(const CreateExchangeRequest& request, WriteContext& context,
+                              TransferReply* reply);
 
   // --- Reads (reads.cc)
   Result<void> GetAccount(const GetAccountRequest& request, const ReadContext& context,

@@ -199,7 +199,8 @@ void Model::Advance(int64_t now_us) {
   }
 }
 
-Model::Result Model::Do(Work work, bool open_accounts, TransferOutcome::Code refused) {
+Model::Result Model::Do(Work work, bool open_accounts, TransferOutcome::Code refused,
+                        const std::string& refused_account) {
   Result result;
   for (uint32_t leg = 0; leg < work.legs.size(); ++leg) {
     if (work.legs[leg].from == work.legs[leg].to) {
@@ -222,6 +223,7 @@ Model::Result Model::Do(Work work, bool open_accounts, TransferOutcome::Code ref
   work.time_us = now_us_;
   if (refused != TransferOutcome::unspecified) {
     result.outcome = refused;
+    result.account = refused_account;
   } else {
     result = TryLegs(work, open_accounts);
   }
@@ -313,6 +315,11 @@ TransferOutcome::Code Model::Compare(const Work& asked, const Work& done) const 
         }
       }
       break;
+    case TransferKind::exchange: {
+      const auto other = CompareExchange(*asked.exchange, *done.exchange);
+      if (other != TransferOutcome::unspecified) return other;
+      break;
+    }
     default:
       if (asked.reversal_of != done.reversal_of) {
         return TransferOutcome::exists_with_different_reversal_of;
@@ -531,6 +538,16 @@ Transfer Model::DescribeEntry(uint64_t sequence) const {
   *transfer.mutable_time() = ToTimestamp(entry.time_us);
   if (sequence == work.sequence) {
     for (const auto& [key, value] : work.metadata) (*transfer.mutable_metadata())[key] = value;
+  }
+  if (work.exchange && entry.leg == 0) {
+    ExchangeTerms* terms = transfer.mutable_exchange();
+    terms->set_rate(work.exchange->rate());
+    terms->set_spread_ppm(work.exchange->spread_ppm());
+    terms->set_rounding(work.exchange->rounding());
+    terms->set_amount(work.legs[0].amount);
+    terms->set_currency(FindAccount(work.legs[0].from)->currency);
+    terms->set_converted(work.legs[1].amount);
+    terms->set_converted_currency(FindAccount(work.legs[1].to)->currency);
   }
   return transfer;
 }

@@ -31,6 +31,7 @@ class Model {
   TransferReply CreateTransaction(const CreateTransactionRequest& request);
   TransferReply ReverseTransfer(const ReverseTransferRequest& request);
   TransferReply Pay(const PayRequest& request);
+  TransferReply CreateExchange(const CreateExchangeRequest& request);
 
   // nullopt when there is no such account, or was none at the time.
   std::optional<Account> GetAccount(const std::string& id,
@@ -73,6 +74,7 @@ class Model {
     std::vector<Movement> legs;
     uint32_t timeout_seconds = 0;
     std::string reversal_of;
+    std::optional<CreateExchangeRequest> exchange;
     std::map<std::string, std::string> metadata;
     TransferOutcome::Code failure = TransferOutcome::unspecified;
     uint64_t sequence = 0;
@@ -103,11 +105,14 @@ class Model {
   AccountReply ReplyOf(AccountOutcome::Code outcome, const std::string& id) const;
   Balance BalanceOf(const std::string& id, uint64_t through, bool named) const;
 
-  // `refused`: what speaks against the work when its id is new.
-  Result Do(Work work, bool open_accounts, TransferOutcome::Code refused);
+  // `refused`: what speaks against the work when its id is new, and of which account.
+  Result Do(Work work, bool open_accounts, TransferOutcome::Code refused,
+            const std::string& refused_account = "");
   TransferReply DoSingle(const Work& work, bool open_accounts);
   Result TryLegs(const Work& work, bool open_accounts);
   TransferOutcome::Code Compare(const Work& asked, const Work& done) const;
+  static TransferOutcome::Code CompareExchange(const CreateExchangeRequest& a,
+                                               const CreateExchangeRequest& b);
   TransferReply End(const std::string& id, TransferKind::Code kind, std::optional<int64_t> amount);
   int64_t ExpiresUs(const Work& hold) const;
   Transfer DescribeEntry(uint64_t sequence) const;

@@ -32,6 +32,7 @@ class Workload {
   uint64_t Below(uint64_t bound) { return random_() % bound; }
   bool OneIn(uint64_t n) { return Below(n) == 0; }
   std::string AccountId() { return "a" + std::to_string(Below(7)); }
+  std::string ForeignId() { return "u" + std::to_string(Below(4)); }
   // Ids move on slowly: repeats of the near past are frequent.
   std::string TransferId() { return "t" + std::to_string(progress_ / 3 + Below(12)); }
   void Advance() { ++progress_; }
@@ -54,7 +55,35 @@ class Workload {
     request.set_id(AccountId());
     request.set_currency(OneIn(8) ? "USD" : "EUR");
     if (OneIn(2)) request.set_overdraft(OneIn(2) ? kUnlimited : 50);
+    if (OneIn(3)) {
+      request.set_id(ForeignId());
+      request.set_currency(OneIn(8) ? "JPY" : "USD");
+      request.set_overdraft(kUnlimited);
+    }
     Metadata(request.mutable_metadata());
+    return request;
+  }
+
+  // Mostly between accounts of the currencies that it needs, as otherwise hardly any would succeed.
+  CreateExchangeRequest Exchange() {
+    if (last_exchange_ && OneIn(2)) return RepeatExchange();
+    CreateExchangeRequest request;
+    request.set_id(TransferId());
+    const bool out = OneIn(2);
+    const auto account = [&](bool foreign) {
+      return OneIn(8) != foreign ? ForeignId() : AccountId();
+    };
+    request.set_from(account(!out));
+    request.set_from_liquidity(account(!out));
+    request.set_to_liquidity(account(out));
+    request.set_to(account(out));
+    request.set_amount(Amount());
+    request.set_rate(std::to_string(Below(4)) + "." + std::to_string(1 + Below(40)));
+    if (OneIn(10)) request.set_rate("0.0001");
+    if (OneIn(3)) request.set_spread_ppm(static_cast<uint32_t>(Below(OneIn(2) ? 999'999 : 9'999)));
+    request.set_rounding(static_cast<Rounding::Code>(Below(8)));
+    Metadata(request.mutable_metadata());
+    last_exchange_ = request;
     return request;
   }
 
@@ -76,6 +105,22 @@ class Workload {
   }
 
  private:
+  CreateExchangeRequest RepeatExchange() {
+    CreateExchangeRequest request = *last_exchange_;
+    switch (Below(9)) {
+      case 0: request.set_from(AccountId()); break;
+      case 1: request.set_to(AccountId()); break;
+      case 2: request.set_from_liquidity(AccountId()); break;
+      case 3: request.set_to_liquidity(AccountId()); break;
+      case 4: request.set_rate(request.rate() + "0"); break;
+      case 5: request.set_spread_ppm(7); break;
+      case 6: request.set_rounding(static_cast<Rounding::Code>(Below(8))); break;
+      case 7: request.set_amount(request.amount() / 2 + 1); break;
+      default: break;
+    }
+    return request;
+  }
+
   // A request of the near past, mostly with one thing changed.
   CreateTransferRequest Repeat() {
     CreateTransferRequest request = recent_[Below(recent_.size())];
@@ -96,6 +141,7 @@ class Workload {
 
   std::mt19937_64 random_;
   std::deque<CreateTransferRequest> recent_;
+  std::optional<CreateExchangeRequest> last_exchange_;
   uint64_t progress_ = 0;
 };
 
@@ -185,7 +231,7 @@ class Differential {
   }
 
   void AddRequest(LogEntry* entry) {
-    switch (work_.Below(16)) {
+    switch (work_.Below(18)) {
       case 0: return Add("CreateAccount", work_.Account(), &Model::CreateAccount, entry);
       case 1: {
         if (work_.OneIn(3)) {
@@ -248,6 +294,8 @@ class Differential {
         } while (request.reversal_id() == request.id());
         return Add("ReverseTransfer", request, &Model::ReverseTransfer, entry);
       }
+      case 15:
+      case 16: return Add("CreateExchange", work_.Exchange(), &Model::CreateExchange, entry);
       default: {
         PayRequest request;
         request.set_transaction_id(work_.TransferId());
@@ -350,7 +398,7 @@ TEST(LedgerWorkload, ReachesEveryOutcome) {
   std::map<std::string, int> seen;
   for (uint64_t seed = 1; seed <= 8; ++seed) {
     Differential run(seed);
-    for (int step = 0; step < 300; ++step) ASSERT_NO_FATAL_FAILURE(run.Step());
+    for (int step = 0; step < 500; ++step) ASSERT_NO_FATAL_FAILURE(run.Step());
     for (const auto& [name, count] : run.seen()) seen[name] += count;
   }
   for (int code = TransferOutcome::Code_MIN + 1; code <= TransferOutcome::Code_MAX; ++code) {

@@ -96,7 +96,10 @@ Verdict Posting::Execute(const Order& order) {
 
 void Posting::CarryOut(const Order& order, Verdict* verdict) {
   verdict->outcome = order.refused;
-  if (order.refused != TransferOutcome::unspecified) return;
+  if (order.refused != TransferOutcome::unspecified) {
+    if (order.refused_account != nullptr) verdict->account = *order.refused_account;
+    return;
+  }
 
   IdRow id_row;
   id_row.sequence = meta_.transfers + 1;
@@ -113,6 +116,7 @@ void Posting::CarryOut(const Order& order, Verdict* verdict) {
     original.reversed_by = id_row.sequence;
     tables_.ids.Put(*order.original, original);
   }
+  if (order.exchange != nullptr) tables_.exchanges.Put(id_row.sequence, *order.exchange);
   if (order.timeout_seconds == 0) return;
   const TransferRow& row = *tables_.transfers.Find(id_row.sequence);
   context_.SetTimer(LogTime{row.expires_us()}, *order.id);
@@ -193,19 +197,41 @@ Verdict Posting::Repeat(const Order& order, const IdRow& seen) {
   return verdict;
 }
 
+bool Posting::IsAccount(const std::string& id, uint64_t number) {
+  const AccountRow* row = tables_.accounts.Find(id);
+  return row != nullptr && row->number == number;
+}
+
+// What it made of the amount follows from the terms, and is not compared.
+TransferOutcome::Code Posting::CompareExchange(const Order& order, uint64_t sequence) {
+  const TransferRow out = *tables_.transfers.Find(sequence);
+  const TransferRow in = *tables_.transfers.Find(sequence + 1);
+  const ExchangeRow& terms = *tables_.exchanges.Find(sequence);
+  if (!IsAccount(*order.legs[0].from, out.from)) return TransferOutcome::exists_with_different_from;
+  if (!IsAccount(*order.legs[1].to, in.to)) return TransferOutcome::exists_with_different_to;
+  if (order.legs[0].amount != out.amount) return TransferOutcome::exists_with_different_amount;
+  if (!IsAccount(*order.legs[0].to, out.to) || !IsAccount(*order.legs[1].from, in.from)) {
+    return TransferOutcome::exists_with_different_liquidity;
+  }
+  if (order.exchange->rate != terms.rate) return TransferOutcome::exists_with_different_rate;
+  if (order.exchange->spread_ppm != terms.spread_ppm) {
+    return TransferOutcome::exists_with_different_spread_ppm;
+  }
+  if (order.exchange->rounding != terms.rounding) {
+    return TransferOutcome::exists_with_different_rounding;
+  }
+  return TransferOutcome::unspecified;
+}
+
 TransferOutcome::Code Posting::Compare(const Order& order, const IdRow& seen) {
-  auto is_account = [this](const std::string& id, uint64_t number) {
-    const AccountRow* row = tables_.accounts.Find(id);
-    return row != nullptr && row->number == number;
-  };
   const TransferRow first = *tables_.transfers.Find(seen.sequence);
   if (RequestKind(order.kind) != RequestKind(first.kind)) {
     return TransferOutcome::exists_with_different_kind;
   }
   if (RequestKind(order.kind) == TransferKind::transfer) {
     const OrderLeg& leg = order.legs.front();
-    if (!is_account(*leg.from, first.from)) return TransferOutcome::exists_with_different_from;
-    if (!is_account(*leg.to, first.to)) return TransferOutcome::exists_with_different_to;
+    if (!IsAccount(*leg.from, first.from)) return TransferOutcome::exists_with_different_from;
+    if (!IsAccount(*leg.to, first.to)) return TransferOutcome::exists_with_different_to;
     if (leg.amount != first.amount) return TransferOutcome::exists_with_different_amount;
     if (order.kind != first.kind) return TransferOutcome::exists_with_different_pending;
     if (order.timeout_seconds != first.timeout_seconds) {
@@ -216,11 +242,14 @@ TransferOutcome::Code Posting::Compare(const Order& order, const IdRow& seen) {
     for (uint64_t i = 0; i < order.legs.size(); ++i) {
       const OrderLeg& leg = order.legs[i];
       const TransferRow row = *tables_.transfers.Find(seen.sequence + i);
-      if (!is_account(*leg.from, row.from) || !is_account(*leg.to, row.to) ||
+      if (!IsAccount(*leg.from, row.from) || !IsAccount(*leg.to, row.to) ||
           leg.amount != row.amount) {
         return TransferOutcome::exists_with_different_legs;
       }
     }
+  } else if (order.kind == TransferKind::exchange) {
+    const auto differs = CompareExchange(order, seen.sequence);
+    if (differs != TransferOutcome::unspecified) return differs;
   } else if (order.reversal_of != first.related) {
     return TransferOutcome::exists_with_different_reversal_of;
   }

@@ -33,16 +33,20 @@ struct OrderLeg {
 // Money to move or hold under a new id, whatever method it came by.
 struct Order {
   const std::string* id = nullptr;
-  TransferKind::Code kind = TransferKind::transfer;  // Or hold, transaction, reversal.
+  TransferKind::Code kind = TransferKind::transfer;  // Or hold, transaction, reversal, exchange.
   absl::Span<const OrderLeg> legs;
   bool is_transaction = false;   // Its entries count their legs, be it a single one.
   uint32_t timeout_seconds = 0;  // Of a hold; 0: none.
   const ProtoMetadata* metadata = nullptr;
   bool open_accounts = false;  // Open unknown accounts with unlimited overdraft.
-  // Of a reversal: the original, its first entry, and what speaks against reversing it.
+  // Of a reversal: the original and its first entry.
   const std::string* original = nullptr;
   uint64_t reversal_of = 0;
+  const ExchangeRow* exchange = nullptr;  // Of an exchange: its terms.
+  // What speaks against a reversal or an exchange when its id is new, and the account that it
+  // speaks of, if any.
   TransferOutcome::Code refused = TransferOutcome::unspecified;
+  const std::string* refused_account = nullptr;
 };
 
 // One journal entry and its accounts right after it.
@@ -90,6 +94,8 @@ class Posting {
  private:
   Verdict Repeat(const Order& order, const IdRow& seen);
   TransferOutcome::Code Compare(const Order& order, const IdRow& seen);
+  TransferOutcome::Code CompareExchange(const Order& order, uint64_t sequence);
+  bool IsAccount(const std::string& id, uint64_t number);
   void CarryOut(const Order& order, Verdict* verdict);
   TransferOutcome::Code MoveLeg(const Order& order, uint32_t leg, Verdict* verdict);
   void OpenMissing(const OrderLeg& leg);

@@ -53,9 +53,10 @@ struct ProfileRow {
 };
 
 // One entry of the journal; written once, never changed. What it does to its two accounts:
-//   transfer, transaction, reversal   amount moves
-//   hold                              amount becomes pending
-//   post, void, expiry                amount + released stop being pending, and amount moves
+//   transfer, transaction, reversal, exchange   amount moves
+//   hold                                        amount becomes pending
+//   post, void, expiry                          amount + released stop being pending, and amount
+//                                               moves
 struct TransferRow {
   std::string id;
   TransferKind::Code kind = TransferKind::unspecified;
@@ -68,8 +69,8 @@ struct TransferRow {
   // The entry that this one answers: of post, void and expiry their hold, of a reversal the first
   // leg of its original.
   uint64_t related = 0;
-  // A transaction of n legs (or its reversal) is n entries in a row, each with `legs` = n. 0 stands
-  // for what was never a transaction.
+  // A transaction of n legs (or its reversal) is n entries in a row, each with `legs` = n; an
+  // exchange is two. 0 stands for what was never a transaction.
   uint32_t leg = 0;
   uint32_t legs = 0;
   Metadata metadata;  // In the first leg only.
@@ -87,7 +88,18 @@ struct TransferRow {
   }
 };
 
-// What became of an id. Transfers, holds, transactions, reversals and payments share one id space.
+// At what terms an exchange was made; by its first entry.
+struct ExchangeRow {
+  std::string rate;  // As it was asked for.
+  uint32_t spread_ppm = 0;
+  Rounding::Code rounding = Rounding::half_even;
+
+  auto Fields() { return std::tie(rate, spread_ppm, rounding); }
+  auto Fields() const { return std::tie(rate, spread_ppm, rounding); }
+};
+
+// What became of an id. Transfers, holds, transactions, reversals, payments and exchanges share one
+// id space.
 struct IdRow {
   uint64_t sequence = 0;     // Its (first) entry; 0 when the id is burnt.
   uint64_t resolved_by = 0;  // Of a hold: its post, void or expiry; 0 while it is pending.
@@ -133,7 +145,8 @@ struct Tables {
         transfers(store, {2, 3}, "ledger transfers"),
         ids(store, {2, 4}, "ledger ids"),
         history(store, {2, 5}, "ledger history"),
-        meta(store, {2, 6}, "ledger meta") {}
+        meta(store, {2, 6}, "ledger meta"),
+        exchanges(store, {2, 7}, "ledger exchanges") {}
 
   AccountTable accounts;
   store::SortedTable<uint64_t, ProfileRow> profiles;
@@ -141,6 +154,7 @@ struct Tables {
   store::HashTable<std::string, IdRow> ids;
   store::AppendTable<HistoryKey, HistoryRow> history;
   store::HashTable<uint64_t, MetaRow> meta;
+  store::AppendTable<uint64_t, ExchangeRow> exchanges;
 };
 
 }  // namespace holdfast::ledger

@@ -7,6 +7,7 @@
 
 #include "src/base/bounds.h"
 #include "src/base/text.h"
+#include "src/money/decimal.h"
 
 namespace holdfast::ledger {
 namespace {
@@ -195,6 +196,32 @@ Result<void> Validate(const ListAccountTransfersRequest& request) {
   if (auto from = CheckTime("from", request.from()); !from) return from;
   if (auto to = CheckTime("to", request.to()); !to) return to;
   return CheckPage(CursorKind::kAccountTransfers, request.cursor(), request.limit());
+}
+
+Result<void> Validate(const CreateExchangeRequest& request) {
+  const std::pair<const char*, const std::string*> ids[] = {
+      {"id", &request.id()},
+      {"from", &request.from()},
+      {"from_liquidity", &request.from_liquidity()},
+      {"to_liquidity", &request.to_liquidity()},
+      {"to", &request.to()}};
+  for (const auto& [field, id] : ids) {
+    if (auto bad = BadId(*id)) return CheckField(field, bad);
+  }
+  money::Decimal rate;
+  if (auto bad = money::ParseDecimal(request.rate(), &rate)) return CheckField("rate", bad);
+  if (rate.negative || rate.digits.is_zero()) {
+    return Fail(InvalidArgument("rate", "must be greater than 0"));
+  }
+  if (request.spread_ppm() > bounds::kSpreadPpmMax) {
+    return Fail(
+        InvalidArgument("spread_ppm", "must be at most " + std::to_string(bounds::kSpreadPpmMax)));
+  }
+  if (!Rounding::Code_IsValid(request.rounding())) {
+    return Fail(InvalidArgument(
+        "rounding", "must be half_even, half_up, half_down, up, down, ceiling or floor"));
+  }
+  return CheckField("metadata", BadMetadata(request.metadata()));
 }
 
 Result<void> Validate(const PayRequest& request) {

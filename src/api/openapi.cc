@@ -9,6 +9,7 @@
 #include "src/api/call.h"
 #include "src/api/errors.h"
 #include "src/api/method_part.h"
+#include "src/api/route.h"
 #include "src/api/scalar.h"
 #include "src/api/text.h"
 #include "src/base/bounds.h"
@@ -119,11 +120,10 @@ class Builder {
     std::map<std::string, std::map<std::string, const Method*>> paths;
     for (const auto& method : registry_.methods()) {
       for (const Route& route : method->options.http()) {
-        if (route.has_get()) {
-          paths[route.get()]["get"] = method.get();
-        } else {
-          paths[route.post()]["post"] = method.get();
-        }
+        const RouteParts parts = PartsOf(route);
+        std::string verb(parts.verb);
+        for (char& c : verb) c = static_cast<char>(c - 'A' + 'a');
+        paths[parts.path][verb] = method.get();
       }
     }
     for (const auto& [path, verbs] : paths) {
@@ -144,7 +144,7 @@ class Builder {
     json_.Array("tags", [&] { json_.Value(std::string_view(method.service_name)); });
     json_.Note("summary", method.options.help());
     json_.Array("parameters", [&] { Parameters(path, verb, method); });
-    if (verb == "post") {
+    if (verb == "post" || verb == "put") {
       json_.Object("requestBody", [&] {
         json_.Object("content", [&] { JsonContent(method.request->GetDescriptor()); });
       });
@@ -158,7 +158,8 @@ class Builder {
       const FieldDescriptor* field = type->field(i);
       const bool in_path = path.find("{" + field->name() + "}") != std::string::npos;
       // A message in a query is set by dotted names, which OpenAPI has no word for.
-      const bool in_query = !in_path && verb == "get" && !field->is_map() && IsScalar(field);
+      const bool takes_query = verb == "get" || verb == "delete";
+      const bool in_query = !in_path && takes_query && !field->is_map() && IsScalar(field);
       if (!in_path && !in_query) continue;
       json_.Object([&] {
         json_.Member("name", std::string_view(field->name()));

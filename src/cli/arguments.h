@@ -53,7 +53,7 @@ std::string SampleFlags(const google::protobuf::Descriptor& type);
 std::string SampleJson(const google::protobuf::Descriptor& type);
 
 // The same for a route such as "/v1/counters/{name}": its path with values in it, and what else is
-// required, as "?key=KEY" for a GET or as the body of a POST.
+// required, as "?key=KEY" for a GET or as the body of a POST, and likewise for DELETE and PUT.
 struct SampleCall {
   std::string path;
   std::string query;

@@ -80,7 +80,12 @@ int Context::Tell(const Error& error) {
 
 CLI::App* Commands::Add(const std::string& service, const std::string& name,
                         const std::string& help) {
-  CLI::App* command = root_.get_subcommand(service)->add_subcommand(name, help);
+  CLI::App* of_service = root_.get_subcommand(service);
+  if (name == service) {
+    of_service->require_subcommand(0);
+    return of_service;
+  }
+  CLI::App* command = of_service->add_subcommand(name, help);
   command->group("Commands");
   return command;
 }

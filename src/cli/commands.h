@@ -77,7 +77,8 @@ class Commands {
   Commands(CLI::App& root, Context& context, int& exit_code)
       : root_(root), context_(context), exit_code_(exit_code) {}
 
-  // Adds `holdfast <service> <name>`; the service is one of the method table.
+  // Adds `holdfast <service> <name>`; the service is one of the method table. A method of the
+  // service's own name is the service's command itself, and then its only one.
   CLI::App* Add(const std::string& service, const std::string& name, const std::string& help);
   // Adds `holdfast <name>`, which holds commands of its own: what is done by methods of a service,
   // and is none. Add takes it as a service.

@@ -1,6 +1,7 @@
 #include "src/cli/help.h"
 
 #include "holdfast/options.pb.h"
+#include "src/api/route.h"
 #include "src/cli/arguments.h"
 #include "src/cli/exit_codes.h"
 
@@ -106,6 +107,11 @@ std::string HelpFormatter::make_help(const CLI::App* app, std::string name,
   return out;
 }
 
+std::string CommandWords(const state_machine::Method& method) {
+  const std::string word = ToWord(method.descriptor->name());
+  return word == method.service_name ? word : method.service_name + " " + word;
+}
+
 std::string MethodFooter(const state_machine::Method& method, const std::string& command) {
   const auto& type = *method.request->GetDescriptor();
   std::string out = "Examples:\n  " + command + SampleFlags(type) + "\n";
@@ -116,8 +122,8 @@ std::string MethodFooter(const state_machine::Method& method, const std::string&
   if (method.options.http_size() > 0) {
     Rows routes;
     for (const Route& route : method.options.http()) {
-      const bool get = route.pattern_case() == Route::kGet;
-      routes.push_back({get ? "GET" : "POST", get ? route.get() : route.post()});
+      const api::RouteParts parts = api::PartsOf(route);
+      routes.push_back({std::string(parts.verb), parts.path});
     }
     out += "\nThe same over HTTP:\n" + Table(routes);
   }

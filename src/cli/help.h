@@ -18,6 +18,9 @@ class HelpFormatter : public CLI::FormatterBase {
                         CLI::AppFormatMode mode) const override;
 };
 
+// "ledger create-transfer"; a method of its service's name is the service's command itself.
+std::string CommandWords(const state_machine::Method& method);
+
 // Below the flags of a method: examples, the same over HTTP, and how it may end.
 std::string MethodFooter(const state_machine::Method& method, const std::string& command);
 

@@ -100,7 +100,7 @@ struct MethodCommand {
 
 void AddMethod(const Method& method, Commands& commands) {
   const std::string word = ToWord(method.descriptor->name());
-  const std::string path = "holdfast " + method.service_name + " " + word;
+  const std::string path = "holdfast " + CommandWords(method);
   const auto& type = *method.request->GetDescriptor();
   auto command = std::make_shared<MethodCommand>(MethodCommand{method, path, FlagsOf(type), {}});
   CLI::App* app = commands.Add(method.service_name, word, method.options.help());

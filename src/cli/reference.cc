@@ -6,9 +6,11 @@
 
 #include "holdfast/options.pb.h"
 #include "src/api/errors.h"
+#include "src/api/route.h"
 #include "src/api/scalar.h"
 #include "src/cli/arguments.h"
 #include "src/cli/exit_codes.h"
+#include "src/cli/help.h"
 #include "src/server/config_file.h"
 
 namespace holdfast::cli {
@@ -151,25 +153,24 @@ std::string KindText(Kind kind) {
 // The first route as a curl command that runs as it stands: what is required is in it.
 std::string CurlExample(const Method& method) {
   if (method.options.http_size() == 0) return "";
-  const Route& route = method.options.http(0);
-  const bool get = route.pattern_case() == Route::kGet;
-  const SampleCall call =
-      SampleHttp(*method.request->GetDescriptor(), get ? route.get() : route.post());
-  if (get) return "curl 'localhost:8001" + call.path + call.query + "'\n";
-  return "curl -X POST 'localhost:8001" + call.path + "' -d '" + call.body + "'\n";
+  const api::RouteParts route = api::PartsOf(method.options.http(0));
+  const SampleCall call = SampleHttp(*method.request->GetDescriptor(), route.path);
+  const std::string verb = route.verb == "GET" ? "" : "-X " + std::string(route.verb) + " ";
+  const std::string url = "'localhost:8001" + call.path;
+  if (!route.takes_body) return "curl " + verb + url + call.query + "'\n";
+  return "curl " + verb + url + "' -d '" + call.body + "'\n";
 }
 
 std::string MethodText(const Method& method, Types* types) {
   const Descriptor& request = *method.request->GetDescriptor();
   const Descriptor& reply = *method.reply->GetDescriptor();
-  const std::string command =
-      "holdfast " + method.service_name + " " + ToWord(method.descriptor->name());
+  const std::string command = "holdfast " + CommandWords(method);
   std::string out = "\n## " + method.descriptor->name() + "\n\n" + Sentence(method.options.help()) +
                     "\n\n- Kind: " + KindText(method.kind()) + "\n- gRPC: `" + method.full_name +
                     "`\n";
   for (const Route& route : method.options.http()) {
-    const bool get = route.pattern_case() == Route::kGet;
-    out += std::string("- HTTP: `") + (get ? "GET " + route.get() : "POST " + route.post()) + "`\n";
+    const api::RouteParts parts = api::PartsOf(route);
+    out += "- HTTP: `" + std::string(parts.verb) + " " + parts.path + "`\n";
   }
   out += "\n```sh\n" + command + SampleFlags(request) + "\n" + CurlExample(method) + "```\n";
   out += "\nRequest:\n\n" + FieldTable(request, types);

@@ -8,6 +8,7 @@
 #include "holdfast/options.pb.h"
 #include "src/api/call.h"
 #include "src/api/json.h"
+#include "src/api/route.h"
 #include "tests/support/grpc_client.h"
 #include "tests/support/http_client.h"
 
@@ -126,10 +127,10 @@ class HttpDoor : public Door {
     std::unique_ptr<testing::HttpClient> client = Take();
     client->SetTimeout(ask.options.timeout);
     const Words words = WordsOf(ask, position());
-    const testing::HttpReply answer =
-        rule.has_get()
-            ? client->Get(Target(rule.get(), *ask.request), words)
-            : client->Post(Target(rule.post(), *ask.request), api::ToJson(*ask.request), words);
+    const api::RouteParts parts = api::PartsOf(rule);
+    const std::string target = Target(parts, *ask.request);
+    const std::string body = parts.takes_body ? api::ToJson(*ask.request) : "";
+    const testing::HttpReply answer = client->Send(std::string(parts.verb), target, body, words);
     if (answer.status == 0) return Fail(NoAnswer("no answer over HTTP"));
     PutBack(std::move(client));
     const auto type = answer.headers.find("content-type");
@@ -154,13 +155,16 @@ class HttpDoor : public Door {
 
  private:
   // "/v1/ledger/accounts/{id}" with the request's field; ids of the load need no encoding.
-  static std::string Target(const std::string& route, const google::protobuf::Message& request) {
-    const size_t open = route.find('{');
-    if (open == std::string::npos) return route;
-    const size_t close = route.find('}', open);
-    const auto* field =
-        request.GetDescriptor()->FindFieldByName(route.substr(open + 1, close - open - 1));
-    return route.substr(0, open) + api::FieldText(request, field) + route.substr(close + 1);
+  static std::string Target(const api::RouteParts& route,
+                            const google::protobuf::Message& request) {
+    std::string target = route.path;
+    for (size_t open; (open = target.find('{')) != std::string::npos;) {
+      const size_t close = target.find('}', open);
+      const auto* field =
+          request.GetDescriptor()->FindFieldByName(target.substr(open + 1, close - open - 1));
+      target.replace(open, close + 1 - open, api::FieldText(request, field));
+    }
+    return target;
   }
   // A connection for each call that is under way.
   std::unique_ptr<testing::HttpClient> Take() {

@@ -1,6 +1,7 @@
 // What the seed documents show, as they write it: the payment system of seed 1, the bank transfer
-// service of seed 0, the locks, the queue and the cache of seed 3, on the HTTP port of each of
-// three nodes. Nothing here knows more of Holdfast than those pages and JSON.
+// service, the converter and the to-do list of seed 0, the locks, the queue and the cache of seed
+// 3, on the HTTP port of each of three nodes. Nothing here knows more of Holdfast than those pages
+// and JSON.
 #include <gtest/gtest.h>
 #include <rapidjson/document.h>
 #include <sys/resource.h>
@@ -336,6 +337,94 @@ TEST_F(SeedsTest, WhatIsSetAtOneServerIsGotAtAnother) {
     const HttpReply got = HttpClient(cluster_.http(1 + (i + 1) % 3)).Get("/cache/get?k=k1");
     EXPECT_EQ(Text(Parsed(got), "value"), value);
   }
+}
+
+// Seed 0, part 6: "The server retains the list in tasks across requests - client state depends on
+// prior interactions." GET and POST /todos, PUT and DELETE /todos/{id}, on whichever node.
+TEST_F(SeedsTest, AToDoListIsRememberedAcrossRequestsRestartsAndFailovers) {
+  const auto titles = [&](int node) {
+    const HttpReply reply = HttpClient(cluster_.http(node)).Get("/todos");
+    EXPECT_EQ(reply.status, 200) << reply.body;
+    const Document json = Parsed(reply);
+    std::string all;
+    if (!json.HasMember("tasks")) return all;
+    for (const auto& task : json["tasks"].GetArray()) {
+      all += std::to_string(Number(task, "id")) + ":" + Text(task, "title");
+      all += task["done"].GetBool() ? "+ " : " ";
+    }
+    return all;
+  };
+  EXPECT_EQ(titles(1), "");
+  const HttpReply added = HttpClient(cluster_.http(1)).Post("/todos", R"({"title":"Buy milk"})");
+  EXPECT_EQ(added.status, 201) << added.body;
+  EXPECT_EQ(Text(Parsed(added), "outcome"), "added");
+  HttpClient(cluster_.http(2)).Post("/todos", R"({"title":"Buy bread"})");
+  HttpClient(cluster_.http(3)).Post("/todos", R"({"title":"Call Bob"})");
+  for (int node = 1; node <= 3; ++node) {
+    EXPECT_EQ(titles(node), "1:Buy milk 2:Buy bread 3:Call Bob ") << "node " << node;
+  }
+  const HttpReply edited =
+      HttpClient(cluster_.http(3)).Put("/todos/1", R"({"title":"Buy oat milk","done":true})");
+  EXPECT_EQ(edited.status, 200) << edited.body;
+  const HttpReply gone = HttpClient(cluster_.http(2)).Delete("/todos/2");
+  EXPECT_EQ(gone.status, 200) << gone.body;
+  EXPECT_EQ(HttpClient(cluster_.http(1)).Delete("/todos/2").status, 404);
+  EXPECT_EQ(HttpClient(cluster_.http(1)).Put("/todos/2", R"({"done":true})").status, 404);
+  const std::string now = "1:Buy oat milk+ 3:Call Bob ";
+  for (int node = 1; node <= 3; ++node) EXPECT_EQ(titles(node), now) << "node " << node;
+  // The list of each user is its own.
+  HttpClient(cluster_.http(1)).Post("/todos", R"({"user":"ann","title":"Water the plants"})");
+  EXPECT_EQ(titles(2), now);
+  const HttpReply of_ann = HttpClient(cluster_.http(2)).Get("/todos?user=ann");
+  EXPECT_NE(of_ann.body.find("Water the plants"), std::string::npos) << of_ann.body;
+  EXPECT_EQ(of_ann.body.find("Call Bob"), std::string::npos) << of_ann.body;
+
+  const int leader = cluster_.WaitLeader();
+  ASSERT_NE(leader, 0);
+  cluster_.Kill(leader);
+  const int other = 1 + leader % 3;
+  // While a leader is chosen a node waits, or says what to do: the same again.
+  HttpReply during;
+  for (int attempt = 0; attempt < 5 && during.status != 201; ++attempt) {
+    during = HttpClient(cluster_.http(other))
+                 .Post("/todos", R"({"title":"During"})", {{"Idempotency-Key", "during"}});
+  }
+  EXPECT_EQ(during.status, 201) << during.body;
+  EXPECT_EQ(titles(other), now + "4:During ");
+  cluster_.Start(leader);
+  ASSERT_TRUE(cluster_.WaitHealthy());
+  for (int node = 1; node <= 3; ++node) cluster_.Kill(node);
+  cluster_.StartAll();
+  ASSERT_TRUE(cluster_.WaitHealthy());
+  for (int node = 1; node <= 3; ++node) EXPECT_EQ(titles(node), now + "4:During ");
+}
+
+// Seed 0, part 5: "No session, no stored history - each call computes based on parameters only."
+TEST_F(SeedsTest, ACurrencyIsConvertedFromTheParametersAloneAtAnyNode) {
+  const std::string call = "?from=USD&to=INR&amount=100.00&rate=83.1250";
+  const HttpReply first = HttpClient(cluster_.http(1)).Get("/v1/convert" + call);
+  EXPECT_EQ(first.status, 200) << first.body;
+  EXPECT_EQ(Text(Parsed(first), "converted"), "8312.50");
+  for (int node = 1; node <= 3; ++node) {
+    for (const std::string path : {"/v1/convert", "/convert"}) {
+      EXPECT_EQ(HttpClient(cluster_.http(node)).Get(path + call).body, first.body) << node << path;
+    }
+  }
+  // Nothing is stored: a call in between changes nothing, and the position of the log stays.
+  EXPECT_EQ(
+      HttpClient(cluster_.http(1)).Get("/v1/convert?from=USD&to=JPY&amount=1&rate=150").status,
+      200);
+  EXPECT_EQ(HttpClient(cluster_.http(1)).Get("/v1/convert" + call).body, first.body);
+  EXPECT_EQ(first.headers.count("holdfast-position"), 0u);
+  const HttpReply crossed = HttpClient(cluster_.http(2)).Post("/v1/convert", R"({
+      "from": "INR", "to": "JPY", "amount": "100.00", "base": "USD",
+      "rates": {"INR": "83.1250", "JPY": "151.20"}})");
+  EXPECT_EQ(crossed.status, 200) << crossed.body;
+  EXPECT_EQ(Text(Parsed(crossed), "converted"), "182");
+  // Alone, without anybody to agree with.
+  cluster_.Kill(1);
+  cluster_.Kill(3);
+  EXPECT_EQ(HttpClient(cluster_.http(2)).Get("/v1/convert" + call).body, first.body);
 }
 
 TEST_F(SeedsTest, PaymentsGoOnWithoutTheLeaderAndANodeThatComesBackHasThemAll) {

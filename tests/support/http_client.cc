@@ -52,19 +52,26 @@ HttpClient::HttpClient(HttpClient&&) noexcept = default;
 void HttpClient::SetTimeout(std::chrono::milliseconds timeout) { impl_->timeout = timeout; }
 
 HttpReply HttpClient::Get(const std::string& target, const Headers& headers) {
-  return Send(false, target, "", headers);
+  return Send("GET", target, "", headers);
 }
 HttpReply HttpClient::Post(const std::string& target, const std::string& body,
                            const Headers& headers) {
-  return Send(true, target, body, headers);
+  return Send("POST", target, body, headers);
+}
+HttpReply HttpClient::Put(const std::string& target, const std::string& body,
+                          const Headers& headers) {
+  return Send("PUT", target, body, headers);
+}
+HttpReply HttpClient::Delete(const std::string& target, const Headers& headers) {
+  return Send("DELETE", target, "", headers);
 }
 
-HttpReply HttpClient::Send(bool post, const std::string& target, const std::string& body,
-                           const Headers& headers) {
+HttpReply HttpClient::Send(const std::string& verb, const std::string& target,
+                           const std::string& body, const Headers& headers) {
   if (!impl_->stream && !impl_->Connect()) return {};
-  http::request<http::string_body> request{post ? http::verb::post : http::verb::get, target, 11};
+  http::request<http::string_body> request{http::string_to_verb(verb), target, 11};
   request.set(http::field::host, impl_->host);
-  if (post) request.set(http::field::content_type, "application/json");
+  if (!body.empty()) request.set(http::field::content_type, "application/json");
   for (const auto& [name, value] : headers) request.set(name, value);
   request.body() = body;
   request.prepare_payload();

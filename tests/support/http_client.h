@@ -31,10 +31,13 @@ class HttpClient {
   using Headers = std::map<std::string, std::string>;
   HttpReply Get(const std::string& target, const Headers& headers = {});
   HttpReply Post(const std::string& target, const std::string& body, const Headers& headers = {});
+  HttpReply Put(const std::string& target, const std::string& body, const Headers& headers = {});
+  HttpReply Delete(const std::string& target, const Headers& headers = {});
+  // `verb` in capitals; a body only where there is one.
+  HttpReply Send(const std::string& verb, const std::string& target, const std::string& body,
+                 const Headers& headers);
 
  private:
-  HttpReply Send(bool post, const std::string& target, const std::string& body,
-                 const Headers& headers);
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

@@ -76,6 +76,7 @@ bool Replay::CheckShape(const Transfer& entry) {
     case TransferKind::transfer:
     case TransferKind::transaction:
     case TransferKind::reversal:
+    case TransferKind::exchange:
     case TransferKind::hold: good = good && entry.amount() > 0 && entry.released() == 0; break;
     case TransferKind::post: good = good && entry.amount() > 0 && entry.released() >= 0; break;
     case TransferKind::void_:

@@ -7,6 +7,7 @@
 #include "src/api/errors.h"
 #include "src/api/json.h"
 #include "src/api/openapi.h"
+#include "src/api/route.h"
 #include "src/api/scalar.h"
 #include "src/api/text.h"
 #include "src/base/bounds.h"
@@ -119,10 +120,11 @@ Result<void> SetPathFields(const RouteMatch& match, Message* message) {
 
 Result<void> BuildMessage(const Request& request, const RouteMatch& match,
                           const std::vector<Parameter>& parameters, Message* message) {
-  if (request.verb == "POST") {
+  if (TakesBody(request.verb)) {
     if (!parameters.empty()) {
-      return Fail(InvalidArgument(parameters.front().name,
-                                  "is not taken from the query of a POST; put it into the body"));
+      return Fail(InvalidArgument(
+          parameters.front().name,
+          Cat("is not taken from the query of a ", request.verb, "; put it into the body")));
     }
     if (!request.body.empty()) {
       if (Result<void> parsed = ParseJson(request.body, message); !parsed) return parsed;
@@ -130,7 +132,8 @@ Result<void> BuildMessage(const Request& request, const RouteMatch& match,
     return SetPathFields(match, message);
   }
   if (!request.body.empty()) {
-    return Fail(InvalidArgument("", "a GET takes no body; put the fields into the query"));
+    return Fail(InvalidArgument(
+        "", Cat("a ", request.verb, " takes no body; put the fields into the query")));
   }
   FieldWriter writer(message);
   for (const PathField& path : match.fields) {
@@ -357,7 +360,10 @@ Response Handler::Page(const Request& request, std::string_view path) const {
   }
   if (request.verb == "GET" && !page.body.empty()) return page;
 
-  if (path == "*") verbs = {"GET", "HEAD", "POST"};
+  if (path == "*") {
+    verbs.assign(std::begin(kVerbs), std::end(kVerbs));
+    verbs.push_back("HEAD");
+  }
   verbs.push_back("OPTIONS");
   std::string allow;
   for (const std::string_view verb : verbs) Append(&allow, allow.empty() ? "" : ", ", verb);

@@ -5,6 +5,7 @@
 
 #include "src/api/errors.h"
 #include "src/api/openapi.h"
+#include "src/api/route.h"
 #include "src/api/testing/fixture.h"
 #include "src/base/bounds.h"
 
@@ -310,6 +311,24 @@ TEST_F(HandlerTest, TellsAWrongVerbFromAWrongPath) {
   EXPECT_EQ(Ask("HEAD", "/v1/shop/items").body, Ask("GET", "/v1/shop/items").body);
 }
 
+TEST_F(HandlerTest, APutTakesABodyAndADeleteAQuery) {
+  Ask("PUT", "/stock/x", R"({"count": 3})");
+  EXPECT_EQ(Sent<SellRequest>().id(), "x");
+  EXPECT_EQ(Sent<SellRequest>().count(), 3);
+  Ask("DELETE", "/stock/y?count=4");
+  EXPECT_EQ(Sent<SellRequest>().id(), "y");
+  EXPECT_EQ(Sent<SellRequest>().count(), 4);
+  EXPECT_EQ(Problem(Ask("PUT", "/stock/x?count=3", "{}")),
+            "400 count: is not taken from the query of a PUT; put it into the body");
+  EXPECT_EQ(Problem(Ask("DELETE", "/stock/x", "{}")),
+            "400 a DELETE takes no body; put the fields into the query");
+  EXPECT_EQ(Problem(Ask("PUT", "/stock/x", R"({"id": "y"})")),
+            "400 id: must be the same in the path and in the body");
+  EXPECT_EQ(Problem(Ask("POST", "/stock/x", "{}")),
+            "405 this path takes PUT, DELETE, OPTIONS only");
+  EXPECT_EQ(Header(Ask("OPTIONS", "*"), "Allow"), "GET, POST, PUT, DELETE, HEAD, OPTIONS");
+}
+
 TEST_F(HandlerTest, TheIndexSaysWhereToGo) {
   const Response response = Ask("GET", "/");
   EXPECT_EQ(response.status, 200);
@@ -328,8 +347,11 @@ TEST_F(HandlerTest, OpenApiHoldsEveryRouteAndResolves) {
   std::set<std::string> operations;
   for (const auto& method : shop_.registry.methods()) {
     for (const auto& route : method->options.http()) {
-      const std::string& path = route.has_get() ? route.get() : route.post();
-      const char* verb = route.has_get() ? "get" : "post";
+      const auto [upper, path, takes_body] = PartsOf(route);
+      const char* verb = upper == "GET"   ? "get"
+                         : upper == "PUT" ? "put"
+                         : takes_body     ? "post"
+                                          : "delete";
       ASSERT_TRUE(json["paths"].HasMember(path.c_str())) << path;
       ASSERT_TRUE(json["paths"][path.c_str()].HasMember(verb)) << path;
       const auto& operation = json["paths"][path.c_str()][verb];

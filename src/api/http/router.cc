@@ -1,5 +1,6 @@
 #include "src/api/http/router.h"
 
+#include "src/api/route.h"
 #include "src/api/scalar.h"
 #include "src/base/check.h"
 
@@ -46,11 +47,8 @@ bool PercentDecode(std::string_view text, bool plus_is_space, std::string* out) 
 Router::Router(const state_machine::Registry& registry) {
   for (const auto& method : registry.methods()) {
     for (const holdfast::Route& route : method->options.http()) {
-      if (route.has_get()) {
-        Add(*method, "GET", route.get(), route.get_writes());
-      } else {
-        Add(*method, "POST", route.post());
-      }
+      const RouteParts parts = PartsOf(route);
+      Add(*method, parts.verb, parts.path, route.get_writes());
     }
   }
   // More literal first, from the left; a longer suffix is more literal.
@@ -87,6 +85,8 @@ void Router::Add(const state_machine::Method& method, std::string_view verb,
   HOLDFAST_CHECK(pattern.starts_with('/'), where + " does not start with a slash");
   HOLDFAST_CHECK(verb != "GET" || method.kind() != WRITE || get_writes,
                  where + " is a GET that writes");
+  HOLDFAST_CHECK((verb != "PUT" && verb != "DELETE") || method.kind() == WRITE,
+                 where + " is a PUT or a DELETE that does not write");
   const auto* type = method.request->GetDescriptor();
   Route route{verb, pattern, &method, {}};
   for (const std::string_view text : Split(pattern)) {
@@ -157,7 +157,7 @@ Result<RouteMatch> Router::Match(std::string_view verb, std::string_view path) c
 std::vector<std::string_view> Router::Verbs(std::string_view path) const {
   const std::vector<std::string_view> segments = Split(path);
   std::vector<std::string_view> verbs;
-  for (const std::string_view verb : {"GET", "POST"}) {
+  for (const std::string_view verb : kVerbs) {
     if (Find(verb, segments) != nullptr) verbs.push_back(verb);
   }
   // Who only looks must not write.

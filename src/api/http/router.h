@@ -32,11 +32,11 @@ class Router {
   // `registry` outlives the router.
   explicit Router(const state_machine::Registry& registry);
 
-  // The method behind `path` (without its query) for `verb`, "GET" or "POST". kUnimplemented when
-  // there is none; kInvalidArgument for a broken percent-encoding.
+  // The method behind `path` (without its query) for `verb`, such as "GET".
+  // kUnimplemented when there is none; kInvalidArgument for a broken percent-encoding.
   Result<RouteMatch> Match(std::string_view verb, std::string_view path) const;
 
-  // The verbs that `path` takes, of "GET", "POST" and "HEAD" in this order; empty for an unknown
+  // The verbs that `path` takes, in the order of kVerbs (route.h), and "HEAD"; empty for an unknown
   // path. A GET that writes takes no HEAD.
   std::vector<std::string_view> Verbs(std::string_view path) const;
 
@@ -53,7 +53,7 @@ class Router {
   };
 
   void Add(const state_machine::Method& method, std::string_view verb, const std::string& pattern,
-           bool get_writes = false);
+           bool get_writes);
   static bool Fits(const Route& route, const std::vector<std::string_view>& segments);
   const Route* Find(std::string_view verb, const std::vector<std::string_view>& segments) const;
 
