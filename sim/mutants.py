@@ -213,13 +213,13 @@ MUTANTS = {
         'coordination'),
     'keep what came before the refused write of a list': (
         'src/state_machine/atomic_service.cc',
-        '        context.RollbackTo(before);\n',
-        '        static_cast<void>(before);\n',
+        '      context.RollbackTo(before);\n',
+        '      static_cast<void>(before);\n',
         'coordination'),
     'stand in line within a list of writes': (
         'src/state_machine/atomic_service.cc',
-        '      if (method.wait_ms != nullptr) body->',
-        '      if (method.wait_ms == nullptr && i > 256) body->',
+        '    if (method.wait_ms != nullptr) body->',
+        '    if (method.wait_ms == nullptr && i > 256) body->',
         'coordination'),
     'go on with a write by a read of before it': (
         'src/node/frontend.cc',
