@@ -45,6 +45,9 @@ class Ledger : public state_machine::Service {
   Result<void> ReverseTransfer(const ReverseTransferRequest& request, WriteContext& context,
                                TransferReply* reply);
   Result<void> Pay(const PayRequest& request, WriteContext& context, TransferReply* reply);
+  // A precondition: it changes nothing.
+  Result<void> CheckAccount(const CheckAccountRequest& request, WriteContext& context,
+                            CheckAccountReply* reply);
 
   // --- Reads (reads.cc)
   Result<void> GetAccount(const GetAccountRequest& request, const ReadContext& context,

@@ -31,6 +31,7 @@ class Model {
   TransferReply CreateTransaction(const CreateTransactionRequest& request);
   TransferReply ReverseTransfer(const ReverseTransferRequest& request);
   TransferReply Pay(const PayRequest& request);
+  CheckAccountReply CheckAccount(const CheckAccountRequest& request);
 
   // nullopt when there is no such account, or was none at the time.
   std::optional<Account> GetAccount(const std::string& id,

@@ -35,5 +35,6 @@ Result<void> Validate(const ReverseTransferRequest& request);
 Result<void> Validate(const ListTransfersRequest& request);
 Result<void> Validate(const ListAccountTransfersRequest& request);
 Result<void> Validate(const PayRequest& request);
+Result<void> Validate(const CheckAccountRequest& request);
 
 }  // namespace holdfast::ledger
