@@ -223,6 +223,7 @@ Result<void> Cluster::Open(Machine& machine, const std::shared_ptr<Life>& life) 
   options.log.salt = world_.random.Next() | 1;
   options.log.segment_bytes = options_.segment_bytes;
   options.store.checkpoint_rows = options_.checkpoint_rows;
+  options.store.check_known = true;
   options.database = kDatabase;
   options.open_base = [&machine, raw = life.get()]() -> Result<std::unique_ptr<store::Base>> {
     auto base = FileBase::Open(*machine.files, kDatabase);

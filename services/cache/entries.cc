@@ -36,8 +36,8 @@ void Entries::Remove(const std::string& key, const EntryRow& row, EntriesMeta* m
   if (row.expires_us != 0) context.CancelTimer(LogTime{row.expires_us}, ExpiryTimer(key));
   meta->bytes -= row.bytes;
   --meta->entries;
-  t_.uses.Erase(row.touch);
-  t_.entries.Erase(key);
+  t_.uses.EraseKnown(row.touch);
+  t_.entries.EraseKnown(key);
 }
 
 bool Entries::EvictSome(size_t limit, EntriesMeta* meta, WriteContext& context) {
@@ -53,7 +53,7 @@ bool Entries::EvictSome(size_t limit, EntriesMeta* meta, WriteContext& context) 
   });
   for (const auto& [key, row] : victims) {
     Remove(key, row, meta, context);
-    t_.values.Erase(key);
+    t_.values.EraseKnown(key);
   }
   meta->evicted += victims.size();
   return meta->bytes <= meta->bytes_max;
@@ -74,7 +74,7 @@ uint64_t Entries::Put(const std::string& key, Value value, int64_t expires_us,
   if (expires_us != 0) context.SetTimer(LogTime{expires_us}, ExpiryTimer(key));
   t_.entries.Put(key, row);
   t_.values.Put(key, ValueRow{std::move(value.bytes)});
-  t_.uses.Put(row.touch, KeyRow{key});
+  t_.uses.PutNew(row.touch, KeyRow{key});
   // It is the last in the order of use, and fits alone: it stays. As every entry counts
   // kCacheEntryBytes at least, so many are enough: what fits before fits afterwards.
   EvictSome(row.bytes / bounds::kCacheEntryBytes + 1, &now, context);
@@ -87,7 +87,7 @@ bool Entries::Erase(const std::string& key, WriteContext& context) {
   if (!row) return false;
   EntriesMeta now = meta();
   Remove(key, *row, &now, context);
-  t_.values.Erase(key);
+  t_.values.EraseKnown(key);
   t_.meta.Put(kOnlyRow, now);
   return row->expires_us == 0 || row->expires_us > context.now().us;
 }
@@ -96,9 +96,9 @@ bool Entries::Touch(const std::string& key, WriteContext& context) {
   auto row = Get(key, context.now());
   if (!row) return false;
   EntriesMeta now = meta();
-  t_.uses.Erase(row->touch);
+  t_.uses.EraseKnown(row->touch);
   row->touch = ++now.last_touch;
-  t_.uses.Put(row->touch, KeyRow{key});
+  t_.uses.PutNew(row->touch, KeyRow{key});
   t_.entries.Put(key, *row);
   t_.meta.Put(kOnlyRow, now);
   return true;
@@ -121,7 +121,7 @@ void Entries::OnTimer(std::string_view key, WriteContext& context) {
     const auto row = t_.entries.Get(name);
     if (!row || row->expires_us == 0 || row->expires_us > context.now().us) return;
     Remove(name, *row, &now, context);
-    t_.values.Erase(name);
+    t_.values.EraseKnown(name);
     ++now.expired;
   }
   t_.meta.Put(kOnlyRow, now);

@@ -184,18 +184,18 @@ void Book::Enqueue(WaiterRow want, WriteContext& context) {
   t_.meta.Put(kOnlyRow, meta);
   for (size_t i = 0; i < want.names.size(); ++i) {
     const LineKey place{want.names[i], RankAt(want, i), ticket};
-    t_.line.Put(place, NoRow{});
-    if (want.mode == exclusive) t_.writers.Put(place, NoRow{});
+    t_.line.PutNew(place, NoRow{});
+    if (want.mode == exclusive) t_.writers.PutNew(place, NoRow{});
     Count(want.names[i], 0, +1);
   }
   t_.waiting.Put(want.owner, TicketRow{ticket});
   if (want.session != 0) {
-    t_.session_waits.Put({want.session, ticket}, NoRow{});
+    t_.session_waits.PutNew({want.session, ticket}, NoRow{});
     context.sessions().Tie(want.session, context.service());
     CountOfSession(want.session, static_cast<int>(want.names.size()));
   }
   context.SetLeaseTimer(LeaseTime{want.deadline_us}, WaiterTimer(ticket), &want.timer_us);
-  t_.waiters.Put(ticket, std::move(want));
+  t_.waiters.PutNew(ticket, std::move(want));
 }
 
 void Book::WaitLonger(uint64_t ticket, int64_t deadline_us, WriteContext& context) {
@@ -210,30 +210,30 @@ void Book::LeaveLine(uint64_t ticket, WriteContext& context) {
   WaiterRow waiter = *t_.waiters.Find(ticket);
   for (size_t i = 0; i < waiter.names.size(); ++i) {
     const LineKey place{waiter.names[i], RankAt(waiter, i), ticket};
-    t_.line.Erase(place);
-    if (waiter.mode == exclusive) t_.writers.Erase(place);
+    t_.line.EraseKnown(place);
+    if (waiter.mode == exclusive) t_.writers.EraseKnown(place);
     Count(waiter.names[i], 0, -1);
   }
   MetaRow meta = *t_.meta.Get(kOnlyRow);
   meta.waiting -= waiter.names.size();
   t_.meta.Put(kOnlyRow, meta);
   context.CancelLeaseTimer(WaiterTimer(ticket), &waiter.timer_us);
-  t_.waiting.Erase(waiter.owner);
+  t_.waiting.EraseKnown(waiter.owner);
   if (waiter.session != 0) {
-    t_.session_waits.Erase({waiter.session, ticket});
+    t_.session_waits.EraseKnown({waiter.session, ticket});
     CountOfSession(waiter.session, -static_cast<int>(waiter.names.size()));
   }
-  t_.waiters.Erase(ticket);
+  t_.waiters.EraseKnown(ticket);
   context.Touch(TopicOf(waiter.owner));
 }
 
 void Book::Remove(const HolderKey& key, const HolderRow& row, WriteContext& context) {
   const auto& [name, owner] = key;
-  t_.holders.Erase(key);
-  t_.tokens.Erase(row.token);
+  t_.holders.EraseKnown(key);
+  t_.tokens.EraseKnown(row.token);
   Count(name, -1, 0);
   CountOfSession(row.session, -1);
-  if (row.session != 0) t_.session_holds.Erase({row.session, name, owner});
+  if (row.session != 0) t_.session_holds.EraseKnown({row.session, name, owner});
   int64_t timer_us = row.timer_us;
   context.CancelLeaseTimer(HolderTimer(name, owner, row.token), &timer_us);
 }

@@ -74,12 +74,13 @@ Delivery::Added Delivery::Add(const QueueRow& queue, MessageRow message, BodyRow
 
   const std::string lane = LaneOf(message.key, sequence);
   message.partition = PartitionOf(lane, queue.partitions);
+  message.single = message.only != kAllGroups || queue.groups.size() == 1;
   counts_.Change({queue.number, message.partition}).messages += 1;
-  tables_.messages.Put({queue.number, sequence}, message);
-  tables_.bodies.Put({queue.number, sequence}, std::move(body));
-  if (HasKey(lane)) tables_.lanes.Put({queue.number, message.only, lane, sequence}, {});
+  tables_.messages.PutNew({queue.number, sequence}, message);
+  tables_.bodies.PutNew({queue.number, sequence}, std::move(body));
+  if (HasKey(lane)) tables_.lanes.PutNew({queue.number, message.only, lane, sequence}, {});
   if (message.only == kAllGroups) {
-    if (queue.groups.size() > 1) {
+    if (!message.single) {
       tables_.claims.Put({queue.number, sequence}, {static_cast<uint32_t>(queue.groups.size())});
     }
     for (const GroupEntry& group : queue.groups) Claim(queue, group, lane, sequence, message);
@@ -123,7 +124,7 @@ void Delivery::Ready(const QueueRow& queue, const GroupEntry& group, const std::
   head->at_us = head->taken_us = 0;
   head->consumer.clear();
   row.ready += 1;
-  tables_.ready.Put({queue.number, group.number, place, head->order}, {lane});
+  tables_.ready.PutNew({queue.number, group.number, place, head->order}, {lane});
   GroupOf(queue.number, group.number).ready += 1;
   touched_[TopicOf(queue, group.number, place)] += 1;
 }
@@ -146,7 +147,7 @@ void Delivery::Leave(QueueNumber queue, GroupNumber group, const std::string& la
     PlaceRow& row = places_.Change({queue, group, head.place});
     row.ready -= 1;
     if (row.first == head.order) row.first += 1;
-    tables_.ready.Erase({queue, group, head.place, head.order});
+    tables_.ready.EraseKnown({queue, group, head.place, head.order});
     counts.ready -= 1;
   } else {
     // After a failover a delivery's timer lies earlier, and finds nothing to do.
@@ -308,7 +309,7 @@ void Delivery::SendDeadLetter(const QueueRow& queue, const GroupEntry& group, co
   message.dead = true;
   // Past the bounds of the target as well: it is kept already, and must not be lost.
   const Sequence sequence = Add(target, std::move(message), std::move(body)).sequence;
-  tables_.origins.Put({target.number, sequence}, std::move(origin));
+  tables_.origins.PutNew({target.number, sequence}, std::move(origin));
 }
 
 void Delivery::Requeue(const QueueRow& queue, const GroupEntry& group, const std::string& lane) {
@@ -379,7 +380,7 @@ void Delivery::Advance(const QueueRow& queue, const GroupEntry& group, const std
                        Sequence after, Sequence last) {
   const auto next = NextOf(queue.number, group.number, lane, after);
   if (!next || *next > last) {
-    tables_.heads.Erase({queue.number, group.number, lane});
+    tables_.heads.EraseKnown({queue.number, group.number, lane});
     return;
   }
   const int64_t due_us = Known(tables_.messages.Find({queue.number, *next}), "message").due_us;
@@ -408,7 +409,7 @@ void Delivery::Release(QueueNumber queue, GroupNumber group, Sequence sequence) 
   GroupRow& counts = GroupOf(queue, group);
   counts.messages -= 1;
   if (message.only != kAllGroups) counts.own -= 1;
-  const ClaimsRow* claims = tables_.claims.Find({queue, sequence});
+  const ClaimsRow* claims = message.single ? nullptr : tables_.claims.Find({queue, sequence});
   if (claims != nullptr && claims->left > 1) {
     tables_.claims.Put({queue, sequence}, {claims->left - 1});
   } else {
@@ -417,12 +418,12 @@ void Delivery::Release(QueueNumber queue, GroupNumber group, Sequence sequence) 
 }
 
 void Delivery::Remove(QueueNumber queue, Sequence sequence, const MessageRow& message) {
-  tables_.messages.Erase({queue, sequence});
-  tables_.bodies.Erase({queue, sequence});
-  tables_.claims.Erase({queue, sequence});
-  if (message.dead) tables_.origins.Erase({queue, sequence});
+  tables_.messages.EraseKnown({queue, sequence});
+  tables_.bodies.EraseKnown({queue, sequence});
+  if (!message.single) tables_.claims.Erase({queue, sequence});
+  if (message.dead) tables_.origins.EraseKnown({queue, sequence});
   if (!message.key.empty()) {
-    tables_.lanes.Erase({queue, message.only, LaneOf(message.key, sequence), sequence});
+    tables_.lanes.EraseKnown({queue, message.only, LaneOf(message.key, sequence), sequence});
   }
   counts_.ChangeKnown({queue, message.partition}).messages -= 1;
   LevelRow& level = levels_.ChangeKnown(queue);
@@ -430,7 +431,7 @@ void Delivery::Remove(QueueNumber queue, Sequence sequence, const MessageRow& me
   level.bytes -= message.bytes;
   // Two steps for each message that goes: the floor catches up, at a bounded price.
   for (int step = 0; step < 2 && level.floor <= level.last; ++step) {
-    if (tables_.messages.Find({queue, level.floor}) != nullptr) break;
+    if (level.floor != sequence && tables_.messages.Find({queue, level.floor}) != nullptr) break;
     level.floor += 1;
   }
 }

@@ -111,18 +111,18 @@ void Queues::SweepTrash(WriteContext& context, const MessageKey& from) {
       const HeadRow* head = tables_.heads.Find(key);
       if (head == nullptr || head->sequence != sequence) continue;
       if (head->state == HeadState::kReady) {
-        tables_.ready.Erase({number, group, head->place, head->order});
+        tables_.ready.EraseKnown({number, group, head->place, head->order});
       } else {
         context.CancelTimer(Delivery::DueOf(*head, context), TimerKey(timer::kHead, key));
       }
       if (head->has_history()) tables_.histories.Erase({number, group, sequence});
-      tables_.heads.Erase(key);
+      tables_.heads.EraseKnown(key);
     }
-    if (HasKey(lane)) tables_.lanes.Erase({number, row.only, lane, sequence});
-    tables_.messages.Erase({number, sequence});
-    tables_.bodies.Erase({number, sequence});
-    tables_.claims.Erase({number, sequence});
-    if (row.dead) tables_.origins.Erase({number, sequence});
+    if (HasKey(lane)) tables_.lanes.EraseKnown({number, row.only, lane, sequence});
+    tables_.messages.EraseKnown({number, sequence});
+    tables_.bodies.EraseKnown({number, sequence});
+    if (!row.single) tables_.claims.Erase({number, sequence});
+    if (row.dead) tables_.origins.EraseKnown({number, sequence});
   }
   if (!messages.empty()) {
     context.SetTimer(context.now(),

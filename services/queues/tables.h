@@ -117,12 +117,13 @@ struct MessageRow {
   uint32_t partition = 0;         // Where its key was placed when it was published.
   GroupNumber only = kAllGroups;  // For this group alone.
   bool dead = false;              // A dead letter: it has an origin.
+  bool single = false;            // Of one group's concern from the beginning: no row of claims.
 
   auto Fields() {
-    return std::tie(key, message_id, published_us, due_us, bytes, partition, only, dead);
+    return std::tie(key, message_id, published_us, due_us, bytes, partition, only, dead, single);
   }
   auto Fields() const {
-    return std::tie(key, message_id, published_us, due_us, bytes, partition, only, dead);
+    return std::tie(key, message_id, published_us, due_us, bytes, partition, only, dead, single);
   }
 };
 

@@ -85,6 +85,7 @@ inline constexpr size_t kLockCycleRowsMax = 4'000;  // The same: a full lock and
 // --- State machine
 inline constexpr int64_t kIdempotencyRetentionUs = int64_t{24} * 3600 * 1'000'000;  // By log time.
 inline constexpr size_t kTimersPerEntryMax = 1'024;  // The rest fires with the next tick.
+inline constexpr size_t kTimerBytesMin = 16;         // One more for so many bytes of a large entry.
 // What they may change; the last of them goes past it. A session of 1,000 locks changes 6,000 rows.
 inline constexpr size_t kTimerChangesPerEntryMax = 16'384;
 // What a kept message may hold on to, whatever requests it was used for.
@@ -151,7 +152,10 @@ inline constexpr uint32_t kQueuePartitionsMax = 1'024;  // 64 points each: a rin
 inline constexpr uint64_t kQueueInFlightMax = 20'000;   // Of a group; a lost consumer is no leak.
 inline constexpr size_t kQueuePullBytesMax = 1 << 20;   // Of one reply; it may be kept for a day.
 inline constexpr size_t kQueueHistoryMax = 16;          // Attempts of a dead letter that are told.
-inline constexpr size_t kQueueSweptPerEntry = 128;      // Messages; bounds the pause of one apply.
+inline constexpr size_t kQueueSweptPerEntry = 32;       // Messages; bounds the pause of one apply.
+inline constexpr int64_t kQueueSweepPauseMs = 5;        // Between two sweeps: others come first.
+inline constexpr size_t kQueueMovedBytesPerEntry = 1 << 20;  // Dead letters; what one entry writes.
+inline constexpr size_t kQueueOriginsMax = 8;  // Dead-letter queues in a row, on the way back.
 
 // --- Cache; what its API says never changes
 inline constexpr size_t kCacheKeyBytesMax = 256;        // Fits into a path, and a timer's key.
@@ -168,6 +172,27 @@ inline constexpr uint32_t kCacheHoldersMax = 1'000;        // Of one key: a writ
 inline constexpr uint32_t kCacheWaitersMax = 1'000;        // For one line.
 inline constexpr uint32_t kCachePlaceMs = 1'000;           // A writer's place that nobody takes.
 inline constexpr size_t kCacheSweptPerEntry = 256;         // Lines of a session that has ended.
+
+// --- Orders; what its API says never changes
+inline constexpr size_t kOrderLinesMax = 100;  // Each is a product's row in one apply.
+inline constexpr uint32_t kOrderShipmentsMax = 32;
+inline constexpr uint32_t kOrderQuantityMax = 1'000'000;       // Of one line.
+inline constexpr int64_t kPriceMax = 1'000'000'000'000;        // Of one piece, in minor units.
+inline constexpr uint32_t kStockQuantityMax = 1'000'000'000;   // Received or written off at once.
+inline constexpr uint32_t kReservationSecondsDefault = 900;    // A customer who pays now.
+inline constexpr uint32_t kReservationSecondsMax = 2'592'000;  // Longer ones are sales.
+inline constexpr size_t kOrderPageBytesMax = 2 << 20;          // Of one list; a reply has 4 MiB.
+
+// --- Todo; what its API says never changes
+inline constexpr uint64_t kTodoUsersMax = 1'000'000;   // A small row each, for ever.
+inline constexpr uint32_t kTodoListsMax = 1'000;       // Of one user.
+inline constexpr uint32_t kTodoListTasksMax = 10'000;  // A move may number all of them anew.
+inline constexpr uint32_t kTodoClearedMax = 1'000;     // By one ClearDone.
+inline constexpr size_t kTodoPageBytesMax = 2 << 20;   // Of one page; a reply has 4 MiB.
+
+// --- Conversion of money, and the ledger's exchanges; as the API says: never changes
+inline constexpr size_t kDecimalDigitsMax = 38;     // As SQL's decimal; arithmetic has 512 bits.
+inline constexpr uint32_t kSpreadPpmMax = 999'999;  // All of the amount would be no exchange.
 
 // --- Command line and client
 inline constexpr size_t kEndpointsMax = 64;           // More is a mistake in the list.

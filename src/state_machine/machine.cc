@@ -153,7 +153,7 @@ size_t Machine::Apply(LogIndex index, std::string_view entry, std::vector<Outcom
     position_.now = LogTime{std::max(parsed->time_us(), before.us + 1)};
     tables_->leases.Advance(before, position_.now);
     if (parsed->has_step()) TakeStep(parsed->step(), index);
-    FireTimers(index);
+    FireTimers(index, entry.size());
     if (outcomes != nullptr) outcomes->reserve(static_cast<size_t>(parsed->requests_size()));
     for (const LogRequest& request : parsed->requests()) {
       Outcome outcome = ApplyRequest(request, index, outcomes != nullptr);
@@ -205,8 +205,11 @@ EntryScope Machine::ScopeOf(LogIndex index) {
           touched_, index,           position_.now,   std::max(behaviour(), 1u)};
 }
 
-void Machine::FireTimers(LogIndex index) {
-  const std::vector<Timers::Timer> due = tables_->timers.Due(position_.now);
+void Machine::FireTimers(LogIndex index, size_t entry_bytes) {
+  // A large entry sets many, as every idempotency key and message id has one: as many must fire, or
+  // they would pile up for as long as the load lasts.
+  const size_t max = std::max(bounds::kTimersPerEntryMax, entry_bytes / bounds::kTimerBytesMin);
+  const std::vector<Timers::Timer> due = tables_->timers.Due(position_.now, max);
   if (due.empty()) return;
   // Not their number alone is bounded: the end of one session may drop a thousand locks.
   const size_t enough = store_.Mark().position + bounds::kTimerChangesPerEntryMax;

@@ -99,7 +99,7 @@ class Machine {
   struct Tables;
   void TakeStep(const BehaviourStep& step, LogIndex index);
   EntryScope ScopeOf(LogIndex index);
-  void FireTimers(LogIndex index);
+  void FireTimers(LogIndex index, size_t entry_bytes);
   void Fire(const Timers::Timer& timer, LogIndex index);
   Outcome ApplyRequest(const LogRequest& request, LogIndex index, bool told);
   void CheckInvariants() const;

@@ -6,7 +6,6 @@
 #include <tuple>
 #include <vector>
 
-#include "src/base/bounds.h"
 #include "src/base/ids.h"
 #include "src/store/table.h"
 
@@ -34,13 +33,13 @@ class Timers {
     rows_.Erase({due.us, service, std::string(key)});
   }
 
-  // What is due at `now`, earliest first, at most kTimersPerEntryMax. Each fires when it is taken;
-  // what is not taken remains due.
-  std::vector<Timer> Due(LogTime now) {
+  // What is due at `now`, earliest first, at most `max`. Each fires when it is taken; what is not
+  // taken remains due.
+  std::vector<Timer> Due(LogTime now, size_t max) {
     std::vector<Timer> due;
     if (next_ > now.us) return due;
     rows_.Scan({next_, 0, ""}, [&](const Key& key, const Row&) {
-      if (std::get<0>(key) > now.us || due.size() == bounds::kTimersPerEntryMax) return false;
+      if (std::get<0>(key) > now.us || due.size() == max) return false;
       due.push_back(
           {LogTime{std::get<0>(key)}, static_cast<uint8_t>(std::get<1>(key)), std::get<2>(key)});
       return true;

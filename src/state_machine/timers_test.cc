@@ -90,6 +90,18 @@ TEST_F(TimersTest, ABoundedNumberPerEntry) {
   EXPECT_EQ(Next(), 0);
 }
 
+TEST_F(TimersTest, AsManyRingAsALargeEntrySets) {
+  std::vector<std::pair<std::string, int64_t>> timers;
+  for (size_t i = 0; i < 3 * bounds::kTimersPerEntryMax; ++i) {
+    timers.emplace_back(std::to_string(i), 200);
+  }
+  Set(100, timers);
+  for (auto& [name, due_us] : timers) due_us = 9'000;
+  Set(1'000, timers);
+  EXPECT_EQ(node_.service().Rung().size(), timers.size());
+  EXPECT_EQ(Next(), 9'000);
+}
+
 TEST_F(TimersTest, ACancelledTimerDoesNotRing) {
   Set(100, {{"a", 200}, {"b", 200}, {"c", 300}});
   Cancel(101, "a", 200);

@@ -85,7 +85,13 @@ struct DigestedTable {
     if (model.rows.contains(key)) digest.Erase(number, key);
     model.Erase(key);
   }
+  void PutNew(const Key& key, Row row) { Put(key, std::move(row)); }
+  void EraseKnown(const Key& key) { Erase(key); }
 };
+std::optional<EventKey> FirstEvent(const DigestedTable<EventKey, Event>& events,
+                                   const EventKey& from) {
+  return testing::FirstEvent(events.model, from);
+}
 int64_t LastNote(const DigestedTable<NoteKey, Event>& notes, uint64_t group) {
   return testing::LastNote(notes.model, group);
 }

@@ -38,6 +38,8 @@ struct Options {
   size_t checkpoint_bytes =
       bounds::kCheckpointBytesDefault;  // Delta bytes in memory that call for one.
   size_t cache_rows_per_table = bounds::kCacheRowsPerTable;  // Per generation; see row_cache.h.
+  // Look up what PutNew and EraseKnown take as given, and stop when it is not so: for tests.
+  bool check_known = false;
 };
 
 class TableBase;  // The type-erased side of a table; see table.h.

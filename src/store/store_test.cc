@@ -61,6 +61,71 @@ TEST_F(StoreTest, RollbackRestoresWhatWasBefore) {
   EXPECT_EQ(store_.delta_rows(), rows);
 }
 
+// Counts what the tables ask of what is on disk.
+class CountingBase : public Base {
+ public:
+  bool Get(std::string_view key, std::string* value) const override {
+    ++gets_;
+    return memory_.Get(key, value);
+  }
+  std::unique_ptr<Cursor> NewCursor(std::string_view prefix) const override {
+    return memory_.NewCursor(prefix);
+  }
+  void Ingest(const ChangeReader& next) override { memory_.Ingest(next); }
+
+  int Gets() { return std::exchange(gets_, 0); }
+
+ private:
+  MemoryBase memory_;
+  mutable int gets_ = 0;
+};
+
+TEST(SortedTableTest, AsksTheDiskNothingOfRowsThatAreKnown) {
+  auto owned = std::make_unique<CountingBase>();
+  CountingBase& disk = *owned;
+  Store store(std::move(owned));
+  SampleTables tables(store);
+  const auto put_and_erase = [&](int64_t number) {
+    tables.events.PutNew({"e", number}, {});
+    tables.events.Put({"e", number}, {});
+    tables.events.EraseKnown({"e", number});
+  };
+  store.mutex().Lock();
+  put_and_erase(1);
+  EXPECT_EQ(store.delta_rows(), 0) << "there is nothing below to hide";
+  tables.events.PutNew({"e", 2}, {});
+  tables.events.PutNew({"e", 3}, {});
+  store.EndEntry();
+  EXPECT_EQ(disk.Gets(), 0);
+
+  const std::function<void()> job = store.BeginCheckpoint();
+  tables.events.EraseKnown({"e", 2});  // Lies in what is being written.
+  put_and_erase(4);
+  store.EndEntry();
+  EXPECT_EQ(store.delta_rows(), 1);
+  store.mutex().Unlock();
+  job();
+  store.mutex().Lock();
+  tables.events.EraseKnown({"e", 3});
+  store.EndEntry();
+  EXPECT_EQ(disk.Gets(), 0);
+  EXPECT_EQ(store.delta_rows(), 2);
+  tables.events.Scan({"", INT64_MIN}, [](const EventKey&, const Event&) {
+    ADD_FAILURE() << "all are erased";
+    return true;
+  });
+
+  // What was looked for once is known.
+  EXPECT_EQ(tables.events.Find({"f", 1}), nullptr);
+  tables.events.Put({"f", 1}, {});
+  tables.events.Erase({"f", 1});
+  EXPECT_EQ(disk.Gets(), 1);
+  tables.events.Put({"f", 1}, {});
+  tables.events.Erase({"f", 1});
+  EXPECT_EQ(disk.Gets(), 0);
+  store.mutex().Unlock();
+}
+
 TEST_F(StoreTest, AnEntryWithoutEffectHasTheDigestOfAnEmptyOne) {
   const uint64_t empty = store_.EndEntry();
   tables_.accounts.Erase("never there");
@@ -310,6 +375,19 @@ TEST_F(StoreDeathTest, StopsOnANoteBeforeTheLast) {
   tables_.notes.Put({1, 5}, {});
   tables_.notes.Put({0, 4}, {});
   EXPECT_DEATH(tables_.notes.Put({1, 5}, {}), "table notes grows elsewhere than at its end");
+}
+
+TEST(SortedTableDeathTest, StopsOnWhatIsNotAsItWasSaidToBe) {
+  Store store(std::make_unique<MemoryBase>(), {.check_known = true});
+  SampleTables tables(store);
+  store.mutex().Lock();
+  EXPECT_DEATH(tables.events.EraseKnown({"e", 1}), "a known row of events is missing");
+  tables.events.PutNew({"e", 1}, {});
+  EXPECT_DEATH(tables.events.PutNew({"e", 1}, {}), "a new row of events is there already");
+  store.EndEntry();
+  const std::function<void()> job = store.BeginCheckpoint();
+  EXPECT_DEATH(tables.events.PutNew({"e", 1}, {}), "a new row of events was there before");
+  store.mutex().Unlock();
 }
 
 TEST_F(StoreDeathTest, StopsOnACheckpointWithinAnEntry) {

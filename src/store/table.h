@@ -15,7 +15,8 @@
 // be called under the shared lock; Find, Put and Erase are the apply thread's.
 //
 // A table that is used as a queue (rows put at one end, erased at the other) is scanned from where
-// the last scan ended, not from its beginning: a scan walks over the erased rows of the delta.
+// the last scan ended, not from its beginning: a scan walks over the erased rows of the delta. Its
+// rows are put by PutNew and erased by EraseKnown, which ask the disk nothing.
 #pragma once
 
 #include <absl/container/btree_map.h>
@@ -43,6 +44,18 @@
 
 namespace holdfast::store {
 
+// What lies below a row of a delta: in the frozen delta or the base.
+enum class Below : uint8_t { kUnknown, kNothing, kRow };
+
+// What a sorted table's delta says of a key: its row, or that it was erased; and, as far as it is
+// known for nothing, what is below, so that an erase need not look.
+template <class Row>
+struct SortedSlot : std::optional<Row> {
+  using std::optional<Row>::optional;
+  using std::optional<Row>::operator=;
+  Below below = Below::kUnknown;
+};
+
 // What both kinds of table share. `Delta` maps a key to its new row, or to nothing when the row was
 // erased.
 //
@@ -56,7 +69,7 @@ class Table : public TableBase {
   std::optional<Row> Get(const Key& key) const {
     const size_t hash = Hash(key);
     if (const Slot* slot = FindChange(key, hash)) return *slot;
-    if (const Slot* slot = cache_.Peek(key, hash)) return *slot;
+    if (const auto* slot = cache_.Peek(key, hash)) return *slot;
     if (!filter_.MayHave(hash)) return std::nullopt;
     std::string stored_key;
     std::string bytes;
@@ -78,7 +91,7 @@ class Table : public TableBase {
   const Row* LookAhead(const Key& key) const {
     const size_t hash = Hash(key);
     if (const Slot* slot = FindChange(key, hash)) return Pointer(*slot);
-    if (const Slot* slot = cache_.Peek(key, hash)) return Pointer(*slot);
+    if (const auto* slot = cache_.Peek(key, hash)) return Pointer(*slot);
     filter_.Prefetch(hash);
     return nullptr;
   }
@@ -91,7 +104,7 @@ class Table : public TableBase {
       if (found) {
         Replace(*it, std::move(row));
       } else {
-        Enter(it, Key(key), Slot(std::move(row)));
+        Enter(it, Key(key), std::move(row), WhatIsBelow(key));
       }
     } else {
       auto [it, is_new] = delta_.try_emplace(key, std::move(row));
@@ -142,29 +155,45 @@ class Table : public TableBase {
     Replace(*handle.in_delta_, std::move(row));
   }
 
+  // Apply thread. As Put, of a key that the table has never had, as it holds a number that is given
+  // out once: nothing is below it. Of a sorted table.
+  void PutNew(const Key& key, Row row) {
+    static_assert(kSorted, "a hash table knows by itself");
+    const auto [it, found] = Locate(key);
+    HOLDFAST_CHECK(!found, "a new row of " + name() + " is there already");
+    if (check_known()) {
+      HOLDFAST_CHECK(!ExistsBelow(key), "a new row of " + name() + " was there before");
+    }
+    RecordPut(key, row);
+    Enter(it, Key(key), std::move(row), Below::kNothing);
+  }
+
   // Apply thread. No-op when absent: nothing is recorded.
   void Erase(const Key& key) {
-    auto [it, found] = Locate(key);
-    if (!found) {
-      Key own_key = key;
-      if (Find(own_key) == nullptr) return;
-      RecordErase(own_key);
-      const auto place = Locate(own_key).first;
-      Enter(place, std::move(own_key), std::nullopt);
-    } else if (it->second.has_value()) {
-      RecordErase(key);
-      Replace(*it, std::nullopt);
-      // A sorted table is scanned, and a scan walks over every row erased: keep only those that
-      // hide something below.
-      if (kSorted && !ExistsBelow(it->first)) {
-        RowRemoved(BytesOf(it->first, it->second));
-        delta_.erase(it);
-      }
+    const auto [it, found] = Locate(key);
+    if (found) {
+      EraseChanged(it);
+    } else if (Key own_key = key; Find(own_key) != nullptr) {
+      EraseBelow(own_key);
     }
   }
 
+  // Apply thread. As Erase, of a row that another one says is there: it is not looked for.
+  void EraseKnown(const Key& key) {
+    const auto [it, found] = Locate(key);
+    if (found) {
+      HOLDFAST_CHECK(it->second.has_value(), "a known row of " + name() + " is missing");
+      EraseChanged(it);
+      return;
+    }
+    if (check_known()) {
+      HOLDFAST_CHECK(ExistsBelow(key), "a known row of " + name() + " is missing");
+    }
+    EraseBelow(key);
+  }
+
  protected:
-  using Slot = std::optional<Row>;
+  using Slot = typename Delta::mapped_type;
   static constexpr bool kSorted = !std::is_same_v<Delta, typename RowCache<Key, Row>::Map>;
 
   Table(Store& store, TableNumber number, std::string name)
@@ -189,11 +218,14 @@ class Table : public TableBase {
   // One row of the delta in memory. Both containers keep some of their room free: hash tables an
   // eighth to a half, B-trees a quarter of what they fill at random.
   static constexpr size_t kSlotBytes = (sizeof(typename Delta::value_type) + 1) * 3 / 2;
-  static size_t BytesOf(const Key& key, const Slot& slot) {
-    return kSlotBytes + HeapBytes(key) + HeapBytes(slot);
+  static size_t HeapOf(const std::optional<Row>& slot) { return HeapBytes(slot); }
+  static size_t BytesOf(const Key& key, const std::optional<Row>& slot) {
+    return kSlotBytes + HeapBytes(key) + HeapOf(slot);
   }
 
-  static const Row* Pointer(const Slot& slot) { return slot.has_value() ? &*slot : nullptr; }
+  static const Row* Pointer(const std::optional<Row>& slot) {
+    return slot.has_value() ? &*slot : nullptr;
+  }
 
   // All hash tables of a table hash alike: once is enough for a lookup that asks several.
   size_t Hash(const Key& key) const { return cache_.Hash(key); }
@@ -219,14 +251,27 @@ class Table : public TableBase {
 
   // A row that neither delta speaks of.
   const Row* FindClean(const Key& key, size_t hash) {
-    if (const Slot* slot = cache_.Find(key, hash)) return Pointer(*slot);
+    if (const auto* slot = cache_.Find(key, hash)) return Pointer(*slot);
     if (!filter_.MayHave(hash)) return nullptr;
     key_buffer_.clear();
     AppendStoredKey(key, &key_buffer_);
-    if (!base().Get(key_buffer_, &row_buffer_)) return nullptr;
+    if (!base().Get(key_buffer_, &row_buffer_)) {
+      if (kSorted) missing_ = key;
+      return nullptr;
+    }
     Row row;
     Decode(key_buffer_, row_buffer_, &row);
     return Pointer(*cache_.Insert(Key(key), std::move(row)));
+  }
+
+  // Of a key that the delta does not have; as far as memory knows.
+  Below WhatIsBelow(const Key& key) const {
+    const size_t hash = Hash(key);
+    if (const Slot* slot = FindFrozen(key, hash)) {
+      return slot->has_value() ? Below::kRow : Below::kNothing;
+    }
+    if (missing_ == key) return Below::kNothing;
+    return cache_.Peek(key, hash) != nullptr ? Below::kRow : Below::kUnknown;
   }
 
   bool ExistsBelow(const Key& key) {
@@ -250,17 +295,45 @@ class Table : public TableBase {
   // Puts another row, or nothing, under a key of the delta.
   template <class RowOrNothing>
   void Replace(typename Delta::value_type& at, RowOrNothing&& slot) {
-    const size_t before = HeapBytes(at.second);
+    const size_t before = HeapOf(at.second);
     undo_.emplace_back(PlaceOf(at), std::move(at.second));
     at.second = std::forward<RowOrNothing>(slot);
-    BytesChanged(before, HeapBytes(at.second));
+    BytesChanged(before, HeapOf(at.second));
+  }
+
+  // Erases what the delta says of a key.
+  void EraseChanged(typename Delta::iterator it) {
+    if (!it->second.has_value()) return;
+    RecordErase(it->first);
+    Replace(*it, std::nullopt);
+    if constexpr (kSorted) {
+      // A sorted table is scanned, and a scan walks over every row erased: keep only those that
+      // hide something below.
+      Below& below = it->second.below;
+      if (below == Below::kUnknown) below = ExistsBelow(it->first) ? Below::kRow : Below::kNothing;
+      if (below == Below::kNothing) {
+        missing_ = it->first;
+        RowRemoved(BytesOf(it->first, it->second));
+        delta_.erase(it);
+      }
+    }
+  }
+  // Erases what only the frozen delta or the base has. `key` may lie in a row that goes.
+  void EraseBelow(const Key& key) {
+    RecordErase(key);
+    Key own_key = key;
+    const auto place = Locate(own_key).first;
+    Enter(place, std::move(own_key), std::nullopt, Below::kRow);
   }
 
   // The delta gets a key it does not have; it belongs `where`.
-  void Enter(typename Delta::iterator where, Key key, Slot slot) {
+  template <class RowOrNothing>
+  void Enter(typename Delta::iterator where, Key key, RowOrNothing&& row, Below below) {
     // What a hash table's cache has of the key may stay: the delta hides it, and becomes the
     // cache's younger generation when it is written. A sorted table's delta does not.
     if (kSorted) cache_.Drop(key);
+    Slot slot(std::forward<RowOrNothing>(row));
+    if constexpr (kSorted) slot.below = below;
     Entered(*delta_.try_emplace(where, std::move(key), std::move(slot)));
   }
   void Entered(typename Delta::value_type& at) {
@@ -287,7 +360,7 @@ class Table : public TableBase {
       RowRemoved(BytesOf(place->first, place->second));
       delta_.erase(place->first);
     } else {
-      BytesChanged(HeapBytes(place->second), HeapBytes(std::get<Slot>(before)));
+      BytesChanged(HeapOf(place->second), HeapOf(std::get<Slot>(before)));
       place->second = std::move(std::get<Slot>(before));
     }
   }
@@ -302,7 +375,7 @@ class Table : public TableBase {
     }
     Slot& slot = std::get<Slot>(before);
     if (found) {
-      BytesChanged(HeapBytes(it->second), HeapBytes(slot));
+      BytesChanged(HeapOf(it->second), HeapOf(slot));
       it->second = std::move(slot);
     } else {
       RowAdded(BytesOf(key, slot));
@@ -315,6 +388,7 @@ class Table : public TableBase {
   void Freeze() override {
     HOLDFAST_CHECK(frozen_.empty(), "table " + name() + " is frozen already");
     std::swap(delta_, frozen_);
+    missing_.reset();
     // The next one will be about as large, at most twice (Store::Overfull): it need not grow step
     // by step, at a pause each.
     if constexpr (!kSorted) delta_.reserve(2 * frozen_.size());
@@ -389,6 +463,8 @@ class Table : public TableBase {
   KeyFilter filter_;                  // Of a hash table.
   std::unique_ptr<Cursor> learning_;  // Where LearnKeys stands.
   bool learned_ = false;
+  // Of a sorted table: what was missed last, neither frozen nor in the base.
+  std::optional<Key> missing_;
   std::vector<Undo> undo_;  // Of the current entry, oldest first.
   std::string key_buffer_;  // Of the apply thread.
   std::string row_buffer_;
@@ -402,7 +478,7 @@ class HashTable : public Table<Key, Row, typename RowCache<Key, Row>::Map> {
 };
 
 template <class Key, class Row>
-class SortedTable : public Table<Key, Row, absl::btree_map<Key, std::optional<Row>>> {
+class SortedTable : public Table<Key, Row, absl::btree_map<Key, SortedSlot<Row>>> {
  public:
   using Visit = absl::FunctionRef<bool(const Key&, const Row&)>;
 
@@ -415,7 +491,7 @@ class SortedTable : public Table<Key, Row, absl::btree_map<Key, std::optional<Ro
   void ScanBack(const Key& from, Visit visit) const { Walk<true>(from, visit); }
 
  private:
-  using Delta = absl::btree_map<Key, std::optional<Row>>;
+  using Delta = absl::btree_map<Key, SortedSlot<Row>>;
 
   // Changes of one delta from `from` on.
   template <bool kBack>
@@ -427,7 +503,7 @@ class SortedTable : public Table<Key, Row, absl::btree_map<Key, std::optional<Ro
       if (it_ == (kBack ? delta_.begin() : delta_.end())) return nullptr;
       return kBack ? &std::prev(it_)->first : &it_->first;
     }
-    const std::optional<Row>& slot() const { return kBack ? std::prev(it_)->second : it_->second; }
+    const SortedSlot<Row>& slot() const { return kBack ? std::prev(it_)->second : it_->second; }
     void Step() { kBack ? --it_ : ++it_; }
 
    private:
@@ -489,7 +565,7 @@ class SortedTable : public Table<Key, Row, absl::btree_map<Key, std::optional<Ro
       const bool in_frozen = frozen.key() != nullptr && *frozen.key() == *key;
       const bool in_base = base.key() != nullptr && *base.key() == *key;
       if (in_delta || in_frozen) {
-        const std::optional<Row>& slot = in_delta ? delta.slot() : frozen.slot();
+        const SortedSlot<Row>& slot = in_delta ? delta.slot() : frozen.slot();
         if (slot.has_value() && !visit(*key, *slot)) return;
       } else if (!visit(*key, base.row())) {
         return;

@@ -33,6 +33,7 @@ class TableBase {
 
   const Base& base() const { return *store_.base_; }
   size_t cache_rows_max() const { return store_.options_.cache_rows_per_table; }
+  bool check_known() const { return store_.options_.check_known; }
   // The delta has gained or lost a row of about `bytes`, or one has changed its size.
   void RowAdded(size_t bytes) {
     ++store_.delta_rows_;

@@ -100,7 +100,9 @@ template <class Key, class Row>
 struct ModelTable {
   std::map<Key, Row> rows;
   void Put(const Key& key, Row row) { rows.insert_or_assign(key, std::move(row)); }
+  void PutNew(const Key& key, Row row) { Put(key, std::move(row)); }
   void Erase(const Key& key) { rows.erase(key); }
+  void EraseKnown(const Key& key) { rows.erase(key); }
   bool operator==(const ModelTable&) const = default;
 };
 struct Model {
@@ -186,6 +188,22 @@ inline int64_t LastNote(const ModelTable<NoteKey, Event>& notes, uint64_t group)
   return std::get<1>(it->first);
 }
 
+// The first event at or after `from`.
+inline std::optional<EventKey> FirstEvent(const SortedTable<EventKey, Event>& events,
+                                          const EventKey& from) {
+  std::optional<EventKey> first;
+  events.Scan(from, [&first](const EventKey& key, const Event&) {
+    first = key;
+    return false;
+  });
+  return first;
+}
+inline std::optional<EventKey> FirstEvent(const ModelTable<EventKey, Event>& events,
+                                          const EventKey& from) {
+  auto it = events.rows.lower_bound(from);
+  return it == events.rows.end() ? std::nullopt : std::optional<EventKey>(it->first);
+}
+
 // Looks up two rows, then puts both, as a transfer does.
 template <class Table>
 void PutByHandle(Random& random, Table& accounts) {
@@ -205,7 +223,7 @@ void PutByHandle(Random& random, Table& accounts) {
 // One random change, alike for tables and model.
 template <class Tables>
 void ChangeSomething(Random random, Tables& tables) {
-  switch (random.Below(7)) {
+  switch (random.Below(9)) {
     case 0: {
       const AccountKey key = random.RandomAccountKey();
       return tables.accounts.Put(key, random.RandomAccount());
@@ -223,6 +241,17 @@ void ChangeSomething(Random random, Tables& tables) {
       return tables.notes.Put({group, order}, random.RandomEvent());
     }
     case 5: return tables.accounts.Erase(random.RandomAccountKey());
+    case 6: {
+      // A number that is not drawn twice.
+      const int64_t number = static_cast<int64_t>(random.Below(uint64_t{1} << 60)) + 100;
+      return tables.events.PutNew({random.RandomAccountKey().substr(0, 2), number},
+                                  random.RandomEvent());
+    }
+    case 7: {
+      const auto key = FirstEvent(tables.events, random.RandomEventKey());
+      if (key) tables.events.EraseKnown(*key);
+      return;
+    }
     default: return tables.events.Erase(random.RandomEventKey());
   }
 }
