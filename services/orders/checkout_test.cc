@@ -113,12 +113,12 @@ TEST_F(CheckoutTest, ItTakesTheMoneyReservesTheStockAndPublishesTheMessage) {
   const CheckoutReply reply = Checkout(CheckoutOf("o1", 3));
   EXPECT_EQ(Told(reply), "done");
   EXPECT_EQ(World(), "10 3 7 | 8500 1500 0 | 1 | 1");
-  EXPECT_EQ(HistoryOf("o1"), "placed reserved paid");
+  EXPECT_EQ(HistoryOf("o1"), "placed stock_reserved paid");
   EXPECT_EQ(OrderNamed("o1").payment(), "o1") << "the transfer has the order's id";
   EXPECT_EQ(CustomerOf("ann").spend(), 1'500);
   ASSERT_EQ(reply.results_size(), 5);
   EXPECT_EQ(reply.results(0).method(), "orders.PlaceOrder");
-  EXPECT_EQ(reply.results(1).outcome(), "reserved");
+  EXPECT_EQ(reply.results(1).outcome(), "stock_reserved");
   EXPECT_EQ(reply.results(2).method(), "ledger.CreateTransfer");
   EXPECT_EQ(reply.results(3).outcome(), "paid");
   EXPECT_EQ(reply.results(4).outcome(), "published");
@@ -142,7 +142,7 @@ TEST_F(CheckoutTest, ItHoldsTheMoneyUntilTheOrderIsPaid) {
   request.set_reservation_seconds(60);
   EXPECT_EQ(Told(Checkout(request)), "done");
   EXPECT_EQ(World(), "10 3 7 | 10000 0 1500 | 1 | 1");
-  EXPECT_EQ(HistoryOf("o1"), "placed reserved");
+  EXPECT_EQ(HistoryOf("o1"), "placed stock_reserved");
 
   // Who packs it takes the money, in one step.
   ledger::PostTransferRequest post;
@@ -377,14 +377,14 @@ TEST_F(CheckoutTest, PreconditionsOfOrdersAndStock) {
   absent.set_absent(true);
   CheckOrderRequest open;
   open.set_id("o1");
-  open.add_states(OrderState::reserved);
+  open.add_states(OrderState::stock_reserved);
   open.add_states(OrderState::paid);
   EXPECT_EQ(outcome(absent), "valid");
   EXPECT_EQ(outcome(open), "order_not_found");
   EXPECT_EQ(Place("o1", {{"cup", 1}}), "placed");
   EXPECT_EQ(outcome(absent), "order_exists");
   EXPECT_EQ(outcome(open), "wrong_state");
-  EXPECT_EQ(Reserve("o1"), "reserved");
+  EXPECT_EQ(Reserve("o1"), "stock_reserved");
   EXPECT_EQ(outcome(open), "valid");
   PassMs(60'000);
   EXPECT_EQ(outcome(open), "wrong_state");

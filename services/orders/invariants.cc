@@ -38,7 +38,7 @@ void Count(const OrderRow& order, std::map<std::string, Stock>* stock,
   bool paid = false;
   switch (order.state) {
     case OrderState::placed: ++record.open; break;
-    case OrderState::reserved:
+    case OrderState::stock_reserved:
       waits = true;
       ++record.open;
       break;
@@ -80,7 +80,8 @@ std::string WrongWith(OrderNumber number, const OrderRow& order, const Tables& t
   const bool gone = order.state == OrderState::shipped || order.state == OrderState::delivered ||
                     order.state == OrderState::returned;
   if (gone != all) return "is shipped in part";
-  if ((order.expires_us != 0) != (order.state == OrderState::reserved)) return "expires wrongly";
+  if ((order.expires_us != 0) != (order.state == OrderState::stock_reserved))
+    return "expires wrongly";
   if ((order.timer_us != 0) != (order.expires_us != 0)) return "has a timer too many or too few";
   uint64_t events = 0;
   EventRow last;

@@ -25,7 +25,7 @@ bool IsPaid(const Order& order) {
 
 // What is not shipped of such an order waits for it in the warehouse.
 bool HoldsStock(const Order& order) {
-  return order.state() == OrderState::reserved || IsPaid(order);
+  return order.state() == OrderState::stock_reserved || IsPaid(order);
 }
 
 // That it once had been so far, and still is on its way or has arrived.
@@ -62,7 +62,7 @@ const Model::Sale* Model::Find(const std::string& id) const {
 void Model::PassTo(const Moment& at) {
   now_ = at;
   for (Sale& sale : sales_) {
-    if (sale.order.state() != OrderState::reserved) continue;
+    if (sale.order.state() != OrderState::stock_reserved) continue;
     if (sale.expires_us > at.lease_us()) continue;
     sale.order.set_expired(true);
     Enter(sale, OrderState::cancelled, "", "", true);
@@ -134,7 +134,7 @@ Customer Model::Describe(const std::string& id, const Person& person) const {
 
 Order Model::Describe(const Sale& sale, bool with_history) const {
   Order order = sale.order;
-  if (order.state() == OrderState::reserved) {
+  if (order.state() == OrderState::stock_reserved) {
     order.set_reserved_ms(static_cast<uint64_t>((sale.expires_us - now_.lease_us()) / 1'000));
   }
   if (!with_history) {
@@ -302,7 +302,7 @@ Model::Sale* Model::Ready(const Request& request, std::initializer_list<OrderSta
 OrderReply Model::ReserveOrder(const ReserveOrderRequest& request) {
   OrderReply reply;
   Sale* sale = Find(request.id());
-  if (sale != nullptr && HasBeen(sale->order, OrderState::reserved)) {
+  if (sale != nullptr && HasBeen(sale->order, OrderState::stock_reserved)) {
     return ReplyOf(OrderOutcome::already_done, sale);
   }
   sale = Ready(request, {OrderState::placed}, &reply);
@@ -320,8 +320,8 @@ OrderReply Model::ReserveOrder(const ReserveOrderRequest& request) {
   const int64_t seconds =
       request.reservation_seconds() == 0 ? 900 : int64_t{request.reservation_seconds()};
   sale->expires_us = now_.lease_us() + seconds * 1'000'000;
-  Enter(*sale, OrderState::reserved);
-  return ReplyOf(OrderOutcome::reserved, sale);
+  Enter(*sale, OrderState::stock_reserved);
+  return ReplyOf(OrderOutcome::stock_reserved, sale);
 }
 
 OrderReply Model::PayOrder(const PayOrderRequest& request) {
@@ -335,7 +335,7 @@ OrderReply Model::PayOrder(const PayOrderRequest& request) {
     reply.set_field("payment");
     return reply;
   }
-  sale = Ready(request, {OrderState::reserved}, &reply);
+  sale = Ready(request, {OrderState::stock_reserved}, &reply);
   if (sale == nullptr) return reply;
   const Customer customer = Describe(sale->order.customer(), people_.at(sale->order.customer()));
   if (!Fits(absl::int128(customer.spend()) + sale->order.total())) {
@@ -438,9 +438,10 @@ OrderReply Model::CancelOrder(const CancelOrderRequest& request) {
   if (sale != nullptr && sale->order.state() == OrderState::cancelled) {
     return ReplyOf(OrderOutcome::already_done, sale);
   }
-  sale = Ready(request,
-               {OrderState::placed, OrderState::reserved, OrderState::paid, OrderState::packed},
-               &reply);
+  sale =
+      Ready(request,
+            {OrderState::placed, OrderState::stock_reserved, OrderState::paid, OrderState::packed},
+            &reply);
   if (sale == nullptr) return reply;
   Enter(*sale, OrderState::cancelled, "", request.reason());
   return ReplyOf(OrderOutcome::cancelled, sale);

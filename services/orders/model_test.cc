@@ -23,7 +23,9 @@ class Comparison : public OrdersFixture {
       Step();
       if (::testing::Test::HasFailure()) return;
       if (step % 8 == 0) CompareReads();
-      if (step % 16 == 0) ASSERT_EQ(Broken(kOrders), "");
+      if (step % 16 == 0) {
+        ASSERT_EQ(Broken(kOrders), "");
+      }
       if (step % 200 == 199) Checkpoint();
       if (step % 500 == 499) Restart();
       if (::testing::Test::HasFailure()) return;
@@ -277,7 +279,7 @@ TEST(OrdersModelTest, DoesWhatTheModelDoes) {
                               "PlaceOrder product_not_found",
                               "PlaceOrder currency_mismatch",
                               "PlaceOrder total_differs",
-                              "ReserveOrder reserved",
+                              "ReserveOrder stock_reserved",
                               "ReserveOrder already_done",
                               "ReserveOrder wrong_state",
                               "ReserveOrder reservation_expired",

@@ -146,7 +146,7 @@ Result<void> Orders::ReserveOrder(const ReserveOrderRequest& request, WriteConte
     if (lack.why != OrderOutcome::unspecified) return lack.why;
     order.Reserve(request.reservation_seconds() != 0 ? request.reservation_seconds()
                                                      : bounds::kReservationSecondsDefault);
-    return OrderOutcome::reserved;
+    return OrderOutcome::stock_reserved;
   });
 }
 

@@ -21,11 +21,16 @@ class OrdersTest : public OrdersFixture {
   // An order that has come so far.
   void Bring(const std::string& id, Lines lines, OrderState::Code state) {
     EXPECT_EQ(Place(id, lines), "placed");
-    if (state >= OrderState::reserved) EXPECT_EQ(Reserve(id), "reserved");
-    if (state >= OrderState::paid) EXPECT_EQ(Pay(id, "pay-" + id), "paid");
-    if (state >= OrderState::packed) EXPECT_EQ(Pack(id), "packed");
-    if (state >= OrderState::shipped) EXPECT_EQ(Ship(id, "s-" + id), "shipped");
-    if (state >= OrderState::delivered) EXPECT_EQ(Deliver(id), "delivered");
+    const auto expect = [&](OrderState::Code from, const std::string& outcome, const auto& step) {
+      if (state >= from) {
+        EXPECT_EQ(step(), outcome);
+      }
+    };
+    expect(OrderState::stock_reserved, "stock_reserved", [&] { return Reserve(id); });
+    expect(OrderState::paid, "paid", [&] { return Pay(id, "pay-" + id); });
+    expect(OrderState::packed, "packed", [&] { return Pack(id); });
+    expect(OrderState::shipped, "shipped", [&] { return Ship(id, "s-" + id); });
+    expect(OrderState::delivered, "delivered", [&] { return Deliver(id); });
   }
   OrderReply Placed(const PlaceOrderRequest& request) {
     return Write<OrderReply>("orders.PlaceOrder", request);
@@ -35,7 +40,7 @@ class OrdersTest : public OrdersFixture {
 TEST_F(OrdersTest, AnOrderGoesItsWay) {
   EXPECT_EQ(Place("o1", {{"cup", 4}, {"pot", 1}}), "placed");
   EXPECT_EQ(StockOf("cup"), "10 0 10") << "an order that is only placed reserves nothing";
-  EXPECT_EQ(Reserve("o1"), "reserved");
+  EXPECT_EQ(Reserve("o1"), "stock_reserved");
   EXPECT_EQ(StockOf("cup"), "10 4 6");
   EXPECT_EQ(StockOf("pot"), "3 1 2");
   EXPECT_EQ(Pay("o1", "t1"), "paid");
@@ -50,7 +55,7 @@ TEST_F(OrdersTest, AnOrderGoesItsWay) {
   EXPECT_EQ(order.currency(), "EUR");
   EXPECT_EQ(order.payment(), "t1");
   EXPECT_EQ(order.lines(0).shipped(), 4u);
-  EXPECT_EQ(HistoryOf("o1"), "placed reserved paid packed shipped delivered");
+  EXPECT_EQ(HistoryOf("o1"), "placed stock_reserved paid packed shipped delivered");
   EXPECT_EQ(order.history(4).shipment(), "s1");
   ASSERT_EQ(order.shipments_size(), 1);
   EXPECT_EQ(order.shipments(0).lines_size(), 2);
@@ -66,7 +71,7 @@ TEST_F(OrdersTest, TheCustomersRecordGoesWithTheOrders) {
   EXPECT_FALSE(ann.has_last_order_time());
   Bring("o1", {{"cup", 1}}, OrderState::paid);
   Bring("o2", {{"cup", 2}}, OrderState::delivered);
-  Bring("o3", {{"pot", 1}}, OrderState::reserved);
+  Bring("o3", {{"pot", 1}}, OrderState::stock_reserved);
   ann = CustomerOf("ann");
   EXPECT_EQ(ann.orders(), 3u);
   EXPECT_EQ(ann.open(), 2u);
@@ -87,7 +92,7 @@ TEST_F(OrdersTest, TheCustomersRecordGoesWithTheOrders) {
 TEST_F(OrdersTest, StockIsNeverOversold) {
   EXPECT_EQ(Place("o1", {{"cup", 7}}), "placed");
   EXPECT_EQ(Place("o2", {{"pot", 1}, {"cup", 4}}), "placed");
-  EXPECT_EQ(Reserve("o1"), "reserved");
+  EXPECT_EQ(Reserve("o1"), "stock_reserved");
   ReserveOrderRequest request;
   request.set_id("o2");
   const OrderReply reply = Write<OrderReply>("orders.ReserveOrder", request);
@@ -99,7 +104,7 @@ TEST_F(OrdersTest, StockIsNeverOversold) {
   EXPECT_EQ(WriteOff("cup", 3), "written_off");
   EXPECT_EQ(StockOf("cup"), "7 7 0");
   EXPECT_EQ(Receive("cup", 4), "received");
-  EXPECT_EQ(Reserve("o2"), "reserved");
+  EXPECT_EQ(Reserve("o2"), "stock_reserved");
   EXPECT_EQ(StockOf("cup"), "11 11 0");
   const Product cup = ProductOf("cup");
   EXPECT_EQ(cup.received(), 14);
@@ -107,17 +112,17 @@ TEST_F(OrdersTest, StockIsNeverOversold) {
 }
 
 TEST_F(OrdersTest, AReservationExpires) {
-  Bring("o1", {{"cup", 4}}, OrderState::reserved);  // For a minute.
+  Bring("o1", {{"cup", 4}}, OrderState::stock_reserved);  // For a minute.
   EXPECT_EQ(OrderNamed("o1").reserved_ms(), 60'000u);
   PassMs(59'000);
-  EXPECT_EQ(StateOf("o1"), "reserved");
+  EXPECT_EQ(StateOf("o1"), "stock_reserved");
   EXPECT_LE(OrderNamed("o1").reserved_ms(), 1'000u);
   PassMs(1'000);
   EXPECT_EQ(StateOf("o1"), "cancelled");
   EXPECT_EQ(StockOf("cup"), "10 0 10");
   const Order order = OrderNamed("o1");
   EXPECT_TRUE(order.expired());
-  EXPECT_EQ(HistoryOf("o1"), "placed reserved cancelled");
+  EXPECT_EQ(HistoryOf("o1"), "placed stock_reserved cancelled");
   EXPECT_TRUE(order.history(2).expired());
   EXPECT_EQ(CustomerOf("ann").cancelled(), 1u);
   EXPECT_EQ(Pay("o1"), "reservation_expired");
@@ -135,7 +140,7 @@ TEST_F(OrdersTest, AReservationThatIsPaidDoesNotExpire) {
 }
 
 TEST_F(OrdersTest, ACancelledReservationLeavesNoTimer) {
-  Bring("o1", {{"cup", 4}}, OrderState::reserved);
+  Bring("o1", {{"cup", 4}}, OrderState::stock_reserved);
   EXPECT_NE(machine().NextTimer(), std::nullopt);
   EXPECT_EQ(Cancel("o1", "changed her mind"), "cancelled");
   PassMs(60'000);
@@ -146,14 +151,14 @@ TEST_F(OrdersTest, ACancelledReservationLeavesNoTimer) {
 }
 
 TEST_F(OrdersTest, AFailoverDoesNotShortenAReservation) {
-  Bring("o1", {{"cup", 4}}, OrderState::reserved);
+  Bring("o1", {{"cup", 4}}, OrderState::stock_reserved);
   PassMs(30'000);
   NewLeader();
   PassMs(40'000);  // Nobody led, and the new leader's clock is ahead.
-  EXPECT_EQ(StateOf("o1"), "reserved");
+  EXPECT_EQ(StateOf("o1"), "stock_reserved");
   EXPECT_EQ(OrderNamed("o1").reserved_ms(), 30'000u);
   PassMs(29'000);
-  EXPECT_EQ(StateOf("o1"), "reserved");
+  EXPECT_EQ(StateOf("o1"), "stock_reserved");
   PassMs(1'000);
   EXPECT_EQ(StateOf("o1"), "cancelled");
 }
@@ -165,11 +170,11 @@ TEST_F(OrdersTest, AReservationIsOverAlsoBeforeItsTimerFires) {
   for (size_t i = 0; i < many; ++i) {
     const std::string id = "o" + std::to_string(i);
     EXPECT_EQ(Place(id, {{"cup", 1}}), "placed");
-    EXPECT_EQ(Reserve(id, 600), "reserved");
+    EXPECT_EQ(Reserve(id, 600), "stock_reserved");
   }
   PassMs(600'000);
   const std::string last = "o" + std::to_string(many - 1);
-  ASSERT_EQ(StateOf(last), "reserved") << "its timer has not fired";
+  ASSERT_EQ(StateOf(last), "stock_reserved") << "its timer has not fired";
   EXPECT_EQ(OrderNamed(last).reserved_ms(), 0u);
   EXPECT_EQ(Pay(last), "reservation_expired");
   EXPECT_EQ(StateOf(last), "cancelled");
@@ -178,7 +183,7 @@ TEST_F(OrdersTest, AReservationIsOverAlsoBeforeItsTimerFires) {
 }
 
 TEST_F(OrdersTest, WhatIsReservedSurvivesARestart) {
-  Bring("o1", {{"cup", 4}}, OrderState::reserved);
+  Bring("o1", {{"cup", 4}}, OrderState::stock_reserved);
   Checkpoint();
   Bring("o2", {{"cup", 2}}, OrderState::paid);
   Restart();
@@ -186,7 +191,7 @@ TEST_F(OrdersTest, WhatIsReservedSurvivesARestart) {
   PassMs(60'000);
   EXPECT_EQ(StockOf("cup"), "10 2 8");
   EXPECT_EQ(StateOf("o1"), "cancelled");
-  EXPECT_EQ(HistoryOf("o2"), "placed reserved paid");
+  EXPECT_EQ(HistoryOf("o2"), "placed stock_reserved paid");
 }
 
 TEST_F(OrdersTest, OrdersAreShippedInParts) {
@@ -217,9 +222,10 @@ TEST_F(OrdersTest, OrdersAreShippedInParts) {
   EXPECT_EQ(Deliver("o1"), "delivered");
   EXPECT_EQ(StateOf("o1"), "delivered");
   EXPECT_EQ(Deliver("o1"), "already_done");
-  EXPECT_EQ(HistoryOf("o1"),
-            "placed reserved paid packed partly_shipped partly_shipped partly_shipped shipped "
-            "shipped delivered");
+  EXPECT_EQ(
+      HistoryOf("o1"),
+      "placed stock_reserved paid packed partly_shipped partly_shipped partly_shipped shipped "
+      "shipped delivered");
   EXPECT_EQ(OrderNamed("o1").shipments(1).lines(0).quantity(), 1u);
 }
 
@@ -262,8 +268,8 @@ TEST_F(OrdersTest, EachStepHasItsStates) {
   constexpr const char* kDone = "already_done";
   constexpr const char* kOver = "reservation_expired";
   const Case cases[] = {
-      {"placed", {"reserved", kWrong, kWrong, kWrong, kWrong, "cancelled", kWrong}},
-      {"reserved", {kDone, "paid", kWrong, kWrong, kWrong, "cancelled", kWrong}},
+      {"placed", {"stock_reserved", kWrong, kWrong, kWrong, kWrong, "cancelled", kWrong}},
+      {"stock_reserved", {kDone, "paid", kWrong, kWrong, kWrong, "cancelled", kWrong}},
       {"paid", {kDone, kDone, "packed", kWrong, kWrong, "cancelled", kWrong}},
       {"packed", {kDone, kDone, kDone, "shipped", kWrong, "cancelled", kWrong}},
       {"partly_shipped", {kDone, kDone, kDone, "shipped", "delivered", kWrong, kWrong}},
@@ -280,7 +286,7 @@ TEST_F(OrdersTest, EachStepHasItsStates) {
       const std::string state = one.state;
       SCOPED_TRACE(state + ", step " + std::to_string(step));
       if (state == "placed") Bring(id, {{"cup", 2}}, OrderState::placed);
-      if (state == "reserved") Bring(id, {{"cup", 2}}, OrderState::reserved);
+      if (state == "stock_reserved") Bring(id, {{"cup", 2}}, OrderState::stock_reserved);
       if (state == "paid") Bring(id, {{"cup", 2}}, OrderState::paid);
       if (state == "packed") Bring(id, {{"cup", 2}}, OrderState::packed);
       if (state == "partly_shipped") {
@@ -290,7 +296,7 @@ TEST_F(OrdersTest, EachStepHasItsStates) {
       if (state == "shipped") Bring(id, {{"cup", 2}}, OrderState::shipped);
       if (state == "delivered") Bring(id, {{"cup", 2}}, OrderState::delivered);
       if (state == "cancelled") {
-        Bring(id, {{"cup", 2}}, OrderState::reserved);
+        Bring(id, {{"cup", 2}}, OrderState::stock_reserved);
         Cancel(id);
       }
       if (state == "returned") {
@@ -298,7 +304,7 @@ TEST_F(OrdersTest, EachStepHasItsStates) {
         Return(id);
       }
       if (state == "expired") {
-        Bring(id, {{"cup", 2}}, OrderState::reserved);
+        Bring(id, {{"cup", 2}}, OrderState::stock_reserved);
         PassMs(60'000);
       }
       const std::string history = HistoryOf(id);
@@ -360,7 +366,7 @@ TEST_F(OrdersTest, AnIdIsOneOrderForEver) {
   EXPECT_EQ(Name(Placed(other).outcome()), "already_exists");
   other.clear_metadata();
   EXPECT_EQ(differs(other), "metadata");
-  EXPECT_EQ(Reserve("o1"), "reserved");
+  EXPECT_EQ(Reserve("o1"), "stock_reserved");
   EXPECT_EQ(Pay("o1", "t1"), "paid");
   EXPECT_EQ(Pay("o1", "t2"), "exists_with_different_fields");
   EXPECT_EQ(CustomerOf("ann").orders(), 1u);
@@ -405,9 +411,9 @@ TEST_F(OrdersTest, WhatACustomerSpendsFits64Bits) {
     const std::string id = "o" + std::to_string(i);
     Bring(id, {{"gold", bounds::kOrderQuantityMax}}, OrderState::paid);
   }
-  Bring("o10", {{"gold", bounds::kOrderQuantityMax}}, OrderState::reserved);
+  Bring("o10", {{"gold", bounds::kOrderQuantityMax}}, OrderState::stock_reserved);
   EXPECT_EQ(Pay("o10"), "overflow");
-  EXPECT_EQ(StateOf("o10"), "reserved");
+  EXPECT_EQ(StateOf("o10"), "stock_reserved");
   EXPECT_EQ(CustomerOf("ann").spend(), 9'000'000'000'000'000'000);
   EXPECT_EQ(Cancel("o1"), "cancelled");
   EXPECT_EQ(Pay("o10"), "paid");
@@ -478,8 +484,8 @@ TEST_F(OrdersTest, ListsGoPageByPage) {
   EXPECT_EQ(customers("x", "", 0), "");
 
   for (int i = 1; i <= 5; ++i) Bring("o" + std::to_string(i), {{"cup", 1}}, OrderState::placed);
-  EXPECT_EQ(Reserve("o2"), "reserved");
-  EXPECT_EQ(Reserve("o4"), "reserved");
+  EXPECT_EQ(Reserve("o2"), "stock_reserved");
+  EXPECT_EQ(Reserve("o4"), "stock_reserved");
   EXPECT_EQ(Place("b1", {{"pot", 1}}, "b"), "placed");
   const auto orders = [&](OrderState::Code state, uint32_t limit) {
     std::string all;
@@ -497,7 +503,7 @@ TEST_F(OrdersTest, ListsGoPageByPage) {
   };
   EXPECT_EQ(orders(OrderState::placed, 0), "o1o3o5b1");
   EXPECT_EQ(orders(OrderState::placed, 3), "o1o3o5|b1");
-  EXPECT_EQ(orders(OrderState::reserved, 1), "o2|o4");
+  EXPECT_EQ(orders(OrderState::stock_reserved, 1), "o2|o4");
   EXPECT_EQ(orders(OrderState::delivered, 0), "");
   ListCustomerOrdersRequest of;
   of.set_customer("ann");

@@ -159,7 +159,8 @@ class OrdersFixture : public state_machine::testing::ServiceFixture {
   // The states that an order has gone through.
   std::string HistoryOf(const std::string& id) {
     std::string states;
-    for (const OrderEvent& event : OrderNamed(id).history()) {
+    const Order order = OrderNamed(id);
+    for (const OrderEvent& event : order.history()) {
       states += (states.empty() ? "" : " ") + Name(event.state());
     }
     return states;

@@ -18,7 +18,7 @@ std::string TimerKey(OrderNumber number) {
 int RankOf(OrderState::Code state) {
   switch (state) {
     case OrderState::placed: return 1;
-    case OrderState::reserved: return 2;
+    case OrderState::stock_reserved: return 2;
     case OrderState::paid: return 3;
     case OrderState::packed: return 4;
     case OrderState::partly_shipped: return 5;
@@ -33,12 +33,12 @@ int RankOf(OrderState::Code state) {
 bool May(Step step, OrderState::Code state) {
   switch (step) {
     case Step::kReserve: return state == OrderState::placed;
-    case Step::kPay: return state == OrderState::reserved;
+    case Step::kPay: return state == OrderState::stock_reserved;
     case Step::kPack: return state == OrderState::paid;
     case Step::kShip: return state == OrderState::packed || state == OrderState::partly_shipped;
     case Step::kDeliver: return state == OrderState::partly_shipped || state == OrderState::shipped;
     case Step::kCancel:
-      return state == OrderState::placed || state == OrderState::reserved ||
+      return state == OrderState::placed || state == OrderState::stock_reserved ||
              state == OrderState::paid || state == OrderState::packed;
     case Step::kReturn: return state == OrderState::shipped || state == OrderState::delivered;
   }
@@ -47,7 +47,7 @@ bool May(Step step, OrderState::Code state) {
 
 bool HasDone(Step step, OrderState::Code state) {
   switch (step) {
-    case Step::kReserve: return RankOf(state) >= RankOf(OrderState::reserved);
+    case Step::kReserve: return RankOf(state) >= RankOf(OrderState::stock_reserved);
     case Step::kPay: return RankOf(state) >= RankOf(OrderState::paid);
     case Step::kPack: return RankOf(state) >= RankOf(OrderState::packed);
     case Step::kShip: return RankOf(state) >= RankOf(OrderState::partly_shipped);
@@ -72,7 +72,7 @@ uint64_t& CountOf(CustomerRow& customer, OrderState::Code state) {
 }
 
 bool IsOver(const OrderRow& order, LeaseTime now) {
-  return order.state == OrderState::reserved && order.expires_us <= now.us;
+  return order.state == OrderState::stock_reserved && order.expires_us <= now.us;
 }
 
 OrderState::Code StateAt(const OrderRow& order, LeaseTime now) {
@@ -130,7 +130,7 @@ void Transition::Enter(OrderState::Code state, EventRow event) {
   event.state = state;
   event.time_us = row_.changed_us;
   t_.events.Put({number_, row_.events++}, std::move(event));
-  if (state != OrderState::reserved && row_.expires_us != 0) {
+  if (state != OrderState::stock_reserved && row_.expires_us != 0) {
     context_.CancelLeaseTimer(TimerKey(number_), &row_.timer_us);
     row_.expires_us = 0;
   }
@@ -165,7 +165,7 @@ void Transition::Reserve(uint32_t seconds) {
   }
   row_.expires_us = context_.lease_now().us + int64_t{seconds} * 1'000'000;
   context_.SetLeaseTimer(LeaseTime{row_.expires_us}, TimerKey(number_), &row_.timer_us);
-  Enter(OrderState::reserved, {});
+  Enter(OrderState::stock_reserved, {});
 }
 
 bool Transition::Pay(const std::string& payment) {
@@ -246,7 +246,7 @@ void Transition::Due() {
     Expire();
     return;
   }
-  HOLDFAST_CHECK(row_.state == OrderState::reserved, "a timer of order " + row_.id);
+  HOLDFAST_CHECK(row_.state == OrderState::stock_reserved, "a timer of order " + row_.id);
   // Time without a leader does not count: its time is later than it was when the timer was set.
   HOLDFAST_REACHED("orders.transitions.timer_was_early");
   context_.SetLeaseTimer(LeaseTime{row_.expires_us}, TimerKey(number_), &row_.timer_us);
