@@ -9,6 +9,7 @@
 #include "sim/coordination_judge.h"
 #include "sim/ledger_judge.h"
 #include "sim/methods.h"
+#include "sim/order_judge.h"
 #include "sim/queue_judge.h"
 #include "src/node/wire.h"
 
@@ -29,6 +30,7 @@ Judges MakeJudges() {
   judges["ledger"] = MakeLedgerJudge();
   judges["sessions"] = judges["locks"] = MakeCoordinationJudge();
   judges["queues"] = MakeQueueJudge();
+  judges["orders"] = MakeOrderJudge(judges);
   judges["atomic"] = MakeAtomicJudge(judges);
   return judges;
 }

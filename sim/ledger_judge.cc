@@ -73,6 +73,7 @@ class LedgerJudge : public Judge {
     if (method == "ledger.CreateTransaction") return Do(&Model::CreateTransaction, body);
     if (method == "ledger.ReverseTransfer") return Do(&Model::ReverseTransfer, body);
     if (method == "ledger.Pay") return Do(&Model::Pay, body);
+    if (method == "ledger.CheckAccount") return Do(&Model::CheckAccount, body);
     throw Violation("the model does not know the method " + method);
   }
 

@@ -6,34 +6,56 @@
 #include "sim/methods.h"
 
 namespace holdfast::sim {
+namespace {
+
+constexpr char kExecute[] = "atomic.Execute";
+constexpr char kCheckout[] = "orders.Checkout";
+
+}  // namespace
 
 Mix::Mix(Random& random, const Shares& shares, size_t accounts)
     : random_(random),
       shares_(shares),
       ledger_(random, accounts),
       coordination_(random),
-      queues_(random) {}
+      queues_(random),
+      orders_(random) {}
 
 // By its share.
 Requests& Mix::AService() {
-  const uint64_t all = shares_.ledger + shares_.coordination + shares_.queues;
+  const uint64_t all = shares_.ledger + shares_.coordination + shares_.queues + shares_.orders;
   if (all == 0) return ledger_;
-  const uint64_t at = random_.Between(1, all);
+  uint64_t at = random_.Between(1, all);
   if (at <= shares_.ledger) return ledger_;
-  if (at <= shares_.ledger + shares_.coordination) return coordination_;
-  return queues_;
+  at -= shares_.ledger;
+  if (at <= shares_.coordination) return coordination_;
+  at -= shares_.coordination;
+  if (at <= shares_.queues) return queues_;
+  return orders_;
 }
 
 Asked Mix::Make() {
-  const uint64_t all = shares_.ledger + shares_.coordination + shares_.queues + shares_.execute;
+  const uint64_t all =
+      shares_.ledger + shares_.coordination + shares_.queues + shares_.execute + shares_.orders;
   if (shares_.execute != 0 && random_.Between(1, all) <= shares_.execute) return Execute();
-  return AService().Make();
+  Asked asked = AService().Make();
+  if (asked.method == kCheckout) UnderALock(asked);
+  return asked;
+}
+
+// At times a checkout goes by a lock's token.
+void Mix::UnderALock(Asked& checkout) {
+  if (shares_.coordination == 0 || !random_.OneIn(3)) return;
+  const locks::CheckRequest check = coordination_.Check();
+  auto& request = static_cast<orders::CheckoutRequest&>(*checkout.request);
+  request.mutable_lock()->set_name(check.name());
+  request.mutable_lock()->set_token(check.token());
 }
 
 // What goes together: an effect with the ack of the message that asked for it, or with the lock
 // that allows it.
 Asked Mix::OneOf() {
-  switch (random_.Between(0, 7)) {
+  switch (random_.Between(0, shares_.orders != 0 ? 8 : 7)) {
     case 0:
     case 1:
       if (shares_.queues != 0) return AskedOf("queues.Ack", queues_.Ack());
@@ -45,7 +67,12 @@ Asked Mix::OneOf() {
     case 4:
       if (shares_.coordination != 0) return AskedOf("locks.Check", coordination_.Check());
       break;
-    case 5: return AService().Make();
+    case 5: {
+      Asked asked = AService().Make();
+      if (asked.method == kExecute || asked.method == kCheckout) break;  // No list in a list.
+      return asked;
+    }
+    case 8: return AskedOf("orders.CheckStock", orders_.CheckStock());
     default: break;
   }
   return AskedOf("ledger.CreateTransfer", ledger_.Transfer());
@@ -59,7 +86,7 @@ Asked Mix::Execute() {
     write->set_method(one.method);
     write->set_request(one.request->SerializeAsString());
   }
-  return AskedOf("atomic.Execute", request);
+  return AskedOf(kExecute, request);
 }
 
 Asked Mix::MakeRead(int64_t from_us, int64_t to_us) { return AService().MakeRead(from_us, to_us); }
@@ -72,7 +99,8 @@ void Mix::Learn(const std::string& method, const google::protobuf::Message& requ
                 const std::string& reply) {
   coordination_.Learn(method, request, reply);
   queues_.Learn(method, request, reply);
-  if (method != "atomic.Execute") return;
+  orders_.Learn(method, request, reply);
+  if (method != kExecute) return;
   const auto& list = static_cast<const atomic::ExecuteRequest&>(request);
   atomic::ExecuteReply done;
   if (!done.ParseFromString(reply) || done.outcome() != atomic::ExecuteOutcome::done) return;

@@ -7,6 +7,7 @@
 
 #include "sim/coordination_requests.h"
 #include "sim/ledger_requests.h"
+#include "sim/order_requests.h"
 #include "sim/queue_requests.h"
 #include "sim/requests.h"
 
@@ -18,6 +19,7 @@ struct Shares {
   uint64_t coordination = 0;  // Sessions and locks.
   uint64_t queues = 0;
   uint64_t execute = 0;  // Lists of writes of all that have a share.
+  uint64_t orders = 0;   // With what they need of the ledger and of queues.
 };
 
 class Mix : public Requests {
@@ -33,6 +35,7 @@ class Mix : public Requests {
 
  private:
   Requests& AService();
+  void UnderALock(Asked& checkout);
   Asked Execute();
   Asked OneOf();
 
@@ -41,6 +44,7 @@ class Mix : public Requests {
   LedgerRequests ledger_;
   CoordinationRequests coordination_;
   QueueRequests queues_;
+  OrderRequests orders_;
 };
 
 }  // namespace holdfast::sim

@@ -39,7 +39,7 @@ class Comparison : public OrdersFixture {
   std::string ASku() { return "p" + std::to_string(Below(4)); }
   std::string ACustomer() { return "c" + std::to_string(Below(4)); }
   // Ids move on slowly.
-  std::string AnId() { return "o" + std::to_string(++made_ / 12 + Below(8)); }
+  std::string AnId() { return "o" + std::to_string(++made_ / 70 + Below(5)); }
   std::string AShipment() { return "s" + std::to_string(Below(3)); }
   uint32_t AQuantity() { return static_cast<uint32_t>(Below(12) == 0 ? 1'000'000 : 1 + Below(4)); }
 
@@ -264,7 +264,7 @@ TEST(OrdersModelTest, DoesWhatTheModelDoes) {
   for (uint64_t seed = 1; seed <= 24; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Comparison comparison(seed);
-    comparison.Run(1'500);
+    comparison.Run(4'000);
     if (::testing::Test::HasFailure()) return;
     seen.insert(comparison.seen().begin(), comparison.seen().end());
   }
