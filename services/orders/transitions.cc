@@ -105,7 +105,7 @@ void Transition::Begin(OrderRow row) {
   row_ = std::move(row);
   row_.placed_us = context_.now().us;
   t_.ids.Put(row_.id, {number_});
-  t_.by_customer.Put({row_.customer, number_}, {});
+  t_.by_customer.PutNew({row_.customer, number_}, {});
   CustomerRow customer = *t_.customers.Find(row_.customer);
   ++customer.orders;
   customer.last_order = row_.id;
@@ -115,18 +115,22 @@ void Transition::Begin(OrderRow row) {
 }
 
 void Transition::Enter(OrderState::Code state, EventRow event) {
+  const OrderState::Code before = row_.state;
+  const bool is_new = before == OrderState::unspecified;
   CustomerRow customer = *t_.customers.Find(row_.customer);
-  if (row_.state != OrderState::unspecified) {
-    --CountOf(customer, row_.state);
+  if (!is_new) {
+    --CountOf(customer, before);
     customer.spend -= SpendOf(row_);
-    t_.by_state.Erase({row_.state, number_});
   }
   row_.state = state;
   row_.changed_us = context_.now().us;
   ++CountOf(customer, state);
   customer.spend += SpendOf(row_);
-  t_.by_state.Put({state, number_}, {});
   t_.customers.Put(row_.customer, std::move(customer));
+  if (state != before) {
+    if (!is_new) t_.by_state.EraseKnown({before, number_});
+    t_.by_state.PutNew({state, number_}, {});  // An order is in no state twice.
+  }
   event.state = state;
   event.time_us = row_.changed_us;
   t_.events.Put({number_, row_.events++}, std::move(event));
@@ -134,7 +138,7 @@ void Transition::Enter(OrderState::Code state, EventRow event) {
     context_.CancelLeaseTimer(TimerKey(number_), &row_.timer_us);
     row_.expires_us = 0;
   }
-  t_.orders.Put(number_, row_);
+  is_new ? t_.orders.PutNew(number_, row_) : t_.orders.Put(number_, row_);
 }
 
 template <class Change>
@@ -187,8 +191,8 @@ void Transition::Ship(const std::string& shipment, std::vector<PartEntry> parts)
       product->shipped += part.quantity;
     });
   }
-  const ShipmentRow row{shipment, std::move(parts), context_.now().us, 0};
-  t_.shipments.Put({number_, row_.shipments++}, row);
+  ShipmentRow row{shipment, std::move(parts), context_.now().us, 0};
+  t_.shipments.PutNew({number_, row_.shipments++}, std::move(row));
   EventRow event;
   event.shipment = shipment;
   Enter(row_.AllShipped() ? OrderState::shipped : OrderState::partly_shipped, std::move(event));
