@@ -294,11 +294,12 @@ Asked OrderRequests::Make() {
     case 11:
     case 12: {
       if (parcels_.empty()) return AskedOf("queues.Pull", Pull());
-      // Who packs a parcel is done with its message; if it cannot be packed yet, it comes again.
+      // Who packs a parcel is done with its message, as is who finds that it cannot be packed.
       const auto [delivery, order] = parcels_[random_.Between(0, parcels_.size() - 1)];
       queues::AckRequest ack;
       ack.set_queue(kParcels);
       ack.add_deliveries(delivery);
+      if (random_.OneIn(3)) return AskedOf("queues.Ack", ack);
       return List()
           .Add("queues.Ack", ack)
           .Add("orders.PackOrder", Of<orders::PackOrderRequest>(order))
