@@ -9,6 +9,7 @@
 #include "sim/coordination_judge.h"
 #include "sim/ledger_judge.h"
 #include "sim/methods.h"
+#include "sim/order_judge.h"
 #include "sim/queue_judge.h"
 #include "sim/todo_judge.h"
 #include "src/state_machine/repeated_key.h"
@@ -31,6 +32,7 @@ Judges MakeJudges() {
   judges["sessions"] = judges["locks"] = MakeCoordinationJudge();
   judges["queues"] = MakeQueueJudge();
   judges["todo"] = MakeTodoJudge();
+  judges["orders"] = MakeOrderJudge(judges);
   judges["atomic"] = MakeAtomicJudge(judges);
   return judges;
 }

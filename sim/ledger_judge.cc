@@ -74,6 +74,7 @@ class LedgerJudge : public Judge {
     if (method == "ledger.ReverseTransfer") return Do(&Model::ReverseTransfer, body);
     if (method == "ledger.Pay") return Do(&Model::Pay, body);
     if (method == "ledger.CreateExchange") return Do(&Model::CreateExchange, body);
+    if (method == "ledger.CheckAccount") return Do(&Model::CheckAccount, body);
     throw Violation("the model does not know the method " + method);
   }
 

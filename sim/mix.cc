@@ -6,6 +6,12 @@
 #include "sim/methods.h"
 
 namespace holdfast::sim {
+namespace {
+
+constexpr char kExecute[] = "atomic.Execute";
+constexpr char kCheckout[] = "orders.Checkout";
+
+}  // namespace
 
 Mix::Mix(Random& random, const Shares& shares, size_t accounts)
     : random_(random),
@@ -13,14 +19,16 @@ Mix::Mix(Random& random, const Shares& shares, size_t accounts)
       ledger_(random, accounts),
       coordination_(random),
       queues_(random),
-      todo_(random) {}
+      todo_(random),
+      orders_(random) {}
 
 // By its share.
 Requests& Mix::AService() {
   const std::pair<uint64_t, Requests*> services[] = {{shares_.ledger, &ledger_},
                                                      {shares_.coordination, &coordination_},
                                                      {shares_.queues, &queues_},
-                                                     {shares_.todo, &todo_}};
+                                                     {shares_.todo, &todo_},
+                                                     {shares_.orders, &orders_}};
   if (Services() == 0) return ledger_;
   uint64_t at = random_.Between(1, Services());
   for (const auto& [share, requests] : services) {
@@ -33,13 +41,24 @@ Requests& Mix::AService() {
 Asked Mix::Make() {
   const uint64_t all = Services() + shares_.execute;
   if (shares_.execute != 0 && random_.Between(1, all) <= shares_.execute) return Execute();
-  return AService().Make();
+  Asked asked = AService().Make();
+  if (asked.method == kCheckout) UnderALock(asked);
+  return asked;
+}
+
+// At times a checkout goes by a lock's token.
+void Mix::UnderALock(Asked& checkout) {
+  if (shares_.coordination == 0 || !random_.OneIn(8)) return;
+  const locks::CheckRequest check = coordination_.Check();
+  auto& request = static_cast<orders::CheckoutRequest&>(*checkout.request);
+  request.mutable_lock()->set_name(check.name());
+  request.mutable_lock()->set_token(check.token());
 }
 
 // What goes together: an effect with the ack of the message that asked for it, or with the lock
 // that allows it.
 Asked Mix::OneOf() {
-  switch (random_.Between(0, 7)) {
+  switch (random_.Between(0, shares_.orders != 0 ? 8 : 7)) {
     case 0:
     case 1:
       if (shares_.queues != 0) return AskedOf("queues.Ack", queues_.Ack());
@@ -51,7 +70,12 @@ Asked Mix::OneOf() {
     case 4:
       if (shares_.coordination != 0) return AskedOf("locks.Check", coordination_.Check());
       break;
-    case 5: return AService().Make();
+    case 5: {
+      Asked asked = AService().Make();
+      if (asked.method == kExecute || asked.method == kCheckout) break;  // No list in a list.
+      return asked;
+    }
+    case 8: return AskedOf("orders.CheckStock", orders_.CheckStock());
     default: break;
   }
   return AskedOf("ledger.CreateTransfer", ledger_.Transfer());
@@ -65,7 +89,7 @@ Asked Mix::Execute() {
     write->set_method(one.method);
     write->set_request(one.request->SerializeAsString());
   }
-  return AskedOf("atomic.Execute", request);
+  return AskedOf(kExecute, request);
 }
 
 Asked Mix::MakeRead(int64_t from_us, int64_t to_us) { return AService().MakeRead(from_us, to_us); }
@@ -80,7 +104,8 @@ void Mix::Learn(const std::string& method, const google::protobuf::Message& requ
   coordination_.Learn(method, request, reply);
   queues_.Learn(method, request, reply);
   todo_.Learn(method, request, reply);
-  if (method != "atomic.Execute") return;
+  orders_.Learn(method, request, reply);
+  if (method != kExecute) return;
   const auto& list = static_cast<const atomic::ExecuteRequest&>(request);
   atomic::ExecuteReply done;
   if (!done.ParseFromString(reply) || done.outcome() != atomic::ExecuteOutcome::done) return;

@@ -7,6 +7,7 @@
 
 #include "sim/coordination_requests.h"
 #include "sim/ledger_requests.h"
+#include "sim/order_requests.h"
 #include "sim/queue_requests.h"
 #include "sim/requests.h"
 #include "sim/todo_requests.h"
@@ -20,6 +21,7 @@ struct Shares {
   uint64_t queues = 0;
   uint64_t todo = 0;
   uint64_t execute = 0;  // Lists of writes of all that have a share.
+  uint64_t orders = 0;   // With what they need of the ledger and of queues.
 };
 
 class Mix : public Requests {
@@ -35,9 +37,10 @@ class Mix : public Requests {
 
  private:
   uint64_t Services() const {
-    return shares_.ledger + shares_.coordination + shares_.queues + shares_.todo;
+    return shares_.ledger + shares_.coordination + shares_.queues + shares_.todo + shares_.orders;
   }
   Requests& AService();
+  void UnderALock(Asked& checkout);
   Asked Execute();
   Asked OneOf();
 
@@ -47,6 +50,7 @@ class Mix : public Requests {
   CoordinationRequests coordination_;
   QueueRequests queues_;
   TodoRequests todo_;
+  OrderRequests orders_;
 };
 
 }  // namespace holdfast::sim

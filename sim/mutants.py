@@ -213,14 +213,55 @@ MUTANTS = {
         'coordination'),
     'keep what came before the refused write of a list': (
         'src/state_machine/atomic_service.cc',
-        '        context.RollbackTo(before);\n',
-        '        static_cast<void>(before);\n',
+        '      context.RollbackTo(before);\n',
+        '      static_cast<void>(before);\n',
         'coordination'),
     'stand in line within a list of writes': (
         'src/state_machine/atomic_service.cc',
-        '      if (method.wait_ms != nullptr) body->',
-        '      if (method.wait_ms == nullptr && i > 256) body->',
+        '    if (method.wait_ms != nullptr) body->',
+        '    if (method.wait_ms == nullptr && i > 256) body->',
         'coordination'),
+    'reserve stock that is reserved already': (
+        'services/orders/transitions.cc',
+        'if (product.available() < line.quantity) return',
+        'if (product.on_hand < line.quantity) return',
+        'orders'),
+    'keep the stock of an order that is cancelled': (
+        'services/orders/transitions.cc',
+        '  if (row_.state != OrderState::placed) ReleaseStock();\n',
+        '  if (row_.state == OrderState::stock_reserved) ReleaseStock();\n',
+        'orders'),
+    'let a reservation expire by local time': (
+        'services/orders/transitions.cc',
+        '  if (IsOver(row_, context_.lease_now())) {\n    Expire();\n    return;\n',
+        '  if (IsOver(row_, LeaseTime{std::chrono::duration_cast<std::chrono::microseconds>('
+        'std::chrono::system_clock::now().time_since_epoch()).count()})) {\n'
+        '    Expire();\n    return;\n',
+        'orders'),
+    'let a failover shorten a reservation': (
+        'services/orders/transitions.cc',
+        '  if (IsOver(row_, context_.lease_now())) {\n    Expire();\n    return;\n',
+        '  if (IsOver(row_, LeaseTime{context_.now().us})) {\n    Expire();\n    return;\n',
+        'orders'),
+    'check out in two steps': (
+        'services/orders/checkout.cc',
+        '  atomic::ExecuteReply result;\n',
+        '  atomic::ExecuteReply result;\n'
+        '  atomic::ExecuteRequest first = list;\n'
+        '  first.mutable_writes()->RemoveLast();\n'
+        '  static_cast<void>(state_machine::ExecuteWrites(first, context, &result));\n'
+        '  result.Clear();\n',
+        'orders'),
+    'forget what a cancelled order had cost': (
+        'services/orders/transitions.cc',
+        '    customer.spend -= SpendOf(row_);\n',
+        '    if (row_.events < 4) customer.spend -= SpendOf(row_);\n',
+        'orders'),
+    'take a second payment for a repeat of the first': [
+        ('services/orders/orders.cc',
+         'if (order.row().payment == request.payment()) return OrderOutcome::already_done;',
+         'if (!order.row().payment.empty()) return OrderOutcome::already_done;',
+         'orders')],
     'go on with a write by a read of before it': (
         'src/node/frontend.cc',
         '  const LogIndex position = call->written.position;\n',

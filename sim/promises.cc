@@ -2,6 +2,7 @@
 
 #include "holdfast/atomic.pb.h"
 #include "holdfast/log.pb.h"
+#include "sim/checkouts.h"
 #include "sim/methods.h"
 #include "src/state_machine/repeated_key.h"
 
@@ -9,6 +10,16 @@ namespace holdfast::sim {
 namespace {
 
 constexpr char kExecute[] = "atomic.Execute";
+constexpr char kCheckout[] = "orders.Checkout";
+
+// A checkout is itself, and what it stands for.
+void Log(const std::string& method, const std::string& body, std::vector<Logged>* writes) {
+  writes->push_back({method, body});
+  if (method != kCheckout) return;
+  for (const CheckoutStep& step : StepsOf(Parsed<orders::CheckoutRequest>(body))) {
+    writes->push_back({step.method, step.request});
+  }
+}
 
 }  // namespace
 
@@ -20,20 +31,22 @@ void Promises::Applied(LogIndex index, const std::string& payload, uint64_t true
     const std::string& method = NameOf(request.service(), request.method());
     logged_.emplace(method + " " + request.idempotency_key(), index);
     if (method != kExecute) {
-      entry.writes.push_back({method, request.body()});
+      Log(method, request.body(), &entry.writes);
       continue;
     }
     const auto list = Parsed<atomic::ExecuteRequest>(request.body());
     for (const atomic::Write& write : list.writes()) {
-      entry.writes.push_back({write.method(), write.request()});
+      Log(write.method(), write.request(), &entry.writes);
     }
   }
   for (const Logged& write : entry.writes) {
     coordinates_ |= write.method.starts_with("sessions.") || write.method.starts_with("locks.");
     has_queues_ |= write.method.starts_with("queues.");
+    has_orders_ |= write.method.starts_with("orders.");
   }
   if (coordinates_) leases_.Applied(entry, ask);
   if (has_queues_) queues_.Applied(entry);
+  if (has_orders_) orders_.Applied(entry);
 }
 
 std::optional<LogIndex> Promises::DoneBy(const WriteRecord& record) const {
@@ -76,11 +89,13 @@ void Promises::HearPart(const Told& told) {
   } else if (told.method.starts_with("queues.")) {
     queues_.Hear(told);
   }
+  orders_.Hear(told);
 }
 
 void Promises::Check(const AskNode& ask) const {
   if (coordinates_) leases_.Check();
   if (has_queues_) queues_.Check(ask);
+  if (has_orders_) orders_.Check(ask);
 }
 
 }  // namespace holdfast::sim

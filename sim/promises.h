@@ -6,6 +6,7 @@
 
 #include "sim/history.h"
 #include "sim/lease_promises.h"
+#include "sim/order_promises.h"
 #include "sim/queue_promises.h"
 
 namespace holdfast::sim {
@@ -28,9 +29,11 @@ class Promises {
 
   LeasePromises leases_;
   QueuePromises queues_;
+  OrderPromises orders_;
   std::map<std::string, LogIndex> logged_;  // By method and key.
   bool coordinates_ = false;                // Somebody has asked something of sessions or locks ...
-  bool has_queues_ = false;                 // ... or of queues.
+  bool has_queues_ = false;                 // ... or of queues ...
+  bool has_orders_ = false;                 // ... or of orders.
 };
 
 }  // namespace holdfast::sim

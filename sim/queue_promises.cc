@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "sim/judge.h"
+#include "sim/order_requests.h"
 
 namespace holdfast::sim {
 namespace {
@@ -204,6 +205,7 @@ void QueuePromises::CheckLost(const AskNode& ask) const {
   }
   for (const Published& one : published_) {
     if (one.queue == kDead || one.queue == kPopped) continue;
+    if (one.queue == kParcels) continue;  // OrderPromises look for these.
     if (purged_.contains(one.queue) || purged_.contains(kDead)) continue;
     if (kept[one.queue].contains(one.payload) || kept[kDead].contains(one.payload)) continue;
     for (const char* group : {"default", "audit"}) {

@@ -43,8 +43,8 @@ class Simulation {
     options.writes_max = Draw("writes");
     options.pause_us_max = Draw("pause_us");
     options.patience_ms_max = Draw("patience_ms");
-    options.shares = {Draw("ledger"), Draw("coordination"), Draw("queues"), Draw("todo"),
-                      Draw("execute")};
+    options.shares = {Draw("ledger"), Draw("coordination"), Draw("queues"),
+                      Draw("todo"),   Draw("execute"),      Draw("orders")};
     Workload workload(world_, cluster_, checker_, options);
     PlanFaults();
     Operate();

@@ -216,7 +216,8 @@ void Register(state_machine::Registry& registry) {
       .Read("AwaitDelete", &Cache::Await<DeleteRequest>, &Validate)
       .Read("AwaitIncrement", &Cache::Await<IncrementRequest>, &Validate)
       .Read("AwaitSetMany", &Cache::Await<SetManyRequest>, &Validate)
-      .Read("AwaitDeletePrefix", &Cache::Await<DeletePrefixRequest>);
+      .Read("AwaitDeletePrefix", &Cache::Await<DeletePrefixRequest>)
+      .Write("CheckVersion", &Cache::CheckVersion);
 }
 
 }  // namespace holdfast::cache

@@ -31,6 +31,9 @@ class Cache : public state_machine::Service {
                             WriteReply* reply);
   Result<void> Touch(const TouchRequest& request, WriteContext& context, TouchReply* reply);
   Result<void> Configure(const ConfigureRequest& request, WriteContext& context, StatsReply* reply);
+  // A precondition: it changes nothing.
+  Result<void> CheckVersion(const CheckVersionRequest& request, WriteContext& context,
+                            CheckVersionReply* reply);
   // Whether a write of this request would find the lines free.
   template <class Request>
   Result<void> Await(const Request& request, const ReadContext& context, WriteReply* reply) const;

@@ -55,6 +55,33 @@ TEST_F(CacheTest, AVersionThatWasSeenIsReplacedAndNoOther) {
   EXPECT_EQ(ValueOf("a"), "y");
 }
 
+TEST_F(CacheTest, AVersionIsCheckedAndNothingChanged) {
+  const auto check = [&](const std::string& key, uint64_t version) {
+    CheckVersionRequest request;
+    request.set_key(key);
+    request.set_version(version);
+    const auto reply = Do<CheckVersionReply>("CheckVersion", request);
+    EXPECT_EQ(reply.version(), Get(key) ? Get(key)->version() : 0);
+    return CheckOutcome::Code_Name(reply.outcome());
+  };
+  EXPECT_EQ(check("a", 0), "valid");
+  EXPECT_EQ(check("a", 1), "version_mismatch");
+  const uint64_t version = Set("a", "x", 2'000).version();
+  EXPECT_EQ(check("a", version), "valid");
+  EXPECT_EQ(check("a", version + 1), "version_mismatch");
+  EXPECT_EQ(check("a", 0), "version_mismatch");
+  // Who holds it exclusively may have written it; who holds it shared cannot.
+  const uint64_t session = OpenSession();
+  EXPECT_EQ(Fetch("a", session, 1, shared), FetchOutcome::granted);
+  EXPECT_EQ(check("a", version), "valid");
+  EXPECT_EQ(Fetch("a", session, 2, exclusive), FetchOutcome::granted);
+  EXPECT_EQ(check("a", version), "held");
+  EXPECT_EQ(Recalled(session), "") << "nothing is asked of it";
+  PassMs(10'000);
+  EXPECT_EQ(check("a", version), "version_mismatch") << "the session is over, and so is the value";
+  EXPECT_EQ(check("a", 0), "valid");
+}
+
 TEST_F(CacheTest, ADeletedKeyIsAbsent) {
   Set("a", "x");
   const WriteReply gone = Delete("a");
@@ -245,6 +272,10 @@ TEST_F(CacheTest, MalformedRequestsNameTheField) {
   EXPECT_EQ(FieldOf("cache.Fetch", FetchOf("a", 1, 0, shared)), "line");
   EXPECT_EQ(FieldOf("cache.Release", ReleaseRequest()), "session");
   EXPECT_EQ(FieldOf("cache.DeletePrefix", DeletePrefixRequest()), "prefix");
+  CheckVersionRequest check;
+  EXPECT_EQ(FieldOf("cache.CheckVersion", check), "key");
+  check.set_key(std::string(257, 'x'));
+  EXPECT_EQ(FieldOf("cache.CheckVersion", check), "key");
 }
 
 }  // namespace

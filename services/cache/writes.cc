@@ -212,6 +212,18 @@ Result<void> Cache::Configure(const ConfigureRequest& request, WriteContext& con
   return {};
 }
 
+Result<void> Cache::CheckVersion(const CheckVersionRequest& request, WriteContext& context,
+                                 CheckVersionReply* reply) {
+  const std::string& key = request.key();
+  reply->set_version(entries_.Get(key, context.now()).value_or(EntryRow{}).version);
+  // Whoever writes near to them is asked first: with a Fetch, or a write that cannot be.
+  const Lines::At at{context.sessions(), context.lease_now()};
+  reply->set_outcome(lines_.HeldExclusively(key, at)         ? CheckOutcome::held
+                     : reply->version() == request.version() ? CheckOutcome::valid
+                                                             : CheckOutcome::version_mismatch);
+  return {};
+}
+
 template Result<void> Cache::Await(const SetRequest&, const ReadContext&, WriteReply*) const;
 template Result<void> Cache::Await(const CompareAndSetRequest&, const ReadContext&,
                                    WriteReply*) const;

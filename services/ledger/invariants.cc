@@ -45,8 +45,8 @@ void ReplayEntry(const TransferRow& row, Balances* balances) {
   to.balance += row.amount;
 }
 
-std::optional<std::string> CheckAccount(const std::string& id, const AccountRow& row,
-                                        const Tables& tables) {
+std::optional<std::string> FaultOf(const std::string& id, const AccountRow& row,
+                                   const Tables& tables) {
   if (row.pending_in < 0 || row.pending_out < 0) return "account " + id + " holds less than 0";
   int64_t unused = 0;
   if (__builtin_add_overflow(row.balance, row.pending_in, &unused) ||
@@ -138,7 +138,7 @@ std::optional<std::string> Ledger::CheckInvariants() const {
       broken = "account " + profile.id + " does not go with its profile";
       return false;
     }
-    broken = CheckAccount(profile.id, *row, tables_);
+    broken = FaultOf(profile.id, *row, tables_);
     if (broken) return false;
     if (replay && replayed[number] != HistoryRow{row->balance, row->pending_in, row->pending_out}) {
       broken = "account " + profile.id + " is not the sum of its journal entries";

@@ -328,6 +328,22 @@ void Ledger::ReplyTransfer(const std::string& id, LogTime now, TransferReply* re
   }
 }
 
+// --- Preconditions
+
+Result<void> Ledger::CheckAccount(const CheckAccountRequest& request, WriteContext& /*context*/,
+                                  CheckAccountReply* reply) {
+  const AccountRow* row = tables_.accounts.Find(request.id());
+  if (row == nullptr) {
+    reply->set_outcome(request.absent() ? CheckOutcome::valid : CheckOutcome::account_not_found);
+    return {};
+  }
+  reply->set_balance(row->balance);
+  reply->set_outcome(request.absent()                     ? CheckOutcome::account_exists
+                     : row->balance >= request.at_least() ? CheckOutcome::valid
+                                                          : CheckOutcome::insufficient_funds);
+  return {};
+}
+
 // --- The method table
 
 void Register(state_machine::Registry& registry) {
@@ -348,7 +364,8 @@ void Register(state_machine::Registry& registry) {
       .Read("ListTransfers", &Ledger::ListTransfers, &Validate)
       .Read("ListAccountTransfers", &Ledger::ListAccountTransfers, &Validate)
       .Write("Pay", &Ledger::Pay, &Validate)
-      .Write("CreateExchange", &Ledger::CreateExchange, &Validate);
+      .Write("CreateExchange", &Ledger::CreateExchange, &Validate)
+      .Write("CheckAccount", &Ledger::CheckAccount, &Validate);
 }
 
 }  // namespace holdfast::ledger

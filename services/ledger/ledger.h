@@ -48,6 +48,9 @@ class Ledger : public state_machine::Service {
   // exchange.cc
   Result<void> CreateExchange(const CreateExchangeRequest& request, WriteContext& context,
                               TransferReply* reply);
+  // A precondition: it changes nothing.
+  Result<void> CheckAccount(const CheckAccountRequest& request, WriteContext& context,
+                            CheckAccountReply* reply);
 
   // --- Reads (reads.cc)
   Result<void> GetAccount(const GetAccountRequest& request, const ReadContext& context,

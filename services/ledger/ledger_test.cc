@@ -199,6 +199,28 @@ TEST_F(LedgerTest, APageStopsBeforeItOutgrowsAReply) {
   EXPECT_FALSE(page->next_cursor().empty());
 }
 
+// --- Preconditions
+
+TEST_F(LedgerTest, WhatMustBeSoOfAnAccountIsChecked) {
+  const auto check = [&](const std::string& id, std::optional<int64_t> at_least) {
+    CheckAccountRequest request;
+    request.set_id(id);
+    if (at_least) request.set_at_least(*at_least);
+    request.set_absent(!at_least);
+    const auto reply = node_.Write<CheckAccountReply>("CheckAccount", request);
+    return CheckOutcome::Code_Name(reply.outcome()) + " " + std::to_string(reply.balance());
+  };
+  EXPECT_EQ(check("ann", 1'000), "valid 1000");
+  EXPECT_EQ(check("ann", 1'001), "insufficient_funds 1000");
+  node_.Hold("h", "ann", "bob", 400);
+  EXPECT_EQ(check("ann", 1'000), "valid 1000") << "what is posted, held or not";
+  EXPECT_EQ(check("bank", -1'000), "valid -1000");
+  EXPECT_EQ(check("bank", -999), "insufficient_funds -1000");
+  EXPECT_EQ(check("nobody", 0), "account_not_found 0");
+  EXPECT_EQ(check("nobody", std::nullopt), "valid 0");
+  EXPECT_EQ(check("ann", std::nullopt), "account_exists 1000");
+}
+
 // --- Malformed requests
 
 TEST_F(LedgerTest, MalformedRequestsNameTheField) {
@@ -261,6 +283,13 @@ TEST_F(LedgerTest, MalformedRequestsNameTheField) {
   reverse.set_id("t");
   reverse.set_reversal_id("t");
   EXPECT_EQ(node_.TryWrite<TransferReply>("ReverseTransfer", reverse).error().field, "reversal_id");
+  CheckAccountRequest check;
+  EXPECT_EQ(node_.TryWrite<CheckAccountReply>("CheckAccount", check).error().field, "id");
+  check.set_id("ann");
+  EXPECT_EQ(node_.TryWrite<CheckAccountReply>("CheckAccount", check).error().field, "at_least");
+  check.set_at_least(0);
+  check.set_absent(true);
+  EXPECT_EQ(node_.TryWrite<CheckAccountReply>("CheckAccount", check).error().field, "absent");
 }
 
 TEST_F(LedgerTest, MalformedReadsNameTheField) {

@@ -154,6 +154,21 @@ AccountReply Model::CloseAccount(const CloseAccountRequest& request) {
   return ReplyOf(AccountOutcome::closed, request.id());
 }
 
+CheckAccountReply Model::CheckAccount(const CheckAccountRequest& request) {
+  CheckAccountReply reply;
+  const auto account = GetAccount(request.id());
+  if (account) reply.set_balance(account->balance());
+  if (request.absent()) {
+    reply.set_outcome(account ? CheckOutcome::account_exists : CheckOutcome::valid);
+  } else if (!account) {
+    reply.set_outcome(CheckOutcome::account_not_found);
+  } else {
+    reply.set_outcome(account->balance() < request.at_least() ? CheckOutcome::insufficient_funds
+                                                              : CheckOutcome::valid);
+  }
+  return reply;
+}
+
 AccountReply Model::ReopenAccount(const ReopenAccountRequest& request) {
   OpenAccount* account = FindAccount(request.id());
   if (account == nullptr) return ReplyOf(AccountOutcome::account_not_found, request.id());

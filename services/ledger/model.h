@@ -32,6 +32,7 @@ class Model {
   TransferReply ReverseTransfer(const ReverseTransferRequest& request);
   TransferReply Pay(const PayRequest& request);
   TransferReply CreateExchange(const CreateExchangeRequest& request);
+  CheckAccountReply CheckAccount(const CheckAccountRequest& request);
 
   // nullopt when there is no such account, or was none at the time.
   std::optional<Account> GetAccount(const std::string& id,

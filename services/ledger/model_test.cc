@@ -215,6 +215,7 @@ class Differential {
   void Count(const TransferReply& reply) { ++seen_[TransferOutcome::Code_Name(reply.outcome())]; }
   void Count(const CreateAccountsReply&) {}
   void Count(const CreateTransfersReply&) {}
+  void Count(const CheckAccountReply&) {}
 
   template <class Request, class Reply>
   void Add(const char* method, const Request& request, Reply (Model::*on_model)(const Request&),
@@ -238,6 +239,13 @@ class Differential {
           CreateAccountsRequest request;
           for (int i = 0; i < 3; ++i) *request.add_accounts() = work_.Account();
           return Add("CreateAccounts", request, &Model::CreateAccounts, entry);
+        }
+        if (work_.OneIn(4)) {
+          CheckAccountRequest request;
+          request.set_id(work_.AccountId());
+          request.set_absent(work_.OneIn(3));
+          if (!request.absent()) request.set_at_least(static_cast<int64_t>(work_.Below(60)));
+          return Add("CheckAccount", request, &Model::CheckAccount, entry);
         }
         if (work_.OneIn(2)) {
           CloseAccountRequest request;

@@ -230,4 +230,10 @@ Result<void> Validate(const PayRequest& request) {
   return CheckField("to_account", BadId(request.to_account()));
 }
 
+Result<void> Validate(const CheckAccountRequest& request) {
+  if (request.absent() != request.has_at_least()) return {};
+  return request.absent() ? Fail(InvalidArgument("absent", "goes not with at_least"))
+                          : Fail(InvalidArgument("at_least", "is required, or absent"));
+}
+
 }  // namespace holdfast::ledger

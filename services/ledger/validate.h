@@ -36,5 +36,6 @@ Result<void> Validate(const ListTransfersRequest& request);
 Result<void> Validate(const ListAccountTransfersRequest& request);
 Result<void> Validate(const PayRequest& request);
 Result<void> Validate(const CreateExchangeRequest& request);
+Result<void> Validate(const CheckAccountRequest& request);
 
 }  // namespace holdfast::ledger

@@ -65,22 +65,11 @@ class AtomicService : public Service {
     for (int i = 0; i < request.writes_size(); ++i) {
       const atomic::Write& write = request.writes(i);
       const Method* method = registry_.Find(write.method());
-      if (method == nullptr || method->kind() != WRITE) {
-        Error error = InvalidArgument(PathOf(i, "method"), "there is no write " + write.method());
-        error.hint = "a method is named like ledger.CreateTransfer";
-        return Fail(std::move(error));
-      }
-      if (registry_.FindService(method->service_id) == this) {
+      if (method != nullptr && registry_.FindService(method->service_id) == this) {
         return Fail(InvalidArgument(PathOf(i, "method"), "must not be another list of writes"));
       }
-      google::protobuf::Arena arena;
-      Message* body = method->request->New(&arena);
-      if (!body->ParseFromString(write.request())) {
-        return Fail(InvalidArgument(PathOf(i, "request"),
-                                    "does not parse as " + body->GetDescriptor()->full_name()));
-      }
-      if (Result<void> valid = method->validate(*body); !valid) {
-        valid.error().field = PathOf(i, "request." + valid.error().field);
+      if (Result<void> valid = ValidateWrite(write, registry_); !valid) {
+        valid.error().field = PathOf(i, valid.error().field);
         return valid;
       }
     }
@@ -88,55 +77,7 @@ class AtomicService : public Service {
   }
 
   Result<void> Execute(const ExecuteRequest& request, WriteContext& context, ExecuteReply* reply) {
-    // An older program refuses the whole as well, as it does not know the method.
-    for (int i = 0; i < request.writes_size(); ++i) {
-      if (auto not_yet = registry_.Find(request.writes(i).method())->NotYet(context.behaviour())) {
-        not_yet->field = PathOf(i, "method");
-        return Fail(*std::move(not_yet));
-      }
-    }
-    const store::Savepoint before = context.Mark();
-    size_t bytes = 0;
-    for (int i = 0; i < request.writes_size(); ++i) {
-      const atomic::Write& write = request.writes(i);
-      const Method& method = *registry_.Find(write.method());  // As Validate has seen.
-      google::protobuf::Arena arena;
-      Message* body = method.request->New(&arena);
-      Message* result = method.reply->New(&arena);
-      HOLDFAST_CHECK(body->ParseFromString(write.request()), "it parsed before");
-      // Nobody would go on with it: a lock that is not free is refused instead of waited for.
-      if (method.wait_ms != nullptr) body->GetReflection()->ClearField(body, method.wait_ms);
-      WriteContext of_service = context.For(method.service_id);
-      if (Result<void> done = method.write(*body, of_service, result); !done) {
-        done.error().field = PathOf(i, "request." + done.error().field);
-        return done;  // Whoever called drops what was done.
-      }
-      const EnumValueDescriptor* refusal = RefusalIn(*result);
-      if (refusal != nullptr) {
-        context.RollbackTo(before);
-        reply->clear_results();
-        reply->set_failed(static_cast<uint32_t>(i));
-      }
-      atomic::WriteResult* added = reply->add_results();
-      added->set_method(write.method());
-      const EnumValueDescriptor* outcome = refusal != nullptr ? refusal : OutcomeOf(*result);
-      if (outcome != nullptr) added->set_outcome(outcome->name());
-      added->set_reply(Canonical(*result));
-      bytes += added->ByteSizeLong() + kEnvelopeBytes;
-      if (bytes > bounds::kReplyBytesMax) {
-        Error error{ErrorCode::kTooLarge,
-                    "the replies up to this one have more than " +
-                        std::to_string(bounds::kReplyBytesMax) + " bytes",
-                    PathOf(i, "request"), "ask for less in it, or in a list of its own", 0};
-        return Fail(std::move(error));
-      }
-      if (refusal != nullptr) {
-        reply->set_outcome(ExecuteOutcome::rejected);
-        return {};
-      }
-    }
-    reply->set_outcome(ExecuteOutcome::done);
-    return {};
+    return ExecuteWrites(request, context, reply);
   }
 
  private:
@@ -144,6 +85,80 @@ class AtomicService : public Service {
 };
 
 }  // namespace
+
+Result<void> ValidateWrite(const atomic::Write& write, const Registry& registry) {
+  const Method* method = registry.Find(write.method());
+  if (method == nullptr || method->kind() != WRITE) {
+    Error error = InvalidArgument("method", "there is no write " + write.method());
+    error.hint = "a method is named like ledger.CreateTransfer";
+    return Fail(std::move(error));
+  }
+  google::protobuf::Arena arena;
+  Message* body = method->request->New(&arena);
+  if (!body->ParseFromString(write.request())) {
+    return Fail(
+        InvalidArgument("request", "does not parse as " + body->GetDescriptor()->full_name()));
+  }
+  if (Result<void> valid = method->validate(*body); !valid) {
+    valid.error().field = "request." + valid.error().field;
+    return valid;
+  }
+  return {};
+}
+
+Result<void> ExecuteWrites(const ExecuteRequest& request, WriteContext& context,
+                           ExecuteReply* reply) {
+  const Registry& registry = context.registry();
+  // An older program refuses the whole as well, as it does not know the method.
+  for (int i = 0; i < request.writes_size(); ++i) {
+    if (auto not_yet = registry.Find(request.writes(i).method())->NotYet(context.behaviour())) {
+      not_yet->field = PathOf(i, "method");
+      return Fail(*std::move(not_yet));
+    }
+  }
+  const store::Savepoint before = context.Mark();
+  size_t bytes = 0;
+  for (int i = 0; i < request.writes_size(); ++i) {
+    const atomic::Write& write = request.writes(i);
+    const Method& method = *registry.Find(write.method());  // As ValidateWrite has seen.
+    google::protobuf::Arena arena;
+    Message* body = method.request->New(&arena);
+    Message* result = method.reply->New(&arena);
+    HOLDFAST_CHECK(body->ParseFromString(write.request()), "it parsed before");
+    // Nobody would go on with it: a lock that is not free is refused instead of waited for.
+    if (method.wait_ms != nullptr) body->GetReflection()->ClearField(body, method.wait_ms);
+    WriteContext of_service = context.For(method.service_id);
+    if (Result<void> done = method.write(*body, of_service, result); !done) {
+      done.error().field = PathOf(i, "request." + done.error().field);
+      return done;  // Whoever called drops what was done.
+    }
+    const EnumValueDescriptor* refusal = RefusalIn(*result);
+    if (refusal != nullptr) {
+      context.RollbackTo(before);
+      reply->clear_results();
+      reply->set_failed(static_cast<uint32_t>(i));
+    }
+    atomic::WriteResult* added = reply->add_results();
+    added->set_method(write.method());
+    const EnumValueDescriptor* outcome = refusal != nullptr ? refusal : OutcomeOf(*result);
+    if (outcome != nullptr) added->set_outcome(outcome->name());
+    added->set_reply(Canonical(*result));
+    bytes += added->ByteSizeLong() + kEnvelopeBytes;
+    if (bytes > bounds::kReplyBytesMax) {
+      Error error{ErrorCode::kTooLarge,
+                  "the replies up to this one have more than " +
+                      std::to_string(bounds::kReplyBytesMax) + " bytes",
+                  PathOf(i, "request"), "ask for less in it, or in a list of its own", 0};
+      return Fail(std::move(error));
+    }
+    if (refusal != nullptr) {
+      reply->set_outcome(ExecuteOutcome::rejected);
+      return {};
+    }
+  }
+  reply->set_outcome(ExecuteOutcome::done);
+  return {};
+}
 
 void RegisterAtomicService(Registry& registry) {
   auto service = std::make_unique<AtomicService>(registry);

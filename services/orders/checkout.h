@@ -1,0 +1,28 @@
+// A checkout is a list of writes, and nothing besides: it is carried out as Execute carries one out
+// (docs/atomic.md), and whoever wants another list sends that.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "holdfast/atomic.pb.h"
+#include "services/orders/orders.pb.h"
+#include "src/base/error.h"
+#include "src/state_machine/registry.h"
+
+namespace holdfast::orders {
+
+struct CheckoutWrite {
+  CheckoutPart::Code part = CheckoutPart::unspecified;
+  std::string prefix;  // Of the fields of the checkout that are this write's: "payment.".
+  atomic::Write write;
+};
+
+// What the request stands for, in order. Follows from the request alone.
+std::vector<CheckoutWrite> WritesOf(const CheckoutRequest& request);
+
+// Refuses what one of the writes would be refused with, naming the field of the checkout.
+Result<void> ValidateCheckout(const CheckoutRequest& request,
+                              const state_machine::Registry& registry);
+
+}  // namespace holdfast::orders
