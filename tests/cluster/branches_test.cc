@@ -20,7 +20,8 @@ std::string Input() {
   std::string events;
   int id = 0;
   const auto add = [&](const std::string& rest) {
-    events += (id == 0 ? "" : ", ") + std::string("{\"id\": ") + std::to_string(++id) + rest + "}";
+    if (id++ > 0) events += ", ";
+    events += "{\"id\": " + std::to_string(id) + rest + "}";
   };
   for (const char* interface : {"deposit", "withdraw"}) {
     for (int branch = 1; branch <= kBranches; ++branch) {
