@@ -1,4 +1,5 @@
-// `holdfast outcome` against a node: committed, rejected, never seen, by key and by transfer.
+// `holdfast outcome` against a node: committed, rejected, pending, never seen, by key and by
+// transfer.
 #include <gtest/gtest.h>
 
 #include "holdfast/requests.pb.h"
@@ -52,6 +53,16 @@ TEST_F(OutcomeTest, ByKey) {
   const Ran never = Run({"outcome", "--key", "nobody's"});
   EXPECT_EQ(never.code, cli::kExitRefused);
   EXPECT_EQ(never.out, "never_seen\n");
+}
+
+// What went wrong: "rejected, for good", or "committed", of a pull whose call was still waiting.
+TEST_F(OutcomeTest, WhatMayStillBeDoneIsPending) {
+  ASSERT_EQ(Run({"queues", "create", "--name", "q"}).code, cli::kExitOk);
+  Run({"queues", "pull", "--queue", "q", "--wait-ms", "1", "--idempotency-key", "k"});
+  const Ran pending = Run({"outcome", "--key", "k"});
+  EXPECT_EQ(pending.code, cli::kExitRefused) << pending.err;
+  EXPECT_EQ(pending.out.substr(0, pending.out.find('\n')), "pending");
+  EXPECT_NE(pending.out.find(R"("outcome":"empty")"), std::string::npos) << pending.out;
 }
 
 TEST_F(OutcomeTest, AKeyBelongsToAMethod) {
