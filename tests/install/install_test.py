@@ -3,28 +3,18 @@
 
     install_test.py SOURCE BUILD CMAKE
 """
-import contextlib
 import pathlib
 import subprocess
 import tempfile
 
 import laptops
-from support import (build_example, build, expect, free_port, free_ports, run, running, source,
-                     wait_until_ready)
-
-
-@contextlib.contextmanager
-def running_node(prefix, root):
-    """Its gRPC address."""
-    http, grpc = free_port(), free_port()
-    with running(prefix / 'bin/holdfast', 'serve', '--data', root / 'data', '--http',
-                 f'127.0.0.1:{http}', '--grpc', f'127.0.0.1:{grpc}') as node:
-        wait_until_ready(http, node)
-        yield f'127.0.0.1:{grpc}'
+import shop
+from support import (build, build_example, cmake, expect, free_ports, run, running,
+                     running_cluster_of_one, source)
 
 
 def checkout(prefix, root):
-    with running_node(prefix, root) as address:
+    with running_cluster_of_one(prefix, root) as (_, address):
         program = [root / 'checkout/checkout', address]
         expect('the first time', 'order 1: created\nann has 8750\n',
                run(*program, '1', 'ann', '1250'))
@@ -48,7 +38,7 @@ def what_the_proof_finds(prefix, root):
                               capture_output=True, text=True)
         return done.returncode, (done.stdout + done.stderr).split('\n')[0]
 
-    with running_node(prefix, root / 'proof') as address:
+    with running_cluster_of_one(prefix, root / 'proof') as (_, address):
         run(programs / 'producer', address, 1, 20, 1000, root / 'progress', 'queue')
         expect('messages that nobody takes', (1, 'wrong: the queue is not empty: 20 left'),
                prove(address, '1'))
@@ -82,6 +72,6 @@ with tempfile.TemporaryDirectory(prefix='holdfast-install-') as folder:
     what_the_proof_finds(prefix, root)
     for mode in (['--with', 'execute'], ['--dedup', 'local']):
         exactly_once(prefix, root, mode)
-    for example in (laptops,):
+    for example in (laptops, shop):
         example.test(prefix, root)
-print('installed, built, paid once, ordered once')
+print('installed, built, paid once, ordered once, sold out')

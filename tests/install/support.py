@@ -75,3 +75,13 @@ def running(*command):
     finally:
         process.terminate()
         process.wait(timeout=20)
+
+
+@contextlib.contextmanager
+def running_cluster_of_one(prefix, folder):
+    """Its HTTP and its gRPC address."""
+    http, grpc = free_port(), free_port()
+    with running(prefix / 'bin/holdfast', 'serve', '--data', folder / 'data', '--http',
+                 f'127.0.0.1:{http}', '--grpc', f'127.0.0.1:{grpc}') as node:
+        wait_until_ready(http, node)
+        yield f'127.0.0.1:{http}', f'127.0.0.1:{grpc}'
