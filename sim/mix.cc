@@ -45,7 +45,7 @@ Asked Mix::Make() {
 
 // At times a checkout goes by a lock's token.
 void Mix::UnderALock(Asked& checkout) {
-  if (shares_.coordination == 0 || !random_.OneIn(3)) return;
+  if (shares_.coordination == 0 || !random_.OneIn(8)) return;
   const locks::CheckRequest check = coordination_.Check();
   auto& request = static_cast<orders::CheckoutRequest&>(*checkout.request);
   request.mutable_lock()->set_name(check.name());

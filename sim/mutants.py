@@ -68,9 +68,9 @@ MUTANTS = {
         '    static_cast<void>(mark);\n'),
     'expire a hold by local time': (
         'src/state_machine/machine.cc',
-        'tables_->timers.Due(position_.now)',
+        'tables_->timers.Due(position_.now, max)',
         'tables_->timers.Due(LogTime{std::chrono::duration_cast<std::chrono::microseconds>('
-        'std::chrono::system_clock::now().time_since_epoch()).count()})'),
+        'std::chrono::system_clock::now().time_since_epoch()).count()}, max)'),
     'carry a repeated request out again': (
         'src/state_machine/machine.cc',
         '    if (const auto* first = tables_->idempotency.Find(row_key)) {',

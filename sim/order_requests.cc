@@ -12,6 +12,8 @@ constexpr uint64_t kCustomers = 2;
 constexpr uint64_t kSetupSteps = 2 * kProducts + kCustomers + 3;
 constexpr int64_t kPrices[kProducts] = {100, 250, 40};
 constexpr size_t kParcelsKnown = 12;
+constexpr size_t kOrdersKnown = 16;
+constexpr int64_t kOverdraft = 12'000;
 
 // A list of writes.
 class List {
@@ -80,7 +82,7 @@ Asked OrderRequests::Setup(uint64_t step) {
     ledger::CreateAccountRequest request;
     request.set_id(step == 0 ? kBuyer : kShop);
     request.set_currency("EUR");
-    if (step == 0) request.set_overdraft(4'000);
+    if (step == 0) request.set_overdraft(kOverdraft);
     return AskedOf("ledger.CreateAccount", request);
   }
   queues::CreateRequest request;
@@ -143,10 +145,19 @@ Asked OrderRequests::OfStock() {
       orders::UpdateProductRequest request;
       const uint64_t product = random_.Between(0, kProducts - 1);
       request.set_sku("p" + std::to_string(product));
-      request.set_price(kPrices[product] + (random_.OneIn(3) ? 1 : 0));
+      request.set_price(kPrices[product] + (random_.OneIn(8) ? 1 : 0));
       return AskedOf("orders.UpdateProduct", request);
     }
     case 2: return AskedOf("orders.CheckStock", CheckStock());
+    case 3: {
+      // The shop pays for something, so that the buyer has money again.
+      ledger::CreateTransferRequest request;
+      request.set_id("refund-" + std::to_string(++refunds_));
+      request.set_from(kShop);
+      request.set_to(kBuyer);
+      request.set_amount(static_cast<int64_t>(random_.Between(1, 2'000)));
+      return AskedOf("ledger.CreateTransfer", request);
+    }
     default: {
       orders::ReceiveStockRequest request;
       request.set_sku(Sku());
@@ -218,6 +229,43 @@ Asked OrderRequests::OfOrder(const std::string& id) {
   }
 }
 
+Asked OrderRequests::Next(const std::string& id, orders::OrderState::Code state) {
+  using orders::OrderState;
+  switch (state) {
+    case OrderState::placed: {
+      auto request = Of<orders::ReserveOrderRequest>(id);
+      request.set_reservation_seconds(static_cast<uint32_t>(random_.Between(1, 4)));
+      return AskedOf("orders.ReserveOrder", request);
+    }
+    case OrderState::stock_reserved: {
+      auto pay = Of<orders::PayOrderRequest>(id);
+      if (id.starts_with('o')) {
+        pay.set_payment("cash");
+        return AskedOf("orders.PayOrder", pay);
+      }
+      pay.set_payment(id);
+      List list;
+      list.Add("ledger.PostTransfer", Of<ledger::PostTransferRequest>(id));
+      list.Add("orders.PayOrder", pay);
+      if (random_.OneIn(2)) list.Add("orders.PackOrder", Of<orders::PackOrderRequest>(id));
+      return list.Done();
+    }
+    case OrderState::paid: return AskedOf("orders.PackOrder", Of<orders::PackOrderRequest>(id));
+    case OrderState::packed:
+    case OrderState::partly_shipped: {
+      auto request = Of<orders::ShipOrderRequest>(id);
+      request.set_shipment("s" + std::to_string(random_.Between(1, 3)));
+      if (random_.OneIn(2)) {
+        orders::Item* item = request.add_lines();
+        item->set_sku(Sku());
+        item->set_quantity(1);
+      }
+      return AskedOf("orders.ShipOrder", request);
+    }
+    default: return AskedOf("orders.DeliverOrder", Of<orders::DeliverOrderRequest>(id));
+  }
+}
+
 // What touches the money, the goods or the message of a checkout touches what belongs to them.
 Asked OrderRequests::OfCheckout() {
   const std::string id = CheckoutId();
@@ -229,7 +277,7 @@ Asked OrderRequests::OfCheckout() {
       absent.set_absent(true);
       ledger::CheckAccountRequest funds;
       funds.set_id(kBuyer);
-      funds.set_at_least(-static_cast<int64_t>(random_.Between(0, 4'000)));
+      funds.set_at_least(-static_cast<int64_t>(random_.Between(0, kOverdraft)));
       List list;
       list.Add("orders.CheckOrder", absent).Add("ledger.CheckAccount", funds);
       for (const CheckoutStep& step : StepsOf(checkout)) list.Add(step);
@@ -307,6 +355,13 @@ Asked OrderRequests::Make() {
     }
     case 13:
     case 14: return OfStock();
+    case 15:
+    case 16:
+    case 17: {
+      if (on_their_way_.empty()) return OfOrder(OrderId());
+      const auto [id, state] = on_their_way_[random_.Between(0, on_their_way_.size() - 1)];
+      return Next(id, state);
+    }
     default: return OfOrder(OrderId());
   }
 }
@@ -349,8 +404,29 @@ Asked OrderRequests::MakeRead(int64_t /*from_us*/, int64_t /*to_us*/) {
   }
 }
 
+void OrderRequests::Know(const std::string& id, orders::OrderState::Code state) {
+  std::erase_if(on_their_way_, [&](const auto& one) { return one.first == id; });
+  if (state >= orders::OrderState::delivered) return;
+  on_their_way_.emplace_front(id, state);
+  if (on_their_way_.size() > kOrdersKnown) on_their_way_.pop_back();
+}
+
 void OrderRequests::Learn(const std::string& method, const google::protobuf::Message& request,
                           const std::string& reply) {
+  if (method == "orders.Checkout") {
+    const auto& checkout = static_cast<const orders::CheckoutRequest&>(request);
+    orders::CheckoutReply done;
+    if (!done.ParseFromString(reply) || done.outcome() != orders::CheckoutOutcome::done) return;
+    Know(checkout.id(),
+         checkout.payment().hold() ? orders::OrderState::stock_reserved : orders::OrderState::paid);
+    return;
+  }
+  orders::OrderReply told;
+  const bool of_order =
+      method.starts_with("orders.") && method.ends_with("Order") && method != "orders.CheckOrder";
+  if (of_order && told.ParseFromString(reply) && told.has_order()) {
+    Know(told.order().id(), told.order().state());
+  }
   if (method != "queues.Pull") return;
   if (static_cast<const queues::PullRequest&>(request).queue() != kParcels) return;
   queues::PullReply pulled;

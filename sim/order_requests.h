@@ -38,6 +38,9 @@ class OrderRequests : public Requests {
   Asked OfStock();
   Asked OfOrder(const std::string& id);
   Asked OfCheckout();
+  // What comes next for an order that somebody was told of.
+  Asked Next(const std::string& id, orders::OrderState::Code state);
+  void Know(const std::string& id, orders::OrderState::Code state);
   std::string OrderId();
   std::string CheckoutId();
   std::string Sku();
@@ -47,7 +50,9 @@ class OrderRequests : public Requests {
   uint64_t made_ = 0;
   uint64_t orders_ = 0;
   uint64_t checkouts_ = 0;
-  std::deque<std::pair<std::string, std::string>> parcels_;  // (delivery, order)
+  uint64_t refunds_ = 0;
+  std::deque<std::pair<std::string, std::string>> parcels_;                    // (delivery, order)
+  std::deque<std::pair<std::string, orders::OrderState::Code>> on_their_way_;  // As last told.
 };
 
 }  // namespace holdfast::sim

@@ -7,7 +7,7 @@ namespace holdfast::bench {
 const std::vector<std::string>& WorkloadNames() {
   static const std::vector<std::string> kNames = {
       "transfers-batch", "transfers-batch-hot", "transfers", "transfers-hot", "locks", "handover",
-      "publish",         "publish-batch",       "take"};
+      "publish",         "publish-batch",       "take",      "checkout"};
   return kNames;
 }
 
@@ -20,8 +20,9 @@ std::unique_ptr<Workload> NewWorkload(const std::string& name, Node& node) {
   if (name == "handover") return NewLocks(node, true);
   if (name == "publish") return NewPublishing(node, false);
   if (name == "publish-batch") return NewPublishing(node, true);
-  HOLDFAST_CHECK(name == "take", name);
-  return NewTaking(node);
+  if (name == "take") return NewTaking(node);
+  HOLDFAST_CHECK(name == "checkout", name);
+  return NewCheckouts(node);
 }
 
 }  // namespace holdfast::bench

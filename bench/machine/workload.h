@@ -1,4 +1,4 @@
-// What is applied to the machine: transfers, locks, messages.
+// What is applied to the machine: transfers, locks, messages, checkouts.
 #pragma once
 
 #include <memory>
@@ -28,6 +28,7 @@ class Workload {
 //   publish               a message with an id, in a request of its own
 //   publish-batch         a hundred of them in a request
 //   take                  a hundred messages are pulled with one request and acked with another
+//   checkout              an order with its goods, its money and its message
 const std::vector<std::string>& WorkloadNames();
 std::unique_ptr<Workload> NewWorkload(const std::string& name, Node& node);
 
@@ -40,5 +41,6 @@ std::unique_ptr<Workload> NewTransfers(Node& node, bool batch, bool hot);
 std::unique_ptr<Workload> NewLocks(Node& node, bool handover);
 std::unique_ptr<Workload> NewPublishing(Node& node, bool batch);
 std::unique_ptr<Workload> NewTaking(Node& node);
+std::unique_ptr<Workload> NewCheckouts(Node& node);
 
 }  // namespace holdfast::bench
