@@ -19,8 +19,9 @@ while [ $# -gt 0 ]; do
   esac
   shift 2
 done
-programs=$(cd "$programs" && pwd) && [ -x "$programs/server" ] ||
-  { echo "measure.sh: --programs: no server there" >&2; exit 64; }
+[ -x "$programs/server" ] || { echo "measure.sh: --programs: no server there" >&2; exit 64; }
+programs=$(cd "$programs" && pwd)
+read -ra counts <<<"$customers"
 
 folder=$(mktemp -d)
 cd "$folder"
@@ -35,7 +36,7 @@ trap 'exit 130' INT TERM
 for id in 0 1 2; do
   peers=()
   for other in 0 1 2; do
-    [ $other = $id ] || peers+=($other localhost $((port + other)))
+    [ $other = $id ] || peers+=("$other" localhost $((port + other)))
   done
   "$programs/server" $((port + id)) $id 2 "${peers[@]}" >"$id.log" 2>&1 </dev/null &
   pids+=($!)
@@ -59,10 +60,10 @@ line() {
 echo "load average before: $(cut -d' ' -f1-3 /proc/loadavg)"
 echo "| requests | customers | per second | average us | min | max | p50 | p99 | under 1 ms |"
 echo "|---|---|---|---|---|---|---|---|---|"
-most=$(printf '%s\n' $customers | sort -n | tail -1)
+most=$(printf '%s\n' "${counts[@]}" | sort -n | tail -1)
 "$programs/client" localhost "$port" $((most < 100 ? 100 : most)) 1 1 >/dev/null  # Warms up.
-for count in $customers; do line "orders" "$count" $((requests / count)) 1; done
-for count in $customers; do line "one record" "$count" $((requests / count)) 2; done
-for count in $customers; do
+for count in "${counts[@]}"; do line "orders" "$count" $((requests / count)) 1; done
+for count in "${counts[@]}"; do line "one record" "$count" $((requests / count)) 2; done
+for count in "${counts[@]}"; do
   [ "$count" -lt 100 ] || line "100 records" "$count" 100 3
 done

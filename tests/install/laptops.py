@@ -2,11 +2,12 @@
 import contextlib
 import json
 import re
+import shutil
 import subprocess
 import time
 import urllib.request
 
-from support import build_example, expect, free_ports_with, run
+from support import build_example, expect, free_ports_with, run, source
 
 HTTP_PORT_AFTER = 2000
 PATIENCE = 30
@@ -127,6 +128,21 @@ def kill_the_primary_under_orders(servers, runs):
     return primary
 
 
+def holds_the_same(servers, number, primary):
+    theirs, ours = servers.get(primary, '/status'), servers.get(number, '/status')
+    return (theirs and ours and ours['ready'] and theirs['applied'] == ours['applied'] and
+            theirs['digest'] == ours['digest'])
+
+
+def table(programs):
+    """measure.sh, in short."""
+    said = run(source / 'examples/laptops/measure.sh', '--programs', programs, '--customers',
+               '2 100', '--requests', 200, '--port', free_ports_with(3, [0, 1000, 2000]))
+    expect('the table', [['orders', '2'], ['orders', '100'], ['one record', '2'],
+                         ['one record', '100'], ['100 records', '100']],
+           [line[2:].split(' | ')[:2] for line in said.splitlines() if line.endswith(' % |')])
+
+
 def test(prefix, root):
     build_example('laptops', prefix, root)
     folder = root / 'laptops-run'
@@ -134,6 +150,7 @@ def test(prefix, root):
     usage = subprocess.run([root / 'laptops/server', '8080', '0', '2', '1', 'localhost'],
                            capture_output=True)
     expect('a server whose peers are not all there', 64, usage.returncode)
+    table(root / 'laptops')
     servers = Servers(root / 'laptops', folder)
     with contextlib.ExitStack() as ending:
         ending.callback(servers.stop)
@@ -157,13 +174,7 @@ def test(prefix, root):
         # It comes back, gets what it has missed, and holds the same.
         servers.start(killed)
         primary = servers.leader(range(3))
-
-        def is_synchronised():
-            theirs, ours = servers.get(primary, '/status'), servers.get(killed, '/status')
-            return (theirs and ours and ours['ready'] and theirs['applied'] == ours['applied'] and
-                    theirs['digest'] == ours['digest'])
-
-        servers.wait_for('the same state everywhere', is_synchronised)
+        servers.wait_for('the same state', lambda: holds_the_same(servers, killed, primary))
         record = servers.get(killed, f'/v1/customers/{customer(0)}?consistency=stale')
         expect('its own record of a customer', '1510', str(record['orders']))
 
@@ -179,5 +190,13 @@ def test(prefix, root):
         said = run(*servers.client(servers.port + killed, 20, 5, 1))
         runs.append((20, 5))
         check_orders(servers, killed, runs)
-    expect('all stop in order', [0, 0],
+
+        # It comes back with an empty folder, and gets everything.
+        shutil.rmtree(folder / 'laptops-data' / str(backup))
+        servers.start(backup)
+        servers.wait_for('all of the state',
+                         lambda: holds_the_same(servers, backup, servers.leader([killed])))
+        record = servers.get(backup, f'/v1/customers/{customer(0)}?consistency=stale')
+        expect('its own record of a customer', '1515', str(record['orders']))
+    expect('all stop in order', [0, 0, 0],
            [process.returncode for process in servers.processes.values()])
