@@ -55,7 +55,7 @@ install(FILES ${PROJECT_BINARY_DIR}/holdfast-config.cmake
 
 # Installs into an empty folder, and builds and runs the examples from there.
 if(NOT HOLDFAST_SANITIZE)
-  add_test(NAME install COMMAND python3 ${PROJECT_SOURCE_DIR}/tests/install/install_test.py
+  add_test(NAME install COMMAND python3 -B ${PROJECT_SOURCE_DIR}/tests/install/install_test.py
            ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR} ${CMAKE_COMMAND})
-  set_tests_properties(install PROPERTIES TIMEOUT 600)
+  set_tests_properties(install PROPERTIES TIMEOUT 900)
 endif()

@@ -49,6 +49,8 @@ int main(int argc, char** argv) {
       [&] { return holdfast::bench::RunQueues(settings); });
   add("cache", "Storing and reading values; and Redis and etcd",
       [&] { return holdfast::bench::RunCache(settings); });
+  add("checkout", "Orders with their stock, money and message in one request; and PostgreSQL",
+      [&] { return holdfast::bench::RunCheckout(settings); });
   CLI11_PARSE(app, argc, argv);
   if (!program.empty()) setenv("HOLDFAST_PROGRAM", program.c_str(), 1);
   return chosen();

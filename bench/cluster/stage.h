@@ -79,5 +79,6 @@ int RunPayments(const Settings& settings, int accounts, int batch);
 int RunLocks(const Settings& settings);
 int RunQueues(const Settings& settings);
 int RunCache(const Settings& settings);
+int RunCheckout(const Settings& settings);
 
 }  // namespace holdfast::bench

@@ -3,92 +3,18 @@
 
     install_test.py SOURCE BUILD CMAKE
 """
-import contextlib
 import pathlib
-import socket
 import subprocess
-import sys
 import tempfile
-import time
-import urllib.request
 
-source, build, cmake = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-
-
-def run(*command):
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True,
-                          timeout=240)
-    if done.returncode != 0:
-        sys.exit(f'{" ".join(str(part) for part in command)}: {done.returncode}\n'
-                 f'{done.stdout}{done.stderr}')
-    return done.stdout
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(('127.0.0.1', 0))
-        return listener.getsockname()[1]
-
-
-def free_ports(count):
-    """The first of so many that are free, one after another."""
-    while True:
-        first = free_port()
-        try:
-            for port in range(first, first + count):
-                with socket.socket() as listener:
-                    listener.bind(('127.0.0.1', port))
-            return first
-        except (OSError, OverflowError):
-            pass
-
-
-def wait_until_ready(port, node):
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and node.poll() is None:
-        try:
-            with urllib.request.urlopen(f'http://127.0.0.1:{port}/health', timeout=1):
-                return
-        except OSError:
-            time.sleep(0.05)
-    sys.exit('the installed node did not become healthy')
-
-
-def expect(what, wanted, got):
-    if wanted != got:
-        sys.exit(f'{what}: expected {wanted!r}, got {got!r}')
-
-
-def build_example(name, prefix, root):
-    run(cmake, '-S', source / 'examples' / name, '-B', root / name, '-G', 'Ninja',
-        f'-DCMAKE_PREFIX_PATH={prefix}')
-    run(cmake, '--build', root / name)
-
-
-@contextlib.contextmanager
-def running(*command):
-    """Ends it in the end."""
-    process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-
-
-@contextlib.contextmanager
-def running_node(prefix, root):
-    """Its gRPC address."""
-    http, grpc = free_port(), free_port()
-    with running(prefix / 'bin/holdfast', 'serve', '--data', root / 'data', '--http',
-                 f'127.0.0.1:{http}', '--grpc', f'127.0.0.1:{grpc}') as node:
-        wait_until_ready(http, node)
-        yield f'127.0.0.1:{grpc}'
+import laptops
+import shop
+from support import (build, build_example, cmake, expect, free_ports, run, running,
+                     running_cluster_of_one, source)
 
 
 def checkout(prefix, root):
-    with running_node(prefix, root) as address:
+    with running_cluster_of_one(prefix, root) as (_, address):
         program = [root / 'checkout/checkout', address]
         expect('the first time', 'order 1: created\nann has 8750\n',
                run(*program, '1', 'ann', '1250'))
@@ -112,7 +38,7 @@ def what_the_proof_finds(prefix, root):
                               capture_output=True, text=True)
         return done.returncode, (done.stdout + done.stderr).split('\n')[0]
 
-    with running_node(prefix, root / 'proof') as address:
+    with running_cluster_of_one(prefix, root / 'proof') as (_, address):
         run(programs / 'producer', address, 1, 20, 1000, root / 'progress', 'queue')
         expect('messages that nobody takes', (1, 'wrong: the queue is not empty: 20 left'),
                prove(address, '1'))
@@ -146,4 +72,6 @@ with tempfile.TemporaryDirectory(prefix='holdfast-install-') as folder:
     what_the_proof_finds(prefix, root)
     for mode in (['--with', 'execute'], ['--dedup', 'local']):
         exactly_once(prefix, root, mode)
-print('installed, built, paid once')
+    for example in (laptops, shop):
+        example.test(prefix, root)
+print('installed, built, paid once, ordered once, sold out')
