@@ -58,7 +58,8 @@ struct World {
 void Handle(const beast::http::request<beast::http::string_body>& message) {
   static World& world = *new World();
   int answers = 0;
-  world.handler->Handle(RequestOf(message), [&answers](Render render) {
+  const auto watch = [] { return std::shared_ptr<const std::atomic<bool>>(); };
+  world.handler->Handle(RequestOf(message), watch, [&answers](Render render) {
     ++answers;
     const Response response = std::move(render)();
     HOLDFAST_CHECK(response.status >= 200 && response.status < 600, "no status of HTTP");

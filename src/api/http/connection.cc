@@ -1,10 +1,13 @@
 #include "src/api/http/connection.h"
 
+#include <sys/socket.h>
+
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/rfc7230.hpp>
 #include <boost/beast/http/status.hpp>
+#include <cerrno>
 #include <ctime>
 
 #include "src/api/errors.h"
@@ -300,7 +303,8 @@ void Connection::Leave(bool done) {
 
 void Connection::Handle() {
   const Request request = RequestOf(parser_->get());
-  core_->handler.Handle(request, [self = shared_from_this()](Render render) mutable {
+  const auto watch = [this] { return WatchForEnd(); };
+  core_->handler.Handle(request, watch, [self = shared_from_this()](Render render) mutable {
     // After Stop this may be the last that holds the core, and executors must not outlive it.
     const std::shared_ptr<Core> core = self->core_;
     core->AwaitTurn({std::move(self), std::move(render)});
@@ -308,7 +312,28 @@ void Connection::Handle() {
   DropBody();  // The call has what it needs of it.
 }
 
+std::shared_ptr<const std::atomic<bool>> Connection::WatchForEnd() {
+  gone_ = std::make_shared<std::atomic<bool>>(false);
+  socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this(),
+                                              gone = gone_](error_code error) {
+    if (self->gone_ != gone) return;  // It was answered.
+    char byte;
+    const ssize_t got = ::recv(self->socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    // An end behind a next request is not seen.
+    if (error || got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) *gone = true;
+  });
+  return gone_;
+}
+
+void Connection::EndWatch() {
+  if (gone_ == nullptr) return;
+  gone_.reset();
+  error_code ignored;
+  socket_.cancel(ignored);
+}
+
 void Connection::Answer(Response response) {
+  EndWatch();
   Leave(response.status != 429 && response.status < 500);
   Write(std::move(response));
 }

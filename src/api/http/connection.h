@@ -6,6 +6,7 @@
 // Handling: it awaits its turn, then the reply, then the reply's turn.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -74,6 +75,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void Leave(bool done);
 
   void Handle();
+  // While a call waits: nobody takes its answer any more once the client sends nothing more.
+  std::shared_ptr<const std::atomic<bool>> WatchForEnd();
+  void EndWatch();
   void Answer(Response response);
   void Write(Response response);
   void Linger(size_t total);
@@ -92,6 +96,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool continued_ = false;  // The client has been told to go on, if it asked.
   bool draining_ = false;
   bool keep_alive_ = false;
+  std::shared_ptr<std::atomic<bool>> gone_;  // Of the call, while its connection is watched.
   bool head_only_ = false;
   unsigned version_ = 11;
   std::string head_;  // Of the response being written.

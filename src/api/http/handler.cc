@@ -11,6 +11,7 @@
 #include "src/api/text.h"
 #include "src/base/bounds.h"
 #include "src/base/check.h"
+#include "src/state_machine/outcome_field.h"
 
 namespace holdfast::api::http {
 namespace {
@@ -283,7 +284,7 @@ std::optional<Response> Handler::Refuse(const Request& request, const Error& err
   return ProblemResponse(error);
 }
 
-void Handler::Handle(const Request& request, Respond respond) const {
+void Handler::Handle(const Request& request, Watch watch, Respond respond) const {
   const auto answer = [&respond](Response response) {
     respond([response = std::move(response)]() mutable { return std::move(response); });
   };
@@ -317,6 +318,10 @@ void Handler::Handle(const Request& request, Respond respond) const {
   }
   const Method* method = call->method;
   const node::Consistency consistency = call->options.consistency;
+  if (method->wait_ms != nullptr &&
+      state_machine::PeekNumber(call->bytes, method->wait_ms->number()) != 0) {
+    call->options.gone = watch();
+  }
   dispatcher_.Call(*method, std::move(call->bytes), std::move(call->options),
                    [method, consistency, respond = std::move(respond)](node::Reply reply) mutable {
                      respond([method, consistency, reply = std::move(reply)] {

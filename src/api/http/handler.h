@@ -5,8 +5,11 @@
 #pragma once
 
 #include <absl/functional/any_invocable.h>
+#include <absl/functional/function_ref.h>
 
+#include <atomic>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -42,6 +45,8 @@ Response ProblemResponse(const Error& error, int status);
 // applies the log) does not write JSON: run it where there is time.
 using Render = absl::AnyInvocable<Response() &&>;
 using Respond = absl::AnyInvocable<void(Render)>;
+// Begins to look out for the end of the connection; what it gives out turns true then.
+using Watch = absl::FunctionRef<std::shared_ptr<const std::atomic<bool>>()>;
 
 class Handler {
  public:
@@ -56,7 +61,8 @@ class Handler {
   std::optional<Response> Refuse(const Request& request, const Error& error) const;
 
   // Thread-safe. `respond` is called exactly once, on any thread, perhaps before Handle returns.
-  void Handle(const Request& request, Respond respond) const;
+  // `watch` is called before that, if the call may wait for what is not there yet.
+  void Handle(const Request& request, Watch watch, Respond respond) const;
 
  private:
   Response Page(const Request& request, std::string_view path) const;

@@ -23,7 +23,8 @@ class HandlerTest : public ::testing::Test {
                Headers headers = {}) {
     Response response;
     int answers = 0;
-    handler_.Handle(Request{verb, target, std::move(headers), body}, [&](Render render) {
+    const auto watch = [this] { return gone_; };
+    handler_.Handle(Request{verb, target, std::move(headers), body}, watch, [&](Render render) {
       ++answers;
       response = std::move(render)();
     });
@@ -64,7 +65,15 @@ class HandlerTest : public ::testing::Test {
   testing::Shop shop_;
   FakeNode node_;
   Handler handler_{shop_.registry, node_, "1.2.3"};
+  const std::shared_ptr<const std::atomic<bool>> gone_ = std::make_shared<std::atomic<bool>>(false);
 };
+
+TEST_F(HandlerTest, WatchesOverCallersWhoWait) {
+  Ask("GET", "/v1/shop/items?limit=1");
+  EXPECT_EQ(node_.last().options.gone, nullptr) << "it does not wait";
+  Ask("GET", "/v1/shop/items?wait_ms=5");
+  EXPECT_EQ(node_.last().options.gone, gone_);
+}
 
 TEST_F(HandlerTest, RoutesByTheMostLiteralTemplate) {
   const auto method = [&](std::string_view verb, std::string_view target) {

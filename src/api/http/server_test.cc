@@ -433,6 +433,39 @@ TEST_F(HttpServerTest, AReplyAfterTheServerIsGoneGoesNowhere) {
   done(FakeNode::ReplyOf(testing::Reply()));
 }
 
+// What went wrong: nobody noticed that a caller had gone who waited, and it was given what came.
+TEST_F(HttpServerTest, ACallThatWaitsIsToldThatItsCallerHasGone) {
+  Start();
+  node_.Hold();
+  const auto waits = [&](Client& client) {
+    client.Send(Get("/v1/shop/items?wait_ms=60000"));
+    node::Done done = node_.Take();
+    return std::pair(node_.last().options.gone, std::move(done));
+  };
+  {
+    Client stays = Connect();
+    auto [gone, done] = waits(stays);
+    ASSERT_NE(gone, nullptr);
+    EXPECT_FALSE(*gone);
+    done(FakeNode::ReplyOf(testing::Reply()));
+    EXPECT_EQ(stays.Read().status, 200);
+    // And the connection serves on.
+    auto [again, answer] = waits(stays);
+    EXPECT_FALSE(*again);
+    answer(FakeNode::ReplyOf(testing::Reply()));
+    EXPECT_EQ(stays.Read().status, 200);
+  }
+  auto leaves = std::make_unique<Client>(server_->port());
+  auto [gone, done] = waits(*leaves);
+  ASSERT_NE(gone, nullptr);
+  EXPECT_FALSE(*gone);
+  leaves.reset();
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!*gone && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  EXPECT_TRUE(*gone);
+  done(FakeNode::ReplyOf(testing::Reply()));
+}
+
 TEST_F(HttpServerTest, APortThatIsTakenIsAnError) {
   Start();
   ServerOptions options;
