@@ -12,20 +12,25 @@ Mix::Mix(Random& random, const Shares& shares, size_t accounts)
       shares_(shares),
       ledger_(random, accounts),
       coordination_(random),
-      queues_(random) {}
+      queues_(random),
+      cache_(random) {}
 
 // By its share.
 Requests& Mix::AService() {
-  const uint64_t all = shares_.ledger + shares_.coordination + shares_.queues;
+  const uint64_t all = shares_.ledger + shares_.coordination + shares_.queues + shares_.cache;
   if (all == 0) return ledger_;
-  const uint64_t at = random_.Between(1, all);
+  uint64_t at = random_.Between(1, all);
   if (at <= shares_.ledger) return ledger_;
-  if (at <= shares_.ledger + shares_.coordination) return coordination_;
-  return queues_;
+  at -= shares_.ledger;
+  if (at <= shares_.coordination) return coordination_;
+  at -= shares_.coordination;
+  if (at <= shares_.queues) return queues_;
+  return cache_;
 }
 
 Asked Mix::Make() {
-  const uint64_t all = shares_.ledger + shares_.coordination + shares_.queues + shares_.execute;
+  const uint64_t all =
+      shares_.ledger + shares_.coordination + shares_.queues + shares_.cache + shares_.execute;
   if (shares_.execute != 0 && random_.Between(1, all) <= shares_.execute) return Execute();
   return AService().Make();
 }
@@ -46,6 +51,9 @@ Asked Mix::OneOf() {
       if (shares_.coordination != 0) return AskedOf("locks.Check", coordination_.Check());
       break;
     case 5: return AService().Make();
+    case 6:
+      if (shares_.cache != 0) return AskedOf("cache.CompareAndSet", cache_.CompareAndSet());
+      break;
     default: break;
   }
   return AskedOf("ledger.CreateTransfer", ledger_.Transfer());
@@ -72,6 +80,7 @@ void Mix::Learn(const std::string& method, const google::protobuf::Message& requ
                 const std::string& reply) {
   coordination_.Learn(method, request, reply);
   queues_.Learn(method, request, reply);
+  cache_.Learn(method, request, reply);
   if (method != "atomic.Execute") return;
   const auto& list = static_cast<const atomic::ExecuteRequest&>(request);
   atomic::ExecuteReply done;
