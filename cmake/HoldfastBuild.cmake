@@ -204,8 +204,9 @@ function(holdfast_services)
     if(NOT EXISTS ${folder}/CMakeLists.txt AND IS_DIRECTORY ${folder})
       get_filename_component(name ${folder} NAME)
       holdfast_protos(holdfast_${name}_proto services/${name})
+      # Models of services that tie something to sessions know the messages of those.
       holdfast_component(service_${name} services/${name} WITHOUT cli
-        LINK holdfast_state_machine holdfast_money holdfast_${name}_proto)
+        LINK holdfast_state_machine holdfast_money holdfast_${name}_proto holdfast_sessions_proto)
       string(APPEND declarations "namespace holdfast::${name} { void Register(state_machine::Registry& registry); }\n")
       string(APPEND calls "  ${name}::Register(registry);\n")
       list(APPEND libraries holdfast_service_${name})

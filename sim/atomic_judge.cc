@@ -16,8 +16,10 @@ using google::protobuf::Message;
 // The outcome in a reply of its own, or null.
 const EnumValueDescriptor* OutcomeOf(const Message& message) {
   const auto* field = message.GetDescriptor()->FindFieldByName("outcome");
-  const bool is_outcome = field != nullptr && field->type() == FieldDescriptor::TYPE_ENUM;
-  return is_outcome ? message.GetReflection()->GetEnum(message, field) : nullptr;
+  if (field == nullptr || field->type() != FieldDescriptor::TYPE_ENUM) return nullptr;
+  const auto& reflection = *message.GetReflection();
+  if (field->has_optional_keyword() && !reflection.HasField(message, field)) return nullptr;
+  return reflection.GetEnum(message, field);
 }
 
 bool IsRefusal(const EnumValueDescriptor* outcome) {

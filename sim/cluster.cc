@@ -364,7 +364,8 @@ void Cluster::Call(NodeId node, const std::string& method, const google::protobu
   Require(found->validate(request).has_value(), "the workload made an invalid " + method);
   Run(node, life, [this, node, life, found, bytes = request.SerializeAsString(), options, done] {
     At(node).life->node->Call(*found, bytes, options, [=, this](node::Reply reply) {
-      if (life.expired()) return;
+      // Of a life that is just being let go nobody hears any more.
+      if (life.expired() || At(node).life != life.lock()) return;
       Answers(At(node), *found, options, reply);
       // On its way to the client it is not lost, whatever becomes of the node.
       auto on_its_way = std::make_shared<node::Reply>(std::move(reply));

@@ -1,4 +1,4 @@
-// The judge of sessions and locks: locks hang on sessions, so they have one model.
+// The judge of sessions, and of what hangs on them: locks, and the lines of the cache.
 #pragma once
 
 #include <memory>

@@ -29,7 +29,7 @@ std::set<Judge*> EachOf(const Judges& judges) {
 Judges MakeJudges() {
   Judges judges;
   judges["ledger"] = MakeLedgerJudge();
-  judges["sessions"] = judges["locks"] = MakeCoordinationJudge();
+  judges["sessions"] = judges["locks"] = judges["cache"] = MakeCoordinationJudge();
   judges["queues"] = MakeQueueJudge();
   judges["todo"] = MakeTodoJudge();
   judges["orders"] = MakeOrderJudge(judges);
@@ -109,7 +109,7 @@ const std::string* History::ReplyTo(const std::string& method, const std::string
 std::vector<Asked> History::Everything() const {
   std::vector<Asked> all;
   for (const auto& [service, judge] : judges_) {
-    if (service == "sessions") continue;  // Its judge is that of the locks.
+    if (service == "sessions" || service == "cache") continue;  // Their judge is that of the locks.
     for (Asked& asked : judge->Everything()) all.push_back(std::move(asked));
   }
   return all;

@@ -29,6 +29,7 @@ struct ReadRecord {
   LogIndex position;
   bool found = false;
   std::string reply;
+  bool near = false;  // Served by a client from a line of the cache that it held.
 };
 
 class Judge {

@@ -19,16 +19,16 @@ Mix::Mix(Random& random, const Shares& shares, size_t accounts)
       ledger_(random, accounts),
       coordination_(random),
       queues_(random),
+      cache_(random),
       todo_(random),
       orders_(random) {}
 
 // By its share.
 Requests& Mix::AService() {
-  const std::pair<uint64_t, Requests*> services[] = {{shares_.ledger, &ledger_},
-                                                     {shares_.coordination, &coordination_},
-                                                     {shares_.queues, &queues_},
-                                                     {shares_.todo, &todo_},
-                                                     {shares_.orders, &orders_}};
+  const std::pair<uint64_t, Requests*> services[] = {
+      {shares_.ledger, &ledger_}, {shares_.coordination, &coordination_},
+      {shares_.queues, &queues_}, {shares_.cache, &cache_},
+      {shares_.todo, &todo_},     {shares_.orders, &orders_}};
   if (Services() == 0) return ledger_;
   uint64_t at = random_.Between(1, Services());
   for (const auto& [share, requests] : services) {
@@ -75,6 +75,9 @@ Asked Mix::OneOf() {
       if (asked.method == kExecute || asked.method == kCheckout) break;  // No list in a list.
       return asked;
     }
+    case 6:
+      if (shares_.cache != 0) return AskedOf("cache.CompareAndSet", cache_.CompareAndSet());
+      break;
     case 8: return AskedOf("orders.CheckStock", orders_.CheckStock());
     default: break;
   }
@@ -103,6 +106,7 @@ void Mix::Learn(const std::string& method, const google::protobuf::Message& requ
                 const std::string& reply) {
   coordination_.Learn(method, request, reply);
   queues_.Learn(method, request, reply);
+  cache_.Learn(method, request, reply);
   todo_.Learn(method, request, reply);
   orders_.Learn(method, request, reply);
   if (method != kExecute) return;

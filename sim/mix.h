@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/cache_requests.h"
 #include "sim/coordination_requests.h"
 #include "sim/ledger_requests.h"
 #include "sim/order_requests.h"
@@ -19,6 +20,7 @@ struct Shares {
   uint64_t ledger = 1;
   uint64_t coordination = 0;  // Sessions and locks.
   uint64_t queues = 0;
+  uint64_t cache = 0;
   uint64_t todo = 0;
   uint64_t execute = 0;  // Lists of writes of all that have a share.
   uint64_t orders = 0;   // With what they need of the ledger and of queues.
@@ -49,6 +51,7 @@ class Mix : public Requests {
   LedgerRequests ledger_;
   CoordinationRequests coordination_;
   QueueRequests queues_;
+  CacheRequests cache_;
   TodoRequests todo_;
   OrderRequests orders_;
 };

@@ -296,6 +296,64 @@ MUTANTS = {
         'money::Wide(kMillion - terms.spread_ppm)',
         'money::Wide(kMillion)',
         'todo'),
+    'write once all who hold the line are told': (
+        'services/cache/lines.cc',
+        '  Enqueue(std::move(waiter), context);\n  Advance(key, context);\n  return true;\n}\n\nvoid Lines::NotYet',
+        '  Enqueue(std::move(waiter), context);\n  Advance(key, context);\n  bool told = true;\n'
+        '  VisitHolders(key, [&](uint64_t, const HolderRow& row) {\n'
+        '    told = told && row.recall != 0;\n    return true;\n  });\n'
+        '  return !told || wait_ms == 0;\n}\n\nvoid Lines::NotYet',
+        'cache'),
+    'forget who holds a line in a checkpoint': (
+        'src/store/store.cc',
+        '  for (TableBase* table : tables_) parts.push_back([table] { return table->FrozenChanges(); });\n'
+        '  base_->',
+        '  for (TableBase* table : tables_) {\n'
+        '    if (table->number() == TableNumber{6, 5}) continue;\n'
+        '    parts.push_back([table] { return table->FrozenChanges(); });\n  }\n  base_->',
+        'cache'),
+    'keep a session alive whose time is over': (
+        'src/state_machine/sessions.cc',
+        '  if (fired.expires_us > context.lease_now().us) {\n',
+        '  if (fired.expires_us + fired.ttl_us / 2 > context.lease_now().us) {\n'
+        '    fired.expires_us = std::max(fired.expires_us, context.lease_now().us + fired.ttl_us / 2);\n',
+        'cache'),
+    'serve from a line whose lease has ended': (
+        'src/client/line_state.cc',
+        '    Asking(S::kAbandoned, {S::kInvalid, A::kNone}, {S::kInvalid, A::kNone});',
+        '    Asking(S::kAbandoned, {S::kShared, A::kNone}, {S::kExclusive, A::kNone});',
+        'cache'),
+    'give up a line before what was written to it': (
+        'src/client/line_state.cc',
+        '    .recall = {S::kLeaving, A::kWriteBackRelease},\n    .flush = {S::kModified',
+        '    .recall = {S::kInvalid, A::kRelease},\n    .flush = {S::kModified',
+        'cache'),
+    'evict in an order that the address decides': (
+        'services/cache/entries.cc',
+        '  t_.uses.Scan(meta->first_touch, [&](uint64_t touch, const KeyRow& use) {\n',
+        '  const uint64_t passed = reinterpret_cast<uintptr_t>(this) >> 12 & 1;\n'
+        '  t_.uses.Scan(meta->first_touch, [&](uint64_t touch, const KeyRow& use) {\n'
+        '    if (victims.empty() && touch % 2 == passed) return true;\n',
+        'cache'),
+    'evict what was used last': (
+        'services/cache/entries.cc',
+        '  t_.uses.EraseKnown(row->touch);\n  row->touch = ++now.last_touch;\n'
+        '  t_.uses.PutNew(row->touch, KeyRow{key});\n',
+        '',
+        'cache'),
+    'let a reader overtake a writer in line': (
+        'services/cache/lines.cc',
+        '    if (InTheWay(key, waiter.want, waiter.session)) {\n'
+        '      Recall(key, waiter.want, waiter.session, context);\n      return;\n    }\n',
+        '    if (InTheWay(key, waiter.want, waiter.session)) {\n'
+        '      Recall(key, waiter.want, waiter.session, context);\n'
+        '      if (waiter.want != Want::kWrite) return;\n      continue;\n    }\n',
+        'cache'),
+    'forget the way back over two dead-letter queues': (
+        'services/queues/delivery.cc',
+        '  if (message.dead) {  // For the second time',
+        '  if (message.dead && message.bytes == 0) {  // For the second time',
+        'coordination'),
 }
 
 

@@ -17,7 +17,9 @@ class QueueJudge : public Judge {
   std::string Execute(const std::string& method, const std::string& body) override {
     if (method == "queues.Create") return Do(&Model::Create, body);
     if (method == "queues.Update") return Do(&Model::Update, body);
+    if (method == "queues.Delete") return Do(&Model::Delete, body);
     if (method == "queues.CreateGroup") return Do(&Model::CreateGroup, body);
+    if (method == "queues.DeleteGroup") return Do(&Model::DeleteGroup, body);
     if (method == "queues.Purge") return Do(&Model::Purge, body);
     if (method == "queues.Publish") return Do(&Model::Publish, body);
     if (method == "queues.PublishBatch") return Do(&Model::PublishBatch, body);

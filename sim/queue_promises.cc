@@ -10,7 +10,9 @@ namespace holdfast::sim {
 namespace {
 
 constexpr uint32_t kRowsMax = 1'000;
-constexpr char kDead[] = "dead";       // Where failed messages go, and come back from.
+constexpr char kDead[] = "dead";       // Where failed messages go, and come back from ...
+constexpr char kGrave[] = "grave";     // ... or go on to.
+constexpr char kBrief[] = "brief";     // A queue that is deleted, and made anew.
 constexpr char kMail[] = "mail";       // A queue without dead letters.
 constexpr char kPopped[] = "default";  // Messages leave it without an ack.
 
@@ -48,6 +50,8 @@ void QueuePromises::Applied(const Entry& entry) {
       name(Parsed<queues::ExtendRequest>(write.body), &extends_);
     } else if (write.method == "queues.Purge") {
       purged_.insert(Parsed<queues::PurgeRequest>(write.body).name());
+    } else if (write.method == "queues.Delete") {
+      deleted_.insert(Parsed<queues::DeleteRequest>(write.body).name());
     } else if (write.method == "queues.Create") {
       const auto create = Parsed<queues::CreateRequest>(write.body);
       // What is refused is not there, but the next one asks for the same.
@@ -176,7 +180,7 @@ void QueuePromises::CheckWindows() const {
     if (one.message_id.empty()) continue;
     const Published* before = std::exchange(last[{one.queue, one.message_id}], &one);
     const auto queue = queues_.find(one.queue);
-    if (before == nullptr || queue == queues_.end()) continue;
+    if (before == nullptr || queue == queues_.end() || deleted_.contains(one.queue)) continue;
     const uint32_t seconds = queue->second.dedup_window_seconds();
     const int64_t window_us = (seconds == 0 ? 7 * 24 * 3'600 : int64_t{seconds}) * 1'000'000;
     Require(one.log_us >= before->log_us + window_us,
@@ -189,7 +193,7 @@ void QueuePromises::CheckWindows() const {
 // was acked.
 void QueuePromises::CheckLost(const AskNode& ask) const {
   std::map<std::string, std::set<std::string>> kept;  // Payloads, by queue.
-  for (const char* queue : {kMail, "jobs", kDead}) {
+  for (const char* queue : {kMail, "jobs", kDead, kGrave}) {
     queues::PeekRequest peek;
     peek.set_queue(queue);
     peek.set_limit(kRowsMax);
@@ -204,13 +208,20 @@ void QueuePromises::CheckLost(const AskNode& ask) const {
     acked[delivery.queue + " " + delivery.group].insert(delivery.payload);
   }
   for (const Published& one : published_) {
-    if (one.queue == kDead || one.queue == kPopped) continue;
     if (one.queue == kParcels) continue;  // OrderPromises look for these.
-    if (purged_.contains(one.queue) || purged_.contains(kDead)) continue;
-    if (kept[one.queue].contains(one.payload) || kept[kDead].contains(one.payload)) continue;
+    if (one.queue == kDead || one.queue == kGrave || one.queue == kBrief || one.queue == kPopped) {
+      continue;
+    }
+    if (purged_.contains(one.queue) || purged_.contains(kDead) || purged_.contains(kGrave))
+      continue;
+    if (kept[one.queue].contains(one.payload) || kept[kDead].contains(one.payload) ||
+        kept[kGrave].contains(one.payload)) {
+      continue;
+    }
     for (const char* group : {"default", "audit"}) {
       Require(acked[one.queue + " " + group].contains(one.payload) ||
-                  acked[std::string(kDead) + " default"].contains(one.payload),
+                  acked[std::string(kDead) + " default"].contains(one.payload) ||
+                  acked[std::string(kGrave) + " default"].contains(one.payload),
               "lost: " + one.payload + ", published in " + one.queue + " by entry " +
                   one.at.ToString() + ", is not there, and nobody has acked it for " + group);
     }

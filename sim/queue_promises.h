@@ -63,6 +63,7 @@ class QueuePromises {
   std::map<LogIndex, uint64_t> true_us_;  // Of entries that ask something of queues.
   Named acks_, nacks_, extends_;
   std::set<std::string> purged_;
+  std::set<std::string> deleted_;                        // Or refused to go.
   std::map<std::string, queues::CreateRequest> queues_;  // As they were created first.
   std::map<std::string, Delivery> deliveries_;           // That clients got.
   std::vector<Published> published_;

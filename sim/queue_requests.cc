@@ -15,7 +15,9 @@ QueueRequests::QueueRequests(Random& random)
       window_seconds_(static_cast<uint32_t>(random.Between(1, 4))) {}
 
 std::string QueueRequests::Queue() {
-  return random_.OneIn(6) ? "dead" : random_.OneIn(2) ? "mail" : "jobs";
+  if (random_.OneIn(6)) return random_.OneIn(4) ? "grave" : "dead";
+  if (random_.OneIn(6)) return "brief";
+  return random_.OneIn(2) ? "mail" : "jobs";
 }
 
 queues::CreateRequest QueueRequests::Create(const std::string& name) {
@@ -24,10 +26,15 @@ queues::CreateRequest QueueRequests::Create(const std::string& name) {
   request.set_partitions(3);
   request.set_visibility_seconds(visibility_seconds_);
   request.set_max_messages(kMessagesMax);
-  if (name == "dead") return request;
+  if (name == "grave") return request;
+  if (name == "dead") {
+    request.set_dead_letter("grave");
+    request.set_max_deliveries(2);
+    return request;
+  }
   request.add_groups("default");
   request.add_groups("audit");
-  if (name == "mail") return request;
+  if (name == "mail" || name == "brief") return request;
   request.set_dedup_window_seconds(window_seconds_);
   request.set_dead_letter("dead");
   request.set_max_deliveries(2);
@@ -42,6 +49,32 @@ queues::CreateGroupRequest QueueRequests::CreateGroup() {
   return request;
 }
 
+// It goes, or a group of it does, and comes back.
+Asked QueueRequests::Brief() {
+  switch (random_.Between(0, 5)) {
+    case 0: {
+      queues::DeleteRequest request;
+      request.set_name(random_.OneIn(4) ? Queue() : "brief");
+      if (request.name() == "mail" || request.name() == "jobs") request.set_name("brief");
+      return AskedOf("queues.Delete", request);
+    }
+    case 1:
+    case 2: {
+      queues::DeleteGroupRequest request;
+      request.set_queue("brief");
+      request.set_group(random_.OneIn(4) ? "default" : "audit");
+      return AskedOf("queues.DeleteGroup", request);
+    }
+    case 3: return AskedOf("queues.Create", Create("brief"));
+    default: {
+      queues::CreateGroupRequest request;
+      request.set_queue("brief");
+      request.set_group(random_.OneIn(4) ? "default" : "audit");
+      return AskedOf("queues.CreateGroup", request);
+    }
+  }
+}
+
 // A message id always has the same content, or nearly always.
 queues::PublishRequest QueueRequests::Publish() {
   queues::PublishRequest request;
@@ -52,18 +85,23 @@ queues::PublishRequest QueueRequests::Publish() {
     request.set_message_id("m" + std::to_string(id));
     request.set_payload("p" + std::to_string(random_.OneIn(12) ? id + 1 : id));
     if (id % 4 != 0) request.set_key("k" + std::to_string(id % 3));
+    if (id % 3 == 0) {
+      (*request.mutable_headers())["h"] = std::to_string(random_.OneIn(12) ? id + 1 : id);
+    }
     return request;
   }
   request.set_payload("u" + std::to_string(published_));
   if (!random_.OneIn(5)) request.set_key("k" + std::to_string(random_.Between(0, 2)));
   if (random_.OneIn(8)) request.set_delay_ms(random_.Between(1, 1'500));
+  if (random_.OneIn(8)) (*request.mutable_headers())["h"] = request.payload();
   return request;
 }
 
 queues::PullRequest QueueRequests::Pull() {
   queues::PullRequest request;
   request.set_queue(Queue());
-  if (request.queue() != "dead" && random_.OneIn(2)) request.set_group("audit");
+  const bool for_dead = request.queue() == "dead" || request.queue() == "grave";
+  if (!for_dead && random_.OneIn(2)) request.set_group("audit");
   if (request.queue() == "jobs" && random_.OneIn(3)) {
     request.set_group("parted");
     request.set_partition(static_cast<uint32_t>(random_.Between(0, partitions_ - 1)));
@@ -91,8 +129,10 @@ Request QueueRequests::Named() {
 }
 
 Asked QueueRequests::Rare() {
-  switch (random_.Between(0, 5)) {
+  switch (random_.Between(0, 7)) {
     case 0: return AskedOf("queues.Create", Create(Queue()));
+    case 6:
+    case 7: return Brief();
     case 1: return AskedOf("queues.CreateGroup", CreateGroup());
     case 2: {
       queues::UpdateRequest request;
@@ -119,10 +159,12 @@ Asked QueueRequests::Rare() {
 
 Asked QueueRequests::Make() {
   switch (++made_) {
-    case 1: return AskedOf("queues.Create", Create("dead"));
-    case 2: return AskedOf("queues.Create", Create("jobs"));
-    case 3: return AskedOf("queues.Create", Create("mail"));
-    case 4: return AskedOf("queues.CreateGroup", CreateGroup());
+    case 1: return AskedOf("queues.Create", Create("grave"));
+    case 2: return AskedOf("queues.Create", Create("dead"));
+    case 3: return AskedOf("queues.Create", Create("jobs"));
+    case 4: return AskedOf("queues.Create", Create("mail"));
+    case 5: return AskedOf("queues.Create", Create("brief"));
+    case 6: return AskedOf("queues.CreateGroup", CreateGroup());
     default: break;
   }
   // Should the first ones have come the other way round.
@@ -145,6 +187,7 @@ Asked QueueRequests::Make() {
         message->set_payload(one.payload());
         message->set_message_id(one.message_id());
         message->set_delay_ms(one.delay_ms());
+        *message->mutable_headers() = one.headers();
       }
       return AskedOf("queues.PublishBatch", request);
     }
@@ -172,7 +215,8 @@ Asked QueueRequests::Make() {
     case 18:
       if (random_.OneIn(3)) {
         queues::RedriveRequest request;
-        request.set_queue("dead");
+        request.set_queue(random_.OneIn(3) ? "grave" : "dead");
+        if (random_.OneIn(6)) request.set_group(random_.OneIn(2) ? "default" : "audit");
         request.set_max(static_cast<uint32_t>(random_.Between(0, 3)));
         return AskedOf("queues.Redrive", request);
       }

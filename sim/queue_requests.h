@@ -11,7 +11,8 @@
 
 namespace holdfast::sim {
 
-// Queues: "jobs", whose dead letters go to "dead"; "mail", whose messages come again for ever; and
+// Queues: "jobs", whose dead letters go to "dead", and from there to "grave"; "mail", whose
+// messages come again for ever; "brief", which is deleted and made anew, as is a group of it; and
 // "default", into which Push and Pop reach.
 class QueueRequests : public Requests {
  public:
@@ -30,6 +31,7 @@ class QueueRequests : public Requests {
   std::string Queue();
   queues::CreateRequest Create(const std::string& name);
   queues::CreateGroupRequest CreateGroup();
+  Asked Brief();
   queues::PullRequest Pull();
   Asked Rare();
   // Of deliveries that somebody got.

@@ -54,12 +54,14 @@ const std::map<std::string, Range>& RecipeDefaults() {
       {"ledger", {1, 1}},
       {"coordination", {0, 0}},
       {"queues", {0, 0}},
+      {"cache", {0, 0}},
       {"todo", {0, 0}},
       {"orders", {0, 0}},
       {"execute", {0, 0}},
       {"writes", {200, 4'000}},  // Then they only read: the model's time grows with the square.
       {"pause_us", {1'000, 40'000}},
       {"patience_ms", {100, 3'000}},
+      {"near_caches", {0, 0}},  // Beside the clients (near_caches.h).
       // Changes of who the members are: the mean time between two plans.
       {"change_members_ms", {0, 0}},
       {"voters", {1, 5}},  // How many there are to be, at one time and another.

@@ -2,6 +2,7 @@
 
 #include "sim/checker.h"
 #include "sim/cluster.h"
+#include "sim/near_caches.h"
 #include "sim/operator.h"
 #include "sim/workload.h"
 #include "src/base/reached.h"
@@ -43,9 +44,10 @@ class Simulation {
     options.writes_max = Draw("writes");
     options.pause_us_max = Draw("pause_us");
     options.patience_ms_max = Draw("patience_ms");
-    options.shares = {Draw("ledger"), Draw("coordination"), Draw("queues"),
+    options.shares = {Draw("ledger"), Draw("coordination"), Draw("queues"), Draw("cache"),
                       Draw("todo"),   Draw("execute"),      Draw("orders")};
     Workload workload(world_, cluster_, checker_, options);
+    near_caches_ = std::make_unique<NearCaches>(world_, cluster_, checker_, Draw("near_caches"));
     PlanFaults();
     Operate();
     world_.events.RunUntil(world_.events.now_us() + Draw("duration_ms") * 1000);
@@ -277,6 +279,7 @@ class Simulation {
     if (operator_) operator_->Finish();
     StartAll();
     workload.Finish();
+    near_caches_->Finish();
     if (!Until(kFoundingMsMax, [this] { return cluster_.founded(); })) {
       ++report_.faults["begin_anew_ms"];
       cluster_.BeginAnew();
@@ -370,6 +373,7 @@ class Simulation {
   Cluster cluster_;
   Checker& checker_;
   std::unique_ptr<Operator> operator_;
+  std::unique_ptr<NearCaches> near_caches_;
   Report report_;
   bool healing_ = false;
 };

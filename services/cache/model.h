@@ -1,251 +1,162 @@
-// The cache in the plainest words: a list of entries in the order of use, who holds what, and a
-// line for each key; looked through from the beginning for everything. Sessions live for ever here,
-// and no time to wait runs out.
+// The cache in the plainest words: a list of entries in the order of use, and of each key who holds
+// its line and who stands in line for it; looked through from the beginning for everything. With
+// the sessions that lines hang on.
+//
+// It knows no bounds but that of bytes, and evicts what a `Configure` leaves too much in one step.
 #pragma once
 
-#include <algorithm>
+#include <cstdint>
 #include <list>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "services/cache/cache.pb.h"
+#include "services/sessions/model.h"
 #include "src/base/bounds.h"
 
 namespace holdfast::cache {
 
 class Model {
  public:
-  struct Entry {
+  using Moment = sessions::Moment;
+
+  // Its own: they are to be asked whatever the sessions are asked.
+  sessions::Model& sessions() { return sessions_; }
+  const sessions::Model& sessions() const { return sessions_; }
+  sessions::SessionReply Close(const sessions::CloseRequest& request);
+
+  // An entry of the log begins: what is due by then happens, in the order of the alarms' log time;
+  // of those at one moment the sessions' come first.
+  void Pass(const Moment& at);
+
+  WriteReply Set(const SetRequest& request);
+  WriteReply CompareAndSet(const CompareAndSetRequest& request);
+  WriteReply Delete(const DeleteRequest& request);
+  WriteReply Increment(const IncrementRequest& request);
+  WriteReply SetMany(const SetManyRequest& request);
+  WriteReply DeletePrefix(const DeletePrefixRequest& request);
+  TouchReply Touch(const TouchRequest& request);
+  StatsReply Configure(const ConfigureRequest& request);
+  FetchReply Fetch(const FetchRequest& request);
+  ReleaseReply Release(const ReleaseRequest& request);
+  WriteBackReply WriteBack(const WriteBackRequest& request);
+
+  // nullopt: there is no such key.
+  std::optional<Entry> Get(const GetRequest& request) const;
+  GetManyReply GetMany(const GetManyRequest& request) const;
+  StatsReply Stats(const StatsRequest& request) const;
+  FetchReply AwaitFetch(const FetchRequest& request) const;
+  RecallsReply Recalls(const RecallsRequest& request) const;
+  // Whether a write would find the lines of its keys free.
+  template <class Request>
+  WriteReply Await(const Request& request) const;
+
+  std::vector<std::string> Keys() const;
+  // The version that was written to the key last, whatever was evicted or has expired since; 0: it
+  // was removed last, or never written.
+  uint64_t LastWritten(const std::string& key) const {
+    const auto found = last_written_.find(key);
+    return found == last_written_.end() ? 0 : found->second;
+  }
+  // A key that somebody stands in line for though nothing is in the way; empty, as it must be:
+  // none.
+  std::string Forgotten() const;
+
+ private:
+  struct Stored {
     std::string key;
     std::string value;
+    bool is_text = true;
     uint64_t version = 0;
-    int64_t expires_us = 0;
+    int64_t expires_us = 0;  // Log time; 0: never.
   };
   struct Holder {
-    uint64_t session = 0;
     Mode mode = shared;
     uint64_t line = 0;
-    bool recalled = false;
-    bool may_share = false;  // When recalled.
+    uint64_t written = 0;
+    uint64_t recall = 0;  // 0: it was not recalled.
+    bool may_share = false;
   };
   struct Waiter {
-    uint64_t session = 0;
+    uint64_t ticket = 0;
+    uint64_t session = 0;  // 0: writers without one, who share a place.
     uint64_t line = 0;
     bool writes = false;
     Mode mode = shared;
+    int64_t deadline_us = 0;  // Lease time.
+    bool alone() const { return writes || mode == exclusive; }
+  };
+  struct Line {
+    std::map<uint64_t, Holder> holders;  // By session.
+    std::vector<Waiter> waiters;         // In the order of coming.
+  };
+  struct Asker {
+    uint64_t session = 0;
+    uint64_t line = 0;
+  };
+  // 'e': an entry ends, by key; 'p': the time of a place in line is over, by ticket; 'v': there is
+  // too much.
+  struct Alarm {
+    int64_t due_us = 0;
+    char kind = 0;
+    uint64_t ticket = 0;
+    std::string key;
+    auto operator<=>(const Alarm&) const = default;
   };
 
-  explicit Model(uint64_t bytes_max = bounds::kCacheBytesDefault) : bytes_max_(bytes_max) {}
+  template <class Request>
+  static Asker AskerOf(const Request& request);
+  template <class Request>
+  std::vector<std::string> KeysOf(const Request& request) const;
+  // Whether the session has ended, or others hold one of the keys; the reply then says so.
+  template <class Request>
+  bool Refused(const Request& request, const std::vector<std::string>& keys, WriteReply* reply);
+  // Stores the value, if it fits, and leaves the place in line.
+  template <class Values>
+  void Store(const std::string& key, const Values& values, int64_t expires_us, const Asker& asker,
+             WriteReply* reply);
+  int64_t ExpiryOf(uint64_t ttl_ms) const;
 
-  void PassTo(int64_t now_us) {
-    now_us_ = now_us;
-    std::erase_if(entries_, [&](const Entry& entry) {
-      return entry.expires_us != 0 && entry.expires_us <= now_us;
-    });
-  }
-
-  const Entry* Find(const std::string& key) const {
-    for (const Entry& entry : entries_) {
-      if (entry.key == key) return &entry;
-    }
-    return nullptr;
-  }
-
-  // --- Writes; 0 for the session: nobody's.
-  WriteOutcome::Code Set(const std::string& key, const std::string& value, uint64_t ttl_ms,
-                         uint64_t session, uint64_t line) {
-    if (IsLate(key, session, line)) return WriteOutcome::superseded;
-    if (Blocked(key, session, line)) return WriteOutcome::held;
-    Put(key, value, ttl_ms == 0 ? 0 : now_us_ + static_cast<int64_t>(ttl_ms) * 1'000);
-    Done(key, session, line, true);
-    return WriteOutcome::stored;
-  }
-  WriteOutcome::Code CompareAndSet(const std::string& key, const std::string& value,
-                                   uint64_t version) {
-    if (Blocked(key, 0, 0)) return WriteOutcome::held;
-    const Entry* entry = Find(key);
-    const bool matches = (entry == nullptr ? 0 : entry->version) == version;
-    if (matches) Put(key, value, 0);
-    Done(key, 0, 0, false);
-    return matches ? WriteOutcome::stored : WriteOutcome::version_mismatch;
-  }
-  WriteOutcome::Code Delete(const std::string& key, uint64_t session, uint64_t line) {
-    if (IsLate(key, session, line)) return WriteOutcome::superseded;
-    if (Blocked(key, session, line)) return WriteOutcome::held;
-    const bool there = Find(key) != nullptr;
-    Forget(key);
-    Done(key, session, line, true);
-    return there ? WriteOutcome::deleted : WriteOutcome::not_found;
-  }
-  WriteOutcome::Code Increment(const std::string& key, int64_t by) {
-    if (Blocked(key, 0, 0)) return WriteOutcome::held;
-    const Entry* entry = Find(key);
-    const bool is_number =
-        entry == nullptr || entry->value.find_first_not_of("-0123456789") == std::string::npos;
-    if (is_number) {
-      const int64_t before = entry == nullptr ? 0 : std::stoll(entry->value);
-      Put(key, std::to_string(before + by), entry == nullptr ? 0 : entry->expires_us);
-    }
-    Done(key, 0, 0, false);
-    return is_number ? WriteOutcome::stored : WriteOutcome::not_a_number;
-  }
-  WriteOutcome::Code DeletePrefix(const std::string& prefix) {
-    std::vector<std::string> keys;
-    for (const Entry& entry : entries_) {
-      if (entry.key.starts_with(prefix)) keys.push_back(entry.key);
-    }
-    std::sort(keys.begin(), keys.end());
-    bool blocked = false;
-    for (const std::string& key : keys) blocked |= Blocked(key, 0, 0);
-    if (blocked) return WriteOutcome::held;
-    for (const std::string& key : keys) {
-      Forget(key);
-      Done(key, 0, 0, false);
-    }
-    return WriteOutcome::deleted;
-  }
-  bool Touch(const std::string& key) {
-    for (auto it = entries_.begin(); it != entries_.end(); ++it) {
-      if (it->key != key) continue;
-      entries_.splice(entries_.end(), entries_, it);
-      return true;
-    }
-    return false;
-  }
+  // --- Entries
+  const Stored* Find(const std::string& key) const;
+  uint64_t BytesKept() const;
+  static uint64_t BytesOf(const Stored& entry);
+  uint64_t Put(const std::string& key, std::string value, bool is_text, int64_t expires_us);
+  bool Erase(const std::string& key);
+  void Forget(const std::string& key);
+  void Evict(size_t limit);
+  bool Use(const std::string& key);
+  bool Describe(const std::string& key, Entry* entry) const;
 
   // --- Lines
-  FetchOutcome::Code Fetch(const std::string& key, uint64_t session, uint64_t line, Mode mode) {
-    if (IsLate(key, session, line)) return FetchOutcome::superseded;
-    const Holder* held = HolderOf(key, session);
-    if (held != nullptr && held->line == line) return Granted(key);
-    GiveUp(key, session);
-    Enqueue(key, Waiter{session, line, false, mode});
-    Serve(key);
-    const Holder* own = HolderOf(key, session);
-    return own != nullptr && own->line == line ? Granted(key) : FetchOutcome::waiting;
-  }
-  bool Release(const std::string& key, uint64_t session, uint64_t line) {
-    const Holder* own = HolderOf(key, session);
-    if (own == nullptr || own->line != line) return false;
-    GiveUp(key, session);
-    Serve(key);
-    return true;
-  }
-  WriteBackOutcome::Code WriteBack(const WriteBackRequest& request) {
-    Holder* own = HolderOf(request.key(), request.session());
-    if (own == nullptr || own->line != request.line() || own->mode != exclusive) {
-      return WriteBackOutcome::not_held;
-    }
-    if (request.change() == put) Put(request.key(), request.value(), 0);
-    if (request.change() == erase) Forget(request.key());
-    if (request.keep() == shared) {
-      own->mode = shared;
-      if (own->may_share) own->recalled = own->may_share = false;
-    } else if (request.keep() != exclusive) {
-      GiveUp(request.key(), request.session());
-    }
-    Serve(request.key());
-    return WriteBackOutcome::written;
-  }
+  Holder* HolderOf(const std::string& key, const Asker& asker);
+  const Holder* HolderOf(const std::string& key, const Asker& asker) const;
+  bool IsLate(const std::string& key, const Asker& asker) const;
+  void DropSpent(const std::string& key, const Asker& asker);
+  bool Blocked(const std::string& key, const Asker& asker, uint32_t wait_ms);
+  void NotYet(const std::string& key, const Asker& asker);
+  bool Done(const std::string& key, const Asker& asker, bool hold);
+  void Enqueue(const std::string& key, Waiter waiter);
+  void Serve(const std::string& key);
+  void SessionEnded(uint64_t session);
+  void LookAt(const Alarm& alarm);
 
-  const std::vector<Holder>& HoldersOf(const std::string& key) { return holders_[key]; }
-  const std::list<Entry>& entries() const { return entries_; }
-
- private:
-  FetchOutcome::Code Granted(const std::string& key) {
-    Touch(key);
-    return FetchOutcome::granted;
-  }
-  Holder* HolderOf(const std::string& key, uint64_t session) {
-    for (Holder& holder : holders_[key]) {
-      if (holder.session == session) return &holder;
-    }
-    return nullptr;
-  }
-  void GiveUp(const std::string& key, uint64_t session) {
-    std::erase_if(holders_[key], [&](const Holder& h) { return h.session == session; });
-  }
-  void Enqueue(const std::string& key, const Waiter& waiter) {
-    for (Waiter& other : lines_[key]) {
-      if (other.session != waiter.session) continue;
-      other = waiter;
-      return;
-    }
-    lines_[key].push_back(waiter);
-  }
-  bool IsLate(const std::string& key, uint64_t session, uint64_t line) {
-    if (session == 0) return false;
-    const Holder* own = HolderOf(key, session);
-    if (own != nullptr && own->line > line) return true;
-    return std::any_of(lines_[key].begin(), lines_[key].end(), [&](const Waiter& waiter) {
-      return waiter.session == session && waiter.line > line;
-    });
-  }
-  bool Blocked(const std::string& key, uint64_t session, uint64_t line) {
-    if (session != 0) GiveUp(key, session);
-    if (holders_[key].empty()) return false;
-    Enqueue(key, Waiter{session, line, true, shared});
-    Serve(key);
-    return true;
-  }
-  void Done(const std::string& key, uint64_t session, uint64_t line, bool hold) {
-    std::erase_if(lines_[key], [&](const Waiter& w) { return w.writes && w.session == session; });
-    if (hold && session != 0 && lines_[key].empty()) {
-      holders_[key].push_back(Holder{session, shared, line});
-    }
-    Serve(key);
-  }
-  void Serve(const std::string& key) {
-    std::vector<Waiter>& line = lines_[key];
-    std::vector<Holder>& holders = holders_[key];
-    while (!line.empty()) {
-      const Waiter first = line.front();
-      const bool alone = first.writes || first.mode == exclusive;
-      bool in_the_way = false;
-      for (Holder& holder : holders) {
-        if (holder.session == first.session) continue;
-        if (!alone && holder.mode == shared) continue;
-        in_the_way = true;
-        if (!holder.recalled) {
-          holder.recalled = true;
-          holder.may_share = !alone;
-        } else if (alone) {
-          holder.may_share = false;
-        }
-      }
-      if (in_the_way || first.writes) return;
-      line.erase(line.begin());
-      GiveUp(key, first.session);
-      const bool exclusively =
-          first.mode == exclusive || (first.mode == any && holders.empty() && line.empty());
-      holders.push_back(Holder{first.session, exclusively ? exclusive : shared, first.line});
-    }
-  }
-  void Put(const std::string& key, const std::string& value, int64_t expires_us) {
-    Forget(key);
-    entries_.push_back(Entry{key, value, ++last_version_, expires_us});
-    const auto bytes = [&] {
-      uint64_t sum = 0;
-      for (const Entry& entry : entries_) {
-        sum += entry.key.size() + entry.value.size() + bounds::kCacheEntryBytes;
-      }
-      return sum;
-    };
-    while (bytes() > bytes_max_) entries_.pop_front();
-  }
-  void Forget(const std::string& key) {
-    std::erase_if(entries_, [&](const Entry& entry) { return entry.key == key; });
-  }
-
-  const uint64_t bytes_max_;
-  int64_t now_us_ = 0;
+  Moment now_;
+  sessions::Model sessions_;
+  std::list<Stored> entries_;  // What was used longest ago is first.
+  std::map<std::string, Line> lines_;
+  std::map<std::string, uint64_t> last_written_;
+  std::set<Alarm> alarms_;
+  uint64_t bytes_max_ = bounds::kCacheBytesDefault;
   uint64_t last_version_ = 0;
-  std::list<Entry> entries_;  // What was used longest ago is first.
-  std::map<std::string, std::vector<Holder>> holders_;
-  std::map<std::string, std::vector<Waiter>> lines_;
+  uint64_t last_ticket_ = 0;
+  uint64_t last_recall_ = 0;
+  uint64_t evicted_ = 0;
+  uint64_t expired_ = 0;
 };
 
 }  // namespace holdfast::cache

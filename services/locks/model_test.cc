@@ -2,33 +2,21 @@
 // invariants.
 #include "services/locks/model.h"
 
-#include <gtest/gtest.h>
-
 #include <random>
 #include <set>
 #include <type_traits>
 
-#include "services/locks/locks.h"
-#include "src/state_machine/testing/service_fixture.h"
-
-namespace holdfast::sessions {
-void Register(state_machine::Registry& registry);
-}
+#include "services/locks/testing.h"
 
 namespace holdfast::locks {
-
-void Register(state_machine::Registry& registry);
-
 namespace {
 
-constexpr uint8_t kLocks = 4;
+using testing::kLocks;
 
 // Few locks, owners and sessions, so that everything meets everything; leases that end, alone and
 // several in one entry, and leaders that come and go.
-class LocksModelTest : public state_machine::testing::ServiceFixture {
+class LocksModelTest : public testing::LocksFixture {
  protected:
-  LocksModelTest() : ServiceFixture({&sessions::Register, &locks::Register}) {}
-
   template <class Request, class Ask>
   std::invoke_result_t<Ask> Compare(const std::string& method, const Request& request, Ask ask) {
     using Reply = std::invoke_result_t<Ask>;

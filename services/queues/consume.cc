@@ -39,8 +39,7 @@ void Queues::FillTaken(const QueueRow& queue, const GroupEntry& group, Delivery:
   message->set_attempt(taken.head.attempt);
   FillTime(visible_us, message->mutable_visible());
   if (taken.message.dead) {
-    FillDeadLetter(*tables_.origins.Get({queue.number, taken.head.sequence}),
-                   message->mutable_dead_letter());
+    FillDeadLetter(*taken.origin, message->mutable_dead_letter());
   }
 }
 
@@ -64,7 +63,7 @@ Result<void> Queues::Pull(const PullRequest& request, WriteContext& context, Pul
       std::min<uint64_t>(std::max(request.max(), 1u), bounds::kQueueInFlightMax - out);
   pull.bytes_max = bounds::kQueuePullBytesMax;
   pull.consumer = request.consumer();
-  Delivery delivery(tables_, context);
+  Delivery delivery(tables_, moved_, context);
   pull.until = delivery.After(int64_t{seconds} * 1'000'000);
   const int64_t visible_us = context.now().us + int64_t{seconds} * 1'000'000;
   for (Delivery::Taken& taken : delivery.Take(*queue, *reader.group, pull)) {
@@ -107,7 +106,7 @@ Result<void> Queues::Pop(const PopRequest& /*request*/, WriteContext& context, P
   const auto queue = FindQueue(kDefault);
   const auto id = DeliveryId::Parse(reply->messages(0).delivery());
   const std::string lane = LaneOf(reply->messages(0).key(), id->sequence);
-  Delivery delivery(tables_, context);
+  Delivery delivery(tables_, moved_, context);
   delivery.Done(*queue, *queue->FindGroup(kDefault), lane,
                 HeadRow(*tables_.heads.Find({id->queue, id->group, lane})));
   delivery.Finish();
@@ -119,7 +118,7 @@ Result<void> Queues::Pop(const PopRequest& /*request*/, WriteContext& context, P
 template <class Request, class Act>
 void Queues::ForEach(const Request& request, WriteContext& context, AckReply* reply, Act act) {
   const auto queue = FindQueue(request.queue());
-  Delivery delivery(tables_, context);
+  Delivery delivery(tables_, moved_, context);
   for (const std::string& text : request.deliveries()) {
     AckResult* result = reply->add_results();
     if (!queue) {
@@ -146,6 +145,7 @@ void Queues::ForEach(const Request& request, WriteContext& context, AckReply* re
     act(*queue, *group, lane, HeadRow(*head), delivery, result);
   }
   delivery.Finish();
+  if (reply->results_size() == 1) reply->set_outcome(reply->results(0).outcome());
 }
 
 Result<void> Queues::Ack(const AckRequest& request, WriteContext& context, AckReply* reply) {
@@ -194,10 +194,16 @@ Result<void> Queues::Redrive(const RedriveRequest& request, WriteContext& contex
     reply->set_outcome(RedriveOutcome::queue_not_found);
     return {};
   }
+  const GroupEntry* group = queue->FindGroup(request.group().empty() ? kDefault : request.group());
+  // Whoever has but one group means that; of several the request has to say which.
+  if (group == nullptr && request.group().empty() && queue->groups.size() == 1) {
+    group = &queue->groups.front();
+  }
+  if (group == nullptr) {
+    reply->set_outcome(RedriveOutcome::group_not_found);
+    return {};
+  }
   reply->set_outcome(RedriveOutcome::redriven);
-  const GroupEntry* group = queue->FindGroup(kDefault);
-  if (group == nullptr) group = &queue->groups.front();
-  uint32_t budget = request.max() == 0 ? 100 : request.max();
   std::vector<uint64_t> places;
   tables_.places.Scan(
       {queue->number, group->number, 0}, [&](const PlaceKey& key, const PlaceRow& row) {
@@ -207,16 +213,26 @@ Result<void> Queues::Redrive(const RedriveRequest& request, WriteContext& contex
         if (row.ready > 0) places.push_back(std::get<2>(key));
         return true;
       });
-  Delivery delivery(tables_, context);
+  Delivery delivery(tables_, moved_, context);
+  uint32_t budget = request.max() == 0 ? 100 : request.max();
   for (const uint64_t place : places) {
     std::set<std::string> left;
-    for (; budget > 0; --budget) {
-      const auto lane = delivery.FirstReady(queue->number, group->number, place);
-      if (!lane || left.contains(*lane)) break;
-      const HeadRow head = *tables_.heads.Find({queue->number, group->number, *lane});
+    uint64_t last = 0;
+    while (!reply->more()) {
+      const auto next = delivery.NextReady(queue->number, group->number, place, last);
+      if (!next) break;
+      last = next->order;
+      const std::string& lane = next->lane;
+      if (left.contains(lane)) continue;  // It went to the back; others may have come behind it.
+      if (budget == 0 || !delivery.HasRoom()) {
+        reply->set_more(true);
+        break;
+      }
+      --budget;
+      const HeadRow head = *tables_.heads.Find({queue->number, group->number, lane});
       const MessageKey key{queue->number, head.sequence};
-      MessageRow message = *tables_.messages.Find(key);
-      const auto origin = message.dead ? tables_.origins.Get(key) : std::nullopt;
+      const bool is_dead = tables_.messages.Find(key)->dead;
+      auto origin = is_dead ? tables_.origins.Get(key) : std::nullopt;
       const auto target = origin ? FindQueue(origin->queue) : std::nullopt;
       const bool back =
           target && target->id == origin->queue_id &&
@@ -224,17 +240,12 @@ Result<void> Queues::Redrive(const RedriveRequest& request, WriteContext& contex
                       [&](const auto& entry) { return entry.number == origin->group; });
       if (!back) {
         // The rest of its key stays behind it.
-        delivery.Requeue(*queue, *group, *lane);
-        left.insert(*lane);
+        delivery.Requeue(*queue, *group, lane);
+        left.insert(lane);
         reply->set_left(reply->left() + 1);
         continue;
       }
-      message.dead = false;
-      message.only = origin->group;
-      message.published_us = origin->published_us;
-      // As with dead letters: what is kept must not be lost for the bounds of the target.
-      delivery.Add(*target, std::move(message), *tables_.bodies.Get(key));
-      delivery.Done(*queue, *group, *lane, head);
+      delivery.SendBack(*queue, *group, lane, head, *target, *std::move(origin));
       reply->set_moved(reply->moved() + 1);
     }
   }

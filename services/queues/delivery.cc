@@ -28,6 +28,19 @@ Row Known(const Row* row, const char* what) {
   return *row;
 }
 
+// Whether it has failed as often as it may.
+bool IsSpent(const QueueRow& queue, const HeadRow& head) {
+  return queue.max_deliveries > 0 && head.attempt >= queue.max_deliveries;
+}
+
+size_t BytesOf(const OriginRow& origin) {
+  size_t bytes = origin.queue.size() + origin.group_name.size();
+  for (const AttemptEntry& attempt : origin.history) {
+    bytes += sizeof(attempt) + attempt.consumer.size() + attempt.error.size();
+  }
+  return bytes;
+}
+
 }  // namespace
 
 std::string LaneOf(const std::string& key, Sequence sequence) {
@@ -187,6 +200,10 @@ std::vector<Delivery::Taken> Delivery::Take(const QueueRow& queue, const GroupEn
       if (!elsewhere) {
         next.message = Known(tables_.messages.Find(key), "message");
         bytes += next.message.bytes;
+        if (next.message.dead) {
+          next.origin = tables_.origins.Get(key);
+          bytes += BytesOf(*next.origin);
+        }
         if (!taken.empty() && bytes > pull.bytes_max) return taken;
         next.body = *tables_.bodies.Get(key);
       }
@@ -249,6 +266,12 @@ void Delivery::Expire(const HeadKey& key) {
   if (group == nullptr) return;  // Likewise.
   if (head.state == HeadState::kOut) {
     Fail(queue, *group, lane, std::move(head), "its time was over", 0);
+  } else if (IsSpent(queue, head)) {
+    if (HasRoom()) {
+      Bury(queue, *group, lane, head);
+    } else {
+      context_.SetTimer(context_.now(), TimerKey(timer::kHead, key));
+    }
   } else {
     Leave(number, group_number, lane, head);
     Ready(queue, *group, lane, &head);
@@ -261,21 +284,22 @@ void Delivery::Expire(const HeadKey& key) {
 bool Delivery::Fail(const QueueRow& queue, const GroupEntry& group, const std::string& lane,
                     HeadRow head, const std::string& error, uint64_t delay_ms) {
   Record(queue.number, group.number, head, error);
-  if (queue.max_deliveries > 0 && head.attempt >= queue.max_deliveries) {
-    SendDeadLetter(queue, group, head);
-    tables_.histories.Erase({queue.number, group.number, head.sequence});
-    Done(queue, group, lane, head);
+  const bool is_spent = IsSpent(queue, head);
+  if (is_spent && HasRoom()) {
+    Bury(queue, group, lane, head);
     return true;
   }
   Leave(queue.number, group.number, lane, head);
-  if (delay_ms > 0) {
+  if (is_spent) {
+    Delay(queue.number, group.number, lane, &head, now_us());  // Until the next entry.
+  } else if (delay_ms > 0) {
     Delay(queue.number, group.number, lane, &head,
           now_us() + static_cast<int64_t>(delay_ms) * 1'000);
   } else {
     Ready(queue, group, lane, &head);
   }
   tables_.heads.Put({queue.number, group.number, lane}, std::move(head));
-  return false;
+  return is_spent;
 }
 
 void Delivery::Record(QueueNumber queue, GroupNumber group, const HeadRow& head,
@@ -290,7 +314,8 @@ void Delivery::Record(QueueNumber queue, GroupNumber group, const HeadRow& head,
   tables_.histories.Put(key, std::move(history));
 }
 
-void Delivery::SendDeadLetter(const QueueRow& queue, const GroupEntry& group, const HeadRow& head) {
+void Delivery::Bury(const QueueRow& queue, const GroupEntry& group, const std::string& lane,
+                    const HeadRow& head) {
   const MessageKey key{queue.number, head.sequence};
   MessageRow message = Known(tables_.messages.Find(key), "message");
   BodyRow body = *tables_.bodies.Get(key);
@@ -303,13 +328,50 @@ void Delivery::SendDeadLetter(const QueueRow& queue, const GroupEntry& group, co
   origin.sequence = head.sequence;
   origin.published_us = message.published_us;
   origin.attempts = head.attempt;
-  origin.history = tables_.histories.Get({queue.number, group.number, head.sequence})->attempts;
+  const HistoryKey history{queue.number, group.number, head.sequence};
+  origin.history = tables_.histories.Get(history)->attempts;
+  if (message.dead) {  // For the second time: it is to find back all of its way.
+    const OriginRow before = *tables_.origins.Get(key);
+    origin.former = before.former;
+    origin.former.push_back({before.queue, before.queue_id, before.group_name, before.group,
+                             before.sequence, before.attempts});
+    if (origin.former.size() > bounds::kQueueOriginsMax) origin.former.erase(origin.former.begin());
+  }
+  moved_.Count(context_.index(), message.bytes + BytesOf(origin));
   message.due_us = 0;
   message.only = kAllGroups;
   message.dead = true;
   // Past the bounds of the target as well: it is kept already, and must not be lost.
   const Sequence sequence = Add(target, std::move(message), std::move(body)).sequence;
   tables_.origins.PutNew({target.number, sequence}, std::move(origin));
+  tables_.histories.Erase(history);
+  Done(queue, group, lane, head);
+}
+
+void Delivery::SendBack(const QueueRow& queue, const GroupEntry& group, const std::string& lane,
+                        const HeadRow& head, const QueueRow& target, OriginRow origin) {
+  const MessageKey key{queue.number, head.sequence};
+  MessageRow message = Known(tables_.messages.Find(key), "message");
+  message.only = origin.group;
+  message.published_us = origin.published_us;
+  message.dead = !origin.former.empty();
+  moved_.Count(context_.index(), message.bytes + BytesOf(origin));
+  // As with dead letters: what is kept must not be lost for the bounds of the target.
+  const Sequence sequence = Add(target, std::move(message), *tables_.bodies.Get(key)).sequence;
+  if (!origin.former.empty()) {  // A dead letter there as well, of where it was before.
+    const FormerEntry before = origin.former.back();
+    origin.former.pop_back();
+    tables_.origins.PutNew({target.number, sequence}, {before.queue,
+                                                       before.queue_id,
+                                                       before.group_name,
+                                                       before.group,
+                                                       before.sequence,
+                                                       origin.published_us,
+                                                       before.attempts,
+                                                       {},
+                                                       origin.former});
+  }
+  Done(queue, group, lane, head);
 }
 
 void Delivery::Requeue(const QueueRow& queue, const GroupEntry& group, const std::string& lane) {
@@ -320,17 +382,20 @@ void Delivery::Requeue(const QueueRow& queue, const GroupEntry& group, const std
   tables_.heads.Put(key, std::move(head));
 }
 
-std::optional<std::string> Delivery::FirstReady(QueueNumber queue, GroupNumber group,
-                                                uint64_t place) {
-  std::optional<std::string> lane;
+std::optional<Delivery::InLine> Delivery::NextReady(QueueNumber queue, GroupNumber group,
+                                                    uint64_t place, uint64_t after) {
+  std::optional<InLine> next;
   const PlaceRow* row = places_.Find({queue, group, place});
-  if (row == nullptr || row->ready == 0) return lane;
-  tables_.ready.Scan({queue, group, place, row->first},
-                     [&](const ReadyKey&, const ReadyRow& ready) {
-                       lane = ready.lane;
-                       return false;
-                     });
-  return lane;
+  if (row == nullptr || row->ready == 0) return next;
+  tables_.ready.Scan(
+      {queue, group, place, std::max(row->first, after + 1)},
+      [&](const ReadyKey& key, const ReadyRow& ready) {
+        if (std::get<0>(key) == queue && std::get<1>(key) == group && std::get<2>(key) == place) {
+          next = InLine{std::get<3>(key), ready.lane};
+        }
+        return false;
+      });
+  return next;
 }
 
 std::optional<ReadyKey> Delivery::Refile(const QueueRow& queue, const GroupEntry& group,

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "services/queues/tables.h"
+#include "src/base/bounds.h"
 #include "src/base/check.h"
 #include "src/state_machine/service.h"
 
@@ -94,10 +95,29 @@ class Kept {
   std::map<Key, Row> changed_;
 };
 
+// What an entry has moved of dead letters: into their queues, and back. It bounds what one entry
+// writes beside what it carries. Known on the apply thread only; nothing of it is stored.
+class Moved {
+ public:
+  // Whether the entry may move one more; the last of them goes past the bound.
+  bool HasRoom(LogIndex entry) const {
+    return entry != entry_ || bytes_ < bounds::kQueueMovedBytesPerEntry;
+  }
+  void Count(LogIndex entry, size_t bytes) {
+    bytes_ = (entry == entry_ ? bytes_ : 0) + bytes;
+    entry_ = entry;
+  }
+
+ private:
+  LogIndex entry_;
+  size_t bytes_ = 0;
+};
+
 class Delivery {
  public:
-  Delivery(Tables& tables, WriteContext& context)
+  Delivery(Tables& tables, Moved& moved, WriteContext& context)
       : tables_(tables),
+        moved_(moved),
         context_(context),
         levels_(tables.levels),
         groups_(tables.groups),
@@ -122,6 +142,7 @@ class Delivery {
     HeadRow head;
     MessageRow message;
     BodyRow body;
+    std::optional<OriginRow> origin;  // Of a dead letter.
   };
   struct Pull {
     uint64_t place = 0;
@@ -136,7 +157,8 @@ class Delivery {
   // The group is done with the head of a lane, which is `head` now.
   void Done(const QueueRow& queue, const GroupEntry& group, const std::string& lane,
             const HeadRow& head);
-  // A delivery has failed: the message comes again, not before so long, or is a dead letter (true).
+  // A delivery has failed: the message comes again, not before so long, or is a dead letter (true),
+  // which moves with a later entry when this one has moved enough.
   bool Fail(const QueueRow& queue, const GroupEntry& group, const std::string& lane, HeadRow head,
             const std::string& error, uint64_t delay_ms);
   // A delivery ends later than it would have.
@@ -156,8 +178,18 @@ class Delivery {
               const MessageRow& message, Sequence last);
   // Takes a ready lane to the back of the line.
   void Requeue(const QueueRow& queue, const GroupEntry& group, const std::string& lane);
-  // The first ready lane of a place.
-  std::optional<std::string> FirstReady(QueueNumber queue, GroupNumber group, uint64_t place);
+  // The first ready lane of a place behind this order.
+  struct InLine {
+    uint64_t order = 0;
+    std::string lane;
+  };
+  std::optional<InLine> NextReady(QueueNumber queue, GroupNumber group, uint64_t place,
+                                  uint64_t after);
+  // Whether this entry may move a dead letter.
+  bool HasRoom() const { return moved_.HasRoom(context_.index()); }
+  // Publishes a dead letter, the head of a lane, where it came from; it is done with here.
+  void SendBack(const QueueRow& queue, const GroupEntry& group, const std::string& lane,
+                const HeadRow& head, const QueueRow& target, OriginRow origin);
 
   void Finish();
 
@@ -180,13 +212,16 @@ class Delivery {
   void Release(QueueNumber queue, GroupNumber group, Sequence sequence);
   void Remove(QueueNumber queue, Sequence sequence, const MessageRow& message);
   void Record(QueueNumber queue, GroupNumber group, const HeadRow& head, const std::string& error);
-  void SendDeadLetter(const QueueRow& queue, const GroupEntry& group, const HeadRow& head);
+  // Its last delivery has failed: into the dead-letter queue, and Done.
+  void Bury(const QueueRow& queue, const GroupEntry& group, const std::string& lane,
+            const HeadRow& head);
 
   GroupRow& GroupOf(QueueNumber queue, GroupNumber group) {
     return groups_.ChangeKnown({queue, group});
   }
 
   Tables& tables_;
+  Moved& moved_;
   WriteContext& context_;
   Kept<decltype(Tables::levels), QueueNumber, LevelRow> levels_;
   Kept<decltype(Tables::groups), GroupKey, GroupRow> groups_;

@@ -5,8 +5,16 @@
 
 #include "services/queues/describe.h"
 #include "services/queues/ring.h"
+#include "src/base/bounds.h"
 
 namespace holdfast::queues {
+namespace {
+
+std::map<std::string, std::string> HeadersOf(const PublishRequest& request) {
+  return {request.headers().begin(), request.headers().end()};
+}
+
+}  // namespace
 
 // The lane's name orders what falls due at one moment, and places it: both are the service's.
 std::string Model::NameOf(const std::string& key, uint64_t sequence) {
@@ -101,15 +109,20 @@ void Model::Refile() {
 
 Model::Alarm Model::AlarmOf(const State& queue, const GroupState& group, const Item& item) const {
   const bool out = item.state == Item::kOut;
-  return {out ? now_.LogTimeOf(item.until_us) : item.until_us, queue.number, group.number,
+  return {out ? now_.LogTimeOf(item.until_us) : item.until_us, 'L', queue.number, group.number,
           LaneOf(item)};
 }
 
 void Model::LookAt(const Alarm& alarm) {
-  const auto& [due_us, number, group_number, lane] = alarm;
+  const auto& [due_us, kind, number, group_number, lane] = alarm;
   for (auto& [name, queue] : queues_) {
     if (queue.number != number) continue;
-    GroupState& group = queue.groups[group_number - 1];
+    if (kind == 'G') return GiveUp(queue, group_number);
+    const uint64_t wanted = group_number;
+    const auto found = std::find_if(queue.groups.begin(), queue.groups.end(),
+                                    [&](const GroupState& one) { return one.number == wanted; });
+    if (found == queue.groups.end()) return;
+    GroupState& group = *found;
     for (Item& item : group.items) {
       if (LaneOf(item) != lane) continue;
       if (item.state != Item::kDelayed && item.state != Item::kOut) return;
@@ -123,6 +136,28 @@ void Model::LookAt(const Alarm& alarm) {
       }
       return;
     }
+  }
+}
+
+// A deleted group looks at so many messages at a time, and gives up those that it has a claim on.
+void Model::GiveUp(State& queue, uint64_t number) {
+  const auto group = std::find_if(queue.retired.begin(), queue.retired.end(),
+                                  [&](const GroupState& one) { return one.number == number; });
+  if (group == queue.retired.end()) return;
+  size_t seen = 0;
+  const auto kept = Kept(queue);
+  for (auto at = kept.lower_bound(group->next);
+       at != kept.end() && at->first <= group->last && seen < bounds::kQueueSweptPerEntry; ++at) {
+    ++seen;
+    group->next = at->first + 1;
+    const uint64_t sequence = at->first;
+    std::erase_if(group->items, [&](const Item& item) { return item.sequence == sequence; });
+  }
+  if (seen < bounds::kQueueSweptPerEntry) {
+    queue.retired.erase(group);
+  } else {
+    alarms_.emplace(now_.log_us + bounds::kQueueSweepPauseMs * 1'000, 'G', queue.number, number,
+                    "");
   }
 }
 
@@ -147,7 +182,7 @@ QueueReply Model::Create(const CreateRequest& request, int64_t now_us) {
   if (config.max_bytes() == 0) config.set_max_bytes(uint64_t{1} << 30);
   if (config.groups().empty()) config.add_groups("default");
   for (const std::string& group : config.groups()) {
-    made.groups.push_back({group, made.groups.size() + 1, false, {}, {}});
+    made.groups.push_back({group, ++made.last_group, false, {}, {}});
   }
   if (const State* known = Find(request.name())) {
     std::string field;
@@ -207,15 +242,42 @@ QueueReply Model::CreateGroup(const CreateGroupRequest& request, int64_t /*now_u
     if (!same) reply.set_field("partitioned");
     return reply;
   }
-  queue->groups.push_back(
-      {request.group(), queue->groups.size() + 1, request.partitioned(), {}, {}});
+  queue->groups.push_back({request.group(), ++queue->last_group, request.partitioned(), {}, {}});
   return ReplyOf(QueueOutcome::created, request.queue());
+}
+
+QueueReply Model::Delete(const DeleteRequest& request, int64_t /*now_us*/) {
+  if (Find(request.name()) == nullptr) {
+    return ReplyOf(QueueOutcome::queue_not_found, request.name());
+  }
+  for (const auto& [name, queue] : queues_) {
+    if (queue.config.dead_letter() == request.name()) {
+      return ReplyOf(QueueOutcome::in_use, request.name());
+    }
+  }
+  queues_.erase(request.name());
+  grown_.erase(request.name());
+  return ReplyOf(QueueOutcome::deleted, request.name());
+}
+
+QueueReply Model::DeleteGroup(const DeleteGroupRequest& request, int64_t now_us) {
+  State* queue = Find(request.queue());
+  if (queue == nullptr) return ReplyOf(QueueOutcome::queue_not_found, request.queue());
+  GroupState* group = FindGroup(*queue, request.group());
+  if (group == nullptr) return ReplyOf(QueueOutcome::group_not_found, request.queue());
+  if (queue->groups.size() == 1) return ReplyOf(QueueOutcome::last_group, request.queue());
+  group->last = queue->last;
+  alarms_.emplace(now_us, 'G', queue->number, group->number, "");
+  queue->retired.push_back(*group);
+  std::erase_if(queue->groups, [&](const GroupState& one) { return one.name == request.group(); });
+  return ReplyOf(QueueOutcome::deleted, request.queue());
 }
 
 QueueReply Model::Purge(const PurgeRequest& request, int64_t /*now_us*/) {
   State* queue = Find(request.name());
   if (queue == nullptr) return ReplyOf(QueueOutcome::queue_not_found, request.name());
   queue->number = ++last_number_;
+  queue->retired.clear();
   for (GroupState& group : queue->groups) {
     group.items.clear();
     group.lines.clear();
@@ -259,6 +321,8 @@ PublishReply Model::Publish(const PublishRequest& request, int64_t now_us) {
       reply.set_field("payload");
     } else if (original.delay_ms() != request.delay_ms()) {
       reply.set_field("delay_ms");
+    } else if (HeadersOf(original) != HeadersOf(request)) {
+      reply.set_field("headers");
     }
     reply.set_duplicate(reply.field().empty());
     reply.set_outcome(reply.duplicate() ? PublishOutcome::already_published
@@ -273,6 +337,7 @@ PublishReply Model::Publish(const PublishRequest& request, int64_t now_us) {
   content.key = request.key();
   content.payload = request.payload();
   content.id = request.message_id();
+  content.headers = HeadersOf(request);
   content.published_us = now_us;
   if (request.delay_ms() > 0) {
     content.due_us = now_us + static_cast<int64_t>(request.delay_ms()) * 1'000;
@@ -298,6 +363,7 @@ PublishBatchReply Model::PublishBatch(const PublishBatchRequest& request, int64_
     one.set_payload(message.payload());
     one.set_message_id(message.message_id());
     one.set_delay_ms(message.delay_ms());
+    *one.mutable_headers() = message.headers();
     *reply.add_results() = Publish(one, now_us);
   }
   return reply;
@@ -313,219 +379,6 @@ PublishReply Model::Push(const PushRequest& request, int64_t now_us) {
   publish.set_payload(request.payload());
   publish.set_message_id(request.message_id());
   return Publish(publish, now_us);
-}
-
-PullOutcome::Code Model::Refused(const State* queue, const PullRequest& request) {
-  if (queue == nullptr) return PullOutcome::queue_not_found;
-  const std::string name = request.group().empty() ? "default" : request.group();
-  for (const GroupState& group : queue->groups) {
-    if (group.name != name) continue;
-    if (group.partitioned && !request.has_partition()) return PullOutcome::partition_required;
-    if (!group.partitioned && request.has_partition()) return PullOutcome::group_not_partitioned;
-    const bool there = request.partition() < queue->config.partitions();
-    return there ? PullOutcome::unspecified : PullOutcome::partition_not_found;
-  }
-  return PullOutcome::group_not_found;
-}
-
-PullReply Model::Pop(const PopRequest& /*request*/, int64_t now_us) {
-  PullRequest pull;
-  pull.set_queue("default");
-  pull.set_consumer("pop");
-  PullReply reply;
-  reply.set_outcome(PullOutcome::empty);
-  State* queue = Find("default");
-  if (queue == nullptr) return reply;
-  reply = Pull(pull, now_us);
-  for (Message& message : *reply.mutable_messages()) {
-    Remove(*queue, *FindGroup(*queue, ""), message.sequence(), now_us);
-    message.clear_delivery();
-    message.clear_visible();
-  }
-  return reply;
-}
-
-PullReply Model::Pull(const PullRequest& request, int64_t now_us) {
-  PullReply reply;
-  reply.set_outcome(Refused(Find(request.queue()), request));
-  if (reply.outcome() != PullOutcome::unspecified) return reply;
-  State& queue = *Find(request.queue());
-  GroupState& group = *FindGroup(queue, request.group());
-  std::deque<std::string>& line = group.lines[request.partition()];
-  for (uint32_t i = 0; i < std::max(request.max(), 1u) && !line.empty(); ++i) {
-    const std::string lane = line.front();
-    line.pop_front();
-    for (Item& item : group.items) {
-      if (LaneOf(item) != lane) continue;
-      item.state = Item::kOut;
-      item.attempts += 1;
-      item.taken_us = now_us;
-      item.until_us = now_.lease_us() + int64_t{request.visibility_seconds() == 0
-                                                    ? queue.config.visibility_seconds()
-                                                    : request.visibility_seconds()} *
-                                            1'000'000;
-      alarms_.insert(AlarmOf(queue, group, item));
-      item.consumer = request.consumer();
-      Message* message = reply.add_messages();
-      message->set_delivery(std::to_string(queue.number) + "-" + std::to_string(group.number) +
-                            "-" + std::to_string(item.sequence) + "-" +
-                            std::to_string(item.attempts));
-      message->set_sequence(item.sequence);
-      message->set_key(item.content.key);
-      message->set_payload(item.content.payload);
-      message->set_message_id(item.content.id);
-      message->set_attempt(item.attempts);
-      message->set_partition(PartitionOf(lane, queue.config.partitions()));
-      FillTime(item.content.published_us, message->mutable_published());
-      FillTime(now_.LogTimeOf(item.until_us), message->mutable_visible());
-      if (item.content.is_dead) *message->mutable_dead_letter() = item.content.dead;
-      break;
-    }
-  }
-  reply.set_outcome(reply.messages().empty() ? PullOutcome::empty : PullOutcome::pulled);
-  return reply;
-}
-
-void Model::Remove(State& queue, GroupState& group, uint64_t sequence, int64_t now_us) {
-  const Item& done = *FindItem(group, sequence);
-  const std::string lane = LaneOf(done);
-  LeaveLine(group, lane);
-  alarms_.erase(AlarmOf(queue, group, done));
-  std::erase_if(group.items, [&](const Item& item) { return item.sequence == sequence; });
-  Settle(queue, group, lane, now_us);
-}
-
-bool Model::FailItem(State& queue, GroupState& group, uint64_t sequence, const std::string& error,
-                     int64_t delay_us, int64_t now_us) {
-  Item& item = *FindItem(group, sequence);
-  Attempt attempt;
-  FillTime(item.taken_us, attempt.mutable_time());
-  attempt.set_consumer(item.consumer);
-  attempt.set_error(error);
-  attempt.set_attempt(item.attempts);
-  item.history.push_back(attempt);
-  if (!queue.config.dead_letter().empty() && item.attempts >= queue.config.max_deliveries()) {
-    Content dead = item.content;
-    dead.due_us = 0;
-    dead.is_dead = true;
-    dead.dead.Clear();
-    dead.dead.set_queue(queue.name);
-    dead.dead.set_group(group.name);
-    dead.dead.set_sequence(sequence);
-    FillTime(item.content.published_us, dead.dead.mutable_published());
-    dead.dead.set_attempts(item.attempts);
-    for (const Attempt& entry : item.history) *dead.dead.add_history() = entry;
-    dead.dead.set_last_error(error);
-    dead.origin_queue = queue.id;
-    dead.origin_group = group.number;
-    Put(*Find(queue.config.dead_letter()), dead, 0, now_us);
-    Remove(queue, group, sequence, now_us);
-    return true;
-  }
-  alarms_.erase(AlarmOf(queue, group, item));
-  if (delay_us > 0) {
-    item.state = Item::kDelayed;
-    item.until_us = now_us + delay_us;
-    alarms_.insert(AlarmOf(queue, group, item));
-  } else {
-    EnterLine(queue, group, item);
-  }
-  return false;
-}
-
-bool Model::Out(State& queue, const std::string& delivery, GroupState** group, Item** item) {
-  const auto id = DeliveryId::Parse(delivery);
-  for (GroupState& candidate : queue.groups) {
-    if (id->queue != queue.number || candidate.number != id->group) continue;
-    *group = &candidate;
-    *item = FindItem(candidate, id->sequence);
-    return *item != nullptr && (*item)->state == Item::kOut && (*item)->attempts == id->attempt &&
-           now_.lease_us() < (*item)->until_us;
-  }
-  return false;
-}
-
-template <class Request, class Act>
-AckReply Model::ForEach(const Request& request, Act act) {
-  AckReply reply;
-  State* queue = Find(request.queue());
-  for (const std::string& delivery : request.deliveries()) {
-    AckResult* result = reply.add_results();
-    GroupState* group = nullptr;
-    Item* item = nullptr;
-    if (queue == nullptr) {
-      result->set_outcome(AckOutcome::queue_not_found);
-    } else if (Out(*queue, delivery, &group, &item)) {
-      act(*queue, *group, *item, result);
-    } else {
-      result->set_outcome(AckOutcome::expired);
-    }
-  }
-  return reply;
-}
-
-AckReply Model::Ack(const AckRequest& request, int64_t now_us) {
-  return ForEach(request, [&](State& queue, GroupState& group, Item& item, auto* result) {
-    Remove(queue, group, item.sequence, now_us);
-    result->set_outcome(AckOutcome::acked);
-  });
-}
-
-AckReply Model::Nack(const NackRequest& request, int64_t now_us) {
-  const int64_t delay_us = static_cast<int64_t>(request.delay_ms()) * 1'000;
-  return ForEach(request, [&](State& queue, GroupState& group, Item& item, auto* result) {
-    if (FailItem(queue, group, item.sequence, request.error(), delay_us, now_us)) {
-      result->set_outcome(AckOutcome::dead_lettered);
-    } else {
-      result->set_outcome(AckOutcome::retried);
-      FillTime(now_us + delay_us, result->mutable_visible());
-    }
-  });
-}
-
-AckReply Model::Extend(const ExtendRequest& request, int64_t /*now_us*/) {
-  return ForEach(request, [&](State& queue, GroupState& group, Item& item, auto* result) {
-    const uint32_t seconds = request.visibility_seconds() == 0 ? queue.config.visibility_seconds()
-                                                               : request.visibility_seconds();
-    alarms_.erase(AlarmOf(queue, group, item));
-    item.until_us = now_.lease_us() + int64_t{seconds} * 1'000'000;
-    alarms_.insert(AlarmOf(queue, group, item));
-    result->set_outcome(AckOutcome::extended);
-    FillTime(now_.LogTimeOf(item.until_us), result->mutable_visible());
-  });
-}
-
-RedriveReply Model::Redrive(const RedriveRequest& request, int64_t now_us) {
-  RedriveReply reply;
-  reply.set_outcome(RedriveOutcome::queue_not_found);
-  if (Find(request.queue()) == nullptr) return reply;
-  reply.set_outcome(RedriveOutcome::redriven);
-  State& queue = *Find(request.queue());
-  GroupState& group = *FindGroup(queue, "default");
-  std::set<std::string> left;
-  for (uint32_t budget = request.max() == 0 ? 100 : request.max(); budget > 0; --budget) {
-    std::deque<std::string>& line = group.lines[0];
-    if (line.empty() || left.contains(line.front())) break;
-    const std::string lane = line.front();
-    Item* first = nullptr;
-    for (Item& item : group.items) {
-      if (first == nullptr && LaneOf(item) == lane) first = &item;
-    }
-    State* target = first->content.is_dead ? Find(first->content.dead.queue()) : nullptr;
-    if (target == nullptr) {
-      line.pop_front();
-      line.push_back(lane);
-      left.insert(lane);
-      reply.set_left(reply.left() + 1);
-      continue;
-    }
-    Content back = first->content;
-    back.is_dead = false;
-    Put(*target, back, back.origin_group, now_us);
-    Remove(queue, group, first->sequence, now_us);
-    reply.set_moved(reply.moved() + 1);
-  }
-  return reply;
 }
 
 }  // namespace holdfast::queues

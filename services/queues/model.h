@@ -3,8 +3,8 @@
 // run this and the service, and compare.
 //
 // The times of requests are given with them, and PassTo with each entry's before. A delivery lasts
-// by lease time, all else by the log's. It knows no `headers`, `data`, bounds of bytes and
-// deliveries, and neither Delete nor DeleteGroup; Update changes partitions only.
+// by lease time, all else by the log's. It knows no `data` and no bounds of bytes, deliveries and
+// groups; Update changes partitions only.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,9 @@ class Model {
 
   QueueReply Create(const CreateRequest& request, int64_t now_us);
   QueueReply Update(const UpdateRequest& request, int64_t now_us);
+  QueueReply Delete(const DeleteRequest& request, int64_t now_us);
   QueueReply CreateGroup(const CreateGroupRequest& request, int64_t now_us);
+  QueueReply DeleteGroup(const DeleteGroupRequest& request, int64_t now_us);
   QueueReply Purge(const PurgeRequest& request, int64_t now_us);
   PublishReply Publish(const PublishRequest& request, int64_t now_us);
   PublishBatchReply PublishBatch(const PublishBatchRequest& request, int64_t now_us);
@@ -50,14 +52,18 @@ class Model {
   PullReply Await(const PullRequest& request) const;
 
  private:
+  // Where a dead letter comes from.
+  struct Origin {
+    DeadLetter dead;
+    uint64_t queue = 0, group = 0;  // Its id, and the number of the group.
+  };
   struct Content {
     std::string key, payload, id;
+    std::map<std::string, std::string> headers;
     int64_t published_us = 0;
     int64_t due_us = 0;
-    uint32_t partition = 0;  // When it was published.
-    bool is_dead = false;
-    DeadLetter dead;
-    uint64_t origin_queue = 0, origin_group = 0;
+    uint32_t partition = 0;       // When it was published.
+    std::vector<Origin> origins;  // The latest last; none: it is no dead letter.
   };
   struct Item {  // A message that a group is not done with.
     uint64_t sequence = 0;
@@ -75,6 +81,8 @@ class Model {
     bool partitioned = false;
     std::deque<Item> items;                             // By sequence.
     std::map<uint64_t, std::deque<std::string>> lines;  // By partition: lanes.
+    // Of a deleted group, whose claims are given up bit by bit: from here to there.
+    uint64_t next = 0, last = 0;
   };
   struct Remembered {
     PublishRequest request;
@@ -83,10 +91,11 @@ class Model {
   };
   struct State {
     std::string name;
-    uint64_t id = 0, number = 0, last = 0;
+    uint64_t id = 0, number = 0, last = 0, last_group = 0;
     CreateRequest config;  // With the defaults.
     int64_t created_us = 0;
     std::vector<GroupState> groups;
+    std::vector<GroupState> retired;  // Deleted.
     std::map<std::string, Remembered> ids;
   };
 
@@ -99,6 +108,7 @@ class Model {
   static std::map<uint64_t, const Content*> Kept(const State& queue);
   QueueReply ReplyOf(QueueOutcome::Code outcome, const std::string& name) const;
   static Queue Describe(const State& queue);
+  static void Fill(const State& queue, uint64_t sequence, const Content& content, Message* message);
   // Why the group cannot be read like this; unspecified: it can.
   static PullOutcome::Code Refused(const State* queue, const PullRequest& request);
   uint64_t Put(State& queue, const Content& content, uint64_t only, int64_t now_us);
@@ -115,11 +125,13 @@ class Model {
   template <class Request, class Act>
   AckReply ForEach(const Request& request, Act act);
 
-  // By log time, number of the queue, number of the group, lane. One of a delivery may be early, as
-  // lease time stands still now and then: it is set again.
-  using Alarm = std::tuple<int64_t, uint64_t, uint64_t, std::string>;
+  // By log time, what for ('G': to go on with a deleted group; 'L': a lane), number of the queue,
+  // number of the group, lane. One of a delivery may be early, as lease time stands still now and
+  // then: it is set again.
+  using Alarm = std::tuple<int64_t, char, uint64_t, uint64_t, std::string>;
   Alarm AlarmOf(const State& queue, const GroupState& group, const Item& item) const;
   void LookAt(const Alarm& alarm);
+  void GiveUp(State& queue, uint64_t group);
   void Refile();
 
   Moment now_;

@@ -9,10 +9,23 @@ namespace holdfast::queues {
 
 std::map<uint64_t, const Model::Content*> Model::Kept(const State& queue) {
   std::map<uint64_t, const Content*> kept;
-  for (const GroupState& group : queue.groups) {
-    for (const Item& item : group.items) kept[item.sequence] = &item.content;
+  for (const auto* groups : {&queue.groups, &queue.retired}) {
+    for (const GroupState& group : *groups) {
+      for (const Item& item : group.items) kept[item.sequence] = &item.content;
+    }
   }
   return kept;
+}
+
+void Model::Fill(const State& queue, uint64_t sequence, const Content& content, Message* message) {
+  message->set_sequence(sequence);
+  message->set_key(content.key);
+  message->set_payload(content.payload);
+  message->set_message_id(content.id);
+  message->mutable_headers()->insert(content.headers.begin(), content.headers.end());
+  message->set_partition(PartitionOf(NameOf(content.key, sequence), queue.config.partitions()));
+  FillTime(content.published_us, message->mutable_published());
+  if (!content.origins.empty()) *message->mutable_dead_letter() = content.origins.back().dead;
 }
 
 Queue Model::Describe(const State& state) {
@@ -32,8 +45,9 @@ Queue Model::Describe(const State& state) {
   FillTime(state.created_us, queue.mutable_created());
   for (const auto& [sequence, content] : Kept(state)) {
     queue.set_messages(queue.messages() + 1);
-    queue.set_bytes(queue.bytes() + content->key.size() + content->payload.size() +
-                    content->id.size());
+    uint64_t bytes = content->key.size() + content->payload.size() + content->id.size();
+    for (const auto& [header, value] : content->headers) bytes += header.size() + value.size();
+    queue.set_bytes(queue.bytes() + bytes);
   }
   return queue;
 }
@@ -116,14 +130,8 @@ std::optional<PeekReply> Model::Peek(const PeekRequest& request) const {
       break;
     }
     Message* message = reply.add_messages();
-    message->set_sequence(sequence);
-    message->set_key(content->key);
-    message->set_payload(content->payload);
-    message->set_message_id(content->id);
-    message->set_partition(PartitionOf(NameOf(content->key, sequence), queue->config.partitions()));
-    FillTime(content->published_us, message->mutable_published());
+    Fill(*queue, sequence, *content, message);
     if (content->due_us > now_.log_us) FillTime(content->due_us, message->mutable_visible());
-    if (content->is_dead) *message->mutable_dead_letter() = content->dead;
   }
   return reply;
 }

@@ -14,7 +14,8 @@ namespace {
 class Comparison {
  public:
   explicit Comparison(uint64_t seed) : random_(seed) {
-    Create("dead", 0, "");
+    Create("grave", 0, "");
+    Create("dead", 2, "grave");
     Create("jobs", 3, "dead");
     AddGroup("audit", false);
     AddGroup("parted", true);
@@ -35,6 +36,7 @@ class Comparison {
 
   // Everything that can still be delivered is, in the order of each key, and then nothing is left.
   void Drain() {
+    RemoveExtra();
     for (const char* group : {"default", "audit", "parted"}) {
       std::map<std::string, uint64_t> last;
       for (int idle = 0; idle < 3;) {
@@ -83,6 +85,13 @@ class Comparison {
     request.set_group(group);
     request.set_partitioned(partitioned);
     Compare("CreateGroup", request, &Model::CreateGroup);
+  }
+
+  void RemoveExtra() {
+    DeleteGroupRequest request;
+    request.set_queue("jobs");
+    request.set_group("extra");
+    Compare("DeleteGroup", request, &Model::DeleteGroup);
   }
 
   template <class Reply, class Request>
@@ -136,7 +145,7 @@ class Comparison {
     if (Below(20) == 0) node_.NewLeader();
     // Some steps let time go by: a little, or past what is out.
     if (Below(4) == 0) node_.Pass(static_cast<int64_t>(Below(3'000'000)));
-    const std::string queue = Below(8) == 0 ? "dead" : "jobs";
+    const std::string queue = Below(8) == 0 ? "dead" : Below(20) == 0 ? "grave" : "jobs";
     switch (Below(16)) {
       case 0:
       case 1:
@@ -147,6 +156,7 @@ class Comparison {
             queue, Below(5) == 0 ? "" : "key" + std::to_string(Below(6)), std::to_string(Below(3)),
             Below(2) == 0 ? "" : "id" + std::to_string(Below(30)));
         if (Below(6) == 0) request.set_delay_ms(Below(4'000));
+        if (request.payload() == "2") (*request.mutable_headers())["h"] = Below(9) == 0 ? "1" : "0";
         Compare("Publish", request, &Model::Publish);
         break;
       }
@@ -157,7 +167,7 @@ class Comparison {
       case 9: {
         PullRequest request = TestNode::PullOf(queue, static_cast<uint32_t>(Below(5)));
         if (queue == "jobs")
-          request.set_group(std::vector<std::string>{"", "audit", "parted"}[Below(3)]);
+          request.set_group(std::vector<std::string>{"", "audit", "parted", "extra"}[Below(4)]);
         if (request.group() == "parted")
           request.set_partition(static_cast<uint32_t>(Below(partitions_)));
         if (Below(4) == 0) request.set_visibility_seconds(static_cast<uint32_t>(1 + Below(9)));
@@ -182,7 +192,8 @@ class Comparison {
       }
       case 14: {
         RedriveRequest request;
-        request.set_queue("dead");
+        request.set_queue(Below(3) == 0 ? "grave" : "dead");
+        if (Below(8) == 0) request.set_group("none");
         request.set_max(static_cast<uint32_t>(1 + Below(6)));
         Compare("Redrive", request, &Model::Redrive);
         break;
@@ -190,7 +201,7 @@ class Comparison {
       default: Rare(); break;
     }
     if (::testing::Test::HasFatalFailure()) return;
-    for (const char* name : {"jobs", "dead"}) {
+    for (const char* name : {"jobs", "dead", "grave"}) {
       StatsRequest stats;
       stats.set_queue(name);
       stats.set_partitions(true);
@@ -208,6 +219,15 @@ class Comparison {
       PurgeRequest request;
       request.set_name(Below(2) == 0 ? "dead" : "jobs");
       Compare("Purge", request, &Model::Purge);
+    } else if (Below(3) == 0) {
+      if (Below(2) == 0) return AddGroup("extra", Below(4) == 0);
+      RemoveExtra();
+    } else if (Below(3) == 0) {
+      // What has dead letters of it does not go; others come and go.
+      DeleteRequest request;
+      request.set_name(Below(3) == 0 ? "dead" : "brief");
+      Compare("Delete", request, &Model::Delete);
+      if (!::testing::Test::HasFatalFailure()) Create("brief", 1, "grave");
     } else if (Below(4) == 0 && partitions_ < 40) {
       UpdateRequest request;
       request.set_name("jobs");
@@ -237,7 +257,8 @@ TEST(QueuesModelTest, DoesWhatTheModelDoes) {
   }
   for (const char* outcome :
        {"published", "already_published", "exists_with_different_content", "queue_full", "pulled",
-        "empty", "acked", "retried", "dead_lettered", "extended", "expired", "moved", "left"}) {
+        "empty", "acked", "retried", "dead_lettered", "extended", "expired", "moved", "left",
+        "deleted", "in_use", "group_not_found"}) {
     EXPECT_TRUE(seen.contains(outcome)) << outcome << " was never reached";
   }
 }

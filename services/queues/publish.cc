@@ -125,7 +125,7 @@ Result<void> Queues::Publish(const PublishRequest& request, WriteContext& contex
     reply->set_outcome(PublishOutcome::queue_not_found);
     return {};
   }
-  Delivery delivery(tables_, context);
+  Delivery delivery(tables_, moved_, context);
   PublishOne(*queue, request, delivery, context, reply);
   delivery.Finish();
   return {};
@@ -134,7 +134,7 @@ Result<void> Queues::Publish(const PublishRequest& request, WriteContext& contex
 Result<void> Queues::PublishBatch(const PublishBatchRequest& request, WriteContext& context,
                                   PublishBatchReply* reply) {
   const auto queue = FindQueue(request.queue());
-  Delivery delivery(tables_, context);
+  Delivery delivery(tables_, moved_, context);
   for (const NewMessage& message : request.messages()) {
     PublishReply* result = reply->add_results();
     if (queue) {
@@ -157,7 +157,7 @@ Result<void> Queues::Push(const PushRequest& request, WriteContext& context, Pub
     }
   }
   const auto queue = FindQueue(kDefault);
-  Delivery delivery(tables_, context);
+  Delivery delivery(tables_, moved_, context);
   PublishOne(*queue, request, delivery, context, reply);
   delivery.Finish();
   return {};

@@ -1,5 +1,7 @@
 #include "services/queues/queues.h"
 
+#include <algorithm>
+
 #include "services/queues/describe.h"
 #include "services/queues/validate.h"
 #include "src/base/bounds.h"
@@ -39,6 +41,14 @@ QueueRow RowOf(const CreateRequest& request) {
   return row;
 }
 
+bool SameGroups(const QueueRow& a, const QueueRow& b) {
+  // Their numbers tell only in which order they came to be.
+  return std::equal(a.groups.begin(), a.groups.end(), b.groups.begin(), b.groups.end(),
+                    [](const GroupEntry& one, const GroupEntry& other) {
+                      return one.name == other.name && one.partitioned == other.partitioned;
+                    });
+}
+
 // The first property in which they differ, as the API names it.
 std::string Difference(const QueueRow& a, const QueueRow& b) {
   if (a.partitions != b.partitions) return "partitions";
@@ -48,7 +58,7 @@ std::string Difference(const QueueRow& a, const QueueRow& b) {
   if (a.dead_letter != b.dead_letter) return "dead_letter";
   if (a.max_messages != b.max_messages) return "max_messages";
   if (a.max_bytes != b.max_bytes) return "max_bytes";
-  if (a.groups != b.groups) return "groups";
+  if (!SameGroups(a, b)) return "groups";
   return "";
 }
 
@@ -187,16 +197,6 @@ Result<void> Queues::Update(const UpdateRequest& request, WriteContext& context,
   return {};
 }
 
-namespace {
-
-std::vector<GroupNumber> NumbersOf(const QueueRow& queue) {
-  std::vector<GroupNumber> numbers = queue.retired;
-  for (const GroupEntry& group : queue.groups) numbers.push_back(group.number);
-  return numbers;
-}
-
-}  // namespace
-
 Result<void> Queues::Delete(const DeleteRequest& request, WriteContext& context,
                             QueueReply* reply) {
   const auto row = FindQueue(request.name());
@@ -204,8 +204,7 @@ Result<void> Queues::Delete(const DeleteRequest& request, WriteContext& context,
     ReplyQueue(request.name(), row ? QueueOutcome::in_use : QueueOutcome::queue_not_found, reply);
     return {};
   }
-  tables_.trash.Put(row->number, {NumbersOf(*row)});
-  context.SetTimer(context.now(), TimerKey(timer::kTrash, MessageKey(row->number, 0)));
+  Trash(row->number, *row, context);
   for (const GroupEntry& group : row->groups) WakeAll(*row, group, context);
   tables_.queues.Erase(request.name());
   Feed(row->dead_letter, false);
@@ -223,8 +222,7 @@ Result<void> Queues::Purge(const PurgeRequest& request, WriteContext& context, Q
     return {};
   }
   const QueueNumber old = row->number;
-  tables_.trash.Put(old, {NumbersOf(*row)});
-  context.SetTimer(context.now(), TimerKey(timer::kTrash, MessageKey(old, 0)));
+  Trash(old, *row, context);
   row->retired.clear();
   NewNumber(request.name(), &*row, tables_.levels.Find(old)->last);
   tables_.queues.Put(request.name(), *std::move(row));

@@ -88,9 +88,16 @@ class Queues : public state_machine::Service {
 
   void SweepGroup(WriteContext& context, const GroupSweep& sweep);
   void SweepPlaces(WriteContext& context, const ReadyKey& from);
+  // Leaves a number of a queue, with all that has it, to the sweep.
+  void Trash(QueueNumber number, const QueueRow& queue, WriteContext& context);
   void SweepTrash(WriteContext& context, const MessageKey& from);
+  void ErasePlaces(QueueNumber number, GroupNumber group);
+  void SweepMessages(const TrashRow& trash, QueueNumber number,
+                     const std::vector<std::pair<Sequence, MessageRow>>& messages,
+                     WriteContext& context);
 
   Tables tables_;
+  Moved moved_;
 };
 
 }  // namespace holdfast::queues

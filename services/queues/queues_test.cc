@@ -11,37 +11,34 @@
 namespace holdfast::queues {
 namespace {
 
-// `jobs` sends what fails twice to `dead`.
-class QueuesTest : public ::testing::Test {
- protected:
-  QueuesTest() {
-    EXPECT_EQ(Name(node_.Create(TestNode::QueueOf("dead")).outcome()), "created");
-    EXPECT_EQ(Name(node_.Create(Jobs()).outcome()), "created");
-  }
-  ~QueuesTest() override { EXPECT_EQ(node_.Broken().value_or(""), ""); }
+class QueuesTest : public QueuesFixture {};
 
-  static CreateRequest Jobs() {
-    CreateRequest request = TestNode::QueueOf("jobs");
-    request.set_visibility_seconds(10);
-    request.set_max_deliveries(2);
-    request.set_dead_letter("dead");
-    return request;
-  }
-  template <class Code>
-  static std::string Name(Code code) {
-    return TestNode::Name(code);
-  }
-  std::string PullOne(const std::string& group = "") {  // Its delivery.
-    const PullReply reply = node_.Pull("jobs", 1, group);
-    return reply.messages().empty() ? "" : reply.messages(0).delivery();
-  }
-  std::string FieldOf(const std::string& method, const google::protobuf::Message& request) {
-    const auto reply = node_.TryWrite<QueueReply>(method, request);
-    return reply ? "" : reply.error().field;
-  }
+// What went wrong: a group that was deleted and made again had another number, by which the queue
+// seemed to have another configuration.
+TEST_F(QueuesTest, AQueueIsTheSameWhateverNumbersItsGroupsHave) {
+  node_.AddGroup("jobs", "audit");
+  node_.RemoveGroup("jobs", "default");
+  node_.AddGroup("jobs", "default");
+  CreateRequest same = Jobs();
+  same.add_groups("audit");
+  same.add_groups("default");
+  EXPECT_EQ(Name(node_.Create(same).outcome()), "already_exists");
+  same.mutable_groups()->SwapElements(0, 1);
+  const QueueReply other = node_.Create(same);
+  EXPECT_EQ(Name(other.outcome()), "exists_with_different_config");
+  EXPECT_EQ(other.field(), "groups");
+}
 
-  TestNode node_;
-};
+TEST_F(QueuesTest, ASingleAckSaysHowItEndedAsAWhole) {
+  node_.Publish("jobs", "k", "x");
+  AckRequest request;
+  request.set_queue("jobs");
+  request.add_deliveries(PullOne());
+  EXPECT_EQ(Name(node_.Write<AckReply>("Ack", request).outcome()), "acked");
+  EXPECT_EQ(Name(node_.Write<AckReply>("Ack", request).outcome()), "expired");
+  request.add_deliveries(request.deliveries(0));
+  EXPECT_FALSE(node_.Write<AckReply>("Ack", request).has_outcome()) << "each has its own";
+}
 
 TEST_F(QueuesTest, QueuesAreCreatedOnceAndChangedInTheDocumentedWay) {
   EXPECT_EQ(Name(node_.Create(Jobs()).outcome()), "already_exists");
@@ -367,61 +364,6 @@ TEST_F(QueuesTest, ADelayHoldsBackItsKeyAndNoOther) {
   EXPECT_EQ(TestNode::Payloads(node_.Pull("jobs", 10)), "after other") << "as their times ended";
 }
 
-TEST_F(QueuesTest, WhatFailsTooOftenIsADeadLetterWithItsHistoryAndComesBack) {
-  PublishRequest publish = TestNode::MessageOf("jobs", "k", "poison", "m1");
-  (*publish.mutable_headers())["trace"] = "7";
-  const PublishReply published = node_.Publish(publish);
-  node_.Publish("jobs", "k", "next");
-  PullRequest pull = TestNode::PullOf("jobs");
-  pull.set_consumer("ann");
-  EXPECT_EQ(node_.Nack("jobs", node_.Pull(pull).messages(0).delivery(), 0, "bad"), "retried");
-  pull.set_consumer("bob");
-  EXPECT_EQ(TestNode::Payloads(node_.Pull(pull)), "poison");
-  node_.Tick(10 * kSecond);
-  EXPECT_EQ(TestNode::Payloads(node_.Pull("jobs")), "next");
-
-  const PeekReply peeked = node_.Peek("dead");
-  ASSERT_EQ(peeked.messages_size(), 1);
-  const Message& dead = peeked.messages(0);
-  EXPECT_EQ(dead.payload() + dead.key() + dead.message_id() + dead.headers().at("trace"),
-            "poisonkm17");
-  const DeadLetter& letter = dead.dead_letter();
-  EXPECT_EQ(letter.queue() + " " + letter.group(), "jobs default");
-  EXPECT_EQ(letter.sequence(), published.sequence());
-  EXPECT_EQ(letter.attempts(), 2u);
-  EXPECT_EQ(letter.published().nanos(), published.published().nanos());
-  ASSERT_EQ(letter.history_size(), 2);
-  EXPECT_EQ(letter.history(0).consumer() + ": " + letter.history(0).error(), "ann: bad");
-  EXPECT_EQ(letter.history(1).consumer() + ": " + letter.history(1).error(),
-            "bob: its time was over");
-  EXPECT_EQ(letter.last_error(), "its time was over");
-
-  node_.Publish("dead", "", "no dead letter");
-  const RedriveReply redriven = node_.Redrive("dead");
-  EXPECT_EQ(redriven.moved(), 1u);
-  EXPECT_EQ(redriven.left(), 1u);
-  EXPECT_EQ(node_.Stats("dead").messages(), 1u);
-  EXPECT_EQ(node_.Broken().value_or(""), "");
-  node_.Tick(10 * kSecond);
-  EXPECT_EQ(TestNode::Payloads(node_.Pull("jobs")), "next");
-  const std::string next = node_.Peek("jobs").messages(0).payload();
-  EXPECT_EQ(next, "next");
-  node_.Tick(10 * kSecond);  // It is a dead letter itself.
-  const PullReply back = node_.Pull("jobs");
-  ASSERT_EQ(TestNode::Payloads(back), "poison");
-  EXPECT_EQ(back.messages(0).attempt(), 1u) << "it begins anew";
-  EXPECT_EQ(node_.Ack("jobs", back.messages(0).delivery()), "acked");
-  EXPECT_EQ(node_.Redrive("nowhere").outcome(), RedriveOutcome::queue_not_found);
-}
-
-TEST_F(QueuesTest, ALastNackSaysThatTheMessageIsDead) {
-  node_.Publish("jobs", "k", "x");
-  EXPECT_EQ(node_.Nack("jobs", PullOne()), "retried");
-  EXPECT_EQ(node_.Nack("jobs", PullOne(), 1'000), "dead_lettered");
-  EXPECT_EQ(node_.Stats("jobs").messages(), 0u);
-  EXPECT_EQ(node_.Stats("dead").messages(), 1u);
-}
-
 TEST_F(QueuesTest, GroupsReadIndependentlyAndAMessageGoesWhenAllAreDone) {
   node_.Publish("jobs", "k", "before");
   EXPECT_EQ(Name(node_.AddGroup("jobs", "audit").outcome()), "created");
@@ -437,54 +379,6 @@ TEST_F(QueuesTest, GroupsReadIndependentlyAndAMessageGoesWhenAllAreDone) {
   EXPECT_EQ(node_.Stats("jobs").messages(), 1u);
   EXPECT_EQ(node_.Ack("jobs", PullOne()), "acked");
   EXPECT_EQ(node_.Stats("jobs").messages(), 0u);
-}
-
-TEST_F(QueuesTest, ADeadLetterOfOneGroupComesBackForThatGroupAlone) {
-  node_.AddGroup("jobs", "audit");
-  node_.Publish("jobs", "k", "x");
-  EXPECT_EQ(node_.Nack("jobs", PullOne("audit")), "retried");
-  EXPECT_EQ(node_.Nack("jobs", PullOne("audit")), "dead_lettered");
-  EXPECT_EQ(node_.Ack("jobs", PullOne()), "acked");
-  EXPECT_EQ(node_.Stats("jobs").messages(), 0u);
-  node_.Publish("jobs", "k", "y");
-  EXPECT_EQ(node_.Redrive("dead").moved(), 1u);
-  const auto all = [&](const std::string& group) {
-    std::string payloads;
-    for (;;) {
-      const PullReply reply = node_.Pull("jobs", 1, group);
-      if (reply.messages().empty()) return payloads;
-      payloads += reply.messages(0).payload();
-      EXPECT_EQ(node_.Ack("jobs", reply.messages(0).delivery()), "acked");
-    }
-  };
-  EXPECT_EQ(all(""), "y");
-  EXPECT_EQ(all("audit"), "yx");
-  EXPECT_EQ(node_.Stats("jobs").messages(), 0u);
-}
-
-TEST_F(QueuesTest, ADeletedGroupGivesUpItsClaimsBitByBit) {
-  node_.AddGroup("jobs", "audit");
-  constexpr int kCount = 300;  // More than one step.
-  for (int i = 0; i < kCount; ++i) node_.Publish("jobs", "k" + std::to_string(i % 7), "x");
-  for (int i = 0; i < 5; ++i) node_.Pull("jobs", 1, "audit");
-  for (int i = 0; i < 20; ++i) EXPECT_EQ(node_.Ack("jobs", PullOne()), "acked");
-  EXPECT_EQ(node_.Stats("jobs").messages(), 300u);
-  EXPECT_EQ(Name(node_.RemoveGroup("jobs", "none").outcome()), "group_not_found");
-  EXPECT_EQ(Name(node_.RemoveGroup("nowhere", "none").outcome()), "queue_not_found");
-  EXPECT_EQ(Name(node_.RemoveGroup("dead", "default").outcome()), "last_group");
-  EXPECT_EQ(Name(node_.RemoveGroup("jobs", "audit").outcome()), "deleted");
-  EXPECT_EQ(Name(node_.Pull("jobs", 1, "audit").outcome()), "group_not_found");
-  for (int i = 0; i < 6; ++i) {
-    node_.Publish("jobs", "k1", "later");
-    EXPECT_EQ(node_.Broken().value_or(""), "");
-  }
-  EXPECT_EQ(node_.Stats("jobs").messages(), 286u);
-  for (int i = 0; i < 286; ++i) ASSERT_EQ(node_.Ack("jobs", PullOne()), "acked");
-  EXPECT_EQ(node_.Stats("jobs").messages(), 0u);
-  // The name is free, and means a new group.
-  EXPECT_EQ(Name(node_.AddGroup("jobs", "audit").outcome()), "created");
-  node_.Publish("jobs", "k", "new");
-  EXPECT_EQ(TestNode::Payloads(node_.Pull("jobs", 1, "audit")), "new");
 }
 
 TEST_F(QueuesTest, TooManyGroupsAreRefused) {
@@ -572,26 +466,6 @@ TEST_F(QueuesTest, APartitionedGroupGetsItsPartitionInOrderAlsoAcrossAGrowth) {
     messages += partition.messages();
   }
   EXPECT_EQ(messages, 2u * kKeys) << "the other group has not read them";
-}
-
-TEST_F(QueuesTest, APurgeIsAtOnceAndSweptBitByBit) {
-  for (int i = 0; i < 300; ++i) node_.Publish("jobs", "k" + std::to_string(i % 50), "x");
-  const std::string delivery = PullOne();
-  PurgeRequest purge;
-  purge.set_name("jobs");
-  EXPECT_EQ(Name(node_.Write<QueueReply>("Purge", purge).outcome()), "purged");
-  EXPECT_EQ(node_.Stats("jobs").messages(), 0u);
-  EXPECT_EQ(node_.Stats("jobs").bytes(), 0u);
-  EXPECT_EQ(PullOne(), "");
-  EXPECT_EQ(node_.Ack("jobs", delivery), "expired");
-  EXPECT_EQ(node_.Publish("jobs", "k1", "new").sequence(), 301u) << "no sequence is used twice";
-  EXPECT_EQ(TestNode::Payloads(node_.Pull("jobs", 10)), "new");
-  for (int i = 0; i < 12; ++i) node_.Tick(1'000);
-  node_.Checkpoint();
-  ASSERT_TRUE(node_.machine().NextTimer().has_value());
-  EXPECT_GT(node_.machine().NextTimer()->us, node_.now_us() + kSecond) << "the sweep has ended";
-  purge.set_name("nowhere");
-  EXPECT_EQ(Name(node_.Write<QueueReply>("Purge", purge).outcome()), "queue_not_found");
 }
 
 TEST_F(QueuesTest, APageOfAPeekGoesOnWhereTheLastOneEnded) {

@@ -15,13 +15,19 @@ Key KeyOf(std::string_view bytes) {
   return key;
 }
 
+// Nobody waits for what is swept, so whoever does something meanwhile has the time in between,
+// however fast entries follow one another.
+LogTime AfterPause(const WriteContext& context) {
+  return {context.now().us + bounds::kQueueSweepPauseMs * 1'000};
+}
+
 }  // namespace
 
 void Queues::OnTimer(WriteContext& context, std::string_view key) {
   const std::string_view rest = key.substr(1);
   switch (key[0]) {
     case timer::kHead: {
-      Delivery delivery(tables_, context);
+      Delivery delivery(tables_, moved_, context);
       delivery.Expire(KeyOf<HeadKey>(rest));
       delivery.Finish();
       return;
@@ -54,25 +60,18 @@ void Queues::SweepGroup(WriteContext& context, const GroupSweep& sweep) {
     messages.emplace_back(std::get<1>(key), row);
     return messages.size() < bounds::kQueueSweptPerEntry;
   });
-  Delivery delivery(tables_, context);
+  Delivery delivery(tables_, moved_, context);
   for (const auto& [sequence, row] : messages) {
     delivery.GiveUp(*queue, group, sequence, row, last);
   }
   delivery.Finish();
   if (messages.size() == bounds::kQueueSweptPerEntry) {
     context.SetTimer(
-        context.now(),
+        AfterPause(context),
         TimerKey(timer::kGroup, GroupSweep(number, group, messages.back().first + 1, last)));
     return;
   }
-  std::vector<PlaceKey> places;
-  tables_.places.Scan({number, group, 0}, [&](const PlaceKey& key, const PlaceRow&) {
-    if (std::get<0>(key) != number || std::get<1>(key) != group) return false;
-    places.push_back(key);
-    return true;
-  });
-  for (const PlaceKey& key : places) tables_.places.Erase(key);
-  tables_.groups.Erase({number, group});
+  ErasePlaces(number, group);
   std::erase(queue->retired, group);
   tables_.queues.Put(name, *std::move(queue));
 }
@@ -85,14 +84,28 @@ void Queues::SweepPlaces(WriteContext& context, const ReadyKey& from) {
   if (!queue || queue->number != std::get<0>(from)) return;
   for (const GroupEntry& group : queue->groups) {
     if (group.number != std::get<1>(from)) continue;
-    Delivery delivery(tables_, context);
+    Delivery delivery(tables_, moved_, context);
     const auto next = delivery.Refile(*queue, group, from, bounds::kQueueSweptPerEntry);
     delivery.Finish();
     if (next) context.SetTimer(context.now(), TimerKey(timer::kRefile, *next));
   }
 }
 
-// Everything that has a number that no queue has any more. Ids go by their own timers.
+// Everything that has a number that no queue has any more, one number after the other, so that it
+// takes the same small share of an entry whatever was deleted. Ids go by their own timers.
+void Queues::Trash(QueueNumber number, const QueueRow& queue, WriteContext& context) {
+  bool others = false;
+  tables_.trash.Scan(0, [&](QueueNumber, const TrashRow&) {
+    others = true;
+    return false;
+  });
+  TrashRow trash{queue.retired};
+  for (const GroupEntry& group : queue.groups) trash.groups.push_back(group.number);
+  tables_.trash.Put(number, std::move(trash));
+  if (others) return;  // Its turn comes.
+  context.SetTimer(context.now(), TimerKey(timer::kTrash, MessageKey(number, 0)));
+}
+
 void Queues::SweepTrash(WriteContext& context, const MessageKey& from) {
   const auto [number, first] = from;
   const TrashRow* found = tables_.trash.Find(number);
@@ -104,6 +117,38 @@ void Queues::SweepTrash(WriteContext& context, const MessageKey& from) {
     messages.emplace_back(std::get<1>(key), row);
     return messages.size() < bounds::kQueueSweptPerEntry;
   });
+  if (!messages.empty()) {
+    SweepMessages(trash, number, messages, context);
+    context.SetTimer(AfterPause(context),
+                     TimerKey(timer::kTrash, MessageKey(number, messages.back().first + 1)));
+    return;
+  }
+  if (!trash.groups.empty()) {  // One group's places are enough for one time.
+    const GroupNumber group = trash.groups.back();
+    ErasePlaces(number, group);
+    trash.groups.pop_back();
+    tables_.trash.Put(number, std::move(trash));
+    context.SetTimer(AfterPause(context), TimerKey(timer::kTrash, from));
+    return;
+  }
+  std::vector<uint64_t> partitions;
+  tables_.counts.Scan({number, 0}, [&](const auto& key, const CountRow&) {
+    if (std::get<0>(key) != number) return false;
+    partitions.push_back(std::get<1>(key));
+    return true;
+  });
+  for (const uint64_t partition : partitions) tables_.counts.Erase({number, partition});
+  tables_.levels.Erase(number);
+  tables_.trash.Erase(number);
+  tables_.trash.Scan(0, [&](QueueNumber next, const TrashRow&) {
+    context.SetTimer(AfterPause(context), TimerKey(timer::kTrash, MessageKey(next, 0)));
+    return false;
+  });
+}
+
+void Queues::SweepMessages(const TrashRow& trash, QueueNumber number,
+                           const std::vector<std::pair<Sequence, MessageRow>>& messages,
+                           WriteContext& context) {
   for (const auto& [sequence, row] : messages) {
     const std::string lane = LaneOf(row.key, sequence);
     for (const GroupNumber group : trash.groups) {
@@ -124,35 +169,17 @@ void Queues::SweepTrash(WriteContext& context, const MessageKey& from) {
     if (!row.single) tables_.claims.Erase({number, sequence});
     if (row.dead) tables_.origins.EraseKnown({number, sequence});
   }
-  if (!messages.empty()) {
-    context.SetTimer(context.now(),
-                     TimerKey(timer::kTrash, MessageKey(number, messages.back().first + 1)));
-    return;
-  }
-  if (!trash.groups.empty()) {  // One group's places are enough for one time.
-    const GroupNumber group = trash.groups.back();
-    std::vector<PlaceKey> places;
-    tables_.places.Scan({number, group, 0}, [&](const PlaceKey& key, const PlaceRow&) {
-      if (std::get<0>(key) != number || std::get<1>(key) != group) return false;
-      places.push_back(key);
-      return true;
-    });
-    for (const PlaceKey& key : places) tables_.places.Erase(key);
-    tables_.groups.Erase({number, group});
-    trash.groups.pop_back();
-    tables_.trash.Put(number, std::move(trash));
-    context.SetTimer(context.now(), TimerKey(timer::kTrash, from));
-    return;
-  }
-  std::vector<uint64_t> partitions;
-  tables_.counts.Scan({number, 0}, [&](const auto& key, const CountRow&) {
-    if (std::get<0>(key) != number) return false;
-    partitions.push_back(std::get<1>(key));
+}
+
+void Queues::ErasePlaces(QueueNumber number, GroupNumber group) {
+  std::vector<PlaceKey> places;
+  tables_.places.Scan({number, group, 0}, [&](const PlaceKey& key, const PlaceRow&) {
+    if (std::get<0>(key) != number || std::get<1>(key) != group) return false;
+    places.push_back(key);
     return true;
   });
-  for (const uint64_t partition : partitions) tables_.counts.Erase({number, partition});
-  tables_.levels.Erase(number);
-  tables_.trash.Erase(number);
+  for (const PlaceKey& key : places) tables_.places.Erase(key);
+  tables_.groups.Erase({number, group});
 }
 
 }  // namespace holdfast::queues

@@ -155,6 +155,19 @@ struct HistoryRow {
   auto Fields() const { return std::tie(attempts); }
 };
 
+// Where a dead letter was before it became one there, and so on: its way back.
+struct FormerEntry {
+  std::string queue;
+  uint64_t queue_id = 0;
+  std::string group_name;
+  GroupNumber group = 0;
+  Sequence sequence = 0;
+  uint32_t attempts = 0;
+
+  auto Fields() { return std::tie(queue, queue_id, group_name, group, sequence, attempts); }
+  auto Fields() const { return std::tie(queue, queue_id, group_name, group, sequence, attempts); }
+};
+
 // Of a dead letter: where it comes from. Read by Get alone, as bodies are.
 struct OriginRow {
   std::string queue;
@@ -165,12 +178,16 @@ struct OriginRow {
   int64_t published_us = 0;
   uint32_t attempts = 0;
   std::vector<AttemptEntry> history;
+  // If it was a dead letter already: the last kQueueOriginsMax, the latest last.
+  std::vector<FormerEntry> former;
 
   auto Fields() {
-    return std::tie(queue, queue_id, group_name, group, sequence, published_us, attempts, history);
+    return std::tie(queue, queue_id, group_name, group, sequence, published_us, attempts, history,
+                    former);
   }
   auto Fields() const {
-    return std::tie(queue, queue_id, group_name, group, sequence, published_us, attempts, history);
+    return std::tie(queue, queue_id, group_name, group, sequence, published_us, attempts, history,
+                    former);
   }
 };
 

@@ -207,10 +207,11 @@ class TestNode {
     request.set_visibility_seconds(seconds);
     return Name(Write<AckReply>("Extend", request).results(0).outcome());
   }
-  RedriveReply Redrive(const std::string& queue, uint32_t max = 0) {
+  RedriveReply Redrive(const std::string& queue, uint32_t max = 0, const std::string& group = "") {
     RedriveRequest request;
     request.set_queue(queue);
     request.set_max(max);
+    request.set_group(group);
     return Write<RedriveReply>("Redrive", request);
   }
 
@@ -244,6 +245,38 @@ class TestNode {
   state_machine::Registry registry_;
   std::unique_ptr<state_machine::Machine> machine_;
   int64_t now_us_ = kEpoch;
+};
+
+// `jobs` sends what fails twice to `dead`.
+class QueuesFixture : public ::testing::Test {
+ protected:
+  QueuesFixture() {
+    EXPECT_EQ(Name(node_.Create(TestNode::QueueOf("dead")).outcome()), "created");
+    EXPECT_EQ(Name(node_.Create(Jobs()).outcome()), "created");
+  }
+  ~QueuesFixture() override { EXPECT_EQ(node_.Broken().value_or(""), ""); }
+
+  static CreateRequest Jobs() {
+    CreateRequest request = TestNode::QueueOf("jobs");
+    request.set_visibility_seconds(10);
+    request.set_max_deliveries(2);
+    request.set_dead_letter("dead");
+    return request;
+  }
+  template <class Code>
+  static std::string Name(Code code) {
+    return TestNode::Name(code);
+  }
+  std::string PullOne(const std::string& group = "") {  // Its delivery.
+    const PullReply reply = node_.Pull("jobs", 1, group);
+    return reply.messages().empty() ? "" : reply.messages(0).delivery();
+  }
+  std::string FieldOf(const std::string& method, const google::protobuf::Message& request) {
+    const auto reply = node_.TryWrite<QueueReply>(method, request);
+    return reply ? "" : reply.error().field;
+  }
+
+  TestNode node_;
 };
 
 }  // namespace holdfast::queues

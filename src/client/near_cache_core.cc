@@ -325,10 +325,11 @@ void NearCacheCore::Rescue(Turn& turn, Line& line) {
 // --- Calls of the program
 
 Result<Reply> NearCacheCore::CallNow(const char* method, const google::protobuf::Message& request,
-                                     TimePoint deadline, bool repeatable) {
+                                     TimePoint deadline, const std::string& idempotency_key) {
   CallOptions options;
   options.timeout = std::max(Until(deadline), milliseconds(1));
-  options.repeatable = repeatable;
+  options.idempotency_key = idempotency_key;
+  options.repeatable = idempotency_key.empty();
   return client_.Call(method, request.SerializeAsString(), options);
 }
 
@@ -360,7 +361,7 @@ std::optional<Result<NearValue>> NearCacheCore::Fetch(Turn& turn, const std::str
   do {  // A node may answer before the time is up; asked again it keeps the place in line.
     const int64_t left_ms = std::clamp<int64_t>(Until(deadline).count(), 1, 60'000);
     request.set_wait_ms(static_cast<uint32_t>(left_ms));
-    reply = CallNow(kFetch, request, deadline, true);
+    reply = CallNow(kFetch, request, deadline);
     answer = Parse<cache::FetchReply>(reply);
   } while (answer && Clock::now() < deadline &&
            (answer->outcome() == cache::FetchOutcome::waiting ||
@@ -450,15 +451,17 @@ std::optional<Result<void>> NearCacheCore::Store(Turn& turn, const std::string& 
   erase.set_line(line.number);
   turn.LetGo();
   const TimePoint asked = Clock::now();
+  const auto wait_ms =
+      static_cast<uint32_t>(std::clamp<int64_t>(Until(deadline).count(), 1, 60'000));
+  set.set_wait_ms(wait_ms);
+  erase.set_wait_ms(wait_ms);
+  const std::string name =
+      "near-set-" + std::to_string(session) + "-" + std::to_string(line.number);
   Result<Reply> reply = Fail(TimeIsUp());
   std::optional<cache::WriteReply> answer;
   cache::WriteOutcome::Code outcome = cache::WriteOutcome::unspecified;
-  do {  // As in Fetch; each of these is a write of its own, and the ones before it did nothing.
-    const auto wait_ms =
-        static_cast<uint32_t>(std::clamp<int64_t>(Until(deadline).count(), 1, 60'000));
-    set.set_wait_ms(wait_ms);
-    erase.set_wait_ms(wait_ms);
-    reply = bytes ? CallNow(kSet, set, deadline, false) : CallNow(kDelete, erase, deadline, false);
+  do {  // As in Fetch. All of these are one write: another node may go on with an earlier one.
+    reply = bytes ? CallNow(kSet, set, deadline, name) : CallNow(kDelete, erase, deadline, name);
     answer = Parse<cache::WriteReply>(reply);
     outcome = answer ? answer->outcome() : cache::WriteOutcome::unspecified;
   } while (Clock::now() < deadline &&

@@ -102,8 +102,9 @@ class NearCacheCore {
                                     std::chrono::milliseconds ttl, TimePoint deadline);
   // False: the time is up.
   bool WaitForChange(Turn& turn, TimePoint deadline);
+  // Without a key it may be repeated all the same.
   Result<Reply> CallNow(const char* method, const google::protobuf::Message& request,
-                        TimePoint deadline, bool repeatable);
+                        TimePoint deadline, const std::string& idempotency_key = "");
 
   // near_cache_session.cc: the session, recalls, time
   void Run();

@@ -375,5 +375,38 @@ TEST_F(NearCacheTest, NobodyReadsWhatIsOlderThanAnAcknowledgedWrite) {
   }
 }
 
+// What went wrong: a write that had to ask again did so as another write, and a node that still
+// waited with the first one carried that out as well, later, over what others had written since.
+TEST(NearCacheCallsTest, AWriteThatHasToAskAgainIsTheSameWrite) {
+  constexpr uint32_t kCache = 6;
+  constexpr uint32_t kSet = 1;
+  std::atomic<int> sets{0};
+  testing::FakeNode node([&](const PipeRequest& request) -> testing::Answer {
+    if (request.service() != kCache) {
+      sessions::SessionReply opened;
+      opened.set_outcome(sessions::SessionOutcome::opened);
+      opened.set_id(7);
+      return {.body = opened.SerializeAsString()};
+    }
+    if (request.method() != kSet) return testing::Never();
+    cache::WriteReply reply;
+    reply.set_outcome(++sets < 3 ? cache::WriteOutcome::free : cache::WriteOutcome::stored);
+    return {.body = reply.SerializeAsString()};
+  });
+  Client client({node.address()});
+  NearCache near(client);
+  EXPECT_TRUE(near.Set("k", "x"));
+  std::vector<PipeRequest> seen;
+  for (const PipeRequest& request : node.seen()) {
+    if (request.service() == kCache && request.method() == kSet) seen.push_back(request);
+  }
+  ASSERT_EQ(seen.size(), 3u);
+  EXPECT_NE(seen[0].idempotency_key(), "");
+  for (const PipeRequest& request : seen) {
+    EXPECT_EQ(request.idempotency_key(), seen[0].idempotency_key());
+    EXPECT_EQ(request.body(), seen[0].body());
+  }
+}
+
 }  // namespace
 }  // namespace holdfast::client

@@ -25,7 +25,10 @@ std::string PathOf(int write, const std::string& rest) {
 
 const EnumValueDescriptor* OutcomeOf(const Message& message) {
   const FieldDescriptor* field = OutcomeField(*message.GetDescriptor());
-  return field == nullptr ? nullptr : message.GetReflection()->GetEnum(message, field);
+  if (field == nullptr) return nullptr;
+  const auto& reflection = *message.GetReflection();
+  if (field->has_optional_keyword() && !reflection.HasField(message, field)) return nullptr;
+  return reflection.GetEnum(message, field);
 }
 
 // What is only pending was not done: a list cannot wait for it.
