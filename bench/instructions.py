@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Counts the instructions that the state machine takes for a transfer, a lock or a message, under
-callgrind.
+"""Counts the instructions that the state machine takes for a transfer, a lock, a message or a
+checkout, under callgrind.
 
   instructions.py PROGRAM            prints a line for each workload
   instructions.py PROGRAM --check    fails when one takes more than is recorded here
@@ -29,6 +29,7 @@ LIMITS = {
     'locks': (5_000, 41_600),
     'publish': (10_000, 29_400),
     'take': (10_000, 100_000),
+    'checkout': (3_000, 300_200),
 }
 
 
