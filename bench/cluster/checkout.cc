@@ -194,12 +194,14 @@ class Shop {
   std::vector<std::string> queues_;  // One a line.
 };
 
-// The script is ours; how a peer is run, and what it is run beside, the peers' folder says.
+// The script is ours; how a peer is run, and beside what, the peers' folder says.
 std::vector<Row> MeasurePostgres(const Settings& settings) {
-  if (settings.peers.empty() || settings.peers == "none") return {};
-  setenv("PEERS", std::filesystem::absolute(settings.peers).c_str(), 1);
-  return MeasurePeers(HOLDFAST_SOURCE_FOLDER "/bench/cluster", {"pg_checkout.sh"}, kCases,
-                      settings.seconds);
+  std::string folder = settings.peers;
+  if (!folder.empty() && folder != "none") {
+    setenv("PEERS", std::filesystem::absolute(folder).c_str(), 1);
+    folder = HOLDFAST_SOURCE_FOLDER "/bench/cluster";
+  }
+  return MeasurePeers(folder, {"pg_checkout.sh"}, kCases, settings.seconds);
 }
 
 }  // namespace
