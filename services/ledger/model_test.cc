@@ -406,7 +406,7 @@ TEST(LedgerWorkload, ReachesEveryOutcome) {
   std::map<std::string, int> seen;
   for (uint64_t seed = 1; seed <= 8; ++seed) {
     Differential run(seed);
-    for (int step = 0; step < 500; ++step) ASSERT_NO_FATAL_FAILURE(run.Step());
+    for (int step = 0; step < 2'000; ++step) ASSERT_NO_FATAL_FAILURE(run.Step());
     for (const auto& [name, count] : run.seen()) seen[name] += count;
   }
   for (int code = TransferOutcome::Code_MIN + 1; code <= TransferOutcome::Code_MAX; ++code) {
