@@ -152,6 +152,22 @@ TEST_F(TodoTest, AListThatHasNoRoomBetweenTwoIsNumberedAnew) {
   EXPECT_EQ(Titles("ann"), wanted + "0");
 }
 
+TEST_F(TodoTest, AFullListIsNumberedAnewAsWell) {
+  for (uint32_t i = 0; i < bounds::kTodoListTasksMax; ++i) {
+    Write<TaskReply>("todo.Add", AddOf("ann", std::to_string(i)));
+  }
+  // More moves into one place than there is room for: at least one of them numbers all anew.
+  for (uint64_t id = 101; id <= 200; ++id) Move("ann", id, Where::kAfter, 1);
+  std::string wanted = "0";
+  for (int i = 199; i >= 100; --i) wanted += " " + std::to_string(i);
+  ListRequest request = ListOf("ann");
+  request.set_limit(101);
+  const ListReply page = List(request);
+  EXPECT_EQ(Titles(page), wanted);
+  request.set_cursor(page.next_cursor());
+  EXPECT_TRUE(Titles(List(request)).starts_with("1 2 3 4 5 ")) << "nobody else has moved";
+}
+
 TEST_F(TodoTest, ATaskMovesToAnotherListWithWhatItHas) {
   Add("ann", "milk");
   AddDue("ann", "bread", kHour);

@@ -1,7 +1,7 @@
 #include "src/money/wide.h"
 
+#include <algorithm>
 #include <bit>
-#include <limits>
 
 #include "src/base/check.h"
 
@@ -14,9 +14,14 @@ constexpr char kTooWide[] = "a number of more than 512 bits";
 }  // namespace
 
 Wide Wide::PowerOfTen(uint32_t exponent) {
-  Wide power = 1;
-  for (uint32_t i = 0; i < exponent; ++i) power = power * Wide(10);
-  return power;
+  static const std::array<Wide, kExponentMax + 1> kPowers = [] {
+    std::array<Wide, kExponentMax + 1> powers;
+    powers[0] = Wide(1);
+    for (size_t i = 1; i < powers.size(); ++i) powers[i] = powers[i - 1] * Wide(10);
+    return powers;
+  }();
+  HOLDFAST_CHECK(exponent <= kExponentMax, kTooWide);
+  return kPowers[exponent];
 }
 
 Wide Wide::Of(std::string_view digits) {
@@ -74,14 +79,28 @@ Wide Wide::operator-(const Wide& other) const {
 Wide Wide::DividedBy(const Wide& divisor, Wide* rest) const {
   HOLDFAST_CHECK(!divisor.is_zero(), "a division by 0");
   Wide quotient;
-  *rest = Wide();
-  for (uint32_t i = Bits(); i-- > 0;) {
-    rest->ShiftInBit(BitAt(i));
-    const bool fits = !(*rest < divisor);
-    if (fits) *rest = *rest - divisor;
-    quotient.ShiftInBit(fits);
+  // What has fewer bits than the divisor has none of it.
+  const uint32_t bits = Bits();
+  uint32_t left = bits - std::min(bits, divisor.Bits() - 1);
+  *rest = ShiftedRight(left);
+  while (left-- > 0) {
+    rest->ShiftInBit(BitAt(left));
+    if (*rest < divisor) continue;
+    *rest = *rest - divisor;
+    quotient.words_[left / 64] |= uint64_t{1} << left % 64;
   }
   return quotient;
+}
+
+Wide Wide::ShiftedRight(uint32_t bits) const {
+  Wide shifted;
+  const uint32_t words = bits / 64;
+  const uint32_t within = bits % 64;
+  for (size_t i = words; i < kWords; ++i) {
+    shifted.words_[i - words] = words_[i] >> within;
+    if (within != 0 && i + 1 < kWords) shifted.words_[i - words] |= words_[i + 1] << (64 - within);
+  }
+  return shifted;
 }
 
 bool Wide::operator<(const Wide& other) const {

@@ -12,10 +12,12 @@ namespace holdfast::money {
 
 class Wide {
  public:
+  static constexpr uint32_t kExponentMax = 154;
+
   Wide() = default;
   Wide(uint64_t value) { words_[0] = value; }  // NOLINT: converts.
 
-  // 10^exponent, at most 10^154.
+  // 10^exponent, at most 10^kExponentMax.
   static Wide PowerOfTen(uint32_t exponent);
   // Of decimal digits, at most 154.
   static Wide Of(std::string_view digits);
@@ -41,6 +43,7 @@ class Wide {
   static constexpr size_t kWords = 8;
   uint32_t Bits() const;  // Up to the highest that is set.
   void ShiftInBit(bool bit);
+  Wide ShiftedRight(uint32_t bits) const;
   bool BitAt(uint32_t at) const { return (words_[at / 64] >> at % 64 & 1) != 0; }
 
   std::array<uint64_t, kWords> words_{};  // The least significant first.

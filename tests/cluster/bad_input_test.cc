@@ -196,8 +196,36 @@ std::vector<HttpCase> RequestCases() {
     return HttpCase{name, "GET", "/v1/ledger/accounts/bob", {{std::move(key), std::move(value)}},
                     "",   400,   "invalid_argument",        field};
   };
+  const auto sent = [](const char* name, std::string verb, std::string target, std::string body,
+                       const char* field) {
+    return HttpCase{
+        name, std::move(verb), std::move(target), {}, std::move(body), 400, "invalid_argument",
+        field};
+  };
   const std::string key(256, 'k');
   return {
+      sent("a task whose id is no number", "PUT", "/todos/x", "{}", "id"),
+      sent("a task of the id 0", "DELETE", "/todos/0", "", "id"),
+      sent("a PUT with a query", "PUT", "/todos/1?user=ann", "{}", "user"),
+      sent("a PUT that contradicts its path", "PUT", "/todos/1", R"({"id":2})", "id"),
+      sent("a DELETE with a body", "DELETE", "/todos/1", "{}", nullptr),
+      sent("a DELETE of what nobody knows", "DELETE", "/todos/1?x=1", "", "x"),
+      sent("a task without a title", "POST", "/todos", "{}", "title"),
+      sent("a title of 2 KiB", "POST", "/todos",
+           R"({"title":")" + std::string(2'048, 't') + R"("})", "title"),
+      sent("a due date that is none", "POST", "/todos", R"({"title":"t","due":"tomorrow"})", "due"),
+      get("a state that is none", "/todos?state=lost", "state"),
+      get("a cursor that was not given out", "/todos?cursor=p7-", "cursor"),
+      get("a rate of nothing", "/v1/convert?from=USD&to=EUR&amount=1&rate=0", "rate"),
+      get("an amount with an exponent", "/v1/convert?from=USD&to=EUR&amount=1e9&rate=1", "amount"),
+      sent("a rate through floating point", "POST", "/v1/ledger/exchanges",
+           R"({"id":"e","from":"a","from_liquidity":"b","to_liquidity":"c","to":"d","amount":1,)"
+           R"("rate":1.0875})",
+           "rate"),
+      sent("a spread of all", "POST", "/v1/ledger/exchanges",
+           R"({"id":"e","from":"a","from_liquidity":"b","to_liquidity":"c","to":"d","amount":1,)"
+           R"("rate":"1","spread_ppm":1000000})",
+           "spread_ppm"),
       {"an unknown route", "GET", "/v1/ledger/nothing", {}, "", 404, "unimplemented", nullptr},
       {"an unknown verb on an id",
        "POST",
