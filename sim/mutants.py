@@ -228,11 +228,11 @@ MUTANTS = {
         'coordination'),
     'write once all who hold the line are told': (
         'services/cache/lines.cc',
-        '  Enqueue(std::move(waiter), context);\n  Advance(key, context);\n  return true;\n}\n\nbool Lines::Done',
+        '  Enqueue(std::move(waiter), context);\n  Advance(key, context);\n  return true;\n}\n\nvoid Lines::NotYet',
         '  Enqueue(std::move(waiter), context);\n  Advance(key, context);\n  bool told = true;\n'
         '  VisitHolders(key, [&](uint64_t, const HolderRow& row) {\n'
         '    told = told && row.recall != 0;\n    return true;\n  });\n'
-        '  return !told || wait_ms == 0;\n}\n\nbool Lines::Done',
+        '  return !told || wait_ms == 0;\n}\n\nvoid Lines::NotYet',
         'cache'),
     'forget who holds a line in a checkpoint': (
         'src/store/store.cc',

@@ -62,7 +62,8 @@ bool Entries::EvictSome(size_t limit, EntriesMeta* meta, WriteContext& context) 
 uint64_t Entries::Put(const std::string& key, Value value, int64_t expires_us,
                       WriteContext& context) {
   EntriesMeta now = meta();
-  if (const auto before = t_.entries.Get(key)) Remove(key, *before, &now, context);
+  const auto before = t_.entries.Get(key);
+  if (before) Remove(key, *before, &now, context);
   EntryRow row;
   row.version = ++now.last_version;
   row.touch = ++now.last_touch;
@@ -72,8 +73,9 @@ uint64_t Entries::Put(const std::string& key, Value value, int64_t expires_us,
   now.bytes += row.bytes;
   ++now.entries;
   if (expires_us != 0) context.SetTimer(LogTime{expires_us}, ExpiryTimer(key));
-  t_.entries.Put(key, row);
-  t_.values.Put(key, ValueRow{std::move(value.bytes)});
+  t_.entries.PutNew(key, row);
+  ValueRow bytes{std::move(value.bytes)};
+  before ? t_.values.Put(key, std::move(bytes)) : t_.values.PutNew(key, std::move(bytes));
   t_.uses.PutNew(row.touch, KeyRow{key});
   // It is the last in the order of use, and fits alone: it stays. As every entry counts
   // kCacheEntryBytes at least, so many are enough: what fits before fits afterwards.

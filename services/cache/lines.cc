@@ -260,6 +260,18 @@ bool Lines::Blocked(const std::string& key, const Asker& asker, uint32_t wait_ms
   return true;
 }
 
+void Lines::NotYet(const std::string& key, const Asker& asker, WriteContext& context) {
+  if (const auto place = t_.places.Get({key, asker.session})) {
+    WaiterRow waiter = *t_.waiters.Get(place->ticket);
+    const int64_t soon_us = context.lease_now().us + int64_t{bounds::kCachePlaceMs} * 1'000;
+    if (waiter.want == Want::kWrite && waiter.deadline_us < soon_us) {
+      waiter.deadline_us = soon_us;  // Its timer looks again when it comes.
+      t_.waiters.Put(place->ticket, std::move(waiter));
+    }
+  }
+  Advance(key, context);
+}
+
 bool Lines::Done(const std::string& key, const Asker& asker, bool hold, WriteContext& context) {
   const auto place = t_.places.Get({key, asker.session});
   if (place) {

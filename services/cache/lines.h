@@ -61,6 +61,9 @@ class Lines {
   // Gives up the own line of the asker, who is not late, and says whether others are in the way. If
   // so, they are recalled, and the writer has a place in line for `wait_ms`, or a moment at least.
   bool Blocked(const std::string& key, const Asker& asker, uint32_t wait_ms, WriteContext& context);
+  // Of a key that did not block a write which another one of its keys blocks. If the writer has a
+  // place in line here, it keeps it for another kCachePlaceMs; else whoever waits is served.
+  void NotYet(const std::string& key, const Asker& asker, WriteContext& context);
   // What the writer came for is done, or cannot be: it leaves its place. With `hold` it then holds
   // the line, shared, if it can and nobody waits; returns whether it does.
   bool Done(const std::string& key, const Asker& asker, bool hold, WriteContext& context);
@@ -74,6 +77,7 @@ class Lines {
   // What the asker holds under this number, if anything.
   std::optional<HolderRow> Held(const std::string& key, const Asker& asker) const;
   bool HeldExclusively(const std::string& key, const At& at) const;
+  uint32_t HoldersOf(const std::string& key) const { return CrowdOf(key).holders; }
 
   // --- Giving up
   bool Release(const std::string& key, const Asker& asker, WriteContext& context);

@@ -294,6 +294,88 @@ TEST_F(LinesTest, WhatIsEvictedIsForgottenAndItsLinesStay) {
   EXPECT_EQ(Set("k", "y").outcome(), WriteOutcome::held) << "A may still serve x";
 }
 
+// A fetch that waits for a session which is over is not left behind by a write of several keys.
+TEST_F(LinesTest, WhoWaitsIsServedWhenAWriteOfSeveralKeysFindsOneFreeAndAnotherHeld) {
+  const uint64_t gone = OpenSession(2'000);
+  for (int i = 0; i < 600; ++i) {
+    Write<FetchReply>("cache.Fetch", FetchOf(std::to_string(i), gone, 1, shared));
+  }
+  Fetch("k2", gone, 1, exclusive);
+  EXPECT_EQ(Fetch("k2", b_, 1, shared, 60'000), FetchOutcome::waiting);
+  Fetch("k1", a_, 1);
+  PassMs(2'000);  // It is over, and k2 not swept yet.
+  EXPECT_EQ(AwaitFetch("k2", b_, 1).outcome(), FetchOutcome::waiting);
+  SetManyRequest many;
+  many.add_entries()->set_key("k1");
+  many.add_entries()->set_key("k2");
+  many.set_wait_ms(60'000);
+  const WriteReply held = Do<WriteReply>("SetMany", many);
+  EXPECT_EQ(held.outcome(), WriteOutcome::held);
+  EXPECT_EQ(held.held_key(), "k1");
+  EXPECT_EQ(AwaitFetch("k2", b_, 1).outcome(), FetchOutcome::fetched);
+}
+
+TEST_F(LinesTest, AWriteOfSeveralKeysThatComesBackKeepsWhatWasGivenUpForIt) {
+  Fetch("k1", a_, 1);
+  Fetch("k2", b_, 1);
+  SetManyRequest many;
+  many.add_entries()->set_key("k1");
+  many.add_entries()->set_key("k2");
+  many.set_wait_ms(60'000);
+  EXPECT_EQ(Do<WriteReply>("SetMany", many).outcome(), WriteOutcome::held);
+  Release(a_, "k1", 1);
+  EXPECT_EQ(Fetch("k1", c_, 1, shared, 60'000), FetchOutcome::waiting);
+  PassMs(600);
+  EXPECT_EQ(Do<WriteReply>("SetMany", many).outcome(), WriteOutcome::held);
+  PassMs(600);
+  EXPECT_EQ(AwaitFetch("k1", c_, 1).outcome(), FetchOutcome::waiting);
+  PassMs(bounds::kCachePlaceMs);
+  EXPECT_EQ(AwaitFetch("k1", c_, 1).outcome(), FetchOutcome::fetched) << "it did not come back";
+}
+
+// A thousand keys that a thousand near caches hold are a million lines.
+TEST_F(LinesTest, OneEntryRecallsNotAllLinesOfAllKeys) {
+  std::vector<uint64_t> sessions;
+  for (uint32_t i = 0; i < bounds::kCacheHoldersMax; ++i) sessions.push_back(OpenSession(60'000));
+  const std::vector<std::string> keys{"k0", "k1", "k2", "k3"};
+  for (const std::string& key : keys) {
+    Write<WriteReply>("cache.Set", SetOf(key, "x"));
+    for (size_t i = 0; i < 600; ++i) {
+      Write<FetchReply>("cache.Fetch", FetchOf(key, sessions[i], 1, shared));
+    }
+  }
+  DeletePrefixRequest request;
+  request.set_prefix("k");
+  request.set_wait_ms(60'000);
+  EXPECT_EQ(Do<WriteReply>("DeletePrefix", request).outcome(), WriteOutcome::held);
+  EXPECT_EQ(Stats().recalls(), 1'200u);
+  EXPECT_EQ(Do<WriteReply>("DeletePrefix", request).outcome(), WriteOutcome::held);
+  EXPECT_EQ(Stats().recalls(), 1'200u) << "these have not answered yet";
+  const auto await = [&] {
+    return Read<WriteReply>("cache.AwaitDeletePrefix", request)->outcome();
+  };
+  const auto release = [&](const std::string& key) {
+    for (size_t i = 0; i < 600; ++i) {
+      ReleaseRequest gives_up;
+      gives_up.set_session(sessions[i]);
+      Line* line = gives_up.add_lines();
+      line->set_key(key);
+      line->set_line(1);
+      Write<ReleaseReply>("cache.Release", gives_up);
+    }
+  };
+  release("k0");
+  EXPECT_EQ(await(), WriteOutcome::held);
+  release("k1");
+  EXPECT_EQ(await(), WriteOutcome::free) << "to recall the rest";
+  EXPECT_EQ(Do<WriteReply>("DeletePrefix", request).outcome(), WriteOutcome::held);
+  EXPECT_EQ(Stats().recalls(), 2'400u);
+  release("k2");
+  release("k3");
+  EXPECT_EQ(await(), WriteOutcome::free);
+  EXPECT_EQ(Do<WriteReply>("DeletePrefix", request).deleted(), 4u);
+}
+
 TEST_F(LinesTest, LinesAreBounded) {
   for (uint32_t i = 0; i < bounds::kCacheHoldersMax; ++i) {
     Write<FetchReply>("cache.Fetch", FetchOf("k", OpenSession(), 1, shared));

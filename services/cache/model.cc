@@ -195,6 +195,15 @@ bool Model::Blocked(const std::string& key, const Asker& asker, uint32_t wait_ms
   return true;
 }
 
+void Model::NotYet(const std::string& key, const Asker& asker) {
+  const int64_t soon_us = now_.lease_us() + int64_t{bounds::kCachePlaceMs} * 1'000;
+  for (Waiter& waiter : lines_[key].waiters) {
+    const bool own = waiter.session == asker.session && waiter.writes;
+    if (own) waiter.deadline_us = std::max(waiter.deadline_us, soon_us);
+  }
+  Serve(key);
+}
+
 bool Model::Done(const std::string& key, const Asker& asker, bool hold) {
   Line& line = lines_[key];
   std::erase_if(line.waiters, [&](const Waiter& waiter) {
@@ -310,12 +319,18 @@ bool Model::Refused(const Request& request, const std::vector<std::string>& keys
     reply->set_outcome(WriteOutcome::superseded);
     return true;
   }
+  std::vector<std::string> not_blocked;
   for (const std::string& key : keys) {
-    if (!Blocked(key, asker, request.wait_ms())) continue;
+    if (!Blocked(key, asker, request.wait_ms())) {
+      not_blocked.push_back(key);
+      continue;
+    }
     if (reply->held_key().empty()) reply->set_held_key(key);
     reply->set_outcome(WriteOutcome::held);
   }
-  return reply->outcome() == WriteOutcome::held;
+  if (reply->outcome() != WriteOutcome::held) return false;
+  for (const std::string& key : not_blocked) NotYet(key, asker);
+  return true;
 }
 
 template <class Values>

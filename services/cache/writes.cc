@@ -66,12 +66,23 @@ bool Cache::Refused(const Request& request, const std::vector<std::string>& keys
     reply->set_outcome(WriteOutcome::superseded);
     return true;
   }
+  std::vector<const std::string*> not_blocked;
+  uint64_t holders = 0;
   for (const std::string& key : keys) {
-    if (!lines_.Blocked(key, asker, request.wait_ms(), context)) continue;
+    // As many as one key may have; the others are recalled when these have answered.
+    const bool enough = holders >= bounds::kCacheHoldersMax;
+    holders += lines_.HoldersOf(key);
+    if (!enough && !lines_.Blocked(key, asker, request.wait_ms(), context)) {
+      not_blocked.push_back(&key);
+      continue;
+    }
     if (reply->held_key().empty()) reply->set_held_key(key);
     reply->set_outcome(WriteOutcome::held);
+    if (enough) break;
   }
-  return reply->outcome() == WriteOutcome::held;
+  if (reply->outcome() != WriteOutcome::held) return false;
+  for (const std::string* key : not_blocked) lines_.NotYet(*key, asker, context);
+  return true;
 }
 
 template <class Request>

@@ -172,7 +172,7 @@ void Book::Grant(const WaiterRow& want, WriteContext& context) {
     if (row.session == 0) {
       SetLease(key, &row, std::max(row.expires_us, context.lease_now().us + row.ttl_us), context);
     }
-    t_.holders.Put(key, row);
+    held ? t_.holders.Put(key, row) : t_.holders.PutNew(key, row);
   }
   t_.meta.Put(kOnlyRow, meta);
 }

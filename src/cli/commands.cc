@@ -84,6 +84,10 @@ CLI::App* Commands::Add(const std::string& service, const std::string& name,
   return command;
 }
 
+void Commands::AddGroup(const std::string& name, const std::string& help) {
+  root_.add_subcommand(name, help)->group("Services")->require_subcommand(1);
+}
+
 void Commands::OnRun(CLI::App* command, std::function<int(Context&)> run) {
   command->callback(
       [run = std::move(run), &context = context_, &code = exit_code_] { code = run(context); });

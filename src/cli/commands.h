@@ -79,6 +79,9 @@ class Commands {
 
   // Adds `holdfast <service> <name>`; the service is one of the method table.
   CLI::App* Add(const std::string& service, const std::string& name, const std::string& help);
+  // Adds `holdfast <name>`, which holds commands of its own: what is done by methods of a service,
+  // and is none. Add takes it as a service.
+  void AddGroup(const std::string& name, const std::string& help);
   // What `command` does: returns the exit code.
   void OnRun(CLI::App* command, std::function<int(Context&)> run);
   // `holdfast outcome <names> VALUE`: how a service tells what became of one of its ids. Returns

@@ -86,6 +86,7 @@ struct Plan {
   int evictions = 0;
   int flushes = 0;
   int lease_ends = 0;
+  int deletes = 0;                  // By somebody without a near cache.
   uint64_t states_max = 2'000'000;  // More is a mistake in the plan.
 };
 
@@ -131,7 +132,9 @@ struct World {
   std::vector<Message> messages;
   int newest = 0;  // The value of the last write that has taken effect; 0: the key is absent.
   int last_value = 0;
-  int lost = 0, doubled = 0, evictions = 0, flushes = 0, lease_ends = 0;
+  int deleted_to = -1;  // Values up to this one were there, or on a line, before it was deleted.
+  bool deleting = false;
+  int lost = 0, doubled = 0, evictions = 0, flushes = 0, lease_ends = 0, deletes = 0;
 };
 
 class Search {
@@ -142,6 +145,7 @@ class Search {
     world_.evictions = plan.evictions;
     world_.flushes = plan.flushes;
     world_.lease_ends = plan.lease_ends;
+    world_.deletes = plan.deletes;
     for (int i = 0; i < plan.clients; ++i) {
       Client client;
       client.session = cluster_.OpenSession();
@@ -242,7 +246,7 @@ class Search {
       if (IsBusy(client.state)) Break("a line waits for ever");
       modified |= client.state == LineState::kModified;
     }
-    if (!world_.messages.empty()) Break("a message waits for ever");
+    if (!world_.messages.empty() || world_.deleting) Break("a message waits for ever");
     if (!modified && ValueOfCluster().first != world_.newest)
       Break("an acknowledged write is lost");
   }
@@ -252,6 +256,15 @@ class Search {
   void CollectSteps(std::vector<Step>* steps) {
     for (int i = 0; i < plan_.clients; ++i) CollectOfClient(i, steps);
     for (size_t at = 0; at < world_.messages.size(); ++at) CollectOfMessage(at, steps);
+    if (world_.deletes > 0 && !world_.deleting) {
+      steps->push_back({"somebody deletes", true, [this] {
+                          --world_.deletes;
+                          Delete();
+                        }});
+    }
+    if (world_.deleting && !DeleteWaits()) {
+      steps->push_back({"the delete goes on", false, [this] { Delete(); }});
+    }
   }
 
   static std::string Who(int client) { return std::string(1, static_cast<char>('A' + client)); }
@@ -525,6 +538,11 @@ class Search {
           React(i, LineEvent::kLeaseEnd);  // Which writes back once more.
         } else {
           if (client.state != LineState::kLeaving) React(i, LineEvent::kLeaseEnd);
+          if (client.version == 0) {  // Whether others have written and deleted is not known.
+            React(i, LineEvent::kNotWrittenBack);
+            client.postponed.reset();
+            return;
+          }
           Message rescue = answer;
           rescue.kind = Kind::kRescue;
           rescue.stage = Message::Stage::kSent;
@@ -667,11 +685,33 @@ class Search {
         }
         const bool stored = reply.outcome() == cache::WriteOutcome::stored;
         if (stored) world_.newest = message.value;
+        if (stored && message.value <= world_.deleted_to) Break("what was deleted comes back");
         Answer(&message, stored);
         return;
       }
       case Kind::kRecall: return;
     }
+  }
+
+  static cache::DeleteRequest DeleteOf() {
+    cache::DeleteRequest request;
+    request.set_key(kKey);
+    request.set_wait_ms(60'000);
+    return request;
+  }
+  void Delete() {
+    WriteContext context = cluster_.Writing();
+    cache::WriteReply reply;
+    (void)cluster_.service().Delete(DeleteOf(), context, &reply);
+    world_.deleting = reply.outcome() == cache::WriteOutcome::held;
+    if (world_.deleting) return;
+    world_.newest = 0;
+    world_.deleted_to = world_.last_value;
+  }
+  bool DeleteWaits() {
+    cache::WriteReply reply;
+    (void)cluster_.service().Await(DeleteOf(), cluster_.Reading(), &reply);
+    return reply.outcome() == cache::WriteOutcome::held;
   }
 
   void Answer(Message* message, bool good) {
@@ -786,10 +826,11 @@ class Search {
 
     Names values;
     std::string text = values.Of(world_.newest) + values.Of(value);
-    for (const int budget :
-         {world_.lost, world_.doubled, world_.evictions, world_.flushes, world_.lease_ends}) {
+    for (const int budget : {world_.lost, world_.doubled, world_.evictions, world_.flushes,
+                             world_.lease_ends, world_.deletes}) {
       text += "," + std::to_string(budget);
     }
+    if (world_.deleting) text += "d";
     for (int i = 0; i < plan_.clients; ++i) {
       const Client& client = At(i);
       text += "|" + std::to_string(static_cast<int>(client.state)) +
@@ -802,7 +843,8 @@ class Search {
                                                                  : "p-");
       if (client.state == LineState::kInvalid) continue;
       text += ":" + lines[static_cast<size_t>(i)].Of(client.line) + ":" + values.Of(client.value) +
-              (client.version == version ? "=" : "");
+              (client.version == version ? "=" : "") +
+              (client.value <= world_.deleted_to ? "d" : "");
     }
     for (const Row& holder : holders) {
       text += ";" + SessionName(static_cast<int>(holder.client), holder.session) +
@@ -832,6 +874,7 @@ class Search {
       one += message.good ? "g" : "";
       one += message.echo ? "e" : "";
       one += message.version == version ? "=" : "";
+      one += message.value <= world_.deleted_to ? "d" : "";
       messages.push_back(one + "v" + std::to_string(message.value));
     }
     // In an order of their own, and only then named, as names go by when they are met.
@@ -873,6 +916,7 @@ TEST(CoherenceTest, TwoClientsThatWriteThrough) {
   Try({.clients = 2, .operations = 2, .doubled = 1, .evictions = 1});
   Try({.clients = 2, .operations = 2, .lease_ends = 1});
   Try({.clients = 2, .operations = 1, .lost = 1, .lease_ends = 1});
+  Try({.clients = 2, .operations = 2, .deletes = 2});
 }
 
 TEST(CoherenceTest, TwoClientsThatWriteBack) {
@@ -881,6 +925,7 @@ TEST(CoherenceTest, TwoClientsThatWriteBack) {
   Try({.clients = 2, .write_local = true, .operations = 2, .evictions = 1, .flushes = 1});
   Try({.clients = 2, .write_local = true, .operations = 1, .doubled = 1, .flushes = 1});
   Try({.clients = 2, .write_local = true, .operations = 2, .flushes = 1, .lease_ends = 1});
+  Try({.clients = 2, .write_local = true, .operations = 1, .lease_ends = 1, .deletes = 1});
 }
 
 TEST(CoherenceTest, ThreeClientsThatWriteThrough) {
@@ -894,16 +939,16 @@ TEST(CoherenceTest, ThreeClientsThatWriteBack) {
 }
 
 // A larger one by hand: HOLDFAST_COHERENCE=clients,back,operations,lost,doubled,evictions,flushes,
-// lease_ends.
+// lease_ends,deletes.
 TEST(CoherenceTest, APlanOfYourOwn) {
   const char* text = std::getenv("HOLDFAST_COHERENCE");
   if (text == nullptr) GTEST_SKIP() << "no HOLDFAST_COHERENCE";
   Plan plan;
   int back = 0;
-  ASSERT_EQ(
-      std::sscanf(text, "%d,%d,%d,%d,%d,%d,%d,%d", &plan.clients, &back, &plan.operations,
-                  &plan.lost, &plan.doubled, &plan.evictions, &plan.flushes, &plan.lease_ends),
-      8);
+  ASSERT_EQ(std::sscanf(text, "%d,%d,%d,%d,%d,%d,%d,%d,%d", &plan.clients, &back, &plan.operations,
+                        &plan.lost, &plan.doubled, &plan.evictions, &plan.flushes, &plan.lease_ends,
+                        &plan.deletes),
+            9);
   plan.write_local = back != 0;
   plan.states_max = 50'000'000;
   Try(plan);

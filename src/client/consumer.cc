@@ -12,6 +12,7 @@ using queues::AckOutcome;
 
 constexpr char kQueues[] = "/holdfast.queues.Queues/";
 constexpr size_t kNackErrorBytesMax = 256;  // What Nack takes.
+constexpr std::chrono::milliseconds kExtendEveryAtLeast{300};
 
 // Asks for more time for deliveries, from a thread of its own, as long as they are not over.
 class Extender {
@@ -36,9 +37,22 @@ class Extender {
   }
 
  private:
+  static std::chrono::milliseconds IntervalOf(std::chrono::seconds visibility) {
+    return std::max<std::chrono::milliseconds>(visibility, 3 * kExtendEveryAtLeast) / 3;
+  }
+  // 0: it could not be asked.
+  std::chrono::seconds VisibilityOfQueue(std::chrono::milliseconds timeout) {
+    queues::GetRequest request;
+    request.set_name(options_.queue);
+    CallOptions call;
+    call.timeout = timeout;
+    const auto queue = client_.Call<queues::Queue>(std::string(kQueues) + "Get", request, call);
+    return std::chrono::seconds(queue ? queue->message.visibility_seconds() : 0);
+  }
+
   void Run() {
-    const auto interval =
-        std::chrono::duration_cast<std::chrono::milliseconds>(options_.visibility) / 3;
+    std::chrono::seconds visibility = options_.visibility;
+    std::chrono::milliseconds interval = IntervalOf(visibility);
     std::unique_lock lock(mutex_);
     while (!changed_.wait_for(lock, interval, [this] { return open_.empty(); })) {
       queues::ExtendRequest request;
@@ -48,7 +62,13 @@ class Extender {
       lock.unlock();
       CallOptions call;
       call.timeout = interval;  // Then the next one is due. Whoever comes too late hears of it.
+      call.repeatable = true;
       (void)client_.Call<queues::AckReply>(std::string(kQueues) + "Extend", request, call);
+      // 0 is the queue's own time; most messages are done before it matters.
+      if (visibility.count() == 0) {
+        visibility = VisibilityOfQueue(interval);
+        interval = IntervalOf(visibility);
+      }
       lock.lock();
     }
   }
@@ -60,6 +80,14 @@ class Extender {
   std::vector<std::string> open_;
   std::thread thread_;
 };
+
+// As much of a text as Nack takes, cut between characters.
+std::string Beginning(const std::string& text) {
+  if (text.size() <= kNackErrorBytesMax) return text;
+  size_t end = kNackErrorBytesMax;
+  while (end > 0 && (text[end] & 0xc0) == 0x80) --end;
+  return text.substr(0, end);
+}
 
 // The answers after which it is certain that nothing was or will be done, and that the same again
 // would fare no better.
@@ -156,7 +184,7 @@ class OneBatch {
     request.set_queue(options_.queue);
     request.add_deliveries(message.delivery());
     request.set_delay_ms(static_cast<uint64_t>(delay.count()));
-    request.set_error(error.substr(0, kNackErrorBytesMax));
+    request.set_error(Beginning(error));
     const auto reply = client_.Call<queues::AckReply>(std::string(kQueues) + "Nack", request);
     if (!reply) return Unknown(reply.error());
     const auto& results = reply->message.results();

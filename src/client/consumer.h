@@ -30,7 +30,8 @@ struct ConsumeOptions {
   uint32_t max = 1;      // Messages taken at once, handled one after another; up to 1,000.
   // For the first one, up to 60 s. Beyond the client's attempt_timeout the next node is asked too.
   std::chrono::milliseconds wait{2'000};
-  // How soon a message comes again when this process dies. While it lives it asks for more time.
+  // How soon a message comes again when this process dies; 0: as the queue says. While it lives it
+  // asks for more time.
   std::chrono::seconds visibility{30};
   std::chrono::milliseconds retry_delay{1'000};  // When the writes were refused.
 };

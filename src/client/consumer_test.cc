@@ -16,7 +16,7 @@ using queues::AckOutcome;
 // Numbers of the services and methods, as the pipe names them.
 constexpr uint32_t kQueuesService = 5;
 constexpr uint32_t kAtomicService = 253;
-enum Method : uint32_t { kPull = 10, kAck = 12, kNack = 13, kExtend = 14 };
+enum Method : uint32_t { kGet = 4, kPull = 10, kAck = 12, kNack = 13, kExtend = 14 };
 
 // A node whose queue gives out messages once, and which answers acks and executes as it is told.
 class Desk {
@@ -60,6 +60,11 @@ class Desk {
   Answer Take(const PipeRequest& request) {
     if (request.service() == kAtomicService) return execute;
     if (request.method() == kPull) return {.body = waiting_.SerializeAsString()};
+    if (request.method() == kGet) {
+      queues::Queue queue;
+      queue.set_visibility_seconds(600);
+      return {.body = queue.SerializeAsString()};
+    }
     queues::AckReply reply;
     reply.add_results()->set_outcome(request.method() == kAck    ? ack
                                      : request.method() == kNack ? nack
@@ -207,6 +212,40 @@ TEST(ConsumerTest, ADeliveryIsExtendedWhileItIsHandled) {
   EXPECT_EQ(extends()[0].queue(), "orders");
   EXPECT_EQ(extends()[0].visibility_seconds(), 1u);
   EXPECT_EQ(extends().back().deliveries(0), "d2");
+}
+
+// 0 is the queue's own time. A third of it was no time at all.
+TEST(ConsumerTest, WithoutAVisibilityItIsExtendedAsTheQueueSays) {
+  Desk desk(1);
+  desk.options.visibility = std::chrono::seconds(0);
+  const auto extends = [&] { return desk.Seen<queues::ExtendRequest>(kQueuesService, kExtend); };
+  const auto asked = [&] { return desk.Seen<queues::GetRequest>(kQueuesService, kGet); };
+  const auto begun = std::chrono::steady_clock::now();
+  const auto consumed = desk.Consume([&](const queues::Message&) {
+    for (size_t calls = 1; extends().empty();) desk.node().WaitForCalls(++calls);
+    EXPECT_GE(std::chrono::steady_clock::now() - begun, milliseconds(300));
+    for (size_t calls = 2; asked().empty();) desk.node().WaitForCalls(++calls);
+    return Ack();
+  });
+  ASSERT_TRUE(consumed);
+  EXPECT_EQ(consumed->done, 1);
+  EXPECT_EQ(desk.Seen<queues::PullRequest>(kQueuesService, kPull)[0].visibility_seconds(), 0u);
+  ASSERT_EQ(extends().size(), 1u);
+  EXPECT_EQ(extends()[0].visibility_seconds(), 0u);
+  EXPECT_EQ(asked()[0].name(), "orders");
+}
+
+TEST(ConsumerTest, ALongErrorIsCutBetweenCharacters) {
+  for (const size_t before : {253u, 254u, 255u, 256u, 300u}) {
+    Desk desk(1);
+    ASSERT_TRUE(desk.Consume([&](const queues::Message&) {
+      return Retry(std::string(before, 'x') + "\u20ac\u20ac");  // Three bytes each.
+    }));
+    const auto nacks = desk.Nacks();  // A text that is no UTF-8 does not parse.
+    ASSERT_EQ(nacks.size(), 1u);
+    EXPECT_EQ(nacks[0].error(),
+              std::string(std::min<size_t>(before, 256), 'x') + (before == 253 ? "\u20ac" : ""));
+  }
 }
 
 TEST(ConsumerTest, AnEmptyQueueIsNoErrorAndAMissingOneIs) {

@@ -66,7 +66,7 @@ enum class LineAction : uint8_t {
   kWriteBack,         // Write back and stay exclusive.
   kWriteBackShared,   // Write back and stay shared.
   kWriteBackRelease,  // Write back and give up.
-  kRescue,            // The right is gone: store it if nobody has written since.
+  kRescue,            // The right is gone: store it if surely nobody has written since.
   kLose,              // What was written here may be lost: tell the program.
   kNever,             // Cannot happen.
 };

@@ -288,10 +288,11 @@ void NearCacheCore::WroteBack(Turn& turn, const std::string& key, const Result<R
   }
 }
 
-// The right is gone. If nobody has written since, the value can still be stored.
+// The right is gone. If nobody has written since, the value can still be stored: the version says
+// so. Of a key that was absent nothing does: it may have been written and deleted since.
 void NearCacheCore::Rescue(Turn& turn, Line& line) {
   const NearValue value = ValueOf(line);
-  if (!value.found || closed_) {
+  if (!value.found || line.version == 0 || closed_) {
     Answered(turn, line, LineEvent::kNotWrittenBack);
     return;
   }
@@ -378,7 +379,7 @@ std::optional<Result<NearValue>> NearCacheCore::Fetch(Turn& turn, const std::str
                                            : LineEvent::kGrantedShared);
     return value;  // The caller settles it, once it has read or written.
   }
-  React(turn, line, LineEvent::kNotGranted);
+  Answered(turn, line, LineEvent::kNotGranted);
   if (outcome == cache::FetchOutcome::session_not_found) LoseLease(turn, session);
   if (!reply) return Fail(std::move(reply.error()));
   if (outcome == cache::FetchOutcome::too_many_lines) {
@@ -404,7 +405,7 @@ Result<NearValue> NearCacheCore::Get(const std::string& key) {
       case LineAction::kFetch: {
         const auto mode = options_.writes == Writes::kBack ? cache::any : cache::shared;
         auto ended = Fetch(turn, key, mode, deadline);
-        Settle(turn, *lines_.at(key));
+        if (ended && *ended) Settle(turn, *lines_.at(key));
         MakeRoom(turn);
         if (ended && !*ended && ended->error().code == ErrorCode::kResourceExhausted) {
           turn.LetGo();
@@ -526,12 +527,9 @@ Result<void> NearCacheCore::Write(const std::string& key, std::optional<std::str
     }
     if (action == LineAction::kFetchExclusive) {
       const auto ended = Fetch(turn, key, cache::exclusive, deadline);
+      if (!ended) continue;
+      if (!*ended) return Fail(ended->error());
       line = lines_.at(key).get();
-      if (ended && !*ended) {
-        const Error error = ended->error();
-        Settle(turn, *line);
-        return Fail(error);
-      }
       // Still in the same turn, so that a recall does not take the line before it was of use.
       if (MayWrite(line->state)) {
         action = React(turn, *line, event);

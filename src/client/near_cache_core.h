@@ -93,7 +93,8 @@ class NearCacheCore {
   NearValue ValueOf(const Line& line) const;
   bool LeaseHolds() const { return session_ != 0 && Clock::now() < lease_until_; }
 
-  // Asks for the line; blocks without the mutex. nullopt: try again.
+  // Asks for the line; blocks without the mutex. nullopt: try again. Only of a value is the line
+  // still there, for the caller to settle.
   std::optional<Result<NearValue>> Fetch(Turn& turn, const std::string& key, cache::Mode mode,
                                          TimePoint deadline);
   std::optional<Result<void>> Store(Turn& turn, const std::string& key,

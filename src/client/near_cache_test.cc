@@ -74,6 +74,16 @@ class NearCacheTest : public ::testing::Test {
                                   linearizable)
         ->message;
   }
+  // As an operator does, or the end of its lease.
+  void EndOnlySession() {
+    const auto open = client_->Call<sessions::ListReply>("/holdfast.sessions.Sessions/List",
+                                                         sessions::ListRequest());
+    ASSERT_EQ(open->message.sessions_size(), 1);
+    EXPECT_EQ(open->message.sessions(0).name(), "near cache");
+    sessions::CloseRequest close;
+    close.set_id(open->message.sessions(0).id());
+    ASSERT_TRUE(client_->Call<sessions::SessionReply>("/holdfast.sessions.Sessions/Close", close));
+  }
   template <class Condition>
   static bool Eventually(Condition condition) {
     const auto deadline = Clock::now() + std::chrono::seconds(20);
@@ -236,20 +246,88 @@ TEST_F(NearCacheTest, WhatCannotBeWrittenBackIsTold) {
 }
 
 TEST_F(NearCacheTest, ASessionThatWasEndedLosesNothingThatNobodyHasReplaced) {
+  SetInCluster("k", "old");
+  SetInCluster("other", "old");
   NearCache near(*client_, Back());
   ASSERT_TRUE(near.Set("k", "x"));
   ASSERT_TRUE(near.Set("other", "y"));
-  EXPECT_EQ(InCluster("k"), "absent");
-  const auto open = client_->Call<sessions::ListReply>("/holdfast.sessions.Sessions/List",
-                                                       sessions::ListRequest());
-  ASSERT_EQ(open->message.sessions_size(), 1);
-  EXPECT_EQ(open->message.sessions(0).name(), "near cache");
-  sessions::CloseRequest close;
-  close.set_id(open->message.sessions(0).id());
-  ASSERT_TRUE(client_->Call<sessions::SessionReply>("/holdfast.sessions.Sessions/Close", close));
+  EXPECT_EQ(InCluster("k"), "old");
+  EndOnlySession();
   EXPECT_TRUE(Eventually([&] { return InCluster("k") == "x" && InCluster("other") == "y"; }));
   EXPECT_EQ(Read(near, "k"), "x");
   EXPECT_EQ(near.stats().lost, 0u);
+}
+
+// The cluster cannot tell a key that was deleted from one that never was.
+TEST_F(NearCacheTest, ADeletedKeyIsNotBroughtBackByASessionThatWasEnded) {
+  std::atomic<int> lost{0};
+  NearCacheOptions options = Back();
+  options.lost = [&](const std::string& key) { lost += key == "k" ? 1 : 100; };
+  NearCache near(*client_, options);
+  ASSERT_TRUE(near.Set("k", "x"));
+  EndOnlySession();
+  cache::DeleteRequest request;
+  request.set_key("k");
+  request.set_wait_ms(10'000);
+  const auto gone = client_->Call<cache::WriteReply>("/holdfast.cache.Cache/Delete", request);
+  ASSERT_TRUE(gone) << gone.error().message;
+  EXPECT_TRUE(Eventually([&] { return lost == 1; }));
+  EXPECT_EQ(InCluster("k"), "absent");
+  EXPECT_EQ(Read(near, "k"), "absent");
+}
+
+// The first to hear of a session's end may be a fetch.
+TEST(NearCacheOverAFakeNodeTest, AFetchThatFindsTheSessionEndedAsksAgainUnderTheNextOne) {
+  enum : uint32_t {
+    kSessionsService = 3,
+    kOpen = 1,
+    kCacheService = 6,
+    kFetch = 12,
+    kWriteBack = 16
+  };
+  std::atomic<uint64_t> sessions{0};
+  testing::FakeNode node([&](const PipeRequest& request) -> testing::Answer {
+    if (request.service() == kSessionsService) {
+      sessions::SessionReply reply;
+      reply.set_outcome(request.method() == kOpen ? sessions::SessionOutcome::opened
+                                                  : sessions::SessionOutcome::kept);
+      reply.set_id(request.method() == kOpen ? ++sessions : 0);
+      return {.body = reply.SerializeAsString()};
+    }
+    if (request.service() == kCacheService && request.method() == kWriteBack) {
+      cache::WriteBackReply reply;
+      reply.set_outcome(cache::WriteBackOutcome::written);
+      return {.body = reply.SerializeAsString()};
+    }
+    if (request.service() != kCacheService || request.method() != kFetch) return testing::Never();
+    cache::FetchRequest fetch;
+    EXPECT_TRUE(fetch.ParseFromString(request.body()));
+    cache::FetchReply reply;
+    if (fetch.session() % 2 == 1) {
+      reply.set_outcome(cache::FetchOutcome::session_not_found);
+    } else {
+      reply.set_outcome(cache::FetchOutcome::fetched);
+      reply.set_mode(cache::exclusive);
+      reply.set_found(true);
+      reply.mutable_entry()->set_value("x");
+    }
+    return {.body = reply.SerializeAsString()};
+  });
+  Client client({node.address()});
+  for (const bool write : {false, true}) {
+    NearCacheOptions options;
+    options.writes = Writes::kBack;
+    options.write_back_after = milliseconds(60'000);
+    NearCache near(client, options);
+    if (write) {
+      const auto set = near.Set("k", "y");
+      EXPECT_TRUE(set) << set.error().message;
+    }
+    const auto got = near.Get("k");
+    ASSERT_TRUE(got) << got.error().message;
+    EXPECT_EQ(got->bytes, write ? "y" : "x");
+  }
+  EXPECT_EQ(sessions, 4u);
 }
 
 // One writer for each key counts up; nobody may ever read less than what was acknowledged before it

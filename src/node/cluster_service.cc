@@ -175,6 +175,17 @@ class ClusterService : public state_machine::Service {
     return {};
   }
 
+  Result<void> HoldBack(const HoldBackRequest& request, HoldBackReply* reply) const {
+    sources_.hold_back(request.delay_ms(), request.for_ms());
+    reply->set_leads(sources_.status().role == raft::Role::kLeader);
+    if (request.delay_ms() > 0 && !reply->leads()) {
+      logging::Warn(Component::kNode, "held back on purpose: what is committed is applied later",
+                    {{"delay_ms", std::to_string(request.delay_ms())},
+                     {"for_ms", std::to_string(request.for_ms())}});
+    }
+    return {};
+  }
+
   Result<void> BeginBackup(const BeginBackupRequest& request, BeginBackupReply* reply) const {
     return sources_.backup()->Begin(request, sources_.status(), reply);
   }
@@ -218,6 +229,7 @@ void RegisterClusterService(state_machine::Registry& registry, ClusterSources so
       .Stateless("Load", &ClusterService::Load)
       .Stateless("LogLevels", &ClusterService::LogLevels)
       .Stateless("ChangeMembers", &ClusterService::ChangeMembers)
+      .Stateless("HoldBack", &ClusterService::HoldBack)
       .Stateless("BeginBackup", &ClusterService::BeginBackup)
       .Stateless("ReadBackup", &ClusterService::ReadBackup)
       .Stateless("EndBackup", &ClusterService::EndBackup);

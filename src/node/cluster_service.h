@@ -41,6 +41,7 @@ struct ClusterSources {
   std::function<NodeLoad()> load;
   std::function<Result<LogIndex>(MembershipChange)> change_members;
   std::function<BackupExport*()> backup;
+  std::function<void(uint64_t delay_ms, uint64_t for_ms)> hold_back;
 };
 
 // Adds the cluster service.

@@ -292,9 +292,15 @@ void Node::BeginConsensus() {
   running_.set_value();
 }
 
+void Node::HoldBackFor(uint64_t delay_ms, uint64_t for_ms) {
+  OnLoop(
+      [this, delay_ms, for_ms] { hold_back_.Begin(parts_.clock.MonotonicMs(), delay_ms, for_ms); });
+}
+
 void Node::HandCommitted() {
-  while (handed_ < replica_->committed() && applying_ < bounds::kApplyBacklogMax &&
-         !applier_.overfull()) {
+  const LogIndex limit = hold_back_.Limit(parts_.clock.MonotonicMs(), replica_->committed(),
+                                          replica_->role() == raft::Role::kLeader);
+  while (handed_ < limit && applying_ < bounds::kApplyBacklogMax && !applier_.overfull()) {
     handed_ = handed_.Next();
     wal::Entry entry = parts_.log.Read(handed_);
     CommittedEntry committed;

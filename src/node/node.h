@@ -36,6 +36,7 @@
 #include "src/node/dispatcher.h"
 #include "src/node/freshness.h"
 #include "src/node/frontend.h"
+#include "src/node/hold_back.h"
 #include "src/node/identity.h"
 #include "src/node/peer_link.h"
 #include "src/node/programs.h"
@@ -173,6 +174,8 @@ class Node : public Dispatcher, public PeerHandler {
   NodeStanding standing() const;
   const ApplyMetrics& apply_metrics() const { return applier_.metrics(); }
   BackupExport& backup() { return backup_; }
+  // This node applies what is committed `delay_ms` later, for `for_ms`, unless it leads: HoldBack.
+  void HoldBackFor(uint64_t delay_ms, uint64_t for_ms);
 
   // --- From the log's writer: appends up to `ticket` are durable. Any thread.
   void LogDurable(wal::Ticket ticket);
@@ -256,6 +259,7 @@ class Node : public Dispatcher, public PeerHandler {
   std::unique_ptr<ReadRouter> reads_;
   std::map<NodeId, uint64_t> epochs_;
   LogIndex handed_;                  // Given to the applier.
+  HoldBack hold_back_;
   std::atomic<size_t> applying_{0};  // Entries that the applier has not finished.
   uint64_t told_proposal_ = 0;       // The list (by its name) that the others were told of ...
   uint64_t said_hello_ms_ = 0;       // ... and when.

@@ -123,12 +123,14 @@ Result<void> Server::Parts::Open() {
                                const std::unique_ptr<state_machine::Machine>& machine) {
     RegisterServices(registry);
     node::RegisterClusterService(
-        registry, {[this] { return observer->Status(); }, [this] { return observer->Figures(); },
-                   [this] { return observer->Load(); },
-                   [this](node::MembershipChange change) {
-                     return node->ChangeMembership(std::move(change));
-                   },
-                   [this] { return &node->backup(); }});
+        registry,
+        {[this] { return observer->Status(); }, [this] { return observer->Figures(); },
+         [this] { return observer->Load(); },
+         [this](node::MembershipChange change) {
+           return node->ChangeMembership(std::move(change));
+         },
+         [this] { return &node->backup(); },
+         [this](uint64_t delay_ms, uint64_t for_ms) { node->HoldBackFor(delay_ms, for_ms); }});
     // No principal is known yet: all callers share one space of keys.
     state_machine::RegisterRequestsService(
         registry, [&machine](const state_machine::Method& method, const std::string& key) {

@@ -155,17 +155,19 @@ class Table : public TableBase {
     Replace(*handle.in_delta_, std::move(row));
   }
 
-  // Apply thread. As Put, of a key that the table has never had, as it holds a number that is given
-  // out once: nothing is below it. Of a sorted table.
+  // Apply thread. As Put, of a key that the table does not have, as its number is given out once or
+  // another row says so: it is not looked for, then or when the row is erased. Of a sorted table.
   void PutNew(const Key& key, Row row) {
     static_assert(kSorted, "a hash table knows by itself");
     const auto [it, found] = Locate(key);
-    HOLDFAST_CHECK(!found, "a new row of " + name() + " is there already");
-    if (check_known()) {
-      HOLDFAST_CHECK(!ExistsBelow(key), "a new row of " + name() + " was there before");
-    }
+    HOLDFAST_CHECK(!found || !it->second.has_value(), Known("new", "there already"));
+    if (!found && check_known()) HOLDFAST_CHECK(!ExistsBelow(key), Known("new", "there already"));
     RecordPut(key, row);
-    Enter(it, Key(key), std::move(row), Below::kNothing);
+    if (found) {
+      Replace(*it, std::move(row));
+    } else {
+      Enter(it, Key(key), std::move(row), Below::kNothing);
+    }
   }
 
   // Apply thread. No-op when absent: nothing is recorded.
@@ -182,13 +184,11 @@ class Table : public TableBase {
   void EraseKnown(const Key& key) {
     const auto [it, found] = Locate(key);
     if (found) {
-      HOLDFAST_CHECK(it->second.has_value(), "a known row of " + name() + " is missing");
+      HOLDFAST_CHECK(it->second.has_value(), Known("known", "missing"));
       EraseChanged(it);
       return;
     }
-    if (check_known()) {
-      HOLDFAST_CHECK(ExistsBelow(key), "a known row of " + name() + " is missing");
-    }
+    if (check_known()) HOLDFAST_CHECK(ExistsBelow(key), Known("known", "missing"));
     EraseBelow(key);
   }
 
@@ -255,13 +255,14 @@ class Table : public TableBase {
     if (!filter_.MayHave(hash)) return nullptr;
     key_buffer_.clear();
     AppendStoredKey(key, &key_buffer_);
-    if (!base().Get(key_buffer_, &row_buffer_)) {
-      if (kSorted) missing_ = key;
-      return nullptr;
-    }
+    if (!base().Get(key_buffer_, &row_buffer_)) return nullptr;
     Row row;
     Decode(key_buffer_, row_buffer_, &row);
     return Pointer(*cache_.Insert(Key(key), std::move(row)));
+  }
+
+  std::string Known(const char* kind, const char* state) const {
+    return std::string("a ") + kind + " row of " + name() + " is " + state;
   }
 
   // Of a key that the delta does not have; as far as memory knows.
@@ -270,7 +271,6 @@ class Table : public TableBase {
     if (const Slot* slot = FindFrozen(key, hash)) {
       return slot->has_value() ? Below::kRow : Below::kNothing;
     }
-    if (missing_ == key) return Below::kNothing;
     return cache_.Peek(key, hash) != nullptr ? Below::kRow : Below::kUnknown;
   }
 
@@ -312,7 +312,6 @@ class Table : public TableBase {
       Below& below = it->second.below;
       if (below == Below::kUnknown) below = ExistsBelow(it->first) ? Below::kRow : Below::kNothing;
       if (below == Below::kNothing) {
-        missing_ = it->first;
         RowRemoved(BytesOf(it->first, it->second));
         delta_.erase(it);
       }
@@ -388,7 +387,6 @@ class Table : public TableBase {
   void Freeze() override {
     HOLDFAST_CHECK(frozen_.empty(), "table " + name() + " is frozen already");
     std::swap(delta_, frozen_);
-    missing_.reset();
     // The next one will be about as large, at most twice (Store::Overfull): it need not grow step
     // by step, at a pause each.
     if constexpr (!kSorted) delta_.reserve(2 * frozen_.size());
@@ -463,8 +461,6 @@ class Table : public TableBase {
   KeyFilter filter_;                  // Of a hash table.
   std::unique_ptr<Cursor> learning_;  // Where LearnKeys stands.
   bool learned_ = false;
-  // Of a sorted table: what was missed last, neither frozen nor in the base.
-  std::optional<Key> missing_;
   std::vector<Undo> undo_;  // Of the current entry, oldest first.
   std::string key_buffer_;  // Of the apply thread.
   std::string row_buffer_;

@@ -86,6 +86,45 @@ TEST_F(ConsistencyTest, ASessionSeesItsOwnWriteAtEveryNodeWithAndWithoutItsToken
   }
 }
 
+// A session that goes from node to node: monotonic reads, monotonic writes, writes follow reads.
+TEST_F(ConsistencyTest, ASessionNeverGoesBackWhereverItReadsAndWrites) {
+  constexpr int kRounds = 60;
+  // Two of the nodes are behind by turns, so that there is something to go back to.
+  const auto hold_back = [&](int node) {
+    const std::string command = ProcessCluster::Program() +
+                                " cluster hold-back --delay-ms 40 --for-ms 60000 --endpoints "
+                                "127.0.0.1:" +
+                                std::to_string(cluster_.grpc(node)) + " > /dev/null";
+    ASSERT_EQ(std::system(command.c_str()), 0);
+  };
+  for (int node = 1; node <= 3; ++node) hold_back(node);  // The leader is not.
+  std::vector<HttpClient> nodes;
+  for (int node = 1; node <= 3; ++node) nodes.emplace_back(cluster_.http(node));
+  uint64_t seen = 0;
+  int64_t balance = 0;
+  const auto position_of = [](const HttpReply& reply) {
+    return std::stoull(reply.headers.at("holdfast-position"));
+  };
+  for (int round = 1; round <= kRounds; ++round) {
+    const auto at = [&](int step) -> HttpClient& {
+      return nodes[static_cast<size_t>(round + step) % nodes.size()];
+    };
+    const HttpReply written = at(0).Post("/v1/ledger/transfers", Payment(round));
+    ASSERT_EQ(written.status, 201) << written.body;
+    ASSERT_GT(position_of(written), seen) << "a write comes after all that was written and read";
+    seen = position_of(written);
+    for (int step = 1; step <= 3; ++step) {
+      const HttpReply read = at(step).Get(kShop, {{"Holdfast-After", std::to_string(seen)}});
+      ASSERT_EQ(read.status, 200) << read.body;
+      ASSERT_GE(position_of(read), seen) << "a read is not older than the one before";
+      ASSERT_GE(Balance(read), balance);
+      seen = position_of(read);
+      balance = Balance(read);
+    }
+    ASSERT_EQ(balance, round);
+  }
+}
+
 TEST_F(ConsistencyTest, ALeaderThatWasReplacedUnseenNeverAnswersWithTheOldState) {
   constexpr int kRounds = 4;
   int answered = 0;

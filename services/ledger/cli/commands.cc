@@ -1,5 +1,6 @@
 #include "services/ledger/cli/commands.h"
 
+#include "services/ledger/cli/branches.h"
 #include "services/ledger/cli/import.h"
 #include "services/ledger/cli/outcome.h"
 #include "services/ledger/cli/verify.h"
@@ -29,6 +30,44 @@ transactions and reversals included), compares it with what the account says, an
 currency debits equal credits. Works on a live cluster. Exit code 0: OK, 1: differences, listed.
 Sums are in minor units.)";
 
+constexpr char kBranchesFooter[] = R"(Example:
+  holdfast branches run input.json --output output.json
+
+INPUT is a list of customers with their events, and of branches with their balance:
+  [{"id": 1, "type": "customer", "events": [
+      {"id": 1, "interface": "deposit", "branch": 1, "money": 400},
+      {"id": 2, "interface": "query", "branch": 2}]},
+   {"id": 1, "type": "branch", "balance": 0}, {"id": 2, "type": "branch", "balance": 0}]
+
+All branches keep one account, in the ledger; a run opens a new one. Branch b is the node at place
+(b-1) mod n of --endpoints. Customers come one after the other; each carries the log position of what
+it wrote and read last, so that the next branch answers with no less (--consistency session). -v
+shows the position of every event. What each event came to is written as
+  {"id":1,"recv":[{"interface":"query","branch":2,"balance":400}]}
+
+--hold-back makes one follower apply everything so much later. The balances stay right; with
+--consistency stale one sees what would be wrong without the guarantee. Exit code 0: every query saw
+what had been written before it, 1: one did not.)";
+
+void RegisterBranches(cli::Commands& commands) {
+  auto flags = std::make_shared<BranchesFlags>();
+  commands.AddGroup("branches", "Deposits, withdrawals and queries at the branches of a bank");
+  CLI::App* run = commands.Add("branches", "run", "Carries out a file of events at the branches");
+  run->footer(kBranchesFooter);
+  run->add_option("INPUT", flags->input, "The file of events, as JSON")->required();
+  run->add_option("--output", flags->output, "Where the results go; -: the standard output")
+      ->type_name("FILE")
+      ->capture_default_str();
+  run->add_option("--hold-back", flags->hold_back_ms,
+                  "A follower applies everything so many milliseconds later, at most 5000")
+      ->type_name("MS")
+      ->check(CLI::Range(1, 5'000).description(""));
+  commands.OnRun(run, [flags](cli::Context& context) { return RunBranches(*flags, context); });
+  commands.AddExample("branches", "holdfast branches run input.json --output output.json");
+  commands.AddExample("branches",
+                      "holdfast branches run input.json --hold-back 300 --consistency stale");
+}
+
 }  // namespace
 
 void RegisterCommands(cli::Commands& commands) {
@@ -52,6 +91,8 @@ void RegisterCommands(cli::Commands& commands) {
       commands.Add("ledger", "verify", "Recomputes every balance from the journal, and compares");
   verify->footer(kVerifyFooter);
   commands.OnRun(verify, Verify);
+
+  RegisterBranches(commands);
 
   commands.AddOutcome("--transfer", "ID", "The id of a transfer, hold, transaction or reversal",
                       TransferOutcomeById);

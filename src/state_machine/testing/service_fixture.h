@@ -115,7 +115,8 @@ class ServiceFixture : public ::testing::Test {
  private:
   struct Life {
     explicit Life(std::shared_ptr<store::MemoryDisk> disk)
-        : store(std::make_unique<store::MemoryBase>(std::move(disk)), {.check_known = true}), registry(store) {}
+        : store(std::make_unique<store::MemoryBase>(std::move(disk)), {.check_known = true}),
+          registry(store) {}
     store::Store store;
     Registry registry;
     std::unique_ptr<Machine> machine;
