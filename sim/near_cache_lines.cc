@@ -347,11 +347,12 @@ void NearCaches::WroteBack(Near& near, const std::string& key, const cache::Writ
   }
 }
 
-// The right is gone. If nobody has written since, the value can still be stored.
+// The right is gone. If surely nobody has written since, the value can still be stored.
 void NearCaches::Rescue(Near& near, const std::string& key) {
   Line& line = near.lines.at(key);
   const uint64_t now_us = world_.events.now_us();
-  if (!line.found || (line.expires_us != 0 && now_us >= line.expires_us)) {
+  const bool is_over = line.expires_us != 0 && now_us >= line.expires_us;
+  if (!line.found || is_over || line.version == 0) {
     Answered(near, key, LineEvent::kNotWrittenBack);
     return;
   }

@@ -29,7 +29,7 @@ queues::CreateRequest QueueRequests::Create(const std::string& name) {
   if (name == "grave") return request;
   if (name == "dead") {
     request.set_dead_letter("grave");
-    request.set_max_deliveries(2);
+    request.set_max_deliveries(1);
     return request;
   }
   request.add_groups("default");
@@ -215,7 +215,7 @@ Asked QueueRequests::Make() {
     case 18:
       if (random_.OneIn(3)) {
         queues::RedriveRequest request;
-        request.set_queue(random_.OneIn(3) ? "grave" : "dead");
+        request.set_queue(random_.OneIn(2) ? "grave" : "dead");
         if (random_.OneIn(6)) request.set_group(random_.OneIn(2) ? "default" : "audit");
         request.set_max(static_cast<uint32_t>(random_.Between(0, 3)));
         return AskedOf("queues.Redrive", request);

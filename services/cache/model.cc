@@ -195,12 +195,11 @@ bool Model::Blocked(const std::string& key, const Asker& asker, uint32_t wait_ms
   return true;
 }
 
-// Another key of the same write is held.
 void Model::NotYet(const std::string& key, const Asker& asker) {
+  const int64_t soon_us = now_.lease_us() + int64_t{bounds::kCachePlaceMs} * 1'000;
   for (Waiter& waiter : lines_[key].waiters) {
-    if (!waiter.writes || waiter.session != asker.session) continue;
-    waiter.deadline_us =
-        std::max(waiter.deadline_us, now_.lease_us() + int64_t{bounds::kCachePlaceMs} * 1'000);
+    const bool own = waiter.session == asker.session && waiter.writes;
+    if (own) waiter.deadline_us = std::max(waiter.deadline_us, soon_us);
   }
   Serve(key);
 }

@@ -138,6 +138,8 @@ class Model {
   bool IsLate(const std::string& key, const Asker& asker) const;
   void DropSpent(const std::string& key, const Asker& asker);
   bool Blocked(const std::string& key, const Asker& asker, uint32_t wait_ms);
+  // Of a key that did not block a write which another one of its keys blocks: a place that the
+  // writer has in line here it keeps for another second.
   void NotYet(const std::string& key, const Asker& asker);
   bool Done(const std::string& key, const Asker& asker, bool hold);
   void Enqueue(const std::string& key, Waiter waiter);
