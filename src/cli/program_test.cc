@@ -46,6 +46,18 @@ TEST_F(ProgramTest, CallsAMethodAndShowsTheReply) {
   EXPECT_EQ(read.err.substr(0, 9), "position ");
 }
 
+TEST_F(ProgramTest, AMethodOfItsServicesNameIsTheServicesCommand) {
+  const Ran ran = Run({"--compact", "convert", "--from", "EUR", "--to", "JPY", "--amount", "1.50",
+                       "--base", "USD", "--rates", "EUR=0.9", "--rates", "JPY=150"});
+  EXPECT_EQ(ran.code, kExitOk) << ran.err;
+  EXPECT_NE(ran.out.find(R"("converted":"250")"), std::string::npos) << ran.out;
+  const Ran refused = Run({"convert", "--from", "EUR", "--to", "JPY", "--amount", "1.5"});
+  EXPECT_EQ(refused.code, kExitUsage);
+  EXPECT_NE(refused.err.find("rate"), std::string::npos) << refused.err;
+  EXPECT_NE(RunAlone({"convert", "--help"}).out.find("holdfast convert --from"), std::string::npos);
+  EXPECT_EQ(RunAlone({"convert", "convert"}).code, kExitUsage);
+}
+
 TEST_F(ProgramTest, MethodsAndFlagsMayBeWrittenWithUnderscores) {
   const Ran ran = Run({"ledger", "create_account", "--id", "a_b", "--currency", "EUR"});
   EXPECT_EQ(ran.code, kExitOk) << ran.err;
