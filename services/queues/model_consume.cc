@@ -3,6 +3,7 @@
 
 #include "services/queues/describe.h"
 #include "services/queues/model.h"
+#include "services/queues/ring.h"
 
 namespace holdfast::queues {
 
@@ -43,28 +44,39 @@ PullReply Model::Pull(const PullRequest& request, int64_t now_us) {
   State& queue = *Find(request.queue());
   GroupState& group = *FindGroup(queue, request.group());
   std::deque<std::string>& line = group.lines[request.partition()];
-  for (uint32_t i = 0; i < std::max(request.max(), 1u) && !line.empty(); ++i) {
-    const std::string lane = line.front();
-    line.pop_front();
-    for (Item& item : group.items) {
-      if (LaneOf(item) != lane) continue;
-      item.state = Item::kOut;
-      item.attempts += 1;
-      item.taken_us = now_us;
-      item.until_us = now_.lease_us() + int64_t{request.visibility_seconds() == 0
-                                                    ? queue.config.visibility_seconds()
-                                                    : request.visibility_seconds()} *
-                                            1'000'000;
-      alarms_.insert(AlarmOf(queue, group, item));
-      item.consumer = request.consumer();
-      Message* message = reply.add_messages();
-      message->set_delivery(std::to_string(queue.number) + "-" + std::to_string(group.number) +
-                            "-" + std::to_string(item.sequence) + "-" +
-                            std::to_string(item.attempts));
-      Fill(queue, item.sequence, item.content, message);
-      message->set_attempt(item.attempts);
-      FillTime(now_.LogTimeOf(item.until_us), message->mutable_visible());
-      break;
+  // Keys that a growth has placed elsewhere go there; a pull looks past them, up to twice.
+  size_t left = std::max(request.max(), 1u);
+  for (int round = 0; round < 3 && left > 0; ++round) {
+    std::vector<std::string> first;
+    for (; first.size() < left && !line.empty(); line.pop_front()) first.push_back(line.front());
+    for (const std::string& lane : first) {
+      const uint64_t home =
+          group.partitioned ? PartitionOf(lane, queue.config.partitions()) : request.partition();
+      if (home != request.partition()) {
+        group.lines[home].push_back(lane);
+        continue;
+      }
+      --left;
+      for (Item& item : group.items) {
+        if (LaneOf(item) != lane) continue;
+        item.state = Item::kOut;
+        item.attempts += 1;
+        item.taken_us = now_us;
+        item.until_us = now_.lease_us() + int64_t{request.visibility_seconds() == 0
+                                                      ? queue.config.visibility_seconds()
+                                                      : request.visibility_seconds()} *
+                                              1'000'000;
+        alarms_.insert(AlarmOf(queue, group, item));
+        item.consumer = request.consumer();
+        Message* message = reply.add_messages();
+        message->set_delivery(std::to_string(queue.number) + "-" + std::to_string(group.number) +
+                              "-" + std::to_string(item.sequence) + "-" +
+                              std::to_string(item.attempts));
+        Fill(queue, item.sequence, item.content, message);
+        message->set_attempt(item.attempts);
+        FillTime(now_.LogTimeOf(item.until_us), message->mutable_visible());
+        break;
+      }
     }
   }
   reply.set_outcome(reply.messages().empty() ? PullOutcome::empty : PullOutcome::pulled);

@@ -85,7 +85,8 @@ void Queues::SweepPlaces(WriteContext& context, const ReadyKey& from) {
   for (const GroupEntry& group : queue->groups) {
     if (group.number != std::get<1>(from)) continue;
     Delivery delivery(tables_, moved_, context);
-    const auto next = delivery.Refile(*queue, group, from, bounds::kQueueSweptPerEntry);
+    // Keys, of which each changes a fraction of the rows that a message has.
+    const auto next = delivery.Refile(*queue, group, from, 4 * bounds::kQueueSweptPerEntry);
     delivery.Finish();
     if (next) context.SetTimer(context.now(), TimerKey(timer::kRefile, *next));
   }
