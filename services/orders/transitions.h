@@ -1,10 +1,10 @@
 // How an order goes from state to state, and all that goes with it: its history, the index of its
 // state, the customer's record, the stock of its products, and the timer of its reservation.
 //
-//   placed -> reserved -> paid -> packed -> (partly_shipped ->) shipped -> delivered
-//      |         |          |        |                             |           |
-//      +---------+----------+--------+--> cancelled                +-----------+--> returned
-//                | time over ----------------^
+//   placed -> stock_reserved -> paid -> packed -> (partly_shipped ->) shipped -> delivered
+//      |            |            |        |                             |           |
+//      +------------+------------+--------+--> cancelled                +-----------+--> returned
+//                   | its time is over ---------^
 //
 // Apply thread only.
 #pragma once
