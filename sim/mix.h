@@ -39,7 +39,8 @@ class Mix : public Requests {
 
  private:
   uint64_t Services() const {
-    return shares_.ledger + shares_.coordination + shares_.queues + shares_.todo + shares_.orders;
+    return shares_.ledger + shares_.coordination + shares_.queues + shares_.cache + shares_.todo +
+           shares_.orders;
   }
   Requests& AService();
   void UnderALock(Asked& checkout);
