@@ -60,8 +60,7 @@ Result<Ratio> Through(const ConvertRequest& request) {
        std::map<std::string, std::string>(request.rates().begin(), request.rates().end())) {
     const std::string field = "rates." + currency;
     if (!money::MinorDigits(currency)) {
-      return Fail(Refuse("rates", "'" + currency.substr(0, 16) +
-                                      "' is no currency of ISO 4217 that has a minor unit"));
+      return Fail(Refuse("rates", "names what is no currency of ISO 4217 that has a minor unit"));
     }
     if (currency == request.base()) {
       return Fail(Refuse(field, "of the base itself is 1; leave it out"));

@@ -204,16 +204,17 @@ Result<void> Todo::ClearDone(const ClearDoneRequest& request, WriteContext& /*co
                              ClearDoneReply* reply) {
   const std::string& user = request.user();
   const std::string list = ListOf(request.list());
+  // As many as there are: a list of which nothing is done costs nothing, however long it is.
+  const ListRow* row = tables_.lists.Find({user, list});
+  const uint32_t all = row == nullptr ? 0 : row->done;
+  if (all == 0) return {};
+  reply->set_more(all > bounds::kTodoClearedMax);
+  const size_t count = std::min(all, bounds::kTodoClearedMax);
   std::vector<uint64_t> done;
   tables_.order.Scan({user, list, 0}, [&](const OrderKey& key, const OrderRow& row) {
     if (std::get<0>(key) != user || std::get<1>(key) != list) return false;
-    if (!row.done) return true;
-    if (done.size() == bounds::kTodoClearedMax) {
-      reply->set_more(true);
-      return false;
-    }
-    done.push_back(row.id);
-    return true;
+    if (row.done) done.push_back(row.id);
+    return done.size() < count;
   });
   for (const uint64_t id : done) Remove(user, id);
   reply->set_cleared(static_cast<uint32_t>(done.size()));

@@ -85,7 +85,7 @@ inline constexpr size_t kLockCycleRowsMax = 4'000;  // The same: a full lock and
 // --- State machine
 inline constexpr int64_t kIdempotencyRetentionUs = int64_t{24} * 3600 * 1'000'000;  // By log time.
 inline constexpr size_t kTimersPerEntryMax = 1'024;  // The rest fires with the next tick.
-inline constexpr size_t kTimerBytesMin = 16;         // One more for so many bytes of a large entry.
+inline constexpr size_t kTimerBytesMin = 16;         // One for so many bytes of a large entry.
 // What they may change; the last of them goes past it. A session of 1,000 locks changes 6,000 rows.
 inline constexpr size_t kTimerChangesPerEntryMax = 16'384;
 // What a kept message may hold on to, whatever requests it was used for.
@@ -184,11 +184,11 @@ inline constexpr uint32_t kReservationSecondsMax = 2'592'000;  // Longer ones ar
 inline constexpr size_t kOrderPageBytesMax = 2 << 20;          // Of one list; a reply has 4 MiB.
 
 // --- Todo; what its API says never changes
-inline constexpr uint64_t kTodoUsersMax = 1'000'000;   // A small row each, for ever.
-inline constexpr uint32_t kTodoListsMax = 1'000;       // Of one user.
-inline constexpr uint32_t kTodoListTasksMax = 10'000;  // A move may number all of them anew.
-inline constexpr uint32_t kTodoClearedMax = 1'000;     // By one ClearDone.
-inline constexpr size_t kTodoPageBytesMax = 2 << 20;   // Of one page; a reply has 4 MiB.
+inline constexpr uint64_t kTodoUsersMax = 1'000'000;  // A small row each, for ever.
+inline constexpr uint32_t kTodoListsMax = 1'000;      // Of one user.
+inline constexpr uint32_t kTodoListTasksMax = 2'000;  // A move may number all of them anew.
+inline constexpr uint32_t kTodoClearedMax = 1'000;    // By one ClearDone.
+inline constexpr size_t kTodoPageBytesMax = 2 << 20;  // Of one page; a reply has 4 MiB.
 
 // --- Conversion of money, and the ledger's exchanges; as the API says: never changes
 inline constexpr size_t kDecimalDigitsMax = 38;     // As SQL's decimal; arithmetic has 512 bits.

@@ -42,9 +42,8 @@ ExitCode ExitCodeOf(const Error& error) {
 }
 
 Outcome OutcomeOf(const google::protobuf::Message& reply) {
-  const FieldDescriptor* field = state_machine::OutcomeField(*reply.GetDescriptor());
-  if (field == nullptr) return {};
-  const auto* value = reply.GetReflection()->GetEnum(reply, field);
+  const auto* value = state_machine::OutcomeOf(reply);
+  if (value == nullptr) return {};
   const OutcomeOptions& options = value->options().GetExtension(holdfast::outcome);
   const int status = options.http_status() == 0 ? 200 : static_cast<int>(options.http_status());
   return {value->name(), status, options.help()};

@@ -80,6 +80,9 @@ class Frontend {
   void Step(uint64_t now_ms);
   // The node stops, and the loop takes no more: answers what lies in the inbox, and what comes.
   void Stop();
+  // Answers the calls that wait for what is not there yet, and whoever comes to wait: the node is
+  // about to stop, and others are still to be answered. Any thread.
+  void StopWaiting() { waiters_.Drop(); }
 
   size_t waiting_reads() const { return waiting_reads_.load(std::memory_order_relaxed); }
 

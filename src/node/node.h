@@ -161,6 +161,9 @@ class Node : public Dispatcher, public PeerHandler {
   void WaitUntilRunning();
   // Hands leadership over if it has it, and waits for that at most `patience_ms`.
   void HandOver(uint64_t patience_ms);
+  // Answers the calls that wait for what is not there yet, so that nobody's door has to wait for
+  // them; everything else goes on.
+  void StopWaiting() { frontend_.StopWaiting(); }
   // Answers whoever still waits; after it the loop takes no event. Stop the link and the executors
   // before destruction.
   void Stop();
@@ -258,7 +261,7 @@ class Node : public Dispatcher, public PeerHandler {
   std::unique_ptr<WriteRouter> writes_;
   std::unique_ptr<ReadRouter> reads_;
   std::map<NodeId, uint64_t> epochs_;
-  LogIndex handed_;                  // Given to the applier.
+  LogIndex handed_;  // Given to the applier.
   HoldBack hold_back_;
   std::atomic<size_t> applying_{0};  // Entries that the applier has not finished.
   uint64_t told_proposal_ = 0;       // The list (by its name) that the others were told of ...

@@ -240,6 +240,7 @@ void Server::Parts::Stop(std::chrono::milliseconds grace) {
   if (observer) observer->Stopping();
   if (grpc) grpc->SetServing(false);
   if (node && grace.count() > 0) node->HandOver(kHandOverMsMax);
+  if (node) node->StopWaiting();
   if (http) http->Stop(grace);
   if (grpc) grpc->Stop(grace);
   if (node) node->Stop();

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <thread>
 
 #include "tests/support/http_client.h"
 #include "tests/support/temp_folder.h"
@@ -39,6 +40,29 @@ TEST(ServerTest, OneNodeServesAndRemembers) {
   HttpReply read = client.Get("/v1/counters/visits");
   EXPECT_EQ(read.status, 200);
   EXPECT_EQ(JsonField(read.body, "value"), "3") << read.body;
+}
+
+// A call that waits for a message would otherwise hold the stop until its connection is cut off.
+TEST(ServerTest, AStopAnswersWhoWaits) {
+  testing::TempFolder folder;
+  auto server = Server::Start(AloneIn(folder.path()));
+  ASSERT_TRUE(server) << server.error().message;
+  HttpClient client((*server)->http_port());
+  ASSERT_EQ(client.Post("/v1/queues", R"({"name": "q"})").status, 201);
+  const auto applied = [&] { return JsonField(client.Get("/status").body, "applied"); };
+  const std::string before = applied();
+  HttpReply pulled;
+  std::thread caller([&, port = (*server)->http_port()] {
+    HttpClient other(port, std::chrono::seconds(40));
+    pulled = other.Post("/v1/queues/q:pull", R"({"wait_ms": 30000})");
+  });
+  while (applied() == before) std::this_thread::yield();  // It has looked once.
+  const auto began = std::chrono::steady_clock::now();
+  (*server)->Stop(std::chrono::seconds(20));
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(15));
+  caller.join();
+  EXPECT_EQ(pulled.status, 200) << pulled.body;
+  EXPECT_EQ(JsonField(pulled.body, "outcome"), "empty") << pulled.body;
 }
 
 // The value of one line of the exposition format; -1 when it is not there.

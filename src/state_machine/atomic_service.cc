@@ -23,14 +23,6 @@ std::string PathOf(int write, const std::string& rest) {
   return "writes[" + std::to_string(write) + "]." + rest;
 }
 
-const EnumValueDescriptor* OutcomeOf(const Message& message) {
-  const FieldDescriptor* field = OutcomeField(*message.GetDescriptor());
-  if (field == nullptr) return nullptr;
-  const auto& reflection = *message.GetReflection();
-  if (field->has_optional_keyword() && !reflection.HasField(message, field)) return nullptr;
-  return reflection.GetEnum(message, field);
-}
-
 // What is only pending was not done: a list cannot wait for it.
 bool IsRefusal(const EnumValueDescriptor* outcome) {
   if (outcome == nullptr) return false;

@@ -207,9 +207,10 @@ EntryScope Machine::ScopeOf(LogIndex index) {
 }
 
 void Machine::FireTimers(LogIndex index, size_t entry_bytes) {
-  // A large entry sets many, as every idempotency key and message id has one: as many must fire, or
-  // they would pile up for as long as the load lasts.
-  const size_t max = std::max(bounds::kTimersPerEntryMax, entry_bytes / bounds::kTimerBytesMin);
+  // A large entry sets many, as every idempotency key and message id has one: about as many must
+  // fire, or they would pile up for as long as the load lasts.
+  const size_t max = std::clamp(entry_bytes / bounds::kTimerBytesMin, bounds::kTimersPerEntryMax,
+                                bounds::kTimerChangesPerEntryMax);
   const std::vector<Timers::Timer> due = tables_->timers.Due(position_.now, max);
   if (due.empty()) return;
   // Not their number alone is bounded: the end of one session may drop a thousand locks.

@@ -18,6 +18,14 @@ const google::protobuf::FieldDescriptor* OutcomeField(const google::protobuf::De
   return nullptr;
 }
 
+const google::protobuf::EnumValueDescriptor* OutcomeOf(const google::protobuf::Message& reply) {
+  const google::protobuf::FieldDescriptor* field = OutcomeField(*reply.GetDescriptor());
+  if (field == nullptr) return nullptr;
+  const google::protobuf::Reflection& reflection = *reply.GetReflection();
+  if (field->has_optional_keyword() && !reflection.HasField(reply, field)) return nullptr;
+  return reflection.GetEnum(reply, field);
+}
+
 uint64_t PeekNumber(std::string_view bytes, int field) {
   using google::protobuf::internal::WireFormatLite;
   google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(bytes.data()),

@@ -9,12 +9,6 @@ namespace {
 using requests::GetOutcomeReply;
 using requests::GetOutcomeRequest;
 
-// How a reply says that its request ended; null when it has no such field.
-const google::protobuf::EnumValueDescriptor* OutcomeOf(const Message& reply) {
-  const auto* field = OutcomeField(*reply.GetDescriptor());
-  return field == nullptr ? nullptr : reply.GetReflection()->GetEnum(reply, field);
-}
-
 class RequestsService : public Service {
  public:
   RequestsService(const Registry& registry, StoredReply stored)

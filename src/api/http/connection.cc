@@ -79,6 +79,7 @@ Connection::~Connection() {
   DropBody();
   DropReply();
   Leave(false);
+  if (state_ == State::kClosed) --core_->closed;  // Before that: it is never more than there are.
   core_->Leave(this);
 }
 
@@ -377,6 +378,7 @@ void Connection::Linger(size_t total) {
 }
 
 void Connection::Close() {
+  if (state_ != State::kClosed) ++core_->closed;
   state_ = State::kClosed;
   *gone_ = true;
   error_code ignored;

@@ -66,6 +66,8 @@ struct Core : std::enable_shared_from_this<Core> {
   bool draining ABSL_GUARDED_BY(mutex) = false;
   bool stopped ABSL_GUARDED_BY(mutex) = false;
   std::map<Connection*, std::weak_ptr<Connection>> connections ABSL_GUARDED_BY(mutex);
+  // Of these: closed, but kept by a call that still waits in the node. They keep nobody out.
+  std::atomic<size_t> closed{0};
 
  private:
   void TakeTurns();

@@ -93,7 +93,7 @@ class Server::Acceptor : public std::enable_shared_from_this<Acceptor> {
     auto role = Connection::Role::kServe;
     {
       absl::MutexLock lock(&core_.mutex);
-      const size_t count = core_.connections.size();
+      const size_t count = core_.connections.size() - core_.closed;
       if (core_.draining || count >= core_.options.connections_max + bounds::kHttpRefusalsMax)
         return;
       if (count >= core_.options.connections_max) role = Connection::Role::kRefuse;

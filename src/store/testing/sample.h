@@ -242,10 +242,11 @@ void ChangeSomething(Random random, Tables& tables) {
     }
     case 5: return tables.accounts.Erase(random.RandomAccountKey());
     case 6: {
-      // A number that is not drawn twice.
-      const int64_t number = static_cast<int64_t>(random.Below(uint64_t{1} << 60)) + 100;
-      return tables.events.PutNew({random.RandomAccountKey().substr(0, 2), number},
-                                  random.RandomEvent());
+      // A number that is not there: never was, or has been erased.
+      const auto number = static_cast<int64_t>(random.Below(random.OneIn(2) ? 4 : 1'000'000'000));
+      const EventKey key{random.RandomAccountKey().substr(0, 2), number + 100};
+      if (FirstEvent(tables.events, key) == key) return tables.events.EraseKnown(key);
+      return tables.events.PutNew(key, random.RandomEvent());
     }
     case 7: {
       const auto key = FirstEvent(tables.events, random.RandomEventKey());
