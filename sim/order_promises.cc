@@ -32,7 +32,8 @@ ledger::Transfer AskTransfer(const std::string& id, const AskNode& ask) {
 
 }  // namespace
 
-void OrderPromises::Applied(const Entry& entry) {
+void OrderPromises::Applied(const Entry& entry, int64_t log_us) {
+  if (entry.is_command) true_us_[log_us] = entry.true_us;
   for (const Logged& write : entry.writes) {
     if (write.method != "orders.PlaceOrder") continue;  // Of a checkout, or of such a list.
     const auto request = Parsed<orders::PlaceOrderRequest>(write.body);
@@ -44,7 +45,17 @@ void OrderPromises::Hear(const Told& told) {
   if (told.method == "orders.Checkout") {
     const auto reply = Parsed<orders::CheckoutReply>(told.reply);
     if (reply.outcome() == orders::CheckoutOutcome::rejected) return;
-    done_.insert(Parsed<orders::CheckoutRequest>(told.request).id());
+    const auto request = Parsed<orders::CheckoutRequest>(told.request);
+    done_.insert(request.id());
+    if (reply.outcome() != orders::CheckoutOutcome::done || !request.payment().hold()) return;
+    reserved_until_us_[request.id()] =
+        told.began_us + request.reservation_seconds() * uint64_t{1'000'000};
+  } else if (told.method == "orders.ReserveOrder") {
+    const auto reply = Parsed<orders::OrderReply>(told.reply);
+    if (reply.outcome() != orders::OrderOutcome::stock_reserved) return;
+    const auto request = Parsed<orders::ReserveOrderRequest>(told.request);
+    reserved_until_us_[request.id()] =
+        told.began_us + request.reservation_seconds() * uint64_t{1'000'000};
   } else if (told.method == "queues.Pull") {
     if (Parsed<queues::PullRequest>(told.request).queue() != kParcels) return;
     const auto reply = Parsed<queues::PullReply>(told.reply);
@@ -130,10 +141,26 @@ void OrderPromises::CheckStock(const AskNode& ask) const {
   }
 }
 
+// A reservation is not over before the time that was promised, whoever led meanwhile.
+void OrderPromises::CheckTimes(const AskNode& ask) const {
+  if (!exact_) return;
+  for (const auto& [id, until_us] : reserved_until_us_) {
+    const orders::Order order = AskOrder(id, ask);
+    if (!order.expired()) continue;
+    const auto& time = order.history().rbegin()->time();
+    const auto entry = true_us_.find(time.seconds() * 1'000'000 + time.nanos() / 1'000);
+    Require(entry != true_us_.end(), id + " expired at a time that no entry has");
+    Require(entry->second >= until_us, "the reservation of " + id + " ended " +
+                                           std::to_string(until_us - entry->second) +
+                                           " us too early");
+  }
+}
+
 void OrderPromises::Check(const AskNode& ask) const {
   for (const std::string& id : checkouts_) CheckMoney(id, ask);
   CheckMessages(ask);
   CheckStock(ask);
+  CheckTimes(ask);
 }
 
 }  // namespace holdfast::sim

@@ -1,5 +1,7 @@
 #include "sim/promises.h"
 
+#include <algorithm>
+
 #include "holdfast/atomic.pb.h"
 #include "holdfast/log.pb.h"
 #include "sim/checkouts.h"
@@ -27,6 +29,7 @@ void Promises::Applied(LogIndex index, const std::string& payload, uint64_t true
                        uint64_t led_since_us, const AskNode& ask) {
   Entry entry{index, true_us, !payload.empty(), led_since_us, {}};
   const auto parsed = Parsed<LogEntry>(payload);
+  if (entry.is_command) log_us_ = std::max(parsed.time_us(), log_us_ + 1);
   for (const LogRequest& request : parsed.requests()) {
     const std::string& method = NameOf(request.service(), request.method());
     logged_.emplace(method + " " + request.idempotency_key(), index);
@@ -46,7 +49,7 @@ void Promises::Applied(LogIndex index, const std::string& payload, uint64_t true
   }
   if (coordinates_) leases_.Applied(entry, ask);
   if (has_queues_) queues_.Applied(entry);
-  if (has_orders_) orders_.Applied(entry);
+  if (has_orders_) orders_.Applied(entry, log_us_);
 }
 
 std::optional<LogIndex> Promises::DoneBy(const WriteRecord& record) const {

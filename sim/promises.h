@@ -14,7 +14,7 @@ namespace holdfast::sim {
 class Promises {
  public:
   // `exact`: see LeasePromises.
-  explicit Promises(bool exact) : leases_(exact), queues_(exact) {}
+  explicit Promises(bool exact) : leases_(exact), queues_(exact), orders_(exact) {}
 
   // The next entry; `ask` the node that has applied it.
   void Applied(LogIndex index, const std::string& payload, uint64_t true_us, uint64_t led_since_us,
@@ -31,9 +31,10 @@ class Promises {
   QueuePromises queues_;
   OrderPromises orders_;
   std::map<std::string, LogIndex> logged_;  // By method and key.
-  bool coordinates_ = false;                // Somebody has asked something of sessions or locks ...
-  bool has_queues_ = false;                 // ... or of queues ...
-  bool has_orders_ = false;                 // ... or of orders.
+  int64_t log_us_ = 0;
+  bool coordinates_ = false;  // Somebody has asked something of sessions or locks ...
+  bool has_queues_ = false;   // ... or of queues ...
+  bool has_orders_ = false;   // ... or of orders.
 };
 
 }  // namespace holdfast::sim

@@ -205,8 +205,8 @@ Result<void> Todo::ClearDone(const ClearDoneRequest& request, WriteContext& /*co
   const std::string& user = request.user();
   const std::string list = ListOf(request.list());
   // As many as there are: a list of which nothing is done costs nothing, however long it is.
-  const ListRow* row = tables_.lists.Find({user, list});
-  const uint32_t all = row == nullptr ? 0 : row->done;
+  const ListRow* counts = tables_.lists.Find({user, list});
+  const uint32_t all = counts == nullptr ? 0 : counts->done;
   if (all == 0) return {};
   reply->set_more(all > bounds::kTodoClearedMax);
   const size_t count = std::min(all, bounds::kTodoClearedMax);
