@@ -252,6 +252,11 @@ MUTANTS = {
         '  static_cast<void>(state_machine::ExecuteWrites(first, context, &result));\n'
         '  result.Clear();\n',
         'orders'),
+    'let one transfer pay for two orders': (
+        'services/orders/checkout.cc',
+        '    if (IsRepeat(result) != repeats) {\n',
+        '    if (IsRepeat(result) != repeats && at < 0) {\n',
+        'orders'),
     'forget what a cancelled order had cost': (
         'services/orders/transitions.cc',
         '    customer.spend -= SpendOf(row_);\n',

@@ -1,6 +1,9 @@
 #include "sim/order_judge.h"
 
+#include <set>
+
 #include "holdfast/atomic.pb.h"
+#include "services/ledger/ledger.pb.h"
 #include "services/orders/model.h"
 #include "sim/atomic_judge.h"
 #include "sim/checkouts.h"
@@ -14,6 +17,7 @@ class OrderJudge : public Judge {
  public:
   explicit OrderJudge(Judges others) {
     others["orders"] = std::shared_ptr<Judge>(std::shared_ptr<void>(), this);
+    others_ = others;
     lists_ = MakeAtomicJudge(std::move(others));
   }
 
@@ -104,8 +108,10 @@ class OrderJudge : public Judge {
     return Answer<Request>(body, [&](const Request& request) { return (model_.*method)(request); });
   }
 
-  // A list of writes, all of them or none; with the part that was refused.
+  // A list of writes, all of them or none; with the part that was refused. Its order, its money and
+  // its message are all new, or all were there before.
   std::string Checkout(const orders::CheckoutRequest& request) {
+    using orders::CheckoutOutcome;
     const std::vector<CheckoutStep> steps = StepsOf(request);
     atomic::ExecuteRequest list;
     for (const CheckoutStep& step : steps) {
@@ -116,19 +122,49 @@ class OrderJudge : public Judge {
     const auto done =
         Parsed<atomic::ExecuteReply>(lists_->Execute("atomic.Execute", list.SerializeAsString()));
     orders::CheckoutReply reply;
-    reply.mutable_results()->CopyFrom(done.results());
+    const auto reject = [&](size_t step, int result, const std::string& reason) {
+      reply.set_outcome(CheckoutOutcome::rejected);
+      reply.set_failed(steps[step].part);
+      reply.set_reason(reason);
+      *reply.add_results() = done.results(result);
+    };
     if (done.outcome() == atomic::ExecuteOutcome::rejected) {
-      reply.set_outcome(orders::CheckoutOutcome::rejected);
-      reply.set_failed(steps[done.failed()].part);
-      reply.set_reason(done.results(0).outcome());
+      reject(done.failed(), 0, done.results(0).outcome());
+      return state_machine::Canonical(reply);
+    }
+    const int first = request.has_lock() ? 1 : 0;
+    const auto order = Parsed<orders::OrderReply>(done.results(first).reply());
+    const bool is_new = order.outcome() == orders::OrderOutcome::placed;
+    int wrong = -1;
+    std::string reason;
+    for (int i = done.results_size() - 1; i > first; --i) {  // The first of them counts.
+      const atomic::WriteResult& result = done.results(i);
+      static const std::set<std::string> kNew{"stock_reserved", "created", "paid", "published"};
+      if (kNew.contains(result.outcome()) != is_new) {
+        wrong = is_new ? i : first;
+        reason = done.results(wrong).outcome();
+      } else if (result.method() == "ledger.CreateTransfer") {
+        const auto money = Parsed<ledger::TransferReply>(result.reply());
+        if (money.transfer().currency() == order.order().currency()) continue;
+        wrong = i;
+        reason = "currency_mismatch";
+      }
+    }
+    if (wrong >= 0) {
+      std::set<std::string> services;
+      for (const CheckoutStep& step : steps) {
+        services.insert(step.method.substr(0, step.method.find('.')));
+      }
+      for (const std::string& service : services) others_.at(service)->RollBack();
+      reject(static_cast<size_t>(wrong), wrong, reason);
     } else {
-      const auto& placed = done.results(request.has_lock() ? 1 : 0);
-      reply.set_outcome(placed.outcome() == "already_exists" ? orders::CheckoutOutcome::already_done
-                                                             : orders::CheckoutOutcome::done);
+      reply.set_outcome(is_new ? CheckoutOutcome::done : CheckoutOutcome::already_done);
+      reply.mutable_results()->CopyFrom(done.results());
     }
     return state_machine::Canonical(reply);
   }
 
+  Judges others_;
   std::shared_ptr<Judge> lists_;
   Model model_;
   std::optional<Model> before_;

@@ -94,10 +94,44 @@ Asked OrderRequests::Setup(uint64_t step) {
 
 // An id always has the same content, or nearly always.
 orders::CheckoutRequest OrderRequests::Checkout() {
-  orders::CheckoutRequest request;
-  request.set_id(CheckoutId());
-  uint64_t number = std::stoull(request.id().substr(1));
+  const std::string id = CheckoutId();
+  uint64_t number = std::stoull(id.substr(1));
   if (random_.OneIn(15)) ++number;
+  return CheckoutOf(id, number);
+}
+
+// With the money or the message of another that somebody was told to be done; or that other one
+// once more, with other money. None of them may do anything.
+orders::CheckoutRequest OrderRequests::Mixed() {
+  std::vector<std::string> known;
+  for (const auto& [id, state] : on_their_way_) {
+    if (id.starts_with('k')) known.push_back(id);
+  }
+  if (known.empty()) return Checkout();
+  const std::string& other = known[random_.Between(0, known.size() - 1)];
+  const uint64_t number = std::stoull(other.substr(1));
+  if (random_.OneIn(3)) {
+    orders::CheckoutRequest request = CheckoutOf(other, number);
+    request.mutable_payment()->set_id("again-" + other);
+    request.mutable_payment()->set_hold(true);
+    return request;
+  }
+  std::string id;
+  do id = CheckoutId();
+  while (id == other);
+  orders::CheckoutRequest request = CheckoutOf(id, number);
+  if (random_.OneIn(2)) {
+    request.mutable_payment()->set_id(other);
+  } else {
+    request.mutable_message()->set_message_id(other);
+    request.mutable_message()->set_payload(other);
+  }
+  return request;
+}
+
+orders::CheckoutRequest OrderRequests::CheckoutOf(const std::string& id, uint64_t number) {
+  orders::CheckoutRequest request;
+  request.set_id(id);
   request.set_customer("c" + std::to_string(number % kCustomers));
   for (uint64_t i = 0; i <= number % 2; ++i) {
     const uint64_t product = (number + i) % kProducts;
@@ -332,7 +366,7 @@ Asked OrderRequests::Make() {
     case 1:
     case 2:
     case 3:
-    case 4: return AskedOf("orders.Checkout", Checkout());
+    case 4: return AskedOf("orders.Checkout", random_.OneIn(6) ? Mixed() : Checkout());
     case 5:
     case 6:
     case 7:

@@ -33,6 +33,8 @@ class OrderRequests : public Requests {
   orders::CheckStockRequest CheckStock();
 
  private:
+  orders::CheckoutRequest CheckoutOf(const std::string& id, uint64_t number);
+  orders::CheckoutRequest Mixed();
   // What there has to be, one after the other.
   Asked Setup(uint64_t step);
   Asked OfStock();

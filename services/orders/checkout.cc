@@ -11,7 +11,51 @@
 namespace holdfast::orders {
 namespace {
 
-constexpr char kPlaceOrder[] = "orders.PlaceOrder";
+// Where the order is placed: first, or after the check of a lock.
+int OrderAt(const std::vector<CheckoutWrite>& writes) {
+  return writes.front().part == CheckoutPart::lock ? 1 : 0;
+}
+
+// It was done before, and did nothing now: already_exists, already_done, already_published.
+bool IsRepeat(const atomic::WriteResult& result) {
+  return result.outcome().starts_with("already_");
+}
+
+template <class Reply>
+Reply ReplyOf(const atomic::WriteResult& result) {
+  Reply reply;
+  HOLDFAST_CHECK(reply.ParseFromString(result.reply()), "a reply of ours");
+  return reply;
+}
+
+struct Stranger {
+  int at = 0;
+  std::string reason;
+};
+
+// Each write alone may repeat what was done before, for whatever purpose; those of one checkout are
+// all new, or all repeat the same checkout. This is the first that does not belong to the others:
+// money or a message that was there before the order, or an order that was there before them. And
+// the money must be of the order's currency, which no write looks at.
+std::optional<Stranger> FindStranger(const std::vector<CheckoutWrite>& writes,
+                                     const atomic::ExecuteReply& done) {
+  const int order = OrderAt(writes);
+  const std::string currency = ReplyOf<OrderReply>(done.results(order)).order().currency();
+  const bool repeats = IsRepeat(done.results(order));
+  for (int at = order + 1; at < done.results_size(); ++at) {
+    const atomic::WriteResult& result = done.results(at);
+    if (IsRepeat(result) != repeats) {
+      const int stranger = repeats ? order : at;
+      return Stranger{stranger, done.results(stranger).outcome()};
+    }
+    if (writes[at].part != CheckoutPart::payment) continue;
+    const auto transfer = ReplyOf<ledger::TransferReply>(result).transfer();
+    if (transfer.currency() != currency) {
+      return Stranger{at, OrderOutcome::Code_Name(OrderOutcome::currency_mismatch)};
+    }
+  }
+  return std::nullopt;
+}
 
 }  // namespace
 
@@ -41,7 +85,7 @@ std::vector<CheckoutWrite> WritesOf(const CheckoutRequest& request) {
   *place.mutable_lines() = request.lines();
   place.set_total(request.total());
   *place.mutable_metadata() = request.metadata();
-  add(CheckoutPart::order, "", kPlaceOrder, place);
+  add(CheckoutPart::order, "", "orders.PlaceOrder", place);
 
   ReserveOrderRequest reserve;
   reserve.set_id(request.id());
@@ -102,20 +146,28 @@ Result<void> Orders::Checkout(const CheckoutRequest& request, WriteContext& cont
   const std::vector<CheckoutWrite> writes = WritesOf(request);
   atomic::ExecuteRequest list;
   for (const CheckoutWrite& one : writes) *list.add_writes() = one.write;
+  const store::Savepoint before = context.Mark();
   atomic::ExecuteReply result;
   if (Result<void> done = state_machine::ExecuteWrites(list, context, &result); !done) return done;
 
-  reply->set_outcome(CheckoutOutcome::done);
   if (result.outcome() == atomic::ExecuteOutcome::rejected) {
     reply->set_outcome(CheckoutOutcome::rejected);
     reply->set_failed(writes[result.failed()].part);
     reply->set_reason(result.results(0).outcome());
+    *reply->mutable_results() = std::move(*result.mutable_results());
+    return {};
   }
-  for (atomic::WriteResult& one : *result.mutable_results()) {
-    const bool repeats = one.method() == kPlaceOrder && one.outcome() == "already_exists";
-    if (repeats) reply->set_outcome(CheckoutOutcome::already_done);
-    *reply->add_results() = std::move(one);
+  if (const auto stranger = FindStranger(writes, result)) {
+    context.RollbackTo(before);
+    reply->set_outcome(CheckoutOutcome::rejected);
+    reply->set_failed(writes[stranger->at].part);
+    reply->set_reason(stranger->reason);
+    *reply->add_results() = std::move(*result.mutable_results(stranger->at));
+    return {};
   }
+  const bool repeats = IsRepeat(result.results(OrderAt(writes)));
+  reply->set_outcome(repeats ? CheckoutOutcome::already_done : CheckoutOutcome::done);
+  *reply->mutable_results() = std::move(*result.mutable_results());
   return {};
 }
 

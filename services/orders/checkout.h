@@ -1,5 +1,5 @@
-// A checkout is a list of writes, and nothing besides: it is carried out as Execute carries one out
-// (docs/atomic.md), and whoever wants another list sends that.
+// A checkout is a list of writes, carried out as Execute carries one out (docs/atomic.md), whose
+// parts must belong together: all of them new, or all of them repeats.
 #pragma once
 
 #include <string>

@@ -32,10 +32,10 @@ class CheckoutTest : public OrdersFixture {
     EXPECT_EQ(Broken(5), "");
   }
 
-  void OpenAccount(const std::string& id, bool overdraft) {
+  void OpenAccount(const std::string& id, bool overdraft, const std::string& currency = "EUR") {
     ledger::CreateAccountRequest request;
     request.set_id(id);
-    request.set_currency("EUR");
+    request.set_currency(currency);
     if (overdraft) request.set_overdraft(std::numeric_limits<int64_t>::max());
     Write<ledger::AccountReply>("ledger.CreateAccount", request);
   }
@@ -266,6 +266,109 @@ TEST_F(CheckoutTest, ARepeatDoesNothingTwice) {
   EXPECT_EQ(Call("orders.Checkout", CheckoutOf("o2", 2), "k1").reply.error().code,
             ErrorCode::kIdempotencyKeyReused);
   EXPECT_EQ(World(), "10 4 6 | 8000 2000 0 | 2 | 2");
+}
+
+// Money and messages that were there before the order are not its own.
+TEST_F(CheckoutTest, OneTransferPaysForOneOrder) {
+  CheckoutRequest request = CheckoutOf("o1", 3);
+  request.mutable_payment()->set_id("p1");
+  EXPECT_EQ(Told(Checkout(request)), "done");
+  const auto refused = [&](const CheckoutRequest& of) {
+    const std::string before = World();
+    const std::string told = Told(Checkout(of));
+    EXPECT_EQ(World(), before) << told;
+    EXPECT_FALSE(Exists(of.id())) << told;
+    return told;
+  };
+  request.set_id("o2");
+  EXPECT_EQ(refused(request), "rejected payment already_exists");
+  const CheckoutReply reply = Checkout(request);
+  ASSERT_EQ(reply.results_size(), 1);
+  EXPECT_EQ(reply.results(0).method(), "ledger.CreateTransfer");
+  EXPECT_EQ(reply.results(0).outcome(), "already_exists");
+  ledger::ReverseTransferRequest reverse;
+  reverse.set_id("p1");
+  reverse.set_reversal_id("p1-back");
+  Write<ledger::TransferReply>("ledger.ReverseTransfer", reverse);
+  EXPECT_EQ(refused(request), "rejected payment already_exists") << "it was given back";
+
+  Transfer("o3", "ann", "shop", 1'500);
+  EXPECT_EQ(refused(CheckoutOf("o3", 3)), "rejected payment already_exists") << "unrelated";
+
+  request = CheckoutOf("o4", 1);
+  request.mutable_payment()->set_hold(true);
+  request.mutable_payment()->set_id("h1");
+  request.set_reservation_seconds(60);
+  EXPECT_EQ(Told(Checkout(request)), "done");
+  request.set_id("o5");
+  EXPECT_EQ(refused(request), "rejected payment already_exists") << "a hold of another order";
+  PassMs(60'000);
+  EXPECT_EQ(refused(request), "rejected payment already_exists") << "a hold that is over";
+
+  request = CheckoutOf("o6", 1);
+  request.mutable_message()->set_payload("pack it");
+  request.mutable_message()->set_message_id("m1");
+  EXPECT_EQ(Told(Checkout(request)), "done");
+  request.set_id("o7");
+  EXPECT_EQ(refused(request), "rejected message already_published");
+  request.mutable_message()->set_message_id("m2");
+  EXPECT_EQ(Told(Checkout(request)), "done");
+}
+
+// Nor does an order that is there get money, goods or messages from a checkout.
+TEST_F(CheckoutTest, AnOrderThatIsThereIsNotCheckedOutAgain) {
+  EXPECT_EQ(Told(Checkout(CheckoutOf("o1", 3))), "done");
+  const auto refused = [&](const CheckoutRequest& request) {
+    const std::string before = World();
+    const std::string told = Told(Checkout(request));
+    EXPECT_EQ(World(), before) << told;
+    return told;
+  };
+  CheckoutRequest request = CheckoutOf("o1", 3);
+  request.mutable_payment()->set_hold(true);
+  request.mutable_payment()->set_id("p2");
+  EXPECT_EQ(refused(request), "rejected order already_exists") << "money held for nobody";
+  request = CheckoutOf("o1", 3);
+  request.mutable_message()->set_message_id("m2");
+  EXPECT_EQ(refused(request), "rejected order already_exists") << "a second message";
+
+  EXPECT_EQ(Place("o2", {{"cup", 2}}), "placed");
+  EXPECT_EQ(refused(CheckoutOf("o2", 2)), "rejected order already_exists");
+  EXPECT_EQ(StateOf("o2"), "placed");
+  EXPECT_EQ(Reserve("o2", 60), "stock_reserved");
+  request = CheckoutOf("o2", 2);
+  EXPECT_EQ(refused(request), "rejected order already_exists");
+  request.mutable_payment()->set_hold(true);
+  request.set_reservation_seconds(900);
+  EXPECT_EQ(refused(request), "rejected order already_exists") << "the goods go at 60 s";
+  EXPECT_EQ(StateOf("o2"), "stock_reserved");
+  // With money of another order, which PayOrder alone would take.
+  request = CheckoutOf("o3", 2);
+  request.mutable_payment()->set_id("p3");
+  EXPECT_EQ(Told(Checkout(request)), "done");
+  request.set_id("o2");
+  EXPECT_EQ(refused(request), "rejected order already_exists");
+  EXPECT_EQ(StateOf("o2"), "stock_reserved");
+  PassMs(60'000);
+  EXPECT_EQ(StateOf("o2"), "cancelled");
+  EXPECT_EQ(StockOf("cup"), "10 5 5");
+}
+
+TEST_F(CheckoutTest, TheMoneyIsOfTheOrdersCurrency) {
+  OpenAccount("ann-jpy", true, "JPY");
+  OpenAccount("shop-jpy", false, "JPY");
+  CheckoutRequest request = CheckoutOf("o1", 3);
+  request.mutable_payment()->set_from("ann-jpy");
+  request.mutable_payment()->set_to("shop-jpy");
+  const std::string before = World();
+  for (const bool hold : {false, true}) {
+    request.mutable_payment()->set_hold(hold);
+    EXPECT_EQ(Told(Checkout(request)), "rejected payment currency_mismatch");
+  }
+  EXPECT_EQ(World(), before);
+  EXPECT_EQ(AccountOf("shop-jpy").balance(), 0);
+  EXPECT_FALSE(Exists("o1"));
+  EXPECT_EQ(Told(Checkout(CheckoutOf("o1", 3))), "done") << "no id was burnt";
 }
 
 // The same list sent to Execute leaves the same rows: the digest is taken of every change.

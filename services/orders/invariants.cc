@@ -77,9 +77,8 @@ std::string WrongWith(OrderNumber number, const OrderRow& order, const Tables& t
     if (line.shipped > line.quantity) return "has shipped more than was ordered";
   }
   if (total != order.total) return "costs something else than its lines";
-  const bool gone = order.state == OrderState::shipped || order.state == OrderState::delivered ||
-                    order.state == OrderState::returned;
-  if (gone != all) return "is shipped in part";
+  const bool gone = order.state == OrderState::shipped || order.state == OrderState::delivered;
+  if (gone != all && order.state != OrderState::returned) return "is shipped in part";
   if ((order.expires_us != 0) != (order.state == OrderState::stock_reserved))
     return "expires wrongly";
   if ((order.timer_us != 0) != (order.expires_us != 0)) return "has a timer too many or too few";

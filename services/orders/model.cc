@@ -456,7 +456,8 @@ OrderReply Model::ReturnOrder(const ReturnOrderRequest& request) {
     reply.set_field("discard");
     return reply;
   }
-  sale = Ready(request, {OrderState::shipped, OrderState::delivered}, &reply);
+  sale = Ready(request, {OrderState::partly_shipped, OrderState::shipped, OrderState::delivered},
+               &reply);
   if (sale == nullptr) return reply;
   sale->discarded = request.discard();
   Enter(*sale, OrderState::returned, "", request.reason());

@@ -212,17 +212,15 @@ Result<void> Orders::ShipOrder(const ShipOrderRequest& request, WriteContext& co
 }
 
 OrderOutcome::Code Orders::Deliver(const DeliverOrderRequest& request, Transition& order) {
-  std::vector<uint64_t> under_way;
-  if (request.shipment().empty()) {
-    for (uint64_t at = 0; at < order.row().shipments; ++at) under_way.push_back(at);
-  } else if (const auto at = order.FindShipment(request.shipment())) {
-    under_way.push_back(*at);
-  } else {
-    return OrderOutcome::shipment_not_found;
+  std::vector<uint64_t> arrived = order.UnderWay();
+  size_t left = arrived.size();
+  if (!request.shipment().empty()) {
+    const auto named = order.FindShipment(request.shipment());
+    if (!named) return OrderOutcome::shipment_not_found;
+    std::erase_if(arrived, [&](uint64_t at) { return at != *named; });
   }
-  std::erase_if(under_way, [&](uint64_t at) { return order.ShipmentAt(at).delivered_us != 0; });
-  for (const uint64_t at : under_way) order.Deliver(at);
-  return under_way.empty() ? OrderOutcome::already_done : OrderOutcome::delivered;
+  for (const uint64_t at : arrived) order.Deliver(at, --left == 0);
+  return arrived.empty() ? OrderOutcome::already_done : OrderOutcome::delivered;
 }
 
 Result<void> Orders::DeliverOrder(const DeliverOrderRequest& request, WriteContext& context,

@@ -201,7 +201,6 @@ TEST_F(OrdersTest, OrdersAreShippedInParts) {
   EXPECT_EQ(StockOf("cup"), "9 3 6");
   EXPECT_EQ(StockOf("pot"), "1 0 1");
   EXPECT_EQ(Cancel("o1"), "wrong_state");
-  EXPECT_EQ(Return("o1"), "wrong_state");
   EXPECT_EQ(Ship("o1", "s1", {{"pot", 2}, {"cup", 1}}), "already_done") << "in whatever order";
   EXPECT_EQ(Ship("o1", "s1"), "already_done");
   EXPECT_EQ(Ship("o1", "s1", {{"cup", 1}}), "exists_with_different_fields");
@@ -256,6 +255,24 @@ TEST_F(OrdersTest, WhatComesBackGoesIntoStockUnlessDiscarded) {
   EXPECT_EQ(ProductOf("cup").shipped(), 7);
 }
 
+// What cannot be sent any more is not kept for an order that is never finished.
+TEST_F(OrdersTest, AnOrderThatIsShippedInPartComesBackAndLeavesTheRest) {
+  for (const bool discard : {false, true}) {
+    const std::string id = discard ? "o2" : "o1";
+    Bring(id, {{"cup", 4}, {"pot", 1}}, OrderState::packed);
+    EXPECT_EQ(Ship(id, "s1", {{"cup", 1}}), "shipped");
+    EXPECT_EQ(StockOf("cup"), "9 3 6");
+    EXPECT_EQ(Return(id, discard), "returned");
+    EXPECT_EQ(StockOf("cup"), discard ? "9 0 9" : "10 0 10");
+    EXPECT_EQ(StockOf("pot"), "3 0 3");
+    EXPECT_EQ(Ship(id, "s2"), "wrong_state");
+    EXPECT_EQ(Deliver(id), "wrong_state");
+    EXPECT_EQ(Return(id, discard), "already_done");
+  }
+  EXPECT_EQ(CustomerOf("ann").returned(), 2u);
+  EXPECT_EQ(CustomerOf("ann").spend(), 0);
+}
+
 // Every step in every state: it is done, is a repeat, or is refused and changes nothing.
 TEST_F(OrdersTest, EachStepHasItsStates) {
   EXPECT_EQ(Receive("cup", 1'000), "received");
@@ -272,7 +289,7 @@ TEST_F(OrdersTest, EachStepHasItsStates) {
       {"stock_reserved", {kDone, "paid", kWrong, kWrong, kWrong, "cancelled", kWrong}},
       {"paid", {kDone, kDone, "packed", kWrong, kWrong, "cancelled", kWrong}},
       {"packed", {kDone, kDone, kDone, "shipped", kWrong, "cancelled", kWrong}},
-      {"partly_shipped", {kDone, kDone, kDone, "shipped", "delivered", kWrong, kWrong}},
+      {"partly_shipped", {kDone, kDone, kDone, "shipped", "delivered", kWrong, "returned"}},
       {"shipped", {kDone, kDone, kDone, kWrong, "delivered", kWrong, "returned"}},
       {"delivered", {kDone, kDone, kDone, kWrong, kDone, kWrong, "returned"}},
       {"cancelled", {kWrong, kWrong, kWrong, kWrong, kWrong, kDone, kWrong}},

@@ -40,7 +40,9 @@ bool May(Step step, OrderState::Code state) {
     case Step::kCancel:
       return state == OrderState::placed || state == OrderState::stock_reserved ||
              state == OrderState::paid || state == OrderState::packed;
-    case Step::kReturn: return state == OrderState::shipped || state == OrderState::delivered;
+    case Step::kReturn:
+      return state == OrderState::partly_shipped || state == OrderState::shipped ||
+             state == OrderState::delivered;
   }
   return false;
 }
@@ -198,14 +200,13 @@ void Transition::Ship(const std::string& shipment, std::vector<PartEntry> parts)
   Enter(row_.AllShipped() ? OrderState::shipped : OrderState::partly_shipped, std::move(event));
 }
 
-void Transition::Deliver(uint64_t at) {
+void Transition::Deliver(uint64_t at, bool last) {
   ShipmentRow shipment = ShipmentAt(at);
   shipment.delivered_us = context_.now().us;
   EventRow event;
   event.shipment = shipment.id;
   t_.shipments.Put({number_, at}, std::move(shipment));
-  bool all = row_.state == OrderState::shipped;
-  for (uint64_t i = 0; i < row_.shipments; ++i) all = all && ShipmentAt(i).delivered_us != 0;
+  const bool all = last && row_.state == OrderState::shipped;
   Enter(all ? OrderState::delivered : row_.state, std::move(event));
 }
 
@@ -231,6 +232,7 @@ void Transition::Expire() {
 }
 
 void Transition::Return(const std::string& reason, bool discard) {
+  ReleaseStock();  // Of an order that was shipped in part.
   row_.discarded = discard;
   for (const LineEntry& line : row_.lines) {
     if (discard) break;
@@ -255,6 +257,14 @@ void Transition::Due() {
   HOLDFAST_REACHED("orders.transitions.timer_was_early");
   context_.SetLeaseTimer(LeaseTime{row_.expires_us}, TimerKey(number_), &row_.timer_us);
   t_.orders.Put(number_, row_);
+}
+
+std::vector<uint64_t> Transition::UnderWay() const {
+  std::vector<uint64_t> under_way;
+  for (uint64_t at = 0; at < row_.shipments; ++at) {
+    if (ShipmentAt(at).delivered_us == 0) under_way.push_back(at);
+  }
+  return under_way;
 }
 
 std::optional<uint64_t> Transition::FindShipment(const std::string& id) const {

@@ -2,8 +2,8 @@
 // state, the customer's record, the stock of its products, and the timer of its reservation.
 //
 //   placed -> stock_reserved -> paid -> packed -> (partly_shipped ->) shipped -> delivered
-//      |            |            |        |                             |           |
-//      +------------+------------+--------+--> cancelled                +-----------+--> returned
+//      |            |            |        |              |               |           |
+//      +------------+------------+--------+--> cancelled +---------------+-----------+--> returned
 //                   | its time is over ---------^
 //
 // Apply thread only.
@@ -65,13 +65,16 @@ class Transition {
   bool Pay(const std::string& payment);
   void Pack() { Enter(OrderState::packed, {}); }
   void Ship(const std::string& shipment, std::vector<PartEntry> parts);
-  void Deliver(uint64_t shipment);
+  // `last`: no other shipment is under way.
+  void Deliver(uint64_t shipment, bool last);
   void Cancel(const std::string& reason);
   void Return(const std::string& reason, bool discard);
   // The timer of its reservation has fired.
   void Due();
 
   std::optional<uint64_t> FindShipment(const std::string& id) const;
+  // The shipments that have not arrived yet.
+  std::vector<uint64_t> UnderWay() const;
   ShipmentRow ShipmentAt(uint64_t at) const { return *t_.shipments.Get({number_, at}); }
 
  private:
