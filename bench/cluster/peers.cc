@@ -47,7 +47,8 @@ std::vector<Row> MeasurePeers(const std::string& folder, const std::vector<std::
     std::string text;
     char part[4096];
     while (pipe != nullptr && std::fgets(part, sizeof(part), pipe) != nullptr) text += part;
-    if (pipe != nullptr) pclose(pipe);
+    const int status = pipe != nullptr ? pclose(pipe) : 0;
+    if (status != 0) std::fprintf(stderr, "%s FAILED: see what it says above.\n", script.c_str());
     const std::vector<Row> found = ParsePeerRows(text, cases);
     if (found.empty()) std::fprintf(stderr, "%s could not be measured.\n", script.c_str());
     rows.insert(rows.end(), found.begin(), found.end());

@@ -10,6 +10,7 @@ PGBIN=/usr/lib/postgresql/15/bin
 D=$ROOT/pg-checkout
 PORT=15442
 CLIENTS=${CLIENTS:-1 16 64 256}
+WARM=2  # Seconds before SECS that are not counted.
 as_pg() { (cd "$D" && runuser -u postgres -- "$@"); }
 sql() { as_pg psql -qAtX -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$PORT" -d postgres "$@"; }
 
@@ -102,16 +103,25 @@ prio_backends() { # Each backend makes a session of its own, so PRIO has to be s
   for pm in "${PIDS[@]}"; do for c in $(ps --ppid "$pm" -o pid=); do
     echo "$PRIO" > "/proc/$c/autogroup"; done; done 2>/dev/null
 }
+# One transaction a line: its end in seconds, and how long it took in us. The first WARM seconds,
+# in which every backend prepares its plans and fills its caches, do not count, nor does what ends
+# after SECS more.
+counted() { # LOGS...
+  awk -v warm="$WARM" -v secs="$SECS" '
+    $3 !~ /^[0-9]+$/ { next }  # "failed"
+    { at = $5 + $6 / 1e6; begun = at - $3 / 1e6
+      end[++n] = at; us[n] = $3; if (!first || begun < first) first = begun }
+    END { for (i = 1; i <= n; i++) if (end[i] > first + warm && end[i] <= first + warm + secs) print us[i] }' "$@"
+}
 pgb() { # SCRIPT CLIENTS: prints ops p50 p99
-  local pre=$D/log.$RANDOM out tps p
+  local pre=$D/log.$RANDOM out
   ( sleep 0.4; prio_backends ) &
-  out=$(as_pg "$PGBIN/pgbench" -n -h 127.0.0.1 -p $PORT -M prepared -c "$2" -j $(( $2 > 1 ? 2 : 1 )) -T "$SECS" \
+  out=$(as_pg "$PGBIN/pgbench" -n -h 127.0.0.1 -p $PORT -M prepared -c "$2" -j $(( $2 > 1 ? 2 : 1 )) -T $((WARM + SECS)) \
         -l --log-prefix="$pre" -f "$D/$1" postgres 2>&1)
-  tps=$(awk '/^tps/ {print $3}' <<<"$out")
   grep -q 'number of failed transactions: 0 ' <<<"$out" || log "failures: $(grep -i fail <<<"$out")"
-  p=$(cat "$pre".* | awk '{print $3}' | sort -n | awk '{v[NR]=$1} END {print v[int((NR-1)*.5)+1], v[int((NR-1)*.99)+1]}')
+  counted "$pre".* | sort -n | awk -v secs="$SECS" '
+    {v[NR]=$1} END {printf "%.0f %d %d\n", NR / secs, v[int((NR-1)*.5)+1], v[int((NR-1)*.99)+1]}'
   rm -f "$pre".*
-  echo "$(awk -v t="$tps" 'BEGIN{printf "%.0f", t}') $p"
 }
 
 head_line
@@ -137,7 +147,7 @@ measure pg-repl checkout_one_product 64 pgb checkout_1.sql 64
 agree=$(sql -c "select (select sum(reserved) from products) = (select count(*) from outbox)
   and (select sum(balance) from accounts where id > 1000000) = 500 * (select count(*) from orders)
   and (select sum(amount) from payments) = 500 * (select sum(quantity) from order_lines)")
-[ "$agree" = t ] || log "STOCK, MONEY AND MESSAGES DO NOT AGREE"
 log "$(sql -c 'select count(*) from orders') orders; stock, money and messages agree: $agree"
 stop_pg
 rm -rf "$D"
+[ "$agree" = t ] || { echo "stock, money and messages do not agree" >&2; exit 1; }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <iostream>
@@ -166,8 +167,9 @@ Work ReadOwnRecord(bool show) {
           }};
 }
 
-// Pages of the records of the first `count` customers.
-Work ReadRecords(uint64_t count, bool show) {
+// Pages of the records of the first `count` customers; `rows` counts what is on them. Where there
+// are fewer customers, the pages behind the last are empty.
+Work ReadRecords(uint64_t count, bool show, std::atomic<uint64_t>& rows) {
   return {[count](uint64_t, uint64_t page) {
             orders::ListCustomersRequest request;
             request.set_from(CustomerId(page * kPage));
@@ -175,9 +177,9 @@ Work ReadRecords(uint64_t count, bool show) {
             request.set_limit(kPage);
             return Request{"/holdfast.orders.Orders/ListCustomers", request.SerializeAsString()};
           },
-          [show](uint64_t, const std::string& reply) -> std::string {
+          [show, &rows](uint64_t, const std::string& reply) -> std::string {
             const auto page = Parsed<orders::ListCustomersReply>(reply);
-            if (page.customers().empty()) return "no such customers: order first (type 1)";
+            rows += static_cast<uint64_t>(page.customers_size());
             for (const auto& record : page.customers()) {
               if (show) Show(record);
             }
@@ -256,8 +258,16 @@ int main(int argc, char** argv) {
     Report("records", outcome);
   } else {
     const uint64_t pages = (count + kPage - 1) / kPage;
-    outcome = Customers(servers, ReadRecords(count, customers == 1), customers, pages).Run();
+    std::atomic<uint64_t> rows = 0;
+    outcome = Customers(servers, ReadRecords(count, customers == 1, rows), customers, pages).Run();
     Report("bulk reads", outcome);
+    std::printf("rows        %llu of %llu that were asked for\n",
+                static_cast<unsigned long long>(rows),
+                static_cast<unsigned long long>(customers * count));
+    if (rows == 0) {
+      std::printf("there are no such customers: order first (type 1)\n");
+      return 1;
+    }
   }
   return outcome.failed == 0 ? 0 : 1;
 }

@@ -1,6 +1,7 @@
 // The shop, from a terminal. shop.sh is the same with curl.
 //
-//   shop HOST:PORT,... stock SKU PRICE QUANTITY        puts goods on the shelf
+//   shop HOST:PORT,... stock SKU PRICE QUANTITY [DELIVERY]
+//       puts goods on the shelf; those of one DELIVERY once within a day, without it each time
 //   shop HOST:PORT,... products                        what is for sale
 //   shop HOST:PORT,... buy ORDER CUSTOMER SKU QUANTITY
 //   shop HOST:PORT,... status ORDER
@@ -44,10 +45,18 @@ int Failed(const holdfast::Error& error) {
              : 2;
 }
 
-int Stock(Storefront& store, const std::string& sku, uint64_t price, uint64_t quantity) {
+// An id that nobody else makes up.
+std::string MadeUp() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(now).count()) + "-" +
+         std::to_string(getpid());
+}
+
+int Stock(Storefront& store, const std::string& sku, uint64_t price, uint64_t quantity,
+          const std::string& delivery) {
   if (const auto opened = store.Open(); !opened) return Failed(opened.error());
-  const auto stocked = store.Stock(sku, static_cast<int64_t>(price),
-                                   static_cast<uint32_t>(quantity), "first-delivery-of-" + sku);
+  const auto stocked =
+      store.Stock(sku, static_cast<int64_t>(price), static_cast<uint32_t>(quantity), delivery);
   if (!stocked) return Failed(stocked.error());
   std::cout << sku << ": " << quantity << " on the shelf, " << price << " each\n";
   return 0;
@@ -113,10 +122,7 @@ std::string BuyAll(Storefront& store, const std::string& run, uint64_t buyer,
 int SellOut(Storefront& store, const std::string& sku, uint64_t buyers) {
   const auto product = store.Find(sku);
   if (!product) return Failed(product.error());
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  const std::string run =
-      std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(now).count()) + "-" +
-      std::to_string(getpid());
+  const std::string run = MadeUp();
   std::atomic<uint64_t> sold = 0;
   std::vector<std::string> wrong(buyers);
   std::vector<std::thread> threads;
@@ -166,14 +172,17 @@ int main(int argc, char** argv) {
     const auto quantity = number(4, 1'000'000);
     const auto pieces = number(5, 1'000'000);
     const auto buyers = number(3, kBuyersMax);
-    if (is("stock", 3) && price && quantity) return Stock(store, words[2], *price, *quantity);
+    if ((is("stock", 3) || is("stock", 4)) && price && quantity) {
+      const std::string delivery = words.size() > 5 ? words[5] : MadeUp();
+      return Stock(store, words[2], *price, *quantity, delivery);
+    }
     if (is("products", 0)) return Products(store);
     if (is("buy", 4) && pieces) return Buy(store, words[2], words[3], words[4], *pieces);
     if (is("status", 1)) return Status(store, words[2]);
     if (is("sale", 2) && buyers) return SellOut(store, words[2], *buyers);
     if (is("audit", 0)) return Audit(store);
   }
-  std::cerr << "usage: shop HOST:PORT,... stock SKU PRICE QUANTITY | products |\n"
+  std::cerr << "usage: shop HOST:PORT,... stock SKU PRICE QUANTITY [DELIVERY] | products |\n"
                "       buy ORDER CUSTOMER SKU QUANTITY | status ORDER | sale SKU BUYERS | audit\n";
   return 64;
 }

@@ -2,7 +2,8 @@
 # The shop of shop.cc with nothing but curl: the same commands, the same answers. The addresses are
 # those of HTTP; products and customers up to 1,000.
 #
-#   shop.sh HOST:PORT,... stock SKU PRICE QUANTITY | products | buy ORDER CUSTOMER SKU QUANTITY
+#   shop.sh HOST:PORT,... stock SKU PRICE QUANTITY [DELIVERY] | products
+#                         | buy ORDER CUSTOMER SKU QUANTITY
 #                         | status ORDER | sale SKU BUYERS | audit
 set -euo pipefail
 for word in "${@:2}"; do [[ $word =~ ^[A-Za-z0-9._-]{1,64}$ ]] || set --; done  # No quotes in JSON.
@@ -29,7 +30,7 @@ add_customer() {
 }
 buy() {  # ORDER CUSTOMER SKU QUANTITY TOTAL: sets reason, "sold" or why not.
   call /v1/checkout "{\"id\":\"$1\",\"customer\":\"$2\",\"lines\":[{\"sku\":\"$3\",\"quantity\":$4}],
-    \"total\":$5,\"payment\":{\"from\":\"$2\",\"to\":\"till\"},\"message\":{\"queue\":\"parcels\"}}" "$1"
+    \"total\":$5,\"payment\":{\"from\":\"$2\",\"to\":\"till\"},\"message\":{\"queue\":\"parcels\"}}"
   if [[ $status = 2* ]]; then reason=sold; else reason=$(fields reason); fi
 }
 buyer() {  # RUN NUMBER SKU PRICE: buys piece after piece until there is none; says how many.
@@ -41,11 +42,11 @@ buyer() {  # RUN NUMBER SKU PRICE: buys piece after piece until there is none; s
 }
 
 case "${2:-} $#" in
-  "stock 5")
+  "stock 5" | "stock 6")
     must /v1/ledger/accounts '{"id":"till","currency":"EUR"}'
     must /v1/queues '{"name":"parcels"}'
     must /v1/products "{\"sku\":\"$3\",\"price\":$4,\"currency\":\"EUR\"}"
-    must "/v1/products/$3:receive" "{\"quantity\":$5}" "first-delivery-of-$3"
+    must "/v1/products/$3:receive" "{\"quantity\":$5}" "${6:-$(date +%s%N)-$$}"
     echo "$3: $5 on the shelf, $4 each" ;;
   "products 2")
     must "/v1/products?limit=1000"

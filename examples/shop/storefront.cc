@@ -110,8 +110,8 @@ Result<Sale> Storefront::Buy(const std::string& order, const std::string& custom
   checkout.mutable_payment()->set_from(customer);
   checkout.mutable_payment()->set_to(kTill);
   checkout.mutable_message()->set_queue(kParcels);
-  const auto reply =
-      Call<orders::CheckoutReply>("/holdfast.orders.Orders/Checkout", checkout, order);
+  // Without a key: the order's id suffices, and what was refused may be asked for again.
+  const auto reply = Call<orders::CheckoutReply>("/holdfast.orders.Orders/Checkout", checkout);
   if (!reply) return Fail(reply.error());
   return Sale{reply->outcome() != orders::CheckoutOutcome::rejected, reply->reason()};
 }

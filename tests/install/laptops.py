@@ -187,6 +187,10 @@ def test(prefix, root):
         said = run(*servers.client(servers.port + killed, 1, 100, 3))
         expect('many records', [customer(number) for number in range(8)],
                re.findall(r'^(customer-\d+)  \d+ orders', said, re.M))
+        for asked in (100, 1500):  # Of 1,500, the second page is empty.
+            said = run(*servers.client(servers.port + killed, 1, asked, 3))
+            expect('fewer than asked for', [('0', '8')],
+                   re.findall(r' (\d+) failed.*^rows +(\d+) of ' + str(asked), said, re.M | re.S))
         said = run(*servers.client(servers.port + killed, 20, 5, 1))
         runs.append((20, 5))
         check_orders(servers, killed, runs)

@@ -15,9 +15,13 @@ def says(shop, *arguments):
 
 def commands(prefix, shop, bank):
     """The same of both: what is asked for, what is answered, and when the books do not agree."""
-    expect('goods', (0, 'cup: 10 on the shelf, 500 each\n'), says(shop, 'stock', 'cup', 500, 10))
-    expect('the same goods', (0, 'cup: 10 on the shelf, 500 each\n'),
-           says(shop, 'stock', 'cup', 500, 10))
+    for _ in range(2):  # The second time it is the same delivery.
+        expect('goods', (0, 'cup: 2 on the shelf, 500 each\n'),
+               says(shop, 'stock', 'cup', 500, 2, 'd1'))
+    expect('too few', (1, 'o1: insufficient_stock\n'), says(shop, 'buy', 'o1', 'ann', 'cup', 3))
+    for _ in range(2):  # One delivery after the other.
+        expect('more goods', (0, 'cup: 4 on the shelf, 500 each\n'),
+               says(shop, 'stock', 'cup', 500, 4))
     expect('products', (0, 'cup: 10 left, 500 each\n'), says(shop, 'products'))
     for _ in range(2):  # The second time it is the same sale.
         expect('an order', (0, 'o1: sold\n'), says(shop, 'buy', 'o1', 'ann', 'cup', 3))
