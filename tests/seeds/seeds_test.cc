@@ -2,6 +2,7 @@
 // service, the converter and the to-do list of seed 0, the locks, the queue and the cache of seed
 // 3, on the HTTP port of each of three nodes. Nothing here knows more of Holdfast than those pages
 // and JSON.
+// Seed 2 is in tests/cluster/branches_test.cc, seed 4 in tests/install/laptops.py.
 #include <gtest/gtest.h>
 #include <rapidjson/document.h>
 #include <sys/resource.h>
