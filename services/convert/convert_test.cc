@@ -362,5 +362,17 @@ TEST_F(ConvertTest, MalformedRequestsNameTheField) {
             "rates");
 }
 
+// A message that is cut inside a character is no text, and no client could read it.
+TEST_F(ConvertTest, ARefusalDoesNotRepeatWhatItWasGiven) {
+  ConvertRequest request = Ask("USD", "EUR", "1.00", "");
+  request.set_base("GBP");
+  (*request.mutable_rates())["USD"] = "1.25";
+  (*request.mutable_rates())["EUR"] = "1.15";
+  (*request.mutable_rates())["a\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9"] = "1";
+  const auto refused = Convert(request);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message.find('\xc3'), std::string::npos) << refused.error().message;
+}
+
 }  // namespace
 }  // namespace holdfast::convert

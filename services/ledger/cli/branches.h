@@ -3,10 +3,8 @@
 // (docs/consistency.md).
 #pragma once
 
-#include <chrono>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "holdfast/branches.pb.h"
 #include "src/cli/commands.h"
