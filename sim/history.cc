@@ -11,6 +11,7 @@
 #include "sim/methods.h"
 #include "sim/order_judge.h"
 #include "sim/queue_judge.h"
+#include "sim/rounds_judge.h"
 #include "sim/todo_judge.h"
 #include "src/state_machine/repeated_key.h"
 
@@ -32,6 +33,7 @@ Judges MakeJudges() {
   judges["sessions"] = judges["locks"] = judges["cache"] = MakeCoordinationJudge();
   judges["queues"] = MakeQueueJudge();
   judges["todo"] = MakeTodoJudge();
+  judges["rounds"] = MakeRoundsJudge();
   judges["orders"] = MakeOrderJudge(judges);
   judges["atomic"] = MakeAtomicJudge(judges);
   return judges;

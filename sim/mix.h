@@ -11,6 +11,7 @@
 #include "sim/order_requests.h"
 #include "sim/queue_requests.h"
 #include "sim/requests.h"
+#include "sim/rounds_requests.h"
 #include "sim/todo_requests.h"
 
 namespace holdfast::sim {
@@ -24,6 +25,7 @@ struct Shares {
   uint64_t todo = 0;
   uint64_t execute = 0;  // Lists of writes of all that have a share.
   uint64_t orders = 0;   // With what they need of the ledger and of queues.
+  uint64_t rounds = 0;
 };
 
 class Mix : public Requests {
@@ -40,7 +42,7 @@ class Mix : public Requests {
  private:
   uint64_t Services() const {
     return shares_.ledger + shares_.coordination + shares_.queues + shares_.cache + shares_.todo +
-           shares_.orders;
+           shares_.orders + shares_.rounds;
   }
   Requests& AService();
   void UnderALock(Asked& checkout);
@@ -55,6 +57,7 @@ class Mix : public Requests {
   CacheRequests cache_;
   TodoRequests todo_;
   OrderRequests orders_;
+  RoundsRequests rounds_;
 };
 
 }  // namespace holdfast::sim

@@ -57,6 +57,7 @@ const std::map<std::string, Range>& RecipeDefaults() {
       {"cache", {0, 0}},
       {"todo", {0, 0}},
       {"orders", {0, 0}},
+      {"rounds", {0, 0}},
       {"execute", {0, 0}},
       {"writes", {200, 4'000}},  // Then they only read: the model's time grows with the square.
       {"pause_us", {1'000, 40'000}},

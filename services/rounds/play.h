@@ -1,0 +1,55 @@
+// How a game goes on: its round ends, the next one begins, the game is over. One game, for the time
+// of one write; apply thread.
+#pragma once
+
+#include <string>
+
+#include "services/rounds/tables.h"
+#include "src/state_machine/service.h"
+
+namespace holdfast::rounds {
+
+using state_machine::WriteContext;
+
+// What reads of a game wait for.
+inline std::string TopicOf(const std::string& game) { return game; }
+
+class Play {
+ public:
+  // The game is there. What is done with it is stored by Store(), but for rows of its own.
+  Play(Tables& tables, WriteContext& context, std::string name);
+
+  const GameRow& game() const { return game_; }
+
+  // The time of the round is over, though its timer may not have fired yet.
+  void EndIfOver();
+  // A timer of the game has fired.
+  void OnTimer();
+  // In a place that is free.
+  void Join(const std::string& participant);
+  // As if it had never moved in this round.
+  void Leave(const std::string& participant);
+  // Of a participant that has not moved in the round under way.
+  void Move(const std::string& participant, ParticipantRow row, Payload move);
+  void Close();
+  // All rows of the game, this one included.
+  void Erase();
+  void Store();
+
+  // The smallest that nobody has.
+  uint32_t FreePlace() const;
+
+ private:
+  void GoOn();  // After a change: the round may end, and the time begin.
+  void EndRound(bool timed_out, bool aborted);
+  void End(End::Code end);
+  void Forget();  // What is more than is kept.
+
+  Tables& t_;
+  WriteContext& context_;
+  const std::string name_;
+  const RulesRow rules_;
+  GameRow game_;
+};
+
+}  // namespace holdfast::rounds

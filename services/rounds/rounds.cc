@@ -1,0 +1,170 @@
+#include "services/rounds/rounds.h"
+
+#include <utility>
+
+#include "services/rounds/describe.h"
+#include "services/rounds/validate.h"
+#include "src/base/bounds.h"
+#include "src/state_machine/registry.h"
+
+namespace holdfast::rounds {
+
+bool Rounds::HasGame(const std::string& game, uint64_t id) const {
+  const auto row = tables_.games.Get(game);
+  return row && (id == 0 || row->id == id);
+}
+
+Result<void> Rounds::Create(const CreateRequest& request, WriteContext& context,
+                            CreateReply* reply) {
+  const std::string& name = request.game();
+  if (const GameRow* there = tables_.games.Find(name)) {
+    reply->set_differs(FirstDifference(request, *tables_.rules.Find(name), *tables_.named.Find(name)));
+    reply->set_outcome(reply->differs().empty() ? CreateOutcome::already_exists
+                                                : CreateOutcome::exists_with_other_rules);
+    reply->set_id(there->id);
+    reply->set_state(there->state());
+    return {};
+  }
+  MetaRow meta = tables_.meta.Get(kOnlyRow).value_or(MetaRow());
+  if (meta.games >= bounds::kRoundsGamesMax) {
+    reply->set_outcome(CreateOutcome::too_many_games);
+    return {};
+  }
+  ++meta.games;
+  GameRow game;
+  game.id = ++meta.last_id;
+  game.created_us = context.now().us;
+  tables_.meta.Put(kOnlyRow, meta);
+  tables_.rules.Put(name, RulesOf(request));
+  tables_.named.Put(name, NamedOf(request));
+  tables_.games.PutNew(name, game);
+  Play play(tables_, context, name);
+  for (const std::string& participant : request.participants()) play.Join(participant);
+  play.Store();
+  reply->set_outcome(CreateOutcome::created);
+  reply->set_id(play.game().id);
+  reply->set_state(play.game().state());
+  return {};
+}
+
+Result<void> Rounds::Join(const JoinRequest& request, WriteContext& context, JoinReply* reply) {
+  if (!HasGame(request.game())) {
+    reply->set_outcome(JoinOutcome::game_not_found);
+    return {};
+  }
+  Play play(tables_, context, request.game());
+  play.EndIfOver();
+  const ParticipantKey key{request.game(), request.participant()};
+  if (tables_.participants.Find(key) != nullptr) {
+    reply->set_outcome(JoinOutcome::already_joined);
+  } else if (play.game().over()) {
+    reply->set_outcome(JoinOutcome::game_over);
+  } else if (play.game().begun) {
+    reply->set_outcome(JoinOutcome::game_full);
+  } else {
+    play.Join(request.participant());
+    reply->set_outcome(JoinOutcome::joined);
+  }
+  play.Store();
+  reply->set_id(play.game().id);
+  if (const ParticipantRow* row = tables_.participants.Find(key)) reply->set_place(row->place);
+  if (!play.game().over()) reply->set_round(play.game().current());
+  return {};
+}
+
+Result<void> Rounds::Leave(const LeaveRequest& request, WriteContext& context, LeaveReply* reply) {
+  if (!HasGame(request.game())) {
+    reply->set_outcome(LeaveOutcome::game_not_found);
+    return {};
+  }
+  Play play(tables_, context, request.game());
+  play.EndIfOver();
+  if (play.game().over()) {
+    reply->set_outcome(LeaveOutcome::game_over);
+  } else if (tables_.participants.Find({request.game(), request.participant()}) == nullptr) {
+    reply->set_outcome(LeaveOutcome::not_a_participant);
+  } else {
+    play.Leave(request.participant());
+    reply->set_outcome(LeaveOutcome::left);
+  }
+  play.Store();
+  return {};
+}
+
+Result<void> Rounds::Move(const MoveRequest& request, WriteContext& context, MoveReply* reply) {
+  reply->set_outcome(MoveOutcome::game_not_found);
+  if (!HasGame(request.game(), request.id())) return {};
+  Play play(tables_, context, request.game());
+  play.EndIfOver();
+  play.Store();
+  const Standing standing = StandingOf(request);
+  const bool waits = request.wait_ms() != 0;
+  // The result is told by reads: what a write has said is kept, and once is enough.
+  switch (standing.outcome) {
+    case MoveOutcome::not_moved: {
+      const ParticipantKey key{request.game(), request.participant()};
+      play.Move(request.participant(), *tables_.participants.Find(key), PayloadOf(request));
+      play.Store();
+      FillTime(context.now().us, reply->mutable_made());
+      reply->set_outcome(waits ? MoveOutcome::waiting : MoveOutcome::moved);
+      break;
+    }
+    case MoveOutcome::waiting:
+    case MoveOutcome::round_over:
+      FillTime(standing.made_us, reply->mutable_made());
+      reply->set_outcome(waits ? MoveOutcome::waiting : MoveOutcome::already_moved);
+      break;
+    default: reply->set_outcome(standing.outcome);
+  }
+  if (!play.game().over()) reply->set_current_round(play.game().current());
+  return {};
+}
+
+Result<void> Rounds::Close(const CloseRequest& request, WriteContext& context, CloseReply* reply) {
+  if (!HasGame(request.game(), request.id())) {
+    reply->set_outcome(CloseOutcome::game_not_found);
+    return {};
+  }
+  Play play(tables_, context, request.game());
+  play.EndIfOver();
+  reply->set_outcome(play.game().over() ? CloseOutcome::already_over : CloseOutcome::closed);
+  if (!play.game().over()) play.Close();
+  play.Store();
+  return {};
+}
+
+Result<void> Rounds::Delete(const DeleteRequest& request, WriteContext& context,
+                            DeleteReply* reply) {
+  if (!HasGame(request.game(), request.id())) {
+    reply->set_outcome(DeleteOutcome::game_not_found);
+    return {};
+  }
+  Play(tables_, context, request.game()).Erase();
+  MetaRow meta = *tables_.meta.Get(kOnlyRow);
+  --meta.games;
+  tables_.meta.Put(kOnlyRow, meta);
+  reply->set_outcome(DeleteOutcome::deleted);
+  return {};
+}
+
+void Rounds::OnTimer(WriteContext& context, std::string_view key) {
+  Play play(tables_, context, std::string(key));  // Who deletes a game cancels its timer.
+  play.OnTimer();
+  play.Store();
+}
+
+void Register(state_machine::Registry& registry) {
+  registry.Add("holdfast.rounds.Rounds", std::make_unique<Rounds>(registry.store()))
+      .Write("Create", &Rounds::Create, &Validate)
+      .Write("Join", &Rounds::Join, &ValidateNames<JoinRequest>)
+      .Write("Leave", &Rounds::Leave, &ValidateNames<LeaveRequest>)
+      .Write("Move", &Rounds::Move, &Validate)
+      .Read("AwaitMove", &Rounds::AwaitMove, &Validate)
+      .Write("Close", &Rounds::Close, &ValidateNames<CloseRequest>)
+      .Write("Delete", &Rounds::Delete, &ValidateNames<DeleteRequest>)
+      .Read("Get", &Rounds::Get, &ValidateNames<GetRequest>)
+      .Read("Results", &Rounds::Results, &ValidateNames<ResultsRequest>)
+      .Read("List", &Rounds::List, &Validate);
+}
+
+}  // namespace holdfast::rounds

@@ -1,0 +1,57 @@
+// The rounds service: its methods, as rounds.proto declares them. README.md is the reference page.
+// Writes run on the apply thread; reads on any thread under the store's shared lock.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "services/rounds/play.h"
+#include "services/rounds/rounds.pb.h"
+#include "services/rounds/tables.h"
+#include "src/state_machine/service.h"
+
+namespace holdfast::rounds {
+
+using state_machine::ReadContext;
+
+class Rounds : public state_machine::Service {
+ public:
+  explicit Rounds(store::Store& store) : tables_(store) {}
+
+  Result<void> Create(const CreateRequest& request, WriteContext& context, CreateReply* reply);
+  Result<void> Join(const JoinRequest& request, WriteContext& context, JoinReply* reply);
+  Result<void> Leave(const LeaveRequest& request, WriteContext& context, LeaveReply* reply);
+  Result<void> Move(const MoveRequest& request, WriteContext& context, MoveReply* reply);
+  Result<void> Close(const CloseRequest& request, WriteContext& context, CloseReply* reply);
+  Result<void> Delete(const DeleteRequest& request, WriteContext& context, DeleteReply* reply);
+
+  // --- Reads (reads.cc)
+  Result<void> AwaitMove(const MoveRequest& request, const ReadContext& context,
+                         MoveReply* reply) const;
+  Result<void> Get(const GetRequest& request, const ReadContext& context, Game* reply) const;
+  Result<void> Results(const ResultsRequest& request, const ReadContext& context,
+                       ResultsReply* reply) const;
+  Result<void> List(const ListRequest& request, const ReadContext& context, ListReply* reply) const;
+
+  void OnTimer(WriteContext& context, std::string_view key) override;
+  std::optional<std::string> CheckInvariants() const override;  // invariants.cc
+
+ private:
+  // How a move stands: not_moved (it may be made), waiting (it is made), round_over (it is in the
+  // result), or why it cannot be.
+  struct Standing {
+    MoveOutcome::Code outcome = MoveOutcome::game_not_found;
+    uint64_t current_round = 0;
+    int64_t made_us = 0;             // Of waiting and round_over.
+    std::optional<RoundRow> result;  // Of a round that has ended.
+  };
+  Standing StandingOf(const MoveRequest& request) const;  // reads.cc
+
+  // Whether there is the game, of this id where one is given.
+  bool HasGame(const std::string& game, uint64_t id = 0) const;
+
+  Tables tables_;
+};
+
+}  // namespace holdfast::rounds
