@@ -1,6 +1,6 @@
 // What clients ask of rounds: a few games of few participants, most moves in the round under way,
-// some twice, late, too early, differently or under the name of somebody else; who is absent, leaves
-// and comes back; games that are closed, deleted and made again; watchers.
+// some twice, late, too early, differently or under the name of somebody else; who is absent,
+// leaves and comes back; games that are closed, deleted and made again; watchers.
 #pragma once
 
 #include <array>

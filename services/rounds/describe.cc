@@ -19,8 +19,8 @@ void FillTime(int64_t us, google::protobuf::Timestamp* time) {
 
 RulesRow RulesOf(const CreateRequest& request) {
   RulesRow rules;
-  rules.places = request.places() != 0 ? request.places()
-                                       : static_cast<uint32_t>(request.participants_size());
+  rules.places =
+      request.places() != 0 ? request.places() : static_cast<uint32_t>(request.participants_size());
   rules.rounds = request.rounds();
   rules.round_ms = request.round_ms();
   if (request.clock() != Clock::unspecified) rules.clock = request.clock();

@@ -346,9 +346,9 @@ class Model {
     if (game.people.size() == game.rules.places()) game.begun = true;
     if (!game.begun || game.end != End::unspecified) return;
     if (game.people.empty()) return Abort(game, false, End::deserted);
-    const bool all_moved = std::all_of(game.people.begin(), game.people.end(), [](const auto& each) {
-      return each.second.move.has_value();
-    });
+    const bool all_moved =
+        std::all_of(game.people.begin(), game.people.end(),
+                    [](const auto& each) { return each.second.move.has_value(); });
     if (all_moved) return EndRound(game, false);
     if (game.rules.round_ms() == 0 || game.until_us) return;
     bool runs = AnyMoved(game);

@@ -199,16 +199,40 @@ TEST_F(RoundsModelTest, DoesWhatTheModelDoes) {
     if (step % 1'000 == 0) Restart();
   }
   EXPECT_GT(moves_, 1'000);
-  for (const char* outcome :
-       {"Create exists_with_other_rules", "Create created", "Join game_not_found",
-        "Join already_joined", "Join game_over", "Join game_full", "Join joined",
-        "Leave game_not_found", "Leave game_over", "Leave not_a_participant", "Leave left",
-        "Move game_not_found", "Move forgotten", "Move round_aborted", "Move too_late",
-        "Move game_over", "Move not_a_participant", "Move round_not_begun",
-        "Move moved_differently", "Move already_moved", "Move moved", "Move waiting",
-        "Await waiting", "Await round_over", "Close game_not_found", "Close already_over",
-        "Close closed", "Delete game_not_found", "Delete deleted", "Results forgotten",
-        "end played", "end aborted", "end deserted", "end closed"}) {
+  for (const char* outcome : {"Create exists_with_other_rules",
+                              "Create created",
+                              "Join game_not_found",
+                              "Join already_joined",
+                              "Join game_over",
+                              "Join game_full",
+                              "Join joined",
+                              "Leave game_not_found",
+                              "Leave game_over",
+                              "Leave not_a_participant",
+                              "Leave left",
+                              "Move game_not_found",
+                              "Move forgotten",
+                              "Move round_aborted",
+                              "Move too_late",
+                              "Move game_over",
+                              "Move not_a_participant",
+                              "Move round_not_begun",
+                              "Move moved_differently",
+                              "Move already_moved",
+                              "Move moved",
+                              "Move waiting",
+                              "Await waiting",
+                              "Await round_over",
+                              "Close game_not_found",
+                              "Close already_over",
+                              "Close closed",
+                              "Delete game_not_found",
+                              "Delete deleted",
+                              "Results forgotten",
+                              "end played",
+                              "end aborted",
+                              "end deserted",
+                              "end closed"}) {
     EXPECT_TRUE(seen_.contains(outcome)) << outcome << " was never reached";
   }
 }

@@ -11,7 +11,8 @@ namespace {
 // What a round that has ended counts for, about.
 uint64_t BytesOf(const RoundRow& row) {
   uint64_t bytes = 32;
-  for (const MovedRow& move : row.moves) bytes += 16 + move.participant.size() + move.move.bytes.size();
+  for (const MovedRow& move : row.moves)
+    bytes += 16 + move.participant.size() + move.move.bytes.size();
   return bytes;
 }
 

@@ -27,8 +27,8 @@ Rounds::Standing Rounds::StandingOf(const MoveRequest& request) const {
     if (own == moves.end() || own->participant != request.participant()) return standing;
     if (own->how != How::kMoved) return standing;
     standing.made_us = own->made_us;
-    standing.outcome = own->move == PayloadOf(request) ? MoveOutcome::round_over
-                                                       : MoveOutcome::moved_differently;
+    standing.outcome =
+        own->move == PayloadOf(request) ? MoveOutcome::round_over : MoveOutcome::moved_differently;
     return standing;
   }
   standing.outcome = MoveOutcome::game_over;

@@ -18,7 +18,8 @@ Result<void> Rounds::Create(const CreateRequest& request, WriteContext& context,
                             CreateReply* reply) {
   const std::string& name = request.game();
   if (const GameRow* there = tables_.games.Find(name)) {
-    reply->set_differs(FirstDifference(request, *tables_.rules.Find(name), *tables_.named.Find(name)));
+    reply->set_differs(
+        FirstDifference(request, *tables_.rules.Find(name), *tables_.named.Find(name)));
     reply->set_outcome(reply->differs().empty() ? CreateOutcome::already_exists
                                                 : CreateOutcome::exists_with_other_rules);
     reply->set_id(there->id);

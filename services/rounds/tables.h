@@ -2,10 +2,10 @@
 // removed.
 //
 // Invariants (invariants.cc): a game that is not over has a round under way, the one behind those
-// that have ended, and in a game that has begun somebody has yet to move in it. The counts of games,
-// participants, moves and bytes are what there is; no two participants have one place. Rounds are
-// kept without a gap, up to the last that has ended. A round whose time runs has a timer, and a
-// game that is over has none.
+// that have ended, and in a game that has begun somebody has yet to move in it. The counts of
+// games, participants, moves and bytes are what there is; no two participants have one place.
+// Rounds are kept without a gap, up to the last that has ended. A round whose time runs has a
+// timer, and a game that is over has none.
 #pragma once
 
 #include <cstdint>
@@ -47,9 +47,7 @@ struct RulesRow {
   Payload default_move;
   uint32_t keep = 0;
 
-  auto Fields() {
-    return std::tie(places, rounds, round_ms, clock, absent, default_move, keep);
-  }
+  auto Fields() { return std::tie(places, rounds, round_ms, clock, absent, default_move, keep); }
   auto Fields() const {
     return std::tie(places, rounds, round_ms, clock, absent, default_move, keep);
   }
@@ -65,9 +63,9 @@ struct GameRow {
   bool begun = false;  // All places have been taken once.
   End::Code end = End::unspecified;
   int64_t end_us = 0;
-  uint32_t joined = 0;  // Participants that there are.
-  uint32_t moved = 0;   // Of these, in the round under way.
-  bool idle = false;    // Nobody moved in the round before: time begins with the first move.
+  uint32_t joined = 0;      // Participants that there are.
+  uint32_t moved = 0;       // Of these, in the round under way.
+  bool idle = false;        // Nobody moved in the round before: time begins with the first move.
   int64_t deadline_us = 0;  // Of the round under way, by lease time; 0: its time does not run.
   int64_t timer_us = 0;     // When the game's timer fires, by log time; 0: it has none.
 

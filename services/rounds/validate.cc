@@ -45,8 +45,8 @@ Result<void> Validate(const CreateRequest& request) {
   const auto named = static_cast<uint32_t>(request.participants_size());
   if (named == 0 && request.places() == 0) return Refuse("places", "is required, or participants");
   if (request.places() != 0 && request.places() < named) {
-    return Refuse("places", "must be at least as many as participants, which are " +
-                                std::to_string(named));
+    return Refuse("places",
+                  "must be at least as many as participants, which are " + std::to_string(named));
   }
   if (!Clock::Code_IsValid(request.clock())) {
     return Refuse("clock", "must be first_move or round");

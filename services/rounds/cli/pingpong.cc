@@ -191,8 +191,8 @@ class Table {
     if (flags_.rounds != 0) return Suggested();
     for (;;) {
       if (context_.out_is_terminal()) {
-        context_.out() << "round " << round_ << ", your move [" << Suggested() << "]: "
-                       << std::flush;
+        context_.out() << "round " << round_ << ", your move [" << Suggested()
+                       << "]: " << std::flush;
       }
       std::string line;
       if (!std::getline(context_.in(), line)) return std::nullopt;
@@ -248,8 +248,7 @@ class Table {
     std::string line = "round " + std::to_string(round.round()) + ": ";
     for (int i = 0; i < round.moves_size(); ++i) {
       const Moved& moved = round.moves(i);
-      line += (i == 0 ? "" : ", ") + moved.participant() + " " +
-              Shown(moved);
+      line += (i == 0 ? "" : ", ") + moved.participant() + " " + Shown(moved);
     }
     context_.out() << line << std::endl;
   }
@@ -257,9 +256,9 @@ class Table {
   const PingpongFlags& flags_;
   client::Client& client_;
   cli::Context& context_;
-  uint64_t id_ = 0;     // Of the game.
-  uint32_t place_ = 0;  // Ours.
-  uint64_t round_ = 0;  // The one to play.
+  uint64_t id_ = 0;      // Of the game.
+  uint32_t place_ = 0;   // Ours.
+  uint64_t round_ = 0;   // The one to play.
   std::string missing_;  // Who was told to be missing last.
 };
 

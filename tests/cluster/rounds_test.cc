@@ -1,0 +1,158 @@
+// Rounds go on over the death of the leader: two players by the program that users have, a watcher
+// that misses and repeats nothing, and a barrier at which many processes wait at different nodes.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+#include <sstream>
+#include <thread>
+#include <vector>
+
+#include "tests/support/http_client.h"
+#include "tests/support/process_cluster.h"
+#include "tests/support/run_program.h"
+
+namespace holdfast {
+namespace {
+
+using testing::Ended;
+using testing::HttpClient;
+using testing::HttpReply;
+using testing::JsonField;
+using testing::ProcessCluster;
+using testing::RunHoldfast;
+
+constexpr uint64_t kRounds = 150;
+constexpr uint64_t kRoundsBefore = 40;
+
+class RoundsTest : public ::testing::Test {
+ protected:
+  RoundsTest() : cluster_(3) {}
+
+  void SetUp() override {
+    cluster_.StartAll();
+    ASSERT_TRUE(cluster_.WaitHealthy()) << cluster_.LogOf(1);
+  }
+
+  std::string Nodes() const {
+    std::string all;
+    for (int node = 1; node <= 3; ++node) {
+      all += (node == 1 ? "" : ",") + ("127.0.0.1:" + std::to_string(cluster_.grpc(node)));
+    }
+    return all;
+  }
+  // Asks one node after the other, until one answers with less than 500.
+  HttpReply Ask(const std::string& path, const std::string* body = nullptr, int first = 0) {
+    for (int attempt = 0; attempt < 60; ++attempt) {
+      HttpClient http("127.0.0.1", cluster_.http(1 + (first + attempt) % 3),
+                      std::chrono::milliseconds(4'000));
+      HttpReply reply = body == nullptr ? http.Get(path) : http.Post(path, *body);
+      if (reply.status != 0 && reply.status < 500) return reply;
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    return {};
+  }
+  uint64_t RoundsEnded(const std::string& game) {
+    const std::string told = JsonField(Ask("/v1/rounds/" + game).body, "rounds_ended");
+    return told.empty() ? 0 : std::stoull(told);
+  }
+
+  ProcessCluster cluster_;
+};
+
+std::vector<std::string> ResultsIn(const std::string& output) {
+  std::vector<std::string> lines;
+  std::istringstream in(output);
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with("round ") && line.find("waiting") == std::string::npos) {
+      lines.push_back(line);
+    }
+  }
+  return lines;
+}
+
+TEST_F(RoundsTest, TwoPlayOnAndSeeTheSameWhileTheLeaderDies) {
+  const auto play = [&](const std::string& player) {
+    return std::async(
+        std::launch::async, RunHoldfast,
+        "pingpong " + Nodes() + " --player " + player + " --rounds " + std::to_string(kRounds));
+  };
+  auto ann = play("ann");
+  auto bob = play("bob");
+  for (int i = 0; i < 1'000 && RoundsEnded("pingpong") < 1; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  // Whoever watches asks whichever node, with the cursor of the page before.
+  std::atomic<bool> gap = false;
+  std::atomic<uint64_t> watched = 0;
+  std::thread watcher([&] {
+    for (uint64_t cursor = 0; cursor < kRounds;) {
+      const HttpReply page =
+          Ask("/v1/rounds/pingpong/results?limit=1&wait_ms=1000&after=" + std::to_string(cursor),
+              nullptr, static_cast<int>(cursor));
+      if (page.status != 200) break;
+      const std::string next = JsonField(page.body, "cursor");
+      if (next == std::to_string(cursor)) continue;
+      if (next != std::to_string(cursor + 1)) gap = true;
+      cursor = std::stoull(next);
+      watched = cursor;
+    }
+  });
+  while (RoundsEnded("pingpong") < kRoundsBefore) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  const int leader = cluster_.WaitLeader();
+  ASSERT_NE(leader, 0);
+  cluster_.Kill(leader);
+  const Ended first = ann.get(), second = bob.get();
+  watcher.join();
+  EXPECT_EQ(first.code, 0) << first.output;
+  EXPECT_EQ(second.code, 0) << second.output;
+  const std::vector<std::string> results = ResultsIn(first.output);
+  ASSERT_EQ(results.size(), kRounds) << first.output;
+  EXPECT_EQ(ResultsIn(second.output), results);
+  for (uint64_t round = 1; round <= kRounds; ++round) {
+    EXPECT_TRUE(results[round - 1].starts_with("round " + std::to_string(round) + ": ann p"))
+        << results[round - 1];
+  }
+  EXPECT_FALSE(gap);
+  EXPECT_EQ(watched, kRounds);
+}
+
+TEST_F(RoundsTest, NobodyPassesABarrierBeforeAllHaveComeThoughTheLeaderDies) {
+  constexpr int kProcesses = 8;
+  constexpr int kTimes = 12;
+  const std::string rules = R"({"game":"b","places":8})";
+  std::atomic<int> come = 0;
+  std::atomic<int> early = 0;
+  std::atomic<int> lost = 0;
+  std::vector<std::thread> processes;
+  for (int process = 0; process < kProcesses; ++process) {
+    processes.emplace_back([&, process] {
+      const std::string me = "p" + std::to_string(process);
+      const std::string join = R"({"participant":")" + me + "\"}";
+      Ask("/v1/rounds", &rules, process);
+      Ask("/v1/rounds/b:join", &join, process);
+      for (int time = 1; time <= kTimes; ++time) {
+        const std::string move = R"({"participant":")" + me + R"(","round":)" +
+                                 std::to_string(time) + R"(,"wait_ms":2000})";
+        ++come;
+        std::string outcome;
+        for (int attempt = 0; attempt < 20 && outcome != "round_over"; ++attempt) {
+          outcome = JsonField(Ask("/v1/rounds/b:move", &move, process + attempt).body, "outcome");
+        }
+        if (outcome != "round_over") ++lost;
+        if (come < time * kProcesses) ++early;
+      }
+    });
+  }
+  while (come < kTimes * kProcesses / 3) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  cluster_.Kill(cluster_.WaitLeader());
+  for (std::thread& process : processes) process.join();
+  EXPECT_EQ(early, 0);
+  EXPECT_EQ(lost, 0);
+  EXPECT_EQ(RoundsEnded("b"), static_cast<uint64_t>(kTimes));
+}
+
+}  // namespace
+}  // namespace holdfast
