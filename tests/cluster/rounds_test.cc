@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <future>
+#include <latch>
 #include <sstream>
 #include <thread>
 #include <vector>
@@ -15,6 +17,7 @@
 namespace holdfast {
 namespace {
 
+using Clock = std::chrono::steady_clock;
 using testing::Ended;
 using testing::HttpClient;
 using testing::HttpReply;
@@ -43,18 +46,30 @@ class RoundsTest : public ::testing::Test {
   }
   // Asks one node after the other, until one answers with less than 500.
   HttpReply Ask(const std::string& path, const std::string* body = nullptr, int first = 0) {
-    for (int attempt = 0; attempt < 60; ++attempt) {
+    const auto until = Clock::now() + std::chrono::seconds(20);
+    for (int attempt = 0; Clock::now() < until; ++attempt) {
       HttpClient http("127.0.0.1", cluster_.http(1 + (first + attempt) % 3),
                       std::chrono::milliseconds(4'000));
       HttpReply reply = body == nullptr ? http.Get(path) : http.Post(path, *body);
       if (reply.status != 0 && reply.status < 500) return reply;
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
     return {};
   }
   uint64_t RoundsEnded(const std::string& game) {
     const std::string told = JsonField(Ask("/v1/rounds/" + game).body, "rounds_ended");
     return told.empty() ? 0 : std::stoull(told);
+  }
+
+  // Until it has ended; false: not in time.
+  bool WaitForRound(const std::string& game, uint64_t round) {
+    const auto until = Clock::now() + std::chrono::seconds(20);
+    const std::string after = std::to_string(round - 1);
+    while (Clock::now() < until) {
+      const HttpReply page =
+          Ask("/v1/rounds/" + game + "/results?limit=1&wait_ms=1000&after=" + after);
+      if (page.status == 200 && JsonField(page.body, "cursor") != after) return true;
+    }
+    return false;
   }
 
   ProcessCluster cluster_;
@@ -79,9 +94,7 @@ TEST_F(RoundsTest, TwoPlayOnAndSeeTheSameWhileTheLeaderDies) {
   };
   auto ann = play("ann");
   auto bob = play("bob");
-  for (int i = 0; i < 1'000 && RoundsEnded("pingpong") < 1; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
+  ASSERT_TRUE(WaitForRound("pingpong", 1));
   // Whoever watches asks whichever node, with the cursor of the page before.
   std::atomic<bool> gap = false;
   std::atomic<uint64_t> watched = 0;
@@ -98,12 +111,10 @@ TEST_F(RoundsTest, TwoPlayOnAndSeeTheSameWhileTheLeaderDies) {
       watched = cursor;
     }
   });
-  while (RoundsEnded("pingpong") < kRoundsBefore) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
+  EXPECT_TRUE(WaitForRound("pingpong", kRoundsBefore));
   const int leader = cluster_.WaitLeader();
-  ASSERT_NE(leader, 0);
-  cluster_.Kill(leader);
+  EXPECT_NE(leader, 0);
+  if (leader != 0) cluster_.Kill(leader);
   const Ended first = ann.get(), second = bob.get();
   watcher.join();
   EXPECT_EQ(first.code, 0) << first.output;
@@ -123,6 +134,7 @@ TEST_F(RoundsTest, NobodyPassesABarrierBeforeAllHaveComeThoughTheLeaderDies) {
   constexpr int kProcesses = 8;
   constexpr int kTimes = 12;
   const std::string rules = R"({"game":"b","places":8})";
+  std::latch third(kTimes * kProcesses / 3);
   std::atomic<int> come = 0;
   std::atomic<int> early = 0;
   std::atomic<int> lost = 0;
@@ -136,7 +148,7 @@ TEST_F(RoundsTest, NobodyPassesABarrierBeforeAllHaveComeThoughTheLeaderDies) {
       for (int time = 1; time <= kTimes; ++time) {
         const std::string move = R"({"participant":")" + me + R"(","round":)" +
                                  std::to_string(time) + R"(,"wait_ms":2000})";
-        ++come;
+        if (++come <= kTimes * kProcesses / 3) third.count_down();
         std::string outcome;
         for (int attempt = 0; attempt < 20 && outcome != "round_over"; ++attempt) {
           outcome = JsonField(Ask("/v1/rounds/b:move", &move, process + attempt).body, "outcome");
@@ -146,7 +158,7 @@ TEST_F(RoundsTest, NobodyPassesABarrierBeforeAllHaveComeThoughTheLeaderDies) {
       }
     });
   }
-  while (come < kTimes * kProcesses / 3) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  third.wait();
   cluster_.Kill(cluster_.WaitLeader());
   for (std::thread& process : processes) process.join();
   EXPECT_EQ(early, 0);
