@@ -27,7 +27,7 @@ Play::Play(Tables& tables, WriteContext& context, std::string name)
 
 void Play::EndIfOver() {
   if (game_.deadline_us == 0 || game_.deadline_us > context_.lease_now().us) return;
-  EndRound(true, rules_.absent == Absent::abort);
+  EndRound({.timed_out = true, .aborted = rules_.absent == Absent::abort});
 }
 
 void Play::OnTimer() {
@@ -77,7 +77,7 @@ void Play::Move(const std::string& participant, ParticipantRow row, Payload move
 }
 
 void Play::Close() {
-  EndRound(false, true);
+  EndRound({.aborted = true});
   game_.end = End::closed;
 }
 
@@ -86,11 +86,11 @@ void Play::GoOn() {
   game_.begun |= begins;
   if (!game_.begun) return;
   if (game_.joined == 0) {
-    EndRound(false, true);
+    EndRound({.aborted = true});
     game_.end = End::deserted;
     return;
   }
-  if (game_.moved == game_.joined) return EndRound(false, false);
+  if (game_.moved == game_.joined) return EndRound({});
   if (rules_.round_ms == 0 || game_.deadline_us != 0) return;
   const bool runs = rules_.clock == Clock::round && !game_.idle;
   if (!runs && game_.moved == 0) return;
@@ -98,11 +98,11 @@ void Play::GoOn() {
   context_.SetLeaseTimer(LeaseTime{game_.deadline_us}, name_, &game_.timer_us);
 }
 
-void Play::EndRound(bool timed_out, bool aborted) {
+void Play::EndRound(Ending ending) {
   RoundRow round;
   round.ended_us = context_.now().us;
-  round.timed_out = timed_out;
-  round.aborted = aborted;
+  round.timed_out = ending.timed_out;
+  round.aborted = ending.aborted;
   std::vector<std::string> gone;
   t_.participants.Scan({name_, ""}, [&](const ParticipantKey& key, const ParticipantRow& row) {
     if (std::get<0>(key) != name_) return false;
@@ -110,14 +110,14 @@ void Play::EndRound(bool timed_out, bool aborted) {
     moved.participant = std::get<1>(key);
     if (row.round == game_.current()) {
       // A round that is aborted has no result: nobody ever sees what was played in it.
-      if (!aborted) moved.move = row.move;
+      if (!ending.aborted) moved.move = row.move;
       moved.made_us = row.made_us;
-    } else if (!aborted && rules_.absent == Absent::default_move) {
+    } else if (!ending.aborted && rules_.absent == Absent::default_move) {
       moved.how = How::kByDefault;
       moved.move = rules_.default_move;
     } else {
       moved.how = How::kAbsent;
-      if (!aborted && rules_.absent == Absent::goes) gone.push_back(moved.participant);
+      if (!ending.aborted && rules_.absent == Absent::goes) gone.push_back(moved.participant);
     }
     return true;
   });
@@ -130,14 +130,14 @@ void Play::EndRound(bool timed_out, bool aborted) {
   t_.rounds.PutNew({name_, ++game_.ended}, std::move(round));
   Forget();
   context_.Touch(TopicOf(name_));
-  if (timed_out) HOLDFAST_REACHED("rounds.play.timed_out");
-  if (aborted) return End(End::aborted);
-  if (game_.joined == 0) return End(End::deserted);
-  if (game_.ended == rules_.rounds) return End(End::played);
+  if (ending.timed_out) HOLDFAST_REACHED("rounds.play.timed_out");
+  if (ending.aborted) return Finish(End::aborted);
+  if (game_.joined == 0) return Finish(End::deserted);
+  if (game_.ended == rules_.rounds) return Finish(End::played);
   GoOn();
 }
 
-void Play::End(End::Code end) {
+void Play::Finish(End::Code end) {
   game_.end = end;
   game_.end_us = context_.now().us;
   context_.CancelLeaseTimer(name_, &game_.timer_us);

@@ -41,8 +41,12 @@ class Play {
 
  private:
   void GoOn();  // After a change: the round may end, and the time begin.
-  void EndRound(bool timed_out, bool aborted);
-  void End(End::Code end);
+  struct Ending {
+    bool timed_out = false;
+    bool aborted = false;
+  };
+  void EndRound(Ending ending);
+  void Finish(End::Code end);
   void Forget();  // What is more than is kept.
 
   Tables& t_;
