@@ -1,5 +1,7 @@
 #include "src/state_machine/registry.h"
 
+#include <absl/strings/string_view.h>
+
 #include <map>
 
 #include "src/base/behaviour.h"
@@ -284,7 +286,7 @@ void Registry::Finish() {
 }
 
 const Method* Registry::Find(std::string_view name) const {
-  auto found = by_name_.find(std::string(name));
+  auto found = by_name_.find(absl::string_view(name.data(), name.size()));
   return found == by_name_.end() ? nullptr : found->second;
 }
 
