@@ -3,7 +3,6 @@
 #include "holdfast/atomic.pb.h"
 #include "src/base/bounds.h"
 #include "src/state_machine/canonical.h"
-#include "src/state_machine/outcome_field.h"
 
 namespace holdfast::state_machine {
 namespace {
@@ -12,41 +11,11 @@ using atomic::ExecuteOutcome;
 using atomic::ExecuteReply;
 using atomic::ExecuteRequest;
 using google::protobuf::EnumValueDescriptor;
-using google::protobuf::FieldDescriptor;
 
-constexpr uint32_t kRefusedFrom = 400;  // HTTP status of an outcome.
-constexpr size_t kEnvelopeBytes = 8;    // Tag and length of a result in the reply, and its share.
+constexpr size_t kEnvelopeBytes = 8;  // Tag and length of a result in the reply, and its share.
 
 std::string PathOf(size_t write, const std::string& rest) {
   return "writes[" + std::to_string(write) + "]." + rest;
-}
-
-// What is only pending was not done: a list cannot wait for it.
-bool IsRefusal(const EnumValueDescriptor* outcome) {
-  if (outcome == nullptr) return false;
-  const OutcomeOptions& means = outcome->options().GetExtension(holdfast::outcome);
-  return means.pending() || means.http_status() >= kRefusedFrom;
-}
-
-// The outcome that says that a reply, or an item of a batch's reply, is a refusal; or null.
-const EnumValueDescriptor* RefusalIn(const Message& reply) {
-  if (const auto* whole = OutcomeOf(reply); IsRefusal(whole)) return whole;
-  const auto& reflection = *reply.GetReflection();
-  for (int i = 0; i < reply.GetDescriptor()->field_count(); ++i) {
-    const FieldDescriptor* field = reply.GetDescriptor()->field(i);
-    if (!field->is_repeated() || field->is_map()) continue;
-    const bool outcomes = field->options().GetExtension(holdfast::field).outcome();
-    for (int at = 0; at < reflection.FieldSize(reply, field); ++at) {
-      const EnumValueDescriptor* item = nullptr;
-      if (outcomes && field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM) {
-        item = reflection.GetRepeatedEnum(reply, field, at);
-      } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
-        item = OutcomeOf(reflection.GetRepeatedMessage(reply, field, at));
-      }
-      if (IsRefusal(item)) return item;
-    }
-  }
-  return nullptr;
 }
 
 // Refuses a write that could not be carried out alone; the field is "method", or begins with
@@ -131,7 +100,7 @@ Result<void> ExecuteWrites(std::span<const ListedWrite> writes, WriteContext& co
       done.error().field = PathOf(i, "request." + done.error().field);
       return done;  // Whoever called drops what was done.
     }
-    const EnumValueDescriptor* refusal = RefusalIn(*result);
+    const EnumValueDescriptor* refusal = method.outcomes->RefusalIn(*result);
     if (refusal != nullptr) {
       context.RollbackTo(before);
       reply->clear_results();
@@ -141,7 +110,8 @@ Result<void> ExecuteWrites(std::span<const ListedWrite> writes, WriteContext& co
     replies->push_back(result);
     atomic::WriteResult* added = reply->add_results();
     added->set_method(std::string(writes[i].name));
-    const EnumValueDescriptor* outcome = refusal != nullptr ? refusal : OutcomeOf(*result);
+    const EnumValueDescriptor* outcome =
+        refusal != nullptr ? refusal : method.outcomes->Of(*result);
     if (outcome != nullptr) added->set_outcome(outcome->name());
     added->set_reply(Canonical(*result));
     bytes += added->ByteSizeLong() + kEnvelopeBytes;

@@ -238,6 +238,7 @@ Method& Registry::AddMethod(uint8_t service, std::string_view name, Kind kind,
   method->request = &request;
   method->reply = &reply;
   method->outcome = OutcomeField(*reply.GetDescriptor());
+  method->outcomes = std::make_unique<Outcomes>(reply);
   method->wait_ms = WaitField(*request.GetDescriptor());
   const bool new_number =
       by_number_.emplace(NumberOf(service, method->method_id), method.get()).second;
