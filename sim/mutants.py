@@ -359,6 +359,34 @@ MUTANTS = {
         '  if (message.dead) {  // For the second time',
         '  if (message.dead && message.bytes == 0) {  // For the second time',
         'coordination'),
+    'end a round before everyone has moved': (
+        'services/rounds/play.cc',
+        '  if (game_.moved == game_.joined) return EndRound({});',
+        '  if (game_.moved + 1 >= game_.joined) return EndRound({});',
+        'rounds'),
+    'let a failover shorten a round': (
+        'services/rounds/play.cc',
+        'game_.deadline_us > context_.lease_now().us) return;',
+        'game_.deadline_us > context_.now().us) return;',
+        'rounds'),
+    'let another move take the place of the first': (
+        'services/rounds/reads.cc',
+        'own->move == PayloadOf(request) ? MoveOutcome::waiting : MoveOutcome::moved_differently;',
+        'own->move == PayloadOf(request) ? MoveOutcome::waiting : MoveOutcome::not_moved;',
+        'rounds'),
+    'tell what was moved in a round that was aborted': (
+        'services/rounds/play.cc',
+        '      if (!ending.aborted) moved.move = row.move;\n',
+        '      moved.move = row.move;\n',
+        'rounds'),
+    'forget the moves of the round under way in a checkpoint': (
+        'src/store/store.cc',
+        '  for (TableBase* table : tables_) parts.push_back([table] { return table->FrozenChanges(); });\n'
+        '  base_->',
+        '  for (TableBase* table : tables_) {\n'
+        '    if (table->number() == TableNumber{10, 4}) continue;\n'
+        '    parts.push_back([table] { return table->FrozenChanges(); });\n  }\n  base_->',
+        'rounds'),
 }
 
 

@@ -9,6 +9,7 @@
 
 namespace holdfast::rounds {
 
+using state_machine::LeaseTime;
 using state_machine::WriteContext;
 
 // What reads of a game wait for.

@@ -148,7 +148,11 @@ TEST_F(RoundsTest, AGameIsCreatedOnce) {
   EXPECT_EQ(differs([](auto& it) { it.set_rounds(1); }), "rounds");
   EXPECT_EQ(differs([](auto& it) { it.set_round_ms(1); }), "round_ms");
   EXPECT_EQ(differs([](auto& it) { it.set_clock(Clock::round); }), "clock");
-  EXPECT_EQ(differs([](auto& it) { it.set_absent(Absent::goes); }), "absent");
+  EXPECT_EQ(differs([](auto& it) {
+              it.set_absent(Absent::goes);
+              it.clear_default_move();
+            }),
+            "absent");
   EXPECT_EQ(differs([](auto& it) { it.set_default_move(""); }), "default_move");
   EXPECT_EQ(differs([](auto& it) { it.set_keep(1); }), "keep");
   rules.clear_default_move();

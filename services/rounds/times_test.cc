@@ -153,15 +153,13 @@ TEST_F(TimesTest, AMoveThatComesTooLateIsNotInTheResultThoughTheTimerIsStillToFi
   }
   Create("ab", Absent::stays);
   Move("a", 1, "x");
-  const int64_t began_us = now_us();
   for (int i = 0; i < many; ++i) {
     MoveRequest move = Moves("a", 1, "x");
     move.set_game("g" + std::to_string(i));
     Write<MoveReply>("rounds.Move", move);
   }
   // All of them are due, the one of "g" first; so another one is looked at.
-  PassMs(1'001 - (now_us() - began_us) / 1'000);
-  ASSERT_LT(now_us() - began_us, 1'100'000);
+  PassMs(1'001);
   int late = 0;
   for (int i = many - 1; i > many - 20; --i) {
     MoveRequest move = Moves("b", 1, "y");
