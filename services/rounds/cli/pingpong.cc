@@ -4,6 +4,7 @@
 #include <istream>
 #include <optional>
 #include <ostream>
+#include <string_view>
 #include <thread>
 
 #include "services/rounds/rounds.pb.h"
@@ -35,11 +36,12 @@ bool IsPassing(const Error& error) {
 std::string Shown(const Moved& moved) {
   if (moved.absent()) return "(absent)";
   if (!moved.data().empty()) return "(" + std::to_string(moved.data().size()) + " bytes)";
-  std::string text = moved.move();
-  while (HasControlCharacter(text)) {
-    for (size_t i = 0; i < text.size(); ++i) {
-      if (HasControlCharacter(text.substr(i, 2))) text[i] = '?';
-    }
+  std::string text;
+  for (size_t i = 0; i < moved.move().size(); ++i) {
+    const std::string_view rest = std::string_view(moved.move()).substr(i);
+    const bool is_long = rest.front() == '\xc2' && HasControlCharacter(rest.substr(0, 2));
+    text += is_long || HasControlCharacter(rest.substr(0, 1)) ? '?' : rest.front();
+    if (is_long) ++i;
   }
   return text;
 }
