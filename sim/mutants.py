@@ -362,7 +362,7 @@ MUTANTS = {
     'end a round before everyone has moved': (
         'services/rounds/play.cc',
         '  if (game_.moved == game_.joined) return EndRound({});',
-        '  if (game_.moved + 1 >= game_.joined) return EndRound({});',
+        '  if (game_.moved > 0 && game_.moved + 1 >= game_.joined) return EndRound({});',
         'rounds'),
     'let a failover shorten a round': (
         'services/rounds/play.cc',

@@ -7,8 +7,8 @@
 namespace holdfast::rounds {
 namespace {
 
-// Up to so many participants and rounds everything is counted anew each time.
-constexpr uint64_t kCountedMax = 2'048;
+// Up to so many games, and participants and rounds, everything is counted anew each time.
+constexpr uint64_t kCountedMax = 512;
 
 struct Counts {
   uint32_t joined = 0;
@@ -24,6 +24,7 @@ std::optional<std::string> Rounds::CheckInvariants() const {
     if (!holds && !broken) broken = what;
   };
   const MetaRow meta = tables_.meta.Get(kOnlyRow).value_or(MetaRow());
+  if (meta.games > kCountedMax) return broken;
   uint64_t games = 0, joined = 0, kept = 0;
   tables_.games.Scan("", [&](const std::string& name, const GameRow& row) {
     ++games;

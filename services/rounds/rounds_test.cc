@@ -266,6 +266,7 @@ TEST_F(RoundsTest, WhatIsDeletedIsGoneAndTheNextOfItsNameIsAnother) {
   EXPECT_EQ(Delete(id + 1), DeleteOutcome::game_not_found);
   EXPECT_EQ(Delete(id), DeleteOutcome::deleted);
   EXPECT_TRUE(Touched()) << "whoever waits for it is told";
+  EXPECT_EQ(Await("a", 2, "x").outcome(), MoveOutcome::game_not_found);
   EXPECT_EQ(Read<ListReply>("rounds.List", ListRequest())->games_size(), 0);
   GetRequest get;
   get.set_game("g");
@@ -454,7 +455,7 @@ TEST_F(RoundsTest, MalformedRequestsNameTheirField) {
   EXPECT_EQ(create([](auto& it) { it.add_participants("\t"); }), "participants[2]");
   EXPECT_EQ(create([](auto& it) { it.add_participants("a"); }), "participants[2]");
   EXPECT_EQ(create([](auto& it) { it.set_places(1); }), "places");
-  EXPECT_EQ(create([](auto& it) { it.set_places(1'001); }), "places");
+  EXPECT_EQ(create([](auto& it) { it.set_places(bounds::kRoundsPlacesMax + 1); }), "places");
   EXPECT_EQ(create([](auto& it) { it.clear_participants(); }), "places");
   EXPECT_EQ(create([](auto& it) {
               for (int i = 0; i < 999; ++i) it.add_participants(std::to_string(i));
@@ -473,15 +474,15 @@ TEST_F(RoundsTest, MalformedRequestsNameTheirField) {
             "default_data");
   EXPECT_EQ(create([](auto& it) {
               it.set_absent(Absent::default_move);
-              it.set_default_move(std::string(1'025, 'x'));
+              it.set_default_move(std::string(bounds::kRoundsMoveBytesMax + 1, 'x'));
             }),
             "default_move");
   EXPECT_EQ(create([](auto& it) {
               it.set_absent(Absent::default_move);
-              it.set_default_data(std::string(1'025, 'x'));
+              it.set_default_data(std::string(bounds::kRoundsMoveBytesMax + 1, 'x'));
             }),
             "default_data");
-  EXPECT_EQ(create([](auto& it) { it.set_keep(1'001); }), "keep");
+  EXPECT_EQ(create([](auto& it) { it.set_keep(bounds::kRoundsKeptMax + 1); }), "keep");
 
   for (const char* method : {"rounds.Move", "rounds.AwaitMove"}) {
     const auto move = [&](auto change) {
@@ -497,9 +498,13 @@ TEST_F(RoundsTest, MalformedRequestsNameTheirField) {
     EXPECT_EQ(move([](auto& it) { it.set_participant("\x7f"); }), "participant");
     EXPECT_EQ(move([](auto& it) { it.set_participant(std::string(129, 'p')); }), "participant");
     EXPECT_EQ(move([](auto& it) { it.clear_round(); }), "round");
-    EXPECT_EQ(move([](auto& it) { it.set_move(std::string(1'025, 'x')); }), "move");
+    EXPECT_EQ(
+        move([](auto& it) { it.set_move(std::string(bounds::kRoundsMoveBytesMax + 1, 'x')); }),
+        "move");
     EXPECT_EQ(move([](auto& it) { it.set_data("x"); }), "data");
-    EXPECT_EQ(move([](auto& it) { it.set_data(std::string(1'025, 'x')); }), "data");
+    EXPECT_EQ(
+        move([](auto& it) { it.set_data(std::string(bounds::kRoundsMoveBytesMax + 1, 'x')); }),
+        "data");
     EXPECT_EQ(move([](auto& it) { it.set_wait_ms(60'001); }), "wait_ms");
   }
   const auto name = [&](auto request) {

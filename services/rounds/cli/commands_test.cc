@@ -108,6 +108,25 @@ TEST_F(PingpongTest, AGameThatIsClosedMeanwhileIsOver) {
   EXPECT_NE(ended.out.find("the game was ended by somebody else\n"), std::string::npos);
 }
 
+TEST_F(PingpongTest, AProgramThatIsStartedAgainGoesOnWhereItWas) {
+  ASSERT_EQ(Run({"rounds", "create", "--game", "pingpong", "--places", "2"}).code, cli::kExitOk);
+  Run({"rounds", "join", "--game", "pingpong", "--participant", "ann"});
+  ASSERT_EQ(Run({"rounds", "move", "--game", "pingpong", "--participant", "ann", "--round", "1",
+                 "--move", "serve"})
+                .code,
+            cli::kExitOk);
+  auto ann = Play("ann", {"--rounds", "2"});
+  auto bob = Play("bob", {"--rounds", "2"});
+  const Ran first = ann.get(), second = bob.get();
+  EXPECT_EQ(first.code, cli::kExitOk) << first.err;
+  EXPECT_NE(first.out.find("round 1: you have moved before\n"), std::string::npos) << first.out;
+  for (const Ran* ran : {&first, &second}) {
+    EXPECT_NE(ran->out.find("round 1: ann serve, bob pong\nround 2: ann pong, bob ping\n"),
+              std::string::npos)
+        << ran->out;
+  }
+}
+
 // The commands that README.md shows for a barrier.
 TEST_F(PingpongTest, ABarrierFromTheShell) {
   std::vector<std::future<std::vector<Ran>>> workers;
