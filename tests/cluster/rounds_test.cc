@@ -25,7 +25,7 @@ using testing::JsonField;
 using testing::ProcessCluster;
 using testing::RunHoldfast;
 
-constexpr uint64_t kRounds = 150;
+constexpr uint64_t kRounds = 250;
 constexpr uint64_t kRoundsBefore = 40;
 
 class RoundsTest : public ::testing::Test {
@@ -113,6 +113,7 @@ TEST_F(RoundsTest, TwoPlayOnAndSeeTheSameWhileTheLeaderDies) {
   });
   EXPECT_TRUE(WaitForRound("pingpong", kRoundsBefore));
   const int leader = cluster_.WaitLeader();
+  EXPECT_LT(RoundsEnded("pingpong"), kRounds - 50) << "the leader is to die amid the game";
   EXPECT_NE(leader, 0);
   if (leader != 0) cluster_.Kill(leader);
   const Ended first = ann.get(), second = bob.get();
@@ -128,6 +129,30 @@ TEST_F(RoundsTest, TwoPlayOnAndSeeTheSameWhileTheLeaderDies) {
   }
   EXPECT_FALSE(gap);
   EXPECT_EQ(watched, kRounds);
+}
+
+// Who knows one node only waits until it is back.
+TEST_F(RoundsTest, APlayerGoesOnWhenItsOnlyNodeIsBack) {
+  const auto play = [&](const std::string& player, int node) {
+    return std::async(std::launch::async, RunHoldfast,
+                      "pingpong 127.0.0.1:" + std::to_string(cluster_.grpc(node)) + " --player " +
+                          player + " --rounds 60");
+  };
+  auto ann = play("ann", 1);
+  auto bob = play("bob", 2);
+  EXPECT_TRUE(WaitForRound("pingpong", 10));
+  cluster_.Kill(1);
+  // Whoever leads now: bob waits for ann, who has no node.
+  const std::string after = std::to_string(RoundsEnded("pingpong") + 1);
+  const HttpReply nothing =
+      Ask("/v1/rounds/pingpong/results?wait_ms=300&after=" + after, nullptr, 1);
+  EXPECT_EQ(JsonField(nothing.body, "cursor"), after) << nothing.body;
+  cluster_.Start(1);
+  const Ended first = ann.get(), second = bob.get();
+  EXPECT_EQ(first.code, 0) << first.output;
+  EXPECT_EQ(second.code, 0) << second.output;
+  EXPECT_EQ(ResultsIn(first.output).size(), 60u) << first.output;
+  EXPECT_EQ(ResultsIn(second.output), ResultsIn(first.output));
 }
 
 TEST_F(RoundsTest, NobodyPassesABarrierBeforeAllHaveComeThoughTheLeaderDies) {
