@@ -150,7 +150,8 @@ TEST_F(ReceiveTest, ANetworkFollowsFromItsSeed) {
   EXPECT_GT(twice, 30u);
   EXPECT_LT(twice, 90u);
   // What becomes of a message does not hang on the page that it is on.
-  for (const Message& message : Play(500, true, 30, 10, 7, 100).messages()) {
+  const ReceiveReply half = Play(500, true, 30, 10, 7, 100);
+  for (const Message& message : half.messages()) {
     const auto& known = delays[message.number()];
     EXPECT_NE(std::find(known.begin(), known.end(), message.delay_ms()), known.end());
   }
