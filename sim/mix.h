@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sim/cache_requests.h"
+#include "sim/chat_requests.h"
 #include "sim/coordination_requests.h"
 #include "sim/ledger_requests.h"
 #include "sim/order_requests.h"
@@ -24,6 +25,7 @@ struct Shares {
   uint64_t todo = 0;
   uint64_t execute = 0;  // Lists of writes of all that have a share.
   uint64_t orders = 0;   // With what they need of the ledger and of queues.
+  uint64_t chat = 0;
 };
 
 class Mix : public Requests {
@@ -40,7 +42,7 @@ class Mix : public Requests {
  private:
   uint64_t Services() const {
     return shares_.ledger + shares_.coordination + shares_.queues + shares_.cache + shares_.todo +
-           shares_.orders;
+           shares_.orders + shares_.chat;
   }
   Requests& AService();
   void UnderALock(Asked& checkout);
@@ -55,6 +57,7 @@ class Mix : public Requests {
   CacheRequests cache_;
   TodoRequests todo_;
   OrderRequests orders_;
+  ChatRequests chat_;
 };
 
 }  // namespace holdfast::sim

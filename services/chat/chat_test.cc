@@ -1,5 +1,5 @@
-// Rooms, members, messages and read positions through the machine that runs them: every outcome, and
-// malformed requests.
+// Rooms, members, messages and read positions through the machine that runs them: every outcome,
+// and malformed requests.
 #include <set>
 
 #include "services/chat/testing.h"
@@ -158,8 +158,7 @@ TEST_F(ChatTest, OnlySoManyAreHeldBack) {
     Write<PostReply>("chat.Post", TextOf("r", "ann", "m" + std::to_string(i), {"first"}));
   }
   EXPECT_EQ(Told(Post(TextOf("r", "ann", "more", {"first"}))), "too_many_held");
-  EXPECT_EQ(Told(Post(Held(TextOf("r", "ann", "more", {"first"}), 0))),
-            "unknown_dependency:first");
+  EXPECT_EQ(Told(Post(Held(TextOf("r", "ann", "more", {"first"}), 0))), "unknown_dependency:first");
   EXPECT_EQ(Told(Post(TextOf("r", "bob", "first"))), "posted 1");
   EXPECT_EQ(Get("r")->last(), bounds::kChatHeldMax + 1);
   EXPECT_EQ(Told(Post(TextOf("r", "ann", "more", {"first"}))), "posted 258");
@@ -424,8 +423,7 @@ TEST_F(ChatTest, MalformedRequestsNameTheField) {
   const auto receive = Of<ReceiveRequest>("r");
   EXPECT_EQ(field("Receive", receive, limit), "limit");
   EXPECT_EQ(field("Receive", receive, [](auto& r) { r.set_wait_ms(60'001); }), "wait_ms");
-  EXPECT_EQ(field("Receive", receive, [](auto& r) { r.set_delay_ms_max(10'001); }),
-            "delay_ms_max");
+  EXPECT_EQ(field("Receive", receive, [](auto& r) { r.set_delay_ms_max(10'001); }), "delay_ms_max");
   EXPECT_EQ(field("Receive", receive, [](auto& r) { r.set_duplicate_percent(101); }),
             "duplicate_percent");
   EXPECT_EQ(field("Receive", receive, [](auto& r) { r.set_lose_percent(101); }), "lose_percent");

@@ -147,9 +147,9 @@ RoomReply Model::CreateRoom(const CreateRoomRequest& request) {
   RoomReply reply;
   if (const auto there = rooms_.find(request.room()); there != rooms_.end()) {
     const Chatroom& room = there->second;
-    reply.set_outcome(room.deleted                      ? RoomOutcome::room_deleted
+    reply.set_outcome(room.deleted                    ? RoomOutcome::room_deleted
                       : room.topic != request.topic() ? RoomOutcome::exists_with_different_topic
-                                                        : RoomOutcome::already_exists);
+                                                      : RoomOutcome::already_exists);
     if (!room.deleted) *reply.mutable_room() = Told(request.room(), room);
     return reply;
   }
@@ -284,8 +284,7 @@ PostReply Model::Post(const PostRequest& request) {
   if (const Message* there = MessageOf(*room, request.id())) {
     reply.set_number(there->number());
     *reply.mutable_message() = *there;
-    reply.set_outcome(
-        Conflict(RequestOf(*there), request).value_or(PostOutcome::already_exists));
+    reply.set_outcome(Conflict(RequestOf(*there), request).value_or(PostOutcome::already_exists));
     return reply;
   }
   for (const Held& held : room->held) {
@@ -308,8 +307,7 @@ PostReply Model::Post(const PostRequest& request) {
     return reply;
   }
   if (!Missing(*room, request).empty()) {
-    const uint32_t hold_ms =
-        request.has_hold_ms() ? request.hold_ms() : bounds::kChatHoldMsDefault;
+    const uint32_t hold_ms = request.has_hold_ms() ? request.hold_ms() : bounds::kChatHoldMsDefault;
     if (hold_ms == 0) {
       reply.set_outcome(PostOutcome::unknown_dependency);
       miss(request);
@@ -355,8 +353,8 @@ ListRoomsReply Model::ListRooms(const ListRoomsRequest& request) const {
   ListRoomsReply reply;
   std::map<std::string, Chatroom> rooms = rooms_;
   if (!request.member().empty()) {
-    std::erase_if(rooms,
-                  [&](const auto& room) { return !room.second.members.contains(request.member()); });
+    std::erase_if(
+        rooms, [&](const auto& room) { return !room.second.members.contains(request.member()); });
   }
   const auto [page, next] = Page(rooms, request.after(), LimitOf(request),
                                  [](const Chatroom& room) { return !room.deleted; });
@@ -374,8 +372,8 @@ std::optional<ListMembersReply> Model::ListMembers(const ListMembersRequest& req
   const Chatroom* room = Find(request.room());
   if (room == nullptr) return std::nullopt;
   ListMembersReply reply;
-  const auto [page, next] = Page(room->members, request.after(), LimitOf(request),
-                                 [](const Member&) { return true; });
+  const auto [page, next] =
+      Page(room->members, request.after(), LimitOf(request), [](const Member&) { return true; });
   for (const std::string& name : page) *reply.add_members() = Told(*room, room->members.at(name));
   reply.set_next_after(next);
   return reply;

@@ -158,17 +158,34 @@ TEST_F(ChatModelTest, DoesWhatTheModelDoes) {
     ASSERT_FALSE(HasFailure()) << "step " << steps_;
     if (steps_ % 500 == 0) Restart();
   }
-  for (const char* outcome :
-       {"CreateRoom room_deleted", "CreateRoom exists_with_different_topic",
-        "CreateRoom already_exists", "CreateRoom created", "DeleteRoom deleted",
-        "Join room_not_found", "Join already_member", "Join joined", "Leave not_a_member",
-        "Leave left", "MarkRead not_a_member", "MarkRead message_not_found",
-        "MarkRead already_read", "MarkRead marked", "Post room_not_found",
-        "Post exists_with_different_author", "Post exists_with_different_kind",
-        "Post exists_with_different_follows", "Post exists_with_different_text",
-        "Post already_exists", "Post already_held", "Post not_a_member", "Post target_not_text",
-        "Post not_the_author", "Post target_deleted", "Post unknown_dependency", "Post held",
-        "Post posted"}) {
+  for (const char* outcome : {"CreateRoom room_deleted",
+                              "CreateRoom exists_with_different_topic",
+                              "CreateRoom already_exists",
+                              "CreateRoom created",
+                              "DeleteRoom deleted",
+                              "Join room_not_found",
+                              "Join already_member",
+                              "Join joined",
+                              "Leave not_a_member",
+                              "Leave left",
+                              "MarkRead not_a_member",
+                              "MarkRead message_not_found",
+                              "MarkRead already_read",
+                              "MarkRead marked",
+                              "Post room_not_found",
+                              "Post exists_with_different_author",
+                              "Post exists_with_different_kind",
+                              "Post exists_with_different_follows",
+                              "Post exists_with_different_text",
+                              "Post already_exists",
+                              "Post already_held",
+                              "Post not_a_member",
+                              "Post target_not_text",
+                              "Post not_the_author",
+                              "Post target_deleted",
+                              "Post unknown_dependency",
+                              "Post held",
+                              "Post posted"}) {
     EXPECT_TRUE(seen_.contains(outcome)) << outcome << " was never reached";
   }
 }

@@ -124,13 +124,13 @@ Result<void> Chat::Receive(const ReceiveRequest& request, const ReadContext& con
   }
   std::vector<Message> messages;
   size_t bytes = 0;
-  tables_.messages.Scan({room, request.after() + 1}, [&](const MessageKey& key,
-                                                         const MessageRow& message) {
-    if (std::get<0>(key) != room) return false;
-    FillMessage(std::get<1>(key), message, &messages.emplace_back());
-    bytes += messages.back().ByteSizeLong();
-    return messages.size() < LimitOf(request) && bytes < bounds::kChatPageBytesMax;
-  });
+  tables_.messages.Scan(
+      {room, request.after() + 1}, [&](const MessageKey& key, const MessageRow& message) {
+        if (std::get<0>(key) != room) return false;
+        FillMessage(std::get<1>(key), message, &messages.emplace_back());
+        bytes += messages.back().ByteSizeLong();
+        return messages.size() < LimitOf(request) && bytes < bounds::kChatPageBytesMax;
+      });
   reply->set_next_after(messages.back().number());
   if (PlaysANetwork(request)) messages = Arrivals(request, std::move(messages));
   for (Message& message : messages) *reply->add_messages() = std::move(message);
@@ -167,9 +167,8 @@ Result<void> Chat::ListMessages(const ListMessagesRequest& request, const ReadCo
     shown->set_deleted(change.deletion != 0);
     shown->set_changed_by(change.deletion != 0 ? change.deletion : change.last_edit);
     if (!shown->deleted()) {
-      shown->set_text(change.last_edit == 0
-                          ? message.text
-                          : tables_.messages.Get({room, change.last_edit})->text);
+      shown->set_text(change.last_edit == 0 ? message.text
+                                            : tables_.messages.Get({room, change.last_edit})->text);
     }
     bytes += shown->ByteSizeLong();
     return true;

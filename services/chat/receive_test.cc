@@ -143,8 +143,8 @@ TEST_F(ReceiveTest, ANetworkFollowsFromItsSeed) {
     delays[message.number()].push_back(message.delay_ms());
     EXPECT_EQ(message.text(), "xxxxx");
   }
-  const auto twice = static_cast<size_t>(
-      std::count_if(delays.begin(), delays.end(), [](const auto& d) { return d.second.size() == 2; }));
+  const auto twice = static_cast<size_t>(std::count_if(
+      delays.begin(), delays.end(), [](const auto& d) { return d.second.size() == 2; }));
   EXPECT_GT(delays.size(), 160u);
   EXPECT_LT(delays.size(), 195u);
   EXPECT_GT(twice, 30u);

@@ -90,8 +90,8 @@ void Sequence::Place(const std::string& room, const HeldRow& message, WriteConte
   }
 }
 
-// Those that have waited follow in the order of their tickets, as far as nothing of them is missing:
-// the same on every node, whatever set them free.
+// Those that have waited follow in the order of their tickets, as far as nothing of them is
+// missing: the same on every node, whatever set them free.
 uint64_t Sequence::Append(const std::string& room, const HeldRow& message, WriteContext& context) {
   RoomRow row = *tables_.rooms.Find(room);
   std::set<uint64_t> ready;

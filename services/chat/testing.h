@@ -116,8 +116,7 @@ class ChatFixture : public state_machine::testing::ServiceFixture {
   // What the room shows: "1 text of a (edited 2) | 3 deleted".
   std::string Shown(const std::string& room) {
     std::string all;
-    const auto reply =
-        Read<ListMessagesReply>("chat.ListMessages", Of<ListMessagesRequest>(room));
+    const auto reply = Read<ListMessagesReply>("chat.ListMessages", Of<ListMessagesRequest>(room));
     for (const chat::Shown& shown : reply->messages()) {
       all += (all.empty() ? "" : " | ") + std::to_string(shown.number()) + " " +
              (shown.deleted() ? "deleted" : shown.text());

@@ -61,8 +61,8 @@ std::vector<Line> Conversation::Pass(int64_t now_ms) {
     item.payload = std::move(message);
     const auto took = buffer_.Add(std::move(item), at_ms, &out);
     const bool again = took == Buffer::Took::kRepeat;
-    lines.push_back({again ? Line::What::kRepeated : Line::What::kArrived,
-                     text + (again ? " again" : "")});
+    lines.push_back(
+        {again ? Line::What::kRepeated : Line::What::kArrived, text + (again ? " again" : "")});
     show();
   }
   buffer_.Pass(now_ms, &out);

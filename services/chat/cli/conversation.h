@@ -56,8 +56,8 @@ class Conversation {
 
   Buffer buffer_;
   std::multimap<int64_t, Message> under_way_;  // By when they arrive.
-  std::map<uint64_t, std::string> heads_;      // By number; those of our own that are not back, above.
-  std::map<uint64_t, std::string> ids_;        // Of the last that were shown.
+  std::map<uint64_t, std::string> heads_;  // By number; those of our own that are not back, above.
+  std::map<uint64_t, std::string> ids_;    // Of the last that were shown.
 };
 
 }  // namespace holdfast::chat

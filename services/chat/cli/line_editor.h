@@ -15,8 +15,8 @@ class LineEditor {
     bool quit = false;               // Ctrl-C, or Ctrl-D on an empty line.
   };
 
-  // Bytes as they come, of which a letter or a key may lie on both sides of a border. Keys that mean
-  // nothing here, such as arrows, are swallowed.
+  // Bytes as they come, of which a letter or a key may lie on both sides of a border. Keys that
+  // mean nothing here, such as arrows, are swallowed.
   Typed Feed(std::string_view bytes);
   const std::string& line() const { return line_; }
 

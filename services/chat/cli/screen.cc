@@ -66,8 +66,8 @@ std::string Screen::Frame(ScreenSize size, std::string_view typed) const {
     return kBold + cut + kPlain + std::string(width - std::min(width, WidthOf(cut)), ' ');
   };
   std::string frame = kHome;
-  frame += header("as they arrive", left) + " | " +
-           header("in causal order: " + title_, right) + kToEndOfLine;
+  frame += header("as they arrive", left) + " | " + header("in causal order: " + title_, right) +
+           kToEndOfLine;
   const std::vector<std::string> arrivals = Column(arrivals_, rows - 3, left);
   const std::vector<std::string> causal = Column(causal_, rows - 3, right);
   for (size_t i = 0; i < rows - 3; ++i) {

@@ -34,7 +34,7 @@ using client::TypedReply;
 using std::chrono::milliseconds;
 
 constexpr uint32_t kWaitMs = 2'000;  // Within the client's attempt, so that it stays with one node.
-constexpr int64_t kPauseMs = 500;    // Before what has failed is tried again, and between two marks.
+constexpr int64_t kPauseMs = 500;  // Before what has failed is tried again, and between two marks.
 constexpr uint64_t kSinceDefault = 100;  // Messages of before.
 constexpr int64_t kDurationMsMax = 86'400'000;
 
@@ -164,13 +164,12 @@ class Talker {
   template <class Reply, class Request>
   client::Pending Call(const char* method, const Request& request, const CallOptions& options,
                        void (Talker::*done)(Result<TypedReply<Reply>>)) {
-    return client_.CallAsync<Reply>(
-        std::string("/holdfast.chat.Chat/") + method, request, options,
-        [this, done](Result<TypedReply<Reply>> reply) {
-          inbox_.Push([this, done, reply = std::move(reply)]() mutable {
-            (this->*done)(std::move(reply));
-          });
-        });
+    return client_.CallAsync<Reply>(std::string("/holdfast.chat.Chat/") + method, request, options,
+                                    [this, done](Result<TypedReply<Reply>> reply) {
+                                      inbox_.Push([this, done, reply = std::move(reply)]() mutable {
+                                        (this->*done)(std::move(reply));
+                                      });
+                                    });
   }
 
   // Tells what went wrong, unless it was told just now; it is tried again.
@@ -320,11 +319,11 @@ class Talker {
   uint64_t after_;
   uint64_t marked_;
   uint64_t asked_to_mark_ = 0;
-  uint64_t posted_ = 0;                              // Posts that were answered; ...
-  uint64_t asked_ = 0;                               // ... when the last Receive began; ...
-  uint64_t caught_up_ = ~uint64_t{0};                // ... and one that has brought nothing.
-  bool waits_ = false;                               // What is under way.
-  bool finishing_ = false;                           // It ends when all is shown.
+  uint64_t posted_ = 0;                // Posts that were answered; ...
+  uint64_t asked_ = 0;                 // ... when the last Receive began; ...
+  uint64_t caught_up_ = ~uint64_t{0};  // ... and one that has brought nothing.
+  bool waits_ = false;                 // What is under way.
+  bool finishing_ = false;             // It ends when all is shown.
   bool quit_ = false;
   int64_t retry_ms_ = 0;
   int64_t mark_ms_ = 0;
@@ -395,7 +394,7 @@ int Talk(const TalkFlags& flags, cli::Context& context) {
   const auto room = (*client)->Call<Room>("/holdfast.chat.Chat/GetRoom", get, *options);
   if (!room) return context.Tell(room.error());
   const uint64_t last = room->message.last();
-  const uint64_t after = flags.since >= 0      ? static_cast<uint64_t>(flags.since)
+  const uint64_t after = flags.since >= 0       ? static_cast<uint64_t>(flags.since)
                          : last > kSinceDefault ? last - kSinceDefault
                                                 : 0;
   if (after > last) {

@@ -14,9 +14,9 @@ namespace holdfast::chat {
 namespace {
 
 constexpr std::array kSignals = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH};
-constexpr char kEnter[] = "\x1b[?1049h\x1b[2J";       // A screen of its own, empty.
-constexpr char kLeave[] = "\x1b[0m\x1b[?1049l";       // The one before.
-constexpr int kWriteMsMax = 1'000;                     // For a terminal that takes nothing.
+constexpr char kEnter[] = "\x1b[?1049h\x1b[2J";  // A screen of its own, empty.
+constexpr char kLeave[] = "\x1b[0m\x1b[?1049l";  // The one before.
+constexpr int kWriteMsMax = 1'000;               // For a terminal that takes nothing.
 
 int signal_pipe = -1;  // Where the handler writes; of the one Terminal.
 std::array<struct sigaction, kSignals.size()> actions_before;

@@ -8,9 +8,9 @@
 
 namespace holdfast::chat {
 
-// The text in one line, of what can be shown alone: ends of lines and tabs are spaces, other control
-// characters are seen as ^[ and the like, and what is no UTF-8, turns the direction of writing or
-// hides text is the replacement character. At most so many marks stay on one letter.
+// The text in one line, of what can be shown alone: ends of lines and tabs are spaces, other
+// control characters are seen as ^[ and the like, and what is no UTF-8, turns the direction of
+// writing or hides text is the replacement character. At most so many marks stay on one letter.
 std::string Harmless(std::string_view text);
 
 // How many cells of a terminal a harmless text takes: two for wide letters, none for marks.
