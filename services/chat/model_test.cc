@@ -64,7 +64,9 @@ class ChatModelTest : public testing::ChatFixture {
       }
       case 6: PassMs(static_cast<int64_t>(Below(300))); break;
       default: {
-        const PostRequest request = APost(room);
+        // At times the same once more.
+        const PostRequest request = Below(5) == 0 && last_.room() == room ? last_ : APost(room);
+        if (Below(3) == 0) last_ = request;
         Compare("Post", request, [&] { return model_.Post(request); });
       }
     }
@@ -120,6 +122,12 @@ class ChatModelTest : public testing::ChatFixture {
     if (kind <= 1) request = EditOf(room, request.author(), request.id(), AnId());
     if (kind == 2) request = DeleteOf(room, request.author(), request.id(), AnId());
     if (request.target() == request.id()) request.set_target(request.id() + "x");
+    // Mostly by its author.
+    GetMessageRequest target;
+    target.set_room(room);
+    target.set_id(request.target());
+    const auto there = model_.GetMessage(target);
+    if (there && Below(3) != 0) request.set_author(there->author());
     for (uint64_t i = Below(3); i > 0; --i) {
       const std::string other = AnId();
       const auto& follows = request.follows();
@@ -149,6 +157,7 @@ class ChatModelTest : public testing::ChatFixture {
  private:
   std::mt19937_64 random_{1};
   uint64_t rooms_ = 0;  // Deleted.
+  PostRequest last_;    // To be repeated.
   Model model_;
 };
 
