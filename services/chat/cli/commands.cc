@@ -72,9 +72,11 @@ void RegisterCommands(cli::Commands& commands) {
   chat->footer(kFooter);
   commands.OnRun(chat, [chat, flags](cli::Context& context) -> int {
     if (!chat->get_subcommands().empty()) return cli::kExitOk;
-    const char* missing = flags->room.empty() ? "ROOM" : flags->as.empty() ? "--as" : nullptr;
-    if (missing == nullptr) return Talk(*flags, context);
-    Error usage = InvalidArgument("", std::string(missing) + " is missing");
+    if (!flags->room.empty() && !flags->as.empty()) return Talk(*flags, context);
+    Error usage = InvalidArgument("", "a ROOM or a method is missing");
+    if (!flags->room.empty()) {
+      usage.message = "'" + flags->room + "' is no method, and as a room it needs --as NAME";
+    }
     usage.hint = "see holdfast chat --help";
     return context.Tell(usage);
   });

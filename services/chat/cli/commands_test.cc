@@ -43,6 +43,11 @@ TEST_F(ChatCommandsTest, WhatIsTypedIsPostedAndSeenByAll) {
   EXPECT_EQ(changes.code, cli::kExitOk);
   EXPECT_NE(changes.err.find("which message?"), std::string::npos) << changes.err;
   EXPECT_NE(changes.err.find("/edit NUMBER TEXT"), std::string::npos) << changes.err;
+  // What is typed may speak of what was typed before it.
+  const Ran own = Run({"chat", "pond", "--as", "ann"}, "frog\n/edit 1 a frog\n/delete #1\n");
+  EXPECT_EQ(own.code, cli::kExitOk) << own.err;
+  EXPECT_EQ(own.err, "");
+  EXPECT_EQ(Only("shown", own.out), "#1 ann: frog\n#2 ann edits #1: a frog\n#3 ann deletes #1\n");
   // Each follows what its author has seen and said.
   const Ran told = Run({"chat", "receive", "--room", "garden", "--compact"});
   EXPECT_EQ(told.code, cli::kExitOk) << told.err;
@@ -51,7 +56,7 @@ TEST_F(ChatCommandsTest, WhatIsTypedIsPostedAndSeenByAll) {
   EXPECT_NE(second, std::string::npos) << told.out;
   // What was shown has been read.
   const Ran rooms = Run({"chat", "list-rooms", "--member", "ann", "--compact"});
-  EXPECT_NE(rooms.out.find(R"("read_to":"3","unread":"0")"), std::string::npos) << rooms.out;
+  EXPECT_NE(rooms.out.find(R"("read_to":3,"unread":0)"), std::string::npos) << rooms.out;
 }
 
 TEST_F(ChatCommandsTest, TwoWhoSeeOtherNetworksAgreeOnTheOrder) {
@@ -98,10 +103,10 @@ TEST_F(ChatCommandsTest, HostileTextIsHarmless) {
 TEST_F(ChatCommandsTest, MistakesAreToldAndRoomsThatAreGone) {
   Ran ran = Run({"chat"});
   EXPECT_EQ(ran.code, cli::kExitUsage);
-  EXPECT_NE(ran.err.find("ROOM is missing"), std::string::npos) << ran.err;
+  EXPECT_NE(ran.err.find("a ROOM or a method is missing"), std::string::npos) << ran.err;
   ran = Run({"chat", "r"});
   EXPECT_EQ(ran.code, cli::kExitUsage);
-  EXPECT_NE(ran.err.find("--as is missing"), std::string::npos) << ran.err;
+  EXPECT_NE(ran.err.find("it needs --as NAME"), std::string::npos) << ran.err;
   ran = Run({"chat", "r", "--as", "a\nb", "--once"});
   EXPECT_EQ(ran.code, cli::kExitUsage);
   EXPECT_NE(ran.err.find("member"), std::string::npos) << ran.err;

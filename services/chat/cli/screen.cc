@@ -11,6 +11,7 @@ namespace {
 
 constexpr char kHome[] = "\x1b[H";
 constexpr char kToEndOfLine[] = "\x1b[K";
+constexpr char kToEndOfScreen[] = "\x1b[J";
 constexpr char kPlain[] = "\x1b[0m";
 constexpr char kBold[] = "\x1b[1m";
 constexpr char kDim[] = "\x1b[2m";
@@ -74,7 +75,7 @@ std::string Screen::Frame(ScreenSize size, std::string_view typed) const {
     frame += "\r\n" + arrivals[i] + " | " + causal[i] + kToEndOfLine;
   }
   frame += std::string("\r\n") + kDim + Cut(status_, columns - 1) + kPlain + kToEndOfLine;
-  frame += "\r\n> " + std::string(TailOf(Harmless(typed), columns - 3)) + kToEndOfLine;
+  frame += "\r\n> " + std::string(TailOf(Harmless(typed), columns - 3)) + kToEndOfScreen;
   return frame;
 }
 

@@ -17,7 +17,7 @@ std::vector<std::string> RowsOf(const std::string& frame) {
   for (size_t i = 0; i < frame.size(); ++i) {
     if (frame[i] == '\x1b') {
       EXPECT_EQ(frame[i + 1], '[');
-      i = frame.find_first_of("HKm", i);
+      i = frame.find_first_of("HJKm", i);
     } else if (frame[i] == '\n') {
       rows.emplace_back();
     } else if (frame[i] != '\r') {

@@ -121,11 +121,11 @@ class Talker {
       view_.Flush();
       if (end_ms_ && now_ms >= *end_ms_) return cli::kExitOk;
       Ask(now_ms);
-      if (Finished()) return cli::kExitOk;
+      if (quit_ || Finished()) return cli::kExitOk;
       const View::Input input = view_.Wait(inbox_.event(), TimeoutMs(now_ms));
       inbox_.Run();
-      for (const std::string& line : input.lines) Take(line);
-      if (input.quit || quit_) return cli::kExitOk;
+      lines_.insert(lines_.end(), input.lines.begin(), input.lines.end());
+      if (input.quit) return cli::kExitOk;
       if (input.ended) finishing_ = flags_.duration.empty();
       if (failed_) return context_.Tell(*failed_);
     }
@@ -136,6 +136,11 @@ class Talker {
   void Ask(int64_t now_ms) {
     if (flags_.once) finishing_ = true;
     if (finishing_ && receiving_ && waits_) receiving_->Cancel();
+    // One after the other, so that each follows those before it, and may name them.
+    while (posts_.empty() && !lines_.empty() && !MustWait(lines_.front())) {
+      Take(std::exchange(lines_.front(), ""));
+      lines_.pop_front();
+    }
     if (now_ms < retry_ms_) return;
     const bool has_room = conversation_.under_way() < bounds::kChatInFlightMax;
     if (!receiving_ && !(finishing_ && CaughtUp()) && has_room) Receive();
@@ -146,8 +151,9 @@ class Talker {
 
   bool CaughtUp() const { return caught_up_ == posted_; }
   bool Finished() const {
-    return finishing_ && CaughtUp() && posts_.empty() && !receiving_ && !posting_ && !marking_ &&
-           !conversation_.next_due_ms() && conversation_.shown_to() <= marked_;
+    return finishing_ && CaughtUp() && lines_.empty() && posts_.empty() && !receiving_ &&
+           !posting_ && !marking_ && !conversation_.next_due_ms() &&
+           conversation_.shown_to() <= marked_;
   }
 
   int TimeoutMs(int64_t now_ms) const {
@@ -235,6 +241,7 @@ class Talker {
       view_.Say("not posted: " + outcome.name + " (" + outcome.help + ")");
     } else {
       conversation_.Posted(posts_.front().id());
+      last_number_ = std::max(last_number_, reply->message.number());
     }
     posts_.pop_front();
   }
@@ -273,20 +280,31 @@ class Talker {
     }
     posts_.push_back(std::move(request));
   }
+  // The number in "/edit 3 text", with its end; 0: there is none.
+  static std::pair<uint64_t, size_t> NumberIn(const std::string& line) {
+    const size_t word_end = std::min(line.find(' '), line.size());
+    const size_t at = std::min(line.find_first_not_of(" #", word_end), line.size());
+    uint64_t number = 0;
+    const auto read = std::from_chars(line.data() + at, line.data() + line.size(), number);
+    if (read.ec != std::errc()) return {0, line.size()};
+    return {number, static_cast<size_t>(read.ptr - line.data())};
+  }
+  // Whether what is typed may speak of what was posted from here and is not shown yet.
+  bool MustWait(const std::string& line) const {
+    if (!line.starts_with('/') || conversation_.shown_to() >= last_number_) return false;
+    const uint64_t number = NumberIn(line).first;
+    return number > conversation_.shown_to() && number <= last_number_;
+  }
   // "/edit 3 text", "/delete 3", "/quit". False: there is nothing to post.
   bool Command(const std::string& line, PostRequest* request) {
-    const auto word_end = std::min(line.find(' '), line.size());
-    const std::string word = line.substr(0, word_end);
+    const std::string word = line.substr(0, line.find(' '));
     quit_ = quit_ || word == "/quit";
     if (word != "/edit" && word != "/delete") {
       if (!quit_) view_.Say("there are /edit NUMBER TEXT, /delete NUMBER and /quit; // is a /");
       return false;
     }
-    const size_t number_at = std::min(line.find_first_not_of(" #", word_end), line.size());
-    uint64_t number = 0;
-    const char* end = line.data() + line.size();
-    const auto read = std::from_chars(line.data() + number_at, end, number);
-    const auto id = read.ec == std::errc() ? conversation_.IdOf(number) : std::nullopt;
+    const auto [number, text_at] = NumberIn(line);
+    const auto id = conversation_.IdOf(number);
     if (!id) {
       view_.Say("which message? Its number must be one that is shown here");
       return false;
@@ -298,7 +316,7 @@ class Talker {
       return true;
     }
     request->set_kind(MessageKind::edit);
-    request->set_text(read.ptr < end ? std::string(read.ptr + 1, end) : "");
+    request->set_text(text_at < line.size() ? line.substr(text_at + 1) : "");
     if (request->text().empty()) view_.Say("the new text is missing");
     return !request->text().empty();
   }
@@ -315,7 +333,9 @@ class Talker {
   uint64_t last_id_ = 0;
 
   std::optional<client::Pending> receiving_, posting_, marking_;
+  std::deque<std::string> lines_;  // As they were typed, whose turn is to come.
   std::deque<PostRequest> posts_;  // The first may be under way.
+  uint64_t last_number_ = 0;       // Of what was posted from here.
   uint64_t after_;
   uint64_t marked_;
   uint64_t asked_to_mark_ = 0;

@@ -87,7 +87,12 @@ class TerminalView : public View {
 
   void Show(const Line& line) override { screen_.Add(line); }
   void Say(const std::string& what) override { screen_.Say(what); }
-  void Flush() override { terminal_->Write(screen_.Frame(terminal_->Size(), editor_.line())); }
+  void Flush() override {
+    std::string frame = screen_.Frame(terminal_->Size(), editor_.line());
+    if (frame == shown_) return;
+    terminal_->Write(frame);
+    shown_ = std::move(frame);
+  }
 
   Input Wait(int wake, int timeout_ms) override {
     std::array<pollfd, 3> files = {pollfd{wake, POLLIN, 0}, pollfd{STDIN_FILENO, POLLIN, 0},
@@ -112,6 +117,7 @@ class TerminalView : public View {
   const std::unique_ptr<Terminal> terminal_;
   Screen screen_;
   LineEditor editor_;
+  std::string shown_;
 };
 
 }  // namespace
