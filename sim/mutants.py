@@ -376,8 +376,8 @@ MUTANTS = {
         'chat'),
     'edit what was deleted while the edit was held back': (
         'services/chat/sequence.cc',
-        '    if (Objection(room, held) != PostOutcome::unspecified) continue;\n',
-        '',
+        '    if (Objection(room, held) != PostOutcome::unspecified) {',
+        '    if (Objection(room, held) == PostOutcome::target_not_text) {',
         'chat'),
     'forget the numbers of message ids in a checkpoint': (
         'src/store/store.cc',

@@ -30,7 +30,7 @@ class ChatModelTest : public testing::ChatFixture {
     const std::string room = ARoom();
     switch (Below(20)) {
       case 0:
-        if (Below(4) == 0) {
+        if (Below(4) == 0 || !model_.GetRoom(Of<GetRoomRequest>(room))) {
           auto request = Of<CreateRoomRequest>(room);
           if (Below(4) == 0) request.set_topic("t");
           Compare("CreateRoom", request, [&] { return model_.CreateRoom(request); });
@@ -38,10 +38,10 @@ class ChatModelTest : public testing::ChatFixture {
         break;
       case 1:
         // Now and then, so that rooms fill before they go.
-        if (Below(40) == 0 && rooms_ < 60) {
+        if (Below(40) == 0) {
           const auto request = Of<DeleteRoomRequest>(room);
           Compare("DeleteRoom", request, [&] { return model_.DeleteRoom(request); });
-          ++rooms_;
+          if (room == "r" + std::to_string(rooms_)) ++rooms_;
         }
         break;
       case 2: {
@@ -117,7 +117,7 @@ class ChatModelTest : public testing::ChatFixture {
 
   PostRequest APost(const std::string& room) {
     const uint64_t kind = Below(8);
-    PostRequest request = TextOf(room, AMember(), AnId());
+    PostRequest request = TextOf(room, AMember(), Below(3) == 0 ? AnId() : ANewId());
     request.set_text("t" + std::to_string(Below(2)));
     if (kind <= 1) request = EditOf(room, request.author(), request.id(), AnId());
     if (kind == 2) request = DeleteOf(room, request.author(), request.id(), AnId());
@@ -146,26 +146,29 @@ class ChatModelTest : public testing::ChatFixture {
     return there ? there->last() : 0;
   }
   // Names of rooms are used up: every so often there are new ones.
-  std::string ARoom() { return "r" + std::to_string(rooms_ / 2 + Below(2)); }
+  std::string ARoom() { return "r" + std::to_string(rooms_ + Below(2)); }
   std::string AMember() { return std::string(1, static_cast<char>('a' + Below(4))); }
-  // Among those of now, which move on with the run.
-  std::string AnId() { return "m" + std::to_string(steps_ / 20 + Below(14)); }
+  std::string ANewId() { return "m" + std::to_string(++last_id_); }
+  // Of the near past, or one of those to come.
+  std::string AnId() {
+    return "m" + std::to_string(last_id_ < 12 ? Below(14) : last_id_ - 11 + Below(14));
+  }
 
   std::set<std::string> seen_;  // Methods and outcomes.
-  uint64_t steps_ = 0;
 
  private:
   std::mt19937_64 random_{1};
-  uint64_t rooms_ = 0;  // Deleted.
-  PostRequest last_;    // To be repeated.
+  uint64_t rooms_ = 0;  // That are not asked for any more.
+  uint64_t last_id_ = 0;
+  PostRequest last_;  // To be repeated.
   Model model_;
 };
 
 TEST_F(ChatModelTest, DoesWhatTheModelDoes) {
-  for (; steps_ < 8'000; ++steps_) {
+  for (int step = 0; step < 8'000; ++step) {
     Step();
-    ASSERT_FALSE(HasFailure()) << "step " << steps_;
-    if (steps_ % 500 == 0) Restart();
+    ASSERT_FALSE(HasFailure()) << "step " << step;
+    if (step % 500 == 0) Restart();
   }
   for (const char* outcome : {"CreateRoom room_deleted",
                               "CreateRoom exists_with_different_topic",

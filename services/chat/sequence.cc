@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "src/base/check.h"
+#include "src/base/reached.h"
 
 namespace holdfast::chat {
 
@@ -105,7 +106,11 @@ uint64_t Sequence::Append(const std::string& room, const HeldRow& message, Write
     --row.held;
     // Its timer may not have fired yet.
     if (held.due_us <= context.now().us) continue;
-    if (Objection(room, held) != PostOutcome::unspecified) continue;
+    if (Objection(room, held) != PostOutcome::unspecified) {
+      HOLDFAST_REACHED("chat.sequence.is_refused_after_all");
+      continue;
+    }
+    HOLDFAST_REACHED("chat.sequence.is_set_free");
     Place(room, held, context, &row, &ready);
   }
   tables_.rooms.Put(room, std::move(row));
@@ -159,7 +164,9 @@ void Sequence::Due(std::string_view key, WriteContext& context) {
   for (size_t i = 1; i < kRoomAt; ++i) ticket = ticket << 8 | static_cast<uint8_t>(key[i]);
   const std::string room(key.substr(kRoomAt));
   const HeldRow* held = tables_.held.Find({room, ticket});
-  if (held != nullptr && held->due_us <= context.now().us) Drop(room, ticket, context);
+  if (held == nullptr || held->due_us > context.now().us) return;
+  HOLDFAST_REACHED("chat.sequence.never_came");
+  Drop(room, ticket, context);
 }
 
 }  // namespace holdfast::chat

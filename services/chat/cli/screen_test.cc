@@ -71,7 +71,7 @@ TEST(ScreenTest, EveryRowFitsWhateverTheSizeIs) {
 TEST(ScreenTest, WhatIsTypedIsHarmlessAndItsEndIsSeen) {
   Screen screen("r");
   const auto rows = RowsOf(screen.Frame({4, 20}, "a\x1b[2J long line \xff that does not fit"));
-  EXPECT_EQ(rows.back(), "> at does not fit");
+  EXPECT_EQ(rows.back(), "> that does not fit");
 }
 
 TEST(ScreenTest, OldLinesAreForgotten) {
@@ -82,7 +82,7 @@ TEST(ScreenTest, OldLinesAreForgotten) {
   screen.Add({What::kShown, "the only one"});
   const auto rows = RowsOf(screen.Frame({1'000, 40}, ""));
   EXPECT_EQ(rows.size(), 1'000u);
-  EXPECT_NE(rows[996].find("the only one"), std::string::npos);
+  EXPECT_NE(rows[997].find("the only one"), std::string::npos);
 }
 
 TEST(LineEditorTest, ALineIsEditedAndEnded) {
