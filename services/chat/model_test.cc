@@ -119,8 +119,8 @@ class ChatModelTest : public testing::ChatFixture {
     const uint64_t kind = Below(8);
     PostRequest request = TextOf(room, AMember(), Below(3) == 0 ? AnId() : ANewId());
     request.set_text("t" + std::to_string(Below(2)));
-    if (kind <= 1) request = EditOf(room, request.author(), request.id(), AnId());
-    if (kind == 2) request = DeleteOf(room, request.author(), request.id(), AnId());
+    if (kind <= 1) request = EditOf(room, request.author(), request.id(), ATarget(room));
+    if (kind == 2) request = DeleteOf(room, request.author(), request.id(), ATarget(room));
     if (request.target() == request.id()) request.set_target(request.id() + "x");
     // Mostly by its author.
     GetMessageRequest target;
@@ -140,6 +140,14 @@ class ChatModelTest : public testing::ChatFixture {
     return request;
   }
 
+  // Mostly one of the last that are there.
+  std::string ATarget(const std::string& room) {
+    const uint64_t last = Last(room);
+    const auto page = model_.Receive(ReceiveOf(room, last > 6 ? last - 6 : 0));
+    if (last == 0 || Below(3) == 0) return AnId();
+    return page->messages(static_cast<int>(Below(static_cast<uint64_t>(page->messages_size()))))
+        .id();
+  }
   uint64_t Below(uint64_t bound) { return random_() % bound; }
   uint64_t Last(const std::string& room) {
     const auto there = model_.GetRoom(Of<GetRoomRequest>(room));
