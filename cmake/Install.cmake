@@ -32,8 +32,8 @@ install(EXPORT holdfast NAMESPACE holdfast:: FILE holdfast-targets.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/holdfast)
 
 # What the client's headers include, and no more.
-install(FILES src/client/client.h src/client/consumer.h src/client/near_cache.h
-              src/client/processed_ids.h
+install(FILES src/client/causal_buffer.h src/client/client.h src/client/consumer.h
+              src/client/near_cache.h src/client/processed_ids.h
         DESTINATION ${HOLDFAST_HEADERS}/src/client)
 install(FILES src/base/bounds.h src/base/consistency.h src/base/error.h src/base/ids.h
         DESTINATION ${HOLDFAST_HEADERS}/src/base)

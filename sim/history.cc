@@ -6,6 +6,7 @@
 
 #include "holdfast/log.pb.h"
 #include "sim/atomic_judge.h"
+#include "sim/chat_judge.h"
 #include "sim/coordination_judge.h"
 #include "sim/ledger_judge.h"
 #include "sim/methods.h"
@@ -34,6 +35,7 @@ Judges MakeJudges() {
   judges["queues"] = MakeQueueJudge();
   judges["todo"] = MakeTodoJudge();
   judges["rounds"] = MakeRoundsJudge();
+  judges["chat"] = MakeChatJudge();
   judges["orders"] = MakeOrderJudge(judges);
   judges["atomic"] = MakeAtomicJudge(judges);
   return judges;

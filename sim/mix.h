@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sim/cache_requests.h"
+#include "sim/chat_requests.h"
 #include "sim/coordination_requests.h"
 #include "sim/ledger_requests.h"
 #include "sim/order_requests.h"
@@ -26,6 +27,7 @@ struct Shares {
   uint64_t execute = 0;  // Lists of writes of all that have a share.
   uint64_t orders = 0;   // With what they need of the ledger and of queues.
   uint64_t rounds = 0;
+  uint64_t chat = 0;
 };
 
 class Mix : public Requests {
@@ -42,7 +44,7 @@ class Mix : public Requests {
  private:
   uint64_t Services() const {
     return shares_.ledger + shares_.coordination + shares_.queues + shares_.cache + shares_.todo +
-           shares_.orders + shares_.rounds;
+           shares_.orders + shares_.rounds + shares_.chat;
   }
   Requests& AService();
   void UnderALock(Asked& checkout);
@@ -58,6 +60,7 @@ class Mix : public Requests {
   TodoRequests todo_;
   OrderRequests orders_;
   RoundsRequests rounds_;
+  ChatRequests chat_;
 };
 
 }  // namespace holdfast::sim

@@ -387,6 +387,34 @@ MUTANTS = {
         '    if (table->number() == TableNumber{10, 4}) continue;\n'
         '    parts.push_back([table] { return table->FrozenChanges(); });\n  }\n  base_->',
         'rounds'),
+    'take what is held back for what is there': (
+        'services/chat/sequence.cc',
+        'return row && row->number != 0;',
+        'return row.has_value();',
+        'chat'),
+    'set free first what came last': (
+        'services/chat/sequence.cc',
+        '    const uint64_t ticket = *ready.begin();\n    ready.erase(ready.begin());\n',
+        '    const uint64_t ticket = *ready.rbegin();\n    ready.erase(ticket);\n',
+        'chat'),
+    'let a read position go back': (
+        'services/chat/chat.cc',
+        'request.up_to() <= member->read_to',
+        'request.up_to() == member->read_to',
+        'chat'),
+    'edit what was deleted while the edit was held back': (
+        'services/chat/sequence.cc',
+        '    if (Objection(room, held) != PostOutcome::unspecified) {',
+        '    if (Objection(room, held) == PostOutcome::target_not_text) {',
+        'chat'),
+    'forget the numbers of message ids in a checkpoint': (
+        'src/store/store.cc',
+        '  for (TableBase* table : tables_) parts.push_back([table] { return table->FrozenChanges(); });\n'
+        '  base_->',
+        '  for (TableBase* table : tables_) {\n'
+        '    if (table->number() == TableNumber{11, 5}) continue;\n'
+        '    parts.push_back([table] { return table->FrozenChanges(); });\n  }\n  base_->',
+        'chat'),
 }
 
 

@@ -1,20 +1,24 @@
 // What the seed documents show, as they write it: the payment system of seed 1, the bank transfer
-// service, the converter and the to-do list of seed 0, the locks, the queue and the cache of seed
-// 3, on the HTTP port of each of three nodes. Nothing here knows more of Holdfast than those pages
-// and JSON.
-// Seed 2 is in tests/cluster/branches_test.cc, seed 4 in tests/install/laptops.py.
+// service, the chat, the converter and the to-do list of seed 0, the locks, the queue and the cache
+// of seed 3, on the HTTP port of each of three nodes. Nothing here knows more of Holdfast than
+// those pages and JSON. Seed 2 is in tests/cluster/branches_test.cc, seed 4 in
+// tests/install/laptops.py.
 #include <gtest/gtest.h>
 #include <rapidjson/document.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <map>
+#include <random>
 #include <set>
+#include <sstream>
 #include <thread>
 #include <vector>
 
 #include "tests/support/http_client.h"
 #include "tests/support/process_cluster.h"
 #include "tests/support/raw_connection.h"
+#include "tests/support/run_program.h"
 
 namespace holdfast {
 namespace {
@@ -426,6 +430,97 @@ TEST_F(SeedsTest, ACurrencyIsConvertedFromTheParametersAloneAtAnyNode) {
   cluster_.Kill(1);
   cluster_.Kill(3);
   EXPECT_EQ(HttpClient(cluster_.http(2)).Get("/v1/convert" + call).body, first.body);
+}
+
+// Seed 0, part 4: "A chat simulator where messages from users may arrive in random order with
+// random delays." What the users say reaches the servers in some order, and readers through a
+// network that is played; the order in which each shows it is the one that it has.
+TEST_F(SeedsTest, AChatIsReadInOneOrderHoweverItsMessagesArrive) {
+  HttpClient node1(cluster_.http(1));
+  ASSERT_EQ(node1.Post("/v1/chat/rooms", R"({"room":"seed"})").status, 201);
+  for (const std::string user : {"ann", "bob", "eve"}) {
+    const HttpReply joined =
+        node1.Post("/v1/chat/rooms/seed:join", R"({"member":")" + user + R"("})");
+    ASSERT_EQ(joined.status, 201) << joined.body;
+  }
+  // A conversation of which each message answers an earlier one, sent in random order through all
+  // nodes, some of it twice.
+  constexpr size_t kMessages = 40;
+  std::mt19937_64 random(4);
+  std::map<std::string, std::string> answers;              // Which one each answers.
+  std::vector<std::pair<std::string, std::string>> posts;  // Id and JSON.
+  for (size_t i = 0; i < kMessages; ++i) {
+    const std::string id = "m" + std::to_string(i);
+    const std::string user = std::vector{"ann", "bob", "eve"}[random() % 3];
+    std::string follows;
+    if (i > 0) {
+      answers[id] = "m" + std::to_string(i - 1 - random() % std::min<size_t>(i, 3));
+      follows = R"(,"follows":[")" + answers[id] + R"("])";
+    }
+    posts.emplace_back(id, R"({"id":")" + id + R"(","author":")" + user + R"(","text":"says )" +
+                               id + R"(")" + follows + "}");
+  }
+  std::vector<std::pair<std::string, std::string>> sent = posts;
+  for (size_t i = 0; i < kMessages / 4; ++i) sent.push_back(posts[random() % kMessages]);
+  std::shuffle(sent.begin(), sent.end(), random);
+  size_t held = 0;
+  for (size_t i = 0; i < sent.size(); ++i) {
+    const HttpReply reply = HttpClient(cluster_.http(1 + static_cast<int>(i % 3)))
+                                .Post("/v1/chat/rooms/seed/messages", sent[i].second);
+    EXPECT_TRUE(reply.status >= 200 && reply.status <= 202) << reply.body;
+    if (reply.status == 202) ++held;
+  }
+  EXPECT_GT(held, kMessages / 4) << "most came before what they answer";
+
+  // Every node has all of it, once, nothing before what it answers, in one order.
+  const auto order_of = [&](int node, const std::string& query) {
+    const HttpReply reply =
+        HttpClient(cluster_.http(node)).Get("/v1/chat/rooms/seed/history?limit=1000" + query);
+    EXPECT_EQ(reply.status, 200) << reply.body;
+    std::vector<std::string> order;
+    const Document json = Parsed(reply);
+    if (!json.HasMember("messages")) return order;
+    for (const auto& message : json["messages"].GetArray()) order.push_back(Text(message, "id"));
+    return order;
+  };
+  const std::vector<std::string> order = order_of(1, "");
+  ASSERT_EQ(order.size(), kMessages);
+  std::set<std::string> seen;
+  for (const std::string& id : order) {
+    EXPECT_TRUE(id == "m0" || seen.contains(answers[id])) << id << " before " << answers[id];
+    EXPECT_TRUE(seen.insert(id).second) << id << " twice";
+  }
+  // Without guarantees, for who asks for that: the same chaos at every node.
+  const std::string chaos = "&shuffle=true&delay_ms_max=400&duplicate_percent=25&seed=7";
+  const std::vector<std::string> arrivals = order_of(1, chaos);
+  EXPECT_GT(arrivals.size(), kMessages);
+  EXPECT_NE(std::vector(arrivals.begin(), arrivals.begin() + kMessages), order);
+  for (int node = 2; node <= 3; ++node) {
+    EXPECT_EQ(order_of(node, ""), order);
+    EXPECT_EQ(order_of(node, chaos), arrivals);
+  }
+  // Two who see other networks, at other nodes, show the same.
+  const auto shown_of = [&](int node, int seed) {
+    const testing::Ended ended = testing::RunHoldfast(
+        "--endpoints 127.0.0.1:" + std::to_string(cluster_.grpc(node)) + " chat seed --as reader" +
+        std::to_string(node) + " --since 0 --once --shuffle" +
+        " --delay-ms 400 --duplicate-percent 25 --seed " + std::to_string(seed));
+    EXPECT_EQ(ended.code, 0) << ended.output;
+    std::vector<std::string> arrived, shown;
+    std::istringstream lines(ended.output);
+    for (std::string line; std::getline(lines, line);) {
+      const std::string word = line.substr(0, line.find(' '));
+      const std::string id = line.substr(line.find("says ") + 5);
+      if (word == "arrived") arrived.push_back(id.substr(0, id.find(' ')));
+      if (word == "shown") shown.push_back(id);
+      EXPECT_TRUE(word == "arrived" || word == "again" || word == "shown") << line;
+    }
+    EXPECT_EQ(arrived.size(), kMessages);
+    EXPECT_NE(arrived, order) << "they do arrive in another order";
+    return shown;
+  };
+  EXPECT_EQ(shown_of(2, 1), order);
+  EXPECT_EQ(shown_of(3, 2), order);
 }
 
 TEST_F(SeedsTest, PaymentsGoOnWithoutTheLeaderAndANodeThatComesBackHasThemAll) {

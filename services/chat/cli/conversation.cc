@@ -1,0 +1,119 @@
+#include "services/chat/cli/conversation.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "services/chat/cli/text.h"
+#include "src/base/bounds.h"
+
+namespace holdfast::chat {
+namespace {
+
+std::string NumberText(uint64_t number) { return "#" + std::to_string(number); }
+
+// "#3 ann: hello", all of it harmless.
+std::string TextOf(const Message& message) {
+  std::string text = NumberText(message.number()) + " " + Harmless(message.author());
+  const std::string target = NumberText(message.target().number());
+  switch (message.kind()) {
+    case MessageKind::edit: return text + " edits " + target + ": " + Harmless(message.text());
+    case MessageKind::delete_: return text + " deletes " + target;
+    default: return text + ": " + Harmless(message.text());
+  }
+}
+
+std::string MissingText(const std::vector<uint64_t>& missing) {
+  std::string text;
+  for (const uint64_t number : missing) {
+    text += (text.empty() ? " (without " : ", ") + NumberText(number);
+  }
+  return text.empty() ? text : text + ", which never came)";
+}
+
+}  // namespace
+
+void Conversation::Receive(const ReceiveReply& page, int64_t now_ms) {
+  for (const Message& message : page.messages()) {
+    under_way_.emplace(now_ms + message.delay_ms(), message);
+  }
+}
+
+std::vector<Line> Conversation::Pass(int64_t now_ms) {
+  std::vector<Line> lines;
+  std::vector<Buffer::Out> out;
+  const auto show = [&] {
+    for (const Buffer::Out& one : out) Show(one, &lines);
+    out.clear();
+  };
+  while (!under_way_.empty() && under_way_.begin()->first <= now_ms) {
+    const int64_t at_ms = under_way_.begin()->first;
+    Message message = std::move(under_way_.extract(under_way_.begin()).mapped());
+    buffer_.Pass(at_ms, &out);
+    show();
+    std::string text = TextOf(message);
+    if (message.has_delay_ms()) text += " (" + std::to_string(message.delay_ms()) + " ms)";
+    Buffer::Item item;
+    item.number = message.number();
+    item.bytes = message.ByteSizeLong();
+    for (const Named& named : message.follows()) item.follows.push_back(named.number());
+    if (message.has_target()) item.follows.push_back(message.target().number());
+    item.payload = std::move(message);
+    const auto took = buffer_.Add(std::move(item), at_ms, &out);
+    const bool again = took == Buffer::Took::kRepeat;
+    lines.push_back(
+        {again ? Line::What::kRepeated : Line::What::kArrived, text + (again ? " again" : "")});
+    show();
+  }
+  buffer_.Pass(now_ms, &out);
+  show();
+  return lines;
+}
+
+void Conversation::Show(const Buffer::Out& out, std::vector<Line>* lines) {
+  if (out.kind == Buffer::Kind::kGap) {
+    const std::string last = out.to == out.from ? "" : " to " + NumberText(out.to);
+    lines->push_back({Line::What::kGap, NumberText(out.from) + last + " never came"});
+    return;
+  }
+  const Message& message = out.item->payload;
+  const bool late = out.kind == Buffer::Kind::kLate;
+  lines->push_back({late ? Line::What::kLate : Line::What::kShown,
+                    TextOf(message) + (late ? " (late)" : "") + MissingText(out.missing)});
+  Remember(message);
+}
+
+void Conversation::Remember(const Message& message) {
+  for (const Named& named : message.follows()) heads_.erase(named.number());
+  heads_.erase(message.target().number());
+  std::erase_if(heads_, [&](const auto& head) { return head.second == message.id(); });
+  heads_[message.number()] = message.id();
+  if (heads_.size() > bounds::kChatFollowsMax) heads_.erase(heads_.begin());
+  ids_[message.number()] = message.id();
+  if (ids_.size() > bounds::kChatScreenLinesMax) ids_.erase(ids_.begin());
+}
+
+std::optional<int64_t> Conversation::next_due_ms() const {
+  std::optional<int64_t> due_ms = buffer_.next_due_ms();
+  if (under_way_.empty()) return due_ms;
+  const int64_t arrival_ms = under_way_.begin()->first;
+  return due_ms ? std::min(*due_ms, arrival_ms) : arrival_ms;
+}
+
+std::vector<std::string> Conversation::Heads() const {
+  std::vector<std::string> heads;
+  for (const auto& [number, id] : heads_) heads.push_back(id);
+  return heads;
+}
+
+void Conversation::Posted(const std::string& id) {
+  heads_.clear();
+  heads_[std::numeric_limits<uint64_t>::max()] = id;
+}
+
+std::optional<std::string> Conversation::IdOf(uint64_t number) const {
+  const auto found = ids_.find(number);
+  return found == ids_.end() ? std::nullopt : std::optional(found->second);
+}
+
+}  // namespace holdfast::chat
