@@ -7,6 +7,7 @@
 #include "holdfast/log.pb.h"
 #include "sim/atomic_judge.h"
 #include "sim/coordination_judge.h"
+#include "sim/journal_judge.h"
 #include "sim/ledger_judge.h"
 #include "sim/methods.h"
 #include "sim/order_judge.h"
@@ -32,6 +33,7 @@ Judges MakeJudges() {
   judges["sessions"] = judges["locks"] = judges["cache"] = MakeCoordinationJudge();
   judges["queues"] = MakeQueueJudge();
   judges["todo"] = MakeTodoJudge();
+  judges["journal"] = MakeJournalJudge();
   judges["orders"] = MakeOrderJudge(judges);
   judges["atomic"] = MakeAtomicJudge(judges);
   return judges;

@@ -27,7 +27,7 @@ struct Known {
     for (const char* service :
          {"holdfast.ledger.Ledger", "holdfast.sessions.Sessions", "holdfast.locks.Locks",
           "holdfast.queues.Queues", "holdfast.cache.Cache", "holdfast.orders.Orders",
-          "holdfast.todo.Todo", "holdfast.atomic.Atomic"}) {
+          "holdfast.todo.Todo", "holdfast.journal.Journal", "holdfast.atomic.Atomic"}) {
       const auto* found =
           google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(service);
       Require(found != nullptr, std::string("there is no service ") + service);

@@ -21,14 +21,16 @@ Mix::Mix(Random& random, const Shares& shares, size_t accounts)
       queues_(random),
       cache_(random),
       todo_(random),
-      orders_(random) {}
+      orders_(random),
+      journal_(random) {}
 
 // By its share.
 Requests& Mix::AService() {
   const std::pair<uint64_t, Requests*> services[] = {
-      {shares_.ledger, &ledger_}, {shares_.coordination, &coordination_},
-      {shares_.queues, &queues_}, {shares_.cache, &cache_},
-      {shares_.todo, &todo_},     {shares_.orders, &orders_}};
+      {shares_.ledger, &ledger_},  {shares_.coordination, &coordination_},
+      {shares_.queues, &queues_},  {shares_.cache, &cache_},
+      {shares_.todo, &todo_},      {shares_.orders, &orders_},
+      {shares_.journal, &journal_}};
   if (Services() == 0) return ledger_;
   uint64_t at = random_.Between(1, Services());
   for (const auto& [share, requests] : services) {
@@ -99,6 +101,7 @@ Asked Mix::MakeRead(int64_t from_us, int64_t to_us) { return AService().MakeRead
 
 std::optional<Asked> Mix::NextPage(const Asked& asked, const std::string& reply) {
   if (auto page = todo_.NextPage(asked, reply)) return page;
+  if (auto page = journal_.NextPage(asked, reply)) return page;
   return ledger_.NextPage(asked, reply);
 }
 
@@ -109,6 +112,7 @@ void Mix::Learn(const std::string& method, const google::protobuf::Message& requ
   cache_.Learn(method, request, reply);
   todo_.Learn(method, request, reply);
   orders_.Learn(method, request, reply);
+  journal_.Learn(method, request, reply);
   if (method != kExecute) return;
   const auto& list = static_cast<const atomic::ExecuteRequest&>(request);
   atomic::ExecuteReply done;

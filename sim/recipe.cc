@@ -56,6 +56,7 @@ const std::map<std::string, Range>& RecipeDefaults() {
       {"queues", {0, 0}},
       {"cache", {0, 0}},
       {"todo", {0, 0}},
+      {"journal", {0, 0}},
       {"orders", {0, 0}},
       {"execute", {0, 0}},
       {"writes", {200, 4'000}},  // Then they only read: the model's time grows with the square.

@@ -45,7 +45,7 @@ class Simulation {
     options.pause_us_max = Draw("pause_us");
     options.patience_ms_max = Draw("patience_ms");
     options.shares = {Draw("ledger"), Draw("coordination"), Draw("queues"), Draw("cache"),
-                      Draw("todo"),   Draw("execute"),      Draw("orders")};
+                      Draw("todo"),   Draw("execute"),      Draw("orders"), Draw("journal")};
     Workload workload(world_, cluster_, checker_, options);
     near_caches_ = std::make_unique<NearCaches>(world_, cluster_, checker_, Draw("near_caches"));
     PlanFaults();
@@ -72,6 +72,7 @@ class Simulation {
     options.segment_bytes -= options.segment_bytes % 4096;
     options.exact_clocks =
         recipe_.values.at("drift_ppm").to == 0 && recipe_.values.at("jump_clock_ms").to == 0;
+    options.true_clocks = options.exact_clocks && recipe_.values.at("clock_offset_ms").to == 0;
     return options;
   }
 

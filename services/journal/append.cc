@@ -73,8 +73,8 @@ int64_t Journal::Enter(const JournalRow& journal, const NewRecord& record, Seque
                        int64_t now_us, SourceRow* source, LevelRow* level, AppendReply* reply) {
   RecordRow row;
   row.time_us = FloorUs(record.time());
-  const Corrected corrected = CorrectTime(source->facts(), row.time_us, now_us, journal.drift_ppm,
-                                          journal.max_offset_us());
+  const Corrected corrected =
+      CorrectTime(source->facts(), row.time_us, now_us, journal.drift_ppm, journal.max_offset_us());
   row.corrected_us = corrected.at_us;
   row.error_us = corrected.error_us;
   row.how = corrected.how;
@@ -146,8 +146,8 @@ Result<void> Journal::Append(const AppendRequest& request, WriteContext& context
   const uint64_t released = level.released;
   std::optional<int64_t> due_us;
   for (int i = fresh; i < request.records_size(); ++i) {
-    const int64_t due = Enter(journal, request.records(i), ++source.last_sequence, now_us, &source,
-                              &level, reply);
+    const int64_t due =
+        Enter(journal, request.records(i), ++source.last_sequence, now_us, &source, &level, reply);
     due_us = std::min(due_us.value_or(due), due);
     reply->set_appended(reply->appended() + 1);
   }

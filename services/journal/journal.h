@@ -1,9 +1,10 @@
-// The journal service: its methods, as journal.proto declares them. README.md is the reference page.
+// The journal service: its methods, as journal.proto declares them. README.md is the reference
+// page.
 //
 // Writes run on the apply thread; reads on any thread under the store's shared lock. Nothing of a
 // journal is in memory but the rows that the store keeps there. An append does a bounded amount of
-// work for each of its records; what comes with time (releases, removals, a deleted journal) is done
-// portion by portion by timers.
+// work for each of its records; what comes with time (releases, removals, a deleted journal) is
+// done portion by portion by timers.
 #pragma once
 
 #include <optional>
@@ -32,7 +33,8 @@ class Journal : public state_machine::Service {
   Result<void> Append(const AppendRequest& request, WriteContext& context, AppendReply* reply);
 
   // --- Reads (reads.cc)
-  Result<void> Get(const GetRequest& request, const ReadContext& context, JournalState* reply) const;
+  Result<void> Get(const GetRequest& request, const ReadContext& context,
+                   JournalState* reply) const;
   Result<void> List(const ListRequest& request, const ReadContext& context, ListReply* reply) const;
   Result<void> Follow(const FollowRequest& request, const ReadContext& context,
                       FollowReply* reply) const;

@@ -67,7 +67,8 @@ TEST_F(JournalTest, JournalsAreCreatedOnceAndChangedInTheDocumentedWay) {
 }
 
 TEST_F(JournalTest, JournalsAreListedByNameInPagesUpToTheirNumber) {
-  for (int i = 1; i < 1'000; ++i) Write<JournalReply>("journal.Create", JournalOf("n" + std::to_string(i)));
+  for (int i = 1; i < 1'000; ++i)
+    Write<JournalReply>("journal.Create", JournalOf("n" + std::to_string(i)));
   EXPECT_EQ(Name(Create("one-more")), "too_many_journals");
   ListRequest request;
   request.set_limit(2);

@@ -9,6 +9,8 @@
 namespace holdfast::journal {
 namespace {
 
+__extension__ using Wide = __int128;
+
 constexpr int64_t kMs = 1'000;
 constexpr int64_t kSecond = 1'000'000;
 
@@ -202,9 +204,9 @@ JournalReply Model::Delete(const DeleteRequest& request) {
 
 // A bound loses what a clock of this drift may have gone wrong between the two readings.
 int64_t Model::Widened(const Bound& bound, int64_t at, uint32_t ppm) {
-  const __int128 apart = at > bound.at ? at - bound.at : bound.at - at;
-  const __int128 product = apart * ppm;
-  const __int128 per = 1'000'000 - static_cast<int64_t>(ppm);
+  const Wide apart = at > bound.at ? at - bound.at : bound.at - at;
+  const Wide product = apart * ppm;
+  const Wide per = 1'000'000 - static_cast<int64_t>(ppm);
   return static_cast<int64_t>(product / per + (product % per != 0 ? 1 : 0));
 }
 
@@ -225,21 +227,21 @@ void Model::LearnFrom(const AppendRequest& request, const Book& book, Clock* clo
   };
   const bool back = new_least && new_most && new_most->at < new_least->at;
   const bool new_agree = !back && agree(new_least, new_most);
-  if (!new_agree || !agree(clock->at_least, clock->at_most) ||
-      !agree(clock->at_least, new_most) || !agree(new_least, clock->at_most)) {
+  if (!new_agree || !agree(clock->at_least, clock->at_most) || !agree(clock->at_least, new_most) ||
+      !agree(new_least, clock->at_most)) {
     ++clock->jumps;
     clock->last_jump = now_;
     clock->at_least = new_agree ? new_least : std::nullopt;
     clock->at_most = new_most;
   } else {
-    if (new_least && (!clock->at_least || clock->at_least->offset -
-                                                  Widened(*clock->at_least, new_least->at, ppm) <
-                                              new_least->offset)) {
+    if (new_least && (!clock->at_least ||
+                      clock->at_least->offset - Widened(*clock->at_least, new_least->at, ppm) <
+                          new_least->offset)) {
       clock->at_least = new_least;
     }
-    if (new_most && (!clock->at_most ||
-                     clock->at_most->offset + Widened(*clock->at_most, new_most->at, ppm) >
-                         new_most->offset)) {
+    if (new_most &&
+        (!clock->at_most ||
+         clock->at_most->offset + Widened(*clock->at_most, new_most->at, ppm) > new_most->offset)) {
       clock->at_most = new_most;
     }
   }
@@ -495,8 +497,7 @@ std::optional<QueryReply> Model::Query(const QueryRequest& request) const {
     const Place place{entry->corrected, entry->source + 1, entry->record.sequence()};
     if (!request.cursor().empty() && place <= *ParseCursor(request.cursor())) continue;
     if (reply.records_size() == limit || bytes >= bounds::kJournalPageBytesMax ||
-        looked == bounds::kJournalLookedRowsMax ||
-        looked_bytes >= bounds::kJournalLookedBytesMax) {
+        looked == bounds::kJournalLookedRowsMax || looked_bytes >= bounds::kJournalLookedBytesMax) {
       reply.set_next_cursor(last);
       break;
     }

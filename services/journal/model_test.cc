@@ -104,7 +104,8 @@ class JournalModelTest : public testing::JournalFixture {
     if (Below(40) == 0) clock.ahead_us += (static_cast<int64_t>(Below(20)) - 10) * kSecond;
     if (!clock.sent.empty() && Below(6) == 0) {  // Again, as it was or with more behind it.
       AppendRequest request = clock.sent[Below(clock.sent.size())];
-      if (Below(3) == 0 && request.records_size() > 0) request.mutable_records(0)->set_body("other");
+      if (Below(3) == 0 && request.records_size() > 0)
+        request.mutable_records(0)->set_body("other");
       if (Below(3) == 0) *request.add_records() = ARecord(clock);
       Send(request, &clock);
       return;

@@ -5,7 +5,7 @@
 namespace holdfast::journal {
 namespace {
 
-using Wide = __int128;
+__extension__ using Wide = __int128;
 
 // Whether there is an offset that agrees with both, at every reading of the clock.
 bool Agree(const std::optional<Fact>& lower, const std::optional<Fact>& upper, uint32_t drift_ppm) {

@@ -129,8 +129,8 @@ Result<void> Journal::Query(const QueryRequest& request, const ReadContext& /*co
                             QueryReply* reply) const {
   const auto row = tables_.journals.Get(request.journal());
   if (!row) return Fail(NoJournal(request.journal()));
-  const int64_t before_us = request.has_before() ? CeilingUs(request.before())
-                                                 : std::numeric_limits<int64_t>::max();
+  const int64_t before_us =
+      request.has_before() ? CeilingUs(request.before()) : std::numeric_limits<int64_t>::max();
   Place last{request.has_from() ? CeilingUs(request.from()) : std::numeric_limits<int64_t>::min(),
              0, 0};
   if (!request.cursor().empty()) last = std::max(last, *ParseCursor(request.cursor()));
@@ -142,8 +142,8 @@ Result<void> Journal::Query(const QueryRequest& request, const ReadContext& /*co
       return false;
     }
     last = place;
-    const auto order = tables_.order.Get(
-        {row->number, place.corrected_us, place.source, place.sequence});
+    const auto order =
+        tables_.order.Get({row->number, place.corrected_us, place.source, place.sequence});
     page.Look(order->number, place.source, place.sequence, request.text());
     return true;
   };

@@ -86,23 +86,22 @@ int64_t Journal::Release(const JournalRow& journal, WriteContext& context, Level
   size_t looked_at = 0;
   int64_t next_us = kNever;
   Place swept = level->swept;
-  tables_.order.Scan(
-      {journal.number, swept.corrected_us, swept.source, swept.sequence + 1},
-      [&](const OrderKey& key, const OrderRow& row) {
-        const auto& [number, corrected_us, source, sequence] = key;
-        if (number != journal.number) return false;
-        if (corrected_us >= watermark) {
-          next_us = corrected_us + journal.window_us() + 1;
-          return false;
-        }
-        if (looked_at++ == bounds::kJournalReleasedPerEntry) {
-          next_us = context.now().us;
-          return false;
-        }
-        swept = {corrected_us, source, sequence};
-        if (row.number == 0) ready.push_back(swept);
-        return true;
-      });
+  tables_.order.Scan({journal.number, swept.corrected_us, swept.source, swept.sequence + 1},
+                     [&](const OrderKey& key, const OrderRow& row) {
+                       const auto& [number, corrected_us, source, sequence] = key;
+                       if (number != journal.number) return false;
+                       if (corrected_us >= watermark) {
+                         next_us = corrected_us + journal.window_us() + 1;
+                         return false;
+                       }
+                       if (looked_at++ == bounds::kJournalReleasedPerEntry) {
+                         next_us = context.now().us;
+                         return false;
+                       }
+                       swept = {corrected_us, source, sequence};
+                       if (row.number == 0) ready.push_back(swept);
+                       return true;
+                     });
   level->swept = swept;
   for (const Place& place : ready) {
     GiveNumber(journal.number, place, level);

@@ -5,9 +5,10 @@
 // times and one of its source's; and, once it is released, one under its number.
 //
 // Invariants (invariants.cc): a source's records have sequences without a gap up to its last one,
-// as far as they were not removed. Numbers of what is kept are `removed` + 1 to `released` without a
-// gap. Of those that are not late, numbers are in the order of (corrected, source, sequence). What
-// waits lies behind `swept` in that order, and the journal has a timer as long as it keeps anything.
+// as far as they were not removed. Numbers of what is kept are `removed` + 1 to `released` without
+// a gap. Of those that are not late, numbers are in the order of (corrected, source, sequence).
+// What waits lies behind `swept` in that order, and the journal has a timer as long as it keeps
+// anything.
 #pragma once
 
 #include <cstdint>
@@ -73,9 +74,9 @@ struct LevelRow {
   uint64_t removed = 0;   // ... the last one that is not kept any more.
   uint64_t late = 0;
   uint32_t sources = 0;
-  Place swept;                   // Up to here all is released.
-  int64_t watermark_us = 0;      // From before the window was changed: never go back behind it.
-  int64_t timer_us = 0;          // When the next sweep is due; 0: never.
+  Place swept;               // Up to here all is released.
+  int64_t watermark_us = 0;  // From before the window was changed: never go back behind it.
+  int64_t timer_us = 0;      // When the next sweep is due; 0: never.
   auto Fields() {
     return std::tie(name, records, bytes, waiting, waiting_bytes, released, removed, late, sources,
                     swept, watermark_us, timer_us);
@@ -122,9 +123,7 @@ struct RecordRow {
   bool late = false;
   int64_t stamped_us = 0;
   std::string body;
-  auto Fields() {
-    return std::tie(time_us, corrected_us, error_us, how, late, stamped_us, body);
-  }
+  auto Fields() { return std::tie(time_us, corrected_us, error_us, how, late, stamped_us, body); }
   auto Fields() const {
     return std::tie(time_us, corrected_us, error_us, how, late, stamped_us, body);
   }

@@ -1,4 +1,5 @@
-// For the tests of the journals: the service in the machine that runs it, and short ways to call it.
+// For the tests of the journals: the service in the machine that runs it, and short ways to call
+// it.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -73,8 +73,8 @@ Result<void> Validate(const AppendRequest& request) {
 }
 
 Result<void> Validate(const QueryRequest& request) {
-  for (const auto& [field, time] : {std::pair("from", &request.from()),
-                                    std::pair("before", &request.before())}) {
+  for (const auto& [field, time] :
+       {std::pair("from", &request.from()), std::pair("before", &request.before())}) {
     if (!IsTime(*time, kSecondsMin)) {
       return Refuse(field, "must be a time between the years 1 and 9999");
     }

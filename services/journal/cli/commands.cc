@@ -52,8 +52,9 @@ void RegisterCommands(cli::Commands& commands) {
       ->type_name("FILE=OFFSET~ERROR")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  merge->add_option("--window", merge_flags->window_ms,
-                    "How far out of order lines may be, in milliseconds")
+  merge
+      ->add_option("--window", merge_flags->window_ms,
+                   "How far out of order lines may be, in milliseconds")
       ->type_name("MS")
       ->capture_default_str()
       ->check(CLI::Range(uint32_t{0}, bounds::kJournalWindowMsMax).description(""));
@@ -63,7 +64,8 @@ void RegisterCommands(cli::Commands& commands) {
                  [merge_flags](cli::Context& context) { return Merge(*merge_flags, context); });
 
   auto feed_flags = std::make_shared<FeedFlags>();
-  CLI::App* feed = commands.Add("journal", "feed", "Appends the lines of a log as they are written");
+  CLI::App* feed =
+      commands.Add("journal", "feed", "Appends the lines of a log as they are written");
   feed->footer(kFeedFooter);
   feed->add_option("--journal", feed_flags->journal, "The journal")->type_name("NAME")->required();
   feed->add_option("--source", feed_flags->source, "The name of this log")

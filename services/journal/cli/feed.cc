@@ -56,8 +56,8 @@ Result<AppendReply> Feeder::Try(AppendRequest* request) {
     const int64_t sent_us = clock_();
     FillTime(sent_us, request->mutable_sent_time());
     auto reply = send_(*request);
-    const bool again = reply ? reply->outcome() == AppendOutcome::too_much_waiting
-                             : WorthRepeating(reply.error());
+    const bool again =
+        reply ? reply->outcome() == AppendOutcome::too_much_waiting : WorthRepeating(reply.error());
     if (!again) return reply;
     waited_ms += pause_ms + (clock_() - sent_us) / 1'000;
     if (waited_ms > bounds::kJournalFeedRetryMsMax) return reply;
@@ -90,10 +90,10 @@ Result<void> Feeder::Deliver(AppendRequest request) {
                       reply->sequence(), reply->field()),
           "another log needs another --source; one that was begun anew goes on with --go-on");
     case AppendOutcome::out_of_order:
-      return refused(fmt::format("the journal expects line {} of '{}' next, not {}",
-                                 reply->expected_sequence(), request.source(),
-                                 request.first_sequence()),
-                     "another feed of the same source? one that was begun anew goes on with --go-on");
+      return refused(
+          fmt::format("the journal expects line {} of '{}' next, not {}",
+                      reply->expected_sequence(), request.source(), request.first_sequence()),
+          "another feed of the same source? one that was begun anew goes on with --go-on");
     default:
       return refused("refused: " + AppendOutcome::Code_Name(reply->outcome()),
                      "see services/journal/README.md");
@@ -190,8 +190,8 @@ int Feed(const FeedFlags& flags, cli::Context& context) {
   // A batch goes out when it is full, or some time after its first line, however fast others come.
   std::chrono::steady_clock::time_point goes_at;
   while (true) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-        goes_at - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(goes_at - std::chrono::steady_clock::now());
     const int wait_ms = feeder.empty() ? -1 : std::max(0, static_cast<int>(left.count()));
     Line line;
     const auto got = reader->Next(wait_ms, &line);

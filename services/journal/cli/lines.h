@@ -37,9 +37,9 @@ class LineReader {
 
   int fd_;
   std::string block_;
-  size_t at_ = 0;      // Of the block.
-  std::string text_;   // Of the line so far, at most as long as a body.
-  bool cut_ = false;   // There was more.
+  size_t at_ = 0;     // Of the block.
+  std::string text_;  // Of the line so far, at most as long as a body.
+  bool cut_ = false;  // There was more.
   bool begun_ = false;
   bool ended_ = false;
 };

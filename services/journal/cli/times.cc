@@ -104,8 +104,8 @@ std::optional<int64_t> DayUs(int year, int month, int day) {
   return std::chrono::sys_days(date).time_since_epoch().count() * 24 * 3'600 * kSecondUs;
 }
 
-// Seconds, milliseconds, microseconds or nanoseconds since 1970: by its size. A fraction is one of a
-// second.
+// Seconds, milliseconds, microseconds or nanoseconds since 1970: by its size. A fraction is one of
+// a second.
 std::optional<int64_t> ParseNumber(std::string_view text) {
   int64_t whole = 0;
   const auto read = std::from_chars(text.data(), text.data() + text.size(), whole);
