@@ -52,6 +52,7 @@ TEST(JournalLinesTest, TimesOfAllKindsAreRead) {
       {"2026-11-30T24:58:59Z", "none"},
       {"1969-11-30T14:58:59Z", "none"},
       {"2026-11-30", "none"},
+      {"9999-12-31T23:59:59-01:00 after the last year", "none"},
       {"Nov 31 14:58:59 host", "none"},
       {"Foo 30 14:58:59 host", "none"},
       {"<>2026-11-30T14:58:59Z", "none"},

@@ -11,6 +11,7 @@ namespace holdfast::journal {
 namespace {
 
 constexpr int64_t kSecondUs = 1'000'000;
+constexpr int64_t kTimeEndUs = 253'402'300'800 * kSecondUs;  // The year 10000.
 constexpr std::array<std::string_view, 12> kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 constexpr std::array<std::string_view, 5> kNames = {"time", "timestamp", "@timestamp", "ts", "t"};
@@ -237,7 +238,7 @@ std::optional<int64_t> ParseTime(std::string_view text, std::string_view* rest) 
   if (!date) return std::nullopt;
   if (rest != nullptr) *rest = scanner.rest();
   const int64_t us = *date + clock - zone;
-  return us < 0 ? std::nullopt : std::optional(us);
+  return us < 0 || us >= kTimeEndUs ? std::nullopt : std::optional(us);
 }
 
 std::optional<int64_t> TimeOf(std::string_view line, LineFormat format, int year) {
