@@ -85,18 +85,19 @@ int64_t Journal::Enter(const JournalRow& journal, const NewRecord& record, Seque
   const bool late = row.late;
   tables_.records.PutNew({journal.number, source->number, sequence}, std::move(row));
   tables_.of_source.PutNew({journal.number, source->number, place.corrected_us, sequence}, {});
-  tables_.order.PutNew({journal.number, place.corrected_us, source->number, sequence}, {});
+  const OrderRow order{0, now_us, BytesOf(record)};
+  tables_.order.PutNew({journal.number, place.corrected_us, source->number, sequence}, order);
   level->records += 1;
-  level->bytes += BytesOf(record);
+  level->bytes += order.bytes;
   if (late) {
-    GiveNumber(journal.number, place, level);
+    GiveNumber(journal.number, place, order, level);
     level->late += 1;
     source->late += 1;
     reply->set_late(reply->late() + 1);
     return now_us + journal.retention_us();
   }
   level->waiting += 1;
-  level->waiting_bytes += BytesOf(record);
+  level->waiting_bytes += order.bytes;
   return place.corrected_us + journal.window_us() + 1;
 }
 

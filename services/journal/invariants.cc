@@ -76,9 +76,12 @@ std::optional<std::string> Journal::CheckInvariants() const {
       const uint64_t bytes = bounds::kJournalRecordBytes + row.body.size();
       ++counted.records;
       counted.bytes += bytes;
+      expect(order && order->bytes == bytes && order->stamped_us == row.stamped_us,
+             what + "is not what its place says");
       if (!order || order->number != 0) {
         const auto released = tables_.released.Get({number, order ? order->number : 0});
-        expect(released && released->source == source && released->sequence == sequence,
+        expect(released && released->place == Place{row.corrected_us, source, sequence} &&
+                   released->bytes == bytes && released->stamped_us == row.stamped_us,
                what + "has the number of another");
         return true;
       }
@@ -97,12 +100,13 @@ std::optional<std::string> Journal::CheckInvariants() const {
     tables_.released.Scan({number, 0}, [&](const NumberKey& key, const ReleasedRow& row) {
       if (std::get<0>(key) != number) return false;
       expect(std::get<1>(key) == ++expected, "a gap in the numbers of " + name);
-      const auto record = tables_.records.Get({number, row.source, row.sequence});
+      const auto& [corrected_us, source, sequence] = row.place;
+      const auto record = tables_.records.Get({number, source, sequence});
       expect(record.has_value(), name + ": a number of nothing");
       if (!record || record->late) return true;
-      const Place place{record->corrected_us, row.source, row.sequence};
-      expect(before < place, name + ": number " + std::to_string(expected) + " is out of order");
-      before = place;
+      expect(before < row.place && record->corrected_us == corrected_us,
+             name + ": number " + std::to_string(expected) + " is out of order");
+      before = row.place;
       return true;
     });
     expect(expected == level.released, "numbers of " + name + " are missing");

@@ -73,10 +73,11 @@ class Journal : public state_machine::Service {
   // Each does a portion, and returns when there is more to do; kNever: not before more comes.
   int64_t Release(const JournalRow& journal, WriteContext& context, LevelRow* level);
   int64_t Remove(const JournalRow& journal, WriteContext& context, LevelRow* level);
-  void GiveNumber(JournalNumber journal, const Place& place, LevelRow* level);
+  void GiveNumber(JournalNumber journal, const Place& place, OrderRow row, LevelRow* level);
+  void EraseRecord(JournalNumber journal, const Place& place);
   // Leaves all that has the number to the sweep.
   void Trash(WriteContext& context, JournalNumber number);
-  void SweepTrash(WriteContext& context, const RecordKey& from);
+  void SweepTrash(WriteContext& context, const OrderKey& from);
 
   Tables tables_;
 };

@@ -621,6 +621,19 @@ TEST_F(JournalTest, TheOldestAreRemovedByBytesInBoundedPortions) {
   EXPECT_EQ(State("small").records(), 0u);
 }
 
+// What went wrong: after a full portion a sweep was planned for a journal that had nothing left.
+TEST_F(JournalTest, TheLastPortionMayBeAFullOne) {
+  CreateRequest brief = JournalOf("brief", 1);
+  brief.set_retention_seconds(1);
+  Do<JournalReply>("Create", brief);
+  AppendRequest request = AppendOf("a", {}, 0, "brief");
+  for (int i = 0; i < 512; ++i) FillTime(now_us(), request.add_records()->mutable_time());
+  Append(request);
+  PassStepsMs(1'020);
+  EXPECT_EQ(State("brief").records(), 0u);
+  EXPECT_EQ(State("brief").removed(), 512u);
+}
+
 TEST_F(JournalTest, ADeletedJournalIsSweptAwayAndItsNameIsFree) {
   AppendRequest request = AppendOf("a", {});
   for (int i = 0; i < 1'000; ++i) FillTime(now_us(), request.add_records()->mutable_time());

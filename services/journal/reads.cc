@@ -115,7 +115,7 @@ Result<void> Journal::Follow(const FollowRequest& request, const ReadContext& co
                           [&](const NumberKey& key, const ReleasedRow& released) {
                             const auto& [journal, number] = key;
                             if (journal != row->number || !page.TakesMore()) return false;
-                            page.Look(number, released.source, released.sequence, "");
+                            page.Look(number, released.place.source, released.place.sequence, "");
                             after = number;
                             return true;
                           });

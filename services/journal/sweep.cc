@@ -13,6 +13,7 @@ namespace holdfast::journal {
 namespace {
 
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+constexpr int64_t kEarliest = std::numeric_limits<int64_t>::min();
 constexpr int64_t kPauseUs = bounds::kJournalSweepPauseMs * 1'000;
 
 template <class Key>
@@ -51,7 +52,7 @@ void Journal::OnTimer(WriteContext& context, std::string_view key) {
   const std::string_view rest = key.substr(1);
   switch (key[0]) {
     case timer::kSweep: Sweep(context, KeyOf<JournalNumber>(rest)); return;
-    case timer::kTrash: SweepTrash(context, KeyOf<RecordKey>(rest)); return;
+    case timer::kTrash: SweepTrash(context, KeyOf<OrderKey>(rest)); return;
     default: HOLDFAST_CHECK(false, "journal: a timer of an unknown kind");
   }
 }
@@ -71,10 +72,10 @@ void Journal::Sweep(WriteContext& context, JournalNumber number) {
   tables_.levels.Put(number, std::move(level));
 }
 
-void Journal::GiveNumber(JournalNumber journal, const Place& place, LevelRow* level) {
-  ++level->released;
-  tables_.order.Put({journal, place.corrected_us, place.source, place.sequence}, {level->released});
-  tables_.released.PutNew({journal, level->released}, {place.source, place.sequence});
+void Journal::GiveNumber(JournalNumber journal, const Place& place, OrderRow row, LevelRow* level) {
+  row.number = ++level->released;
+  tables_.released.PutNew({journal, row.number}, {place, row.stamped_us, row.bytes});
+  tables_.order.Put({journal, place.corrected_us, place.source, place.sequence}, row);
 }
 
 // What lies between `swept` and the watermark is released in order. Late records there have their
@@ -82,7 +83,7 @@ void Journal::GiveNumber(JournalNumber journal, const Place& place, LevelRow* le
 int64_t Journal::Release(const JournalRow& journal, WriteContext& context, LevelRow* level) {
   if (level->waiting == 0) return kNever;
   const int64_t watermark = Watermark(journal, *level, context.now().us);
-  std::vector<Place> ready;
+  std::vector<std::pair<Place, OrderRow>> ready;
   size_t looked_at = 0;
   int64_t next_us = kNever;
   Place swept = level->swept;
@@ -99,44 +100,43 @@ int64_t Journal::Release(const JournalRow& journal, WriteContext& context, Level
                          return false;
                        }
                        swept = {corrected_us, source, sequence};
-                       if (row.number == 0) ready.push_back(swept);
+                       if (row.number == 0) ready.emplace_back(swept, row);
                        return true;
                      });
   level->swept = swept;
-  for (const Place& place : ready) {
-    GiveNumber(journal.number, place, level);
+  for (const auto& [place, row] : ready) {
+    GiveNumber(journal.number, place, row, level);
     level->waiting -= 1;
-    level->waiting_bytes -=
-        bounds::kJournalRecordBytes +
-        tables_.records.Find({journal.number, place.source, place.sequence})->body.size();
+    level->waiting_bytes -= row.bytes;
   }
   if (!ready.empty()) context.Touch(TopicOf(journal.number));
   return next_us;
 }
 
+void Journal::EraseRecord(JournalNumber journal, const Place& place) {
+  const auto& [corrected_us, source, sequence] = place;
+  tables_.order.EraseKnown({journal, corrected_us, source, sequence});
+  tables_.of_source.EraseKnown({journal, source, corrected_us, sequence});
+  tables_.records.EraseKnown({journal, source, sequence});
+}
+
 // The oldest by number go, as long as they are too old, or the journal too large.
 int64_t Journal::Remove(const JournalRow& journal, WriteContext& context, LevelRow* level) {
-  for (size_t i = 0; i < bounds::kJournalRemovedPerEntry; ++i) {
-    if (level->removed == level->released) return kNever;
+  for (size_t i = 0; level->removed < level->released; ++i) {
     const NumberKey at{journal.number, level->removed + 1};
-    const ReleasedRow* released = tables_.released.Find(at);
-    HOLDFAST_CHECK(released != nullptr, "journal: a number that is missing");
-    const auto [source, sequence] = released->Fields();
-    const RecordKey key{journal.number, source, sequence};
-    const RecordRow* record = tables_.records.Find(key);
-    HOLDFAST_CHECK(record != nullptr, "journal: a record that is missing");
-    const int64_t ends_us = record->stamped_us + journal.retention_us();
+    const ReleasedRow* found = tables_.released.Find(at);
+    HOLDFAST_CHECK(found != nullptr, "journal: a number that is missing");
+    const ReleasedRow oldest = *found;
+    const int64_t ends_us = oldest.stamped_us + journal.retention_us();
     if (level->bytes <= journal.max_bytes && ends_us > context.now().us) return ends_us;
-    const int64_t corrected_us = record->corrected_us;
+    if (i == bounds::kJournalRemovedPerEntry) return context.now().us;
     level->records -= 1;
-    level->bytes -= bounds::kJournalRecordBytes + record->body.size();
+    level->bytes -= oldest.bytes;
     level->removed += 1;
-    tables_.order.EraseKnown({journal.number, corrected_us, source, sequence});
-    tables_.of_source.EraseKnown({journal.number, source, corrected_us, sequence});
-    tables_.records.EraseKnown(key);
+    EraseRecord(journal.number, oldest.place);
     tables_.released.EraseKnown(at);
   }
-  return context.now().us;
+  return kNever;
 }
 
 // One after the other: the sweep of the last one goes on with the next.
@@ -148,29 +148,25 @@ void Journal::Trash(WriteContext& context, JournalNumber number) {
   });
   tables_.trash.PutNew(number, {});
   if (others) return;
-  context.SetTimer(context.now(), TimerKey(timer::kTrash, RecordKey(number, 0, 0)));
+  context.SetTimer(context.now(), TimerKey(timer::kTrash, OrderKey(number, kEarliest, 0, 0)));
 }
 
 // Everything of a number that no journal has any more: records, then sources, then the rest.
-void Journal::SweepTrash(WriteContext& context, const RecordKey& from) {
-  const auto& [number, first_source, first_sequence] = from;
-  const auto go_on = [&](const RecordKey& at) {
+void Journal::SweepTrash(WriteContext& context, const OrderKey& from) {
+  const JournalNumber number = std::get<0>(from);
+  const auto go_on = [&](const OrderKey& at) {
     context.SetTimer(LogTime{context.now().us + kPauseUs}, TimerKey(timer::kTrash, at));
   };
-  std::vector<std::pair<RecordKey, int64_t>> records;
-  tables_.records.Scan(from, [&](const RecordKey& key, const RecordRow& row) {
+  std::vector<std::pair<OrderKey, uint64_t>> records;
+  tables_.order.Scan(from, [&](const OrderKey& key, const OrderRow& row) {
     if (std::get<0>(key) != number) return false;
-    records.emplace_back(key, row.corrected_us);
+    records.emplace_back(key, row.number);
     return records.size() < bounds::kJournalRemovedPerEntry;
   });
-  for (const auto& [key, corrected_us] : records) {
-    const auto& [journal, source, sequence] = key;
-    const OrderKey order_key{journal, corrected_us, source, sequence};
-    const uint64_t released = tables_.order.Find(order_key)->number;
+  for (const auto& [key, released] : records) {
+    const auto& [journal, corrected_us, source, sequence] = key;
     if (released != 0) tables_.released.EraseKnown({journal, released});
-    tables_.order.EraseKnown(order_key);
-    tables_.of_source.EraseKnown({journal, source, corrected_us, sequence});
-    tables_.records.EraseKnown(key);
+    EraseRecord(journal, {corrected_us, source, sequence});
   }
   if (!records.empty()) return go_on(records.back().first);
   std::vector<std::pair<SourceKey, SourceNumber>> sources;
@@ -187,7 +183,7 @@ void Journal::SweepTrash(WriteContext& context, const RecordKey& from) {
   tables_.levels.Erase(number);
   tables_.trash.EraseKnown(number);
   tables_.trash.Scan(0, [&](JournalNumber next, const NoRow&) {
-    go_on({next, 0, 0});
+    go_on({next, kEarliest, 0, 0});
     return false;
   });
 }

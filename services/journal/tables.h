@@ -129,17 +129,21 @@ struct RecordRow {
   }
 };
 
+// These two have what sweeps need to know of a record, which then leave its body alone.
 struct OrderRow {
   uint64_t number = 0;  // 0: it waits.
-  auto Fields() { return std::tie(number); }
-  auto Fields() const { return std::tie(number); }
+  int64_t stamped_us = 0;
+  uint64_t bytes = 0;  // That it counts.
+  auto Fields() { return std::tie(number, stamped_us, bytes); }
+  auto Fields() const { return std::tie(number, stamped_us, bytes); }
 };
 
 struct ReleasedRow {
-  SourceNumber source = 0;
-  Sequence sequence = 0;
-  auto Fields() { return std::tie(source, sequence); }
-  auto Fields() const { return std::tie(source, sequence); }
+  Place place;
+  int64_t stamped_us = 0;
+  uint64_t bytes = 0;
+  auto Fields() { return std::tie(place, stamped_us, bytes); }
+  auto Fields() const { return std::tie(place, stamped_us, bytes); }
 };
 
 struct MetaRow {
