@@ -51,7 +51,8 @@ void RegisterCommands(cli::Commands& commands) {
   merge->add_option("--offset", merge_flags->offsets, "What to add to the times of a file")
       ->type_name("FILE=OFFSET~ERROR")
       ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
   merge
       ->add_option("--window", merge_flags->window_ms,
                    "How far out of order lines may be, in milliseconds")

@@ -1,5 +1,7 @@
 #include "services/journal/cli/merge.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <map>
