@@ -62,7 +62,7 @@ AppendRequest JournalRequests::Append() {
     stream.under_way.reset();
   } else if (random_.OneIn(40)) {  // A number that is not its turn, or another record.
     if (random_.OneIn(2)) {
-      request.set_first_sequence(request.first_sequence() + random_.Between(1, 3));
+      request.set_first_sequence(request.first_sequence() + 1'000);
     } else {
       request.set_first_sequence(std::max<uint64_t>(1, request.first_sequence() - 1));
     }
@@ -182,8 +182,13 @@ void JournalRequests::Learn(const std::string& method, const google::protobuf::M
       break;
     case AppendOutcome::out_of_order:
       // The journal was made anew, or the batch was made to be out of its turn.
-      if (told.expected_sequence() == 1) {
-        stream = {};
+      if (told.expected_sequence() == 1) stream = {};
+      return;
+    case AppendOutcome::different_record:
+      // What the source gave up was appended after all: these are others.
+      if (stream.under_way && asked.first_sequence() == stream.under_way->first_sequence()) {
+        stream.next = told.sequence() + 1;
+        stream.under_way.reset();
       }
       return;
     default: return;

@@ -169,7 +169,7 @@ TEST_F(FeedCommandTest, ALogIsFedOnceHoweverOftenItIsFed) {
   ran = Run({"get-source", "--journal", "j", "--source", "node1", "--compact"});
   EXPECT_NE(ran.out.find("\"last_sequence\":2501,"), std::string::npos) << ran.out;
   EXPECT_NE(ran.out.find("\"jumps\":0"), std::string::npos) << ran.out;
-  ran = Run({"query", "--journal", "j", "--text", "one more", "--compact"});
+  ran = Run({"follow", "--journal", "j", "--after", "2500", "--wait-ms", "5000", "--compact"});
   EXPECT_NE(ran.out.find("info one more"), std::string::npos) << ran.out;
 
   Write("another log\n");
