@@ -22,9 +22,10 @@ class Checker {
   // Whether a node's disk has the entry durably, or had it when it was lost.
   using Holds = std::function<bool(NodeId node, LogIndex index, Term term)>;
 
-  // `exact_clocks`: all run as the true time does, however far they are off.
-  Checker(World& world, Holds holds, bool exact_clocks)
-      : world_(world), holds_(std::move(holds)), promises_(exact_clocks) {}
+  // `exact_clocks`: all run as the true time does, however far they are off; `true_clocks`: by
+  // nothing.
+  Checker(World& world, Holds holds, bool exact_clocks, bool true_clocks)
+      : world_(world), holds_(std::move(holds)), promises_(exact_clocks, true_clocks) {}
 
   // --- What nodes do
   // `membership`: the index of that which it leads.

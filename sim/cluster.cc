@@ -73,7 +73,7 @@ Cluster::Cluster(World& world, ClusterOptions options)
       checker_(
           world,
           [this](NodeId node, LogIndex index, Term term) { return Holds(node, index, term); },
-          options.exact_clocks),
+          options.exact_clocks, options.true_clocks),
       network_(world, options.nodes + options.spares,
                [this](NodeId node, std::function<void(node::PeerHandler&)> action) {
                  const std::weak_ptr<Life> life = At(node).life;

@@ -8,6 +8,7 @@
 #include "sim/atomic_judge.h"
 #include "sim/chat_judge.h"
 #include "sim/coordination_judge.h"
+#include "sim/journal_judge.h"
 #include "sim/ledger_judge.h"
 #include "sim/methods.h"
 #include "sim/order_judge.h"
@@ -35,6 +36,7 @@ Judges MakeJudges() {
   judges["queues"] = MakeQueueJudge();
   judges["todo"] = MakeTodoJudge();
   judges["rounds"] = MakeRoundsJudge();
+  judges["journal"] = MakeJournalJudge();
   judges["chat"] = MakeChatJudge();
   judges["orders"] = MakeOrderJudge(judges);
   judges["atomic"] = MakeAtomicJudge(judges);

@@ -27,8 +27,8 @@ struct Known {
     for (const char* service :
          {"holdfast.ledger.Ledger", "holdfast.sessions.Sessions", "holdfast.locks.Locks",
           "holdfast.queues.Queues", "holdfast.cache.Cache", "holdfast.orders.Orders",
-          "holdfast.todo.Todo", "holdfast.rounds.Rounds", "holdfast.chat.Chat",
-          "holdfast.atomic.Atomic"}) {
+          "holdfast.todo.Todo", "holdfast.rounds.Rounds", "holdfast.journal.Journal",
+          "holdfast.chat.Chat", "holdfast.atomic.Atomic"}) {
       const auto* found =
           google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(service);
       Require(found != nullptr, std::string("there is no service ") + service);

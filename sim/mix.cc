@@ -23,6 +23,7 @@ Mix::Mix(Random& random, const Shares& shares, size_t accounts)
       todo_(random),
       orders_(random),
       rounds_(random),
+      journal_(random),
       chat_(random) {}
 
 // By its share.
@@ -31,7 +32,8 @@ Requests& Mix::AService() {
       {shares_.ledger, &ledger_}, {shares_.coordination, &coordination_},
       {shares_.queues, &queues_}, {shares_.cache, &cache_},
       {shares_.todo, &todo_},     {shares_.orders, &orders_},
-      {shares_.rounds, &rounds_}, {shares_.chat, &chat_}};
+      {shares_.rounds, &rounds_}, {shares_.journal, &journal_},
+      {shares_.chat, &chat_}};
   if (Services() == 0) return ledger_;
   uint64_t at = random_.Between(1, Services());
   for (const auto& [share, requests] : services) {
@@ -103,6 +105,7 @@ Asked Mix::MakeRead(int64_t from_us, int64_t to_us) { return AService().MakeRead
 std::optional<Asked> Mix::NextPage(const Asked& asked, const std::string& reply) {
   if (auto page = todo_.NextPage(asked, reply)) return page;
   if (auto page = rounds_.NextPage(asked, reply)) return page;
+  if (auto page = journal_.NextPage(asked, reply)) return page;
   if (auto page = chat_.NextPage(asked, reply)) return page;
   return ledger_.NextPage(asked, reply);
 }
@@ -115,6 +118,7 @@ void Mix::Learn(const std::string& method, const google::protobuf::Message& requ
   todo_.Learn(method, request, reply);
   orders_.Learn(method, request, reply);
   rounds_.Learn(method, request, reply);
+  journal_.Learn(method, request, reply);
   chat_.Learn(method, request, reply);
   if (method != kExecute) return;
   const auto& list = static_cast<const atomic::ExecuteRequest&>(request);

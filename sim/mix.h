@@ -1,6 +1,7 @@
 // Clients that ask several services, and for several things in one step.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "sim/cache_requests.h"
 #include "sim/chat_requests.h"
 #include "sim/coordination_requests.h"
+#include "sim/journal_requests.h"
 #include "sim/ledger_requests.h"
 #include "sim/order_requests.h"
 #include "sim/queue_requests.h"
@@ -27,6 +29,7 @@ struct Shares {
   uint64_t execute = 0;  // Lists of writes of all that have a share.
   uint64_t orders = 0;   // With what they need of the ledger and of queues.
   uint64_t rounds = 0;
+  uint64_t journal = 0;
   uint64_t chat = 0;
 };
 
@@ -34,6 +37,8 @@ class Mix : public Requests {
  public:
   // `random` must outlive this.
   Mix(Random& random, const Shares& shares, size_t accounts);
+  // Of sources that have clocks.
+  void SetClock(std::function<int64_t()> true_us) { journal_.SetClock(std::move(true_us)); }
 
   Asked Make() override;
   Asked MakeRead(int64_t from_us, int64_t to_us) override;
@@ -44,7 +49,7 @@ class Mix : public Requests {
  private:
   uint64_t Services() const {
     return shares_.ledger + shares_.coordination + shares_.queues + shares_.cache + shares_.todo +
-           shares_.orders + shares_.rounds + shares_.chat;
+           shares_.orders + shares_.rounds + shares_.journal + shares_.chat;
   }
   Requests& AService();
   void UnderALock(Asked& checkout);
@@ -60,6 +65,7 @@ class Mix : public Requests {
   TodoRequests todo_;
   OrderRequests orders_;
   RoundsRequests rounds_;
+  JournalRequests journal_;
   ChatRequests chat_;
 };
 

@@ -218,8 +218,8 @@ MUTANTS = {
         'coordination'),
     'stand in line within a list of writes': (
         'src/state_machine/atomic_service.cc',
-        '    if (method.wait_ms != nullptr) body->',
-        '    if (method.wait_ms == nullptr && i > 256) body->',
+        '      if (method->wait_ms != nullptr) body->',
+        '      if (method->wait_ms == nullptr && writes.size() > 256) body->',
         'coordination'),
     'reserve stock that is reserved already': (
         'services/orders/transitions.cc',
@@ -301,6 +301,34 @@ MUTANTS = {
         'money::Wide(kMillion - terms.spread_ppm)',
         'money::Wide(kMillion)',
         'todo'),
+    'tell half of what a time may be wrong by': (
+        'services/journal/offset.cc',
+        'static_cast<uint64_t>(*upper - offset);',
+        'static_cast<uint64_t>(*upper - offset) / 2;',
+        'journal'),
+    'forget that clocks drift': (
+        'services/journal/offset.cc',
+        '(apart * drift_ppm + per - 1) / per',
+        '0 * (apart * drift_ppm + per)',
+        'journal'),
+    'let a wider window go back behind what was released': (
+        'services/journal/journal.cc',
+        '    level.watermark_us = Watermark(before, level, context.now().us);\n',
+        '',
+        'journal'),
+    'append what is repeated again': (
+        'services/journal/append.cc',
+        'fresh = static_cast<int>(source.last_sequence + 1 - reply->first_sequence());',
+        'fresh = 0;',
+        'journal'),
+    'forget what is known of a clock in a checkpoint': (
+        'src/store/store.cc',
+        '  for (TableBase* table : tables_) parts.push_back([table] { return table->FrozenChanges(); });\n'
+        '  base_->',
+        '  for (TableBase* table : tables_) {\n'
+        '    if (table->number() == TableNumber{12, 3}) continue;\n'
+        '    parts.push_back([table] { return table->FrozenChanges(); });\n  }\n  base_->',
+        'journal'),
     'write once all who hold the line are told': (
         'services/cache/lines.cc',
         '  Enqueue(std::move(waiter), context);\n  Advance(key, context);\n  return true;\n}\n\nvoid Lines::NotYet',

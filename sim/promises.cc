@@ -46,6 +46,7 @@ void Promises::Applied(LogIndex index, const std::string& payload, uint64_t true
     coordinates_ |= write.method.starts_with("sessions.") || write.method.starts_with("locks.");
     has_queues_ |= write.method.starts_with("queues.");
     has_orders_ |= write.method.starts_with("orders.");
+    has_journals_ |= write.method.starts_with("journal.");
   }
   if (coordinates_) leases_.Applied(entry, ask);
   if (has_queues_) queues_.Applied(entry);
@@ -93,12 +94,14 @@ void Promises::HearPart(const Told& told) {
     queues_.Hear(told);
   }
   orders_.Hear(told);
+  journals_.Hear(told);
 }
 
 void Promises::Check(const AskNode& ask) const {
   if (coordinates_) leases_.Check();
   if (has_queues_) queues_.Check(ask);
   if (has_orders_) orders_.Check(ask);
+  if (has_journals_) journals_.Check(ask);
 }
 
 }  // namespace holdfast::sim

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "sim/history.h"
+#include "sim/journal_promises.h"
 #include "sim/lease_promises.h"
 #include "sim/order_promises.h"
 #include "sim/queue_promises.h"
@@ -14,7 +15,9 @@ namespace holdfast::sim {
 class Promises {
  public:
   // `exact`: see LeasePromises.
-  explicit Promises(bool exact) : leases_(exact), queues_(exact), orders_(exact) {}
+  // `true_clocks`: see JournalPromises.
+  Promises(bool exact, bool true_clocks)
+      : leases_(exact), queues_(exact), orders_(exact), journals_(true_clocks) {}
 
   // The next entry; `ask` the node that has applied it.
   void Applied(LogIndex index, const std::string& payload, uint64_t true_us, uint64_t led_since_us,
@@ -30,11 +33,13 @@ class Promises {
   LeasePromises leases_;
   QueuePromises queues_;
   OrderPromises orders_;
+  JournalPromises journals_;
   std::map<std::string, LogIndex> logged_;  // By method and key.
   int64_t log_us_ = 0;
-  bool coordinates_ = false;  // Somebody has asked something of sessions or locks ...
-  bool has_queues_ = false;   // ... or of queues ...
-  bool has_orders_ = false;   // ... or of orders.
+  bool coordinates_ = false;   // Somebody has asked something of sessions or locks ...
+  bool has_queues_ = false;    // ... or of queues ...
+  bool has_orders_ = false;    // ... or of orders ...
+  bool has_journals_ = false;  // ... or of journals.
 };
 
 }  // namespace holdfast::sim

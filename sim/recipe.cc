@@ -57,6 +57,7 @@ const std::map<std::string, Range>& RecipeDefaults() {
       {"cache", {0, 0}},
       {"todo", {0, 0}},
       {"chat", {0, 0}},
+      {"journal", {0, 0}},
       {"orders", {0, 0}},
       {"rounds", {0, 0}},
       {"execute", {0, 0}},

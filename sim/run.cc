@@ -44,9 +44,9 @@ class Simulation {
     options.writes_max = Draw("writes");
     options.pause_us_max = Draw("pause_us");
     options.patience_ms_max = Draw("patience_ms");
-    options.shares = {Draw("ledger"), Draw("coordination"), Draw("queues"),
-                      Draw("cache"),  Draw("todo"),         Draw("execute"),
-                      Draw("orders"), Draw("rounds"),       Draw("chat")};
+    options.shares = {Draw("ledger"),  Draw("coordination"), Draw("queues"), Draw("cache"),
+                      Draw("todo"),    Draw("execute"),      Draw("orders"), Draw("rounds"),
+                      Draw("journal"), Draw("chat")};
     Workload workload(world_, cluster_, checker_, options);
     near_caches_ = std::make_unique<NearCaches>(world_, cluster_, checker_, Draw("near_caches"));
     PlanFaults();
@@ -73,6 +73,7 @@ class Simulation {
     options.segment_bytes -= options.segment_bytes % 4096;
     options.exact_clocks =
         recipe_.values.at("drift_ppm").to == 0 && recipe_.values.at("jump_clock_ms").to == 0;
+    options.true_clocks = options.exact_clocks && recipe_.values.at("clock_offset_ms").to == 0;
     return options;
   }
 

@@ -16,6 +16,8 @@ Workload::Workload(World& world, Cluster& cluster, Checker& checker, WorkloadOpt
       checker_(checker),
       options_(options),
       requests_(world.random, options.shares, options.accounts) {
+  requests_.SetClock(
+      [&world] { return Cluster::kEpochUs + static_cast<int64_t>(world.events.now_us()); });
   for (size_t i = 0; i < options.clients; ++i) {
     clients_.push_back(std::make_unique<Client>());
     NextLater(*clients_.back());

@@ -1,0 +1,218 @@
+#include "services/journal/cli/feed.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <ostream>
+#include <thread>
+
+#include "services/journal/describe.h"
+#include "src/base/bounds.h"
+#include "src/cli/text.h"
+
+namespace holdfast::journal {
+namespace {
+
+constexpr char kAppend[] = "/holdfast.journal.Journal/Append";
+constexpr char kGetSource[] = "/holdfast.journal.Journal/GetSource";
+constexpr int64_t kPauseMsMin = 100;
+constexpr int64_t kPauseMsMax = 5'000;
+
+int64_t SystemClockUs() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+// What may be otherwise in a while.
+bool WorthRepeating(const Error& error) {
+  return error.code == ErrorCode::kUnavailable || error.code == ErrorCode::kDeadlineExceeded ||
+         error.code == ErrorCode::kOutcomeUnknown || error.code == ErrorCode::kResourceExhausted;
+}
+
+std::string Milliseconds(int64_t us) {
+  return fmt::format("{}{}.{:03}", us < 0 ? "-" : "+", std::abs(us) / 1'000, std::abs(us) % 1'000);
+}
+
+void TellClock(const Offset& offset, std::ostream& err) {
+  if (!offset.has_offset_us()) return;
+  err << "this clock is " << Milliseconds(-offset.offset_us()) << " ms ahead of the log's, within "
+      << Milliseconds(offset.error_us()).substr(1) << " ms\n";
+}
+
+}  // namespace
+
+Feeder::Feeder(std::string journal, std::string source, Send send, ClockUs clock, Pause pause)
+    : send_(std::move(send)), clock_(std::move(clock)), pause_(std::move(pause)) {
+  batch_.set_journal(std::move(journal));
+  batch_.set_source(std::move(source));
+}
+
+// Until it is answered. What the journal refuses by its state is an answer; too much that waits is
+// none yet.
+Result<AppendReply> Feeder::Try(AppendRequest* request) {
+  int64_t waited_ms = 0;
+  for (int64_t pause_ms = kPauseMsMin;; pause_ms = std::min(2 * pause_ms, kPauseMsMax)) {
+    const int64_t sent_us = clock_();
+    FillTime(sent_us, request->mutable_sent_time());
+    auto reply = send_(*request);
+    const bool again =
+        reply ? reply->outcome() == AppendOutcome::too_much_waiting : WorthRepeating(reply.error());
+    if (!again) return reply;
+    waited_ms += pause_ms + (clock_() - sent_us) / 1'000;
+    if (waited_ms > bounds::kJournalFeedRetryMsMax) return reply;
+    pause_(pause_ms);
+  }
+}
+
+Result<void> Feeder::Deliver(AppendRequest request) {
+  if (answered_batch_ != 0) {
+    request.mutable_previous()->set_batch(answered_batch_);
+    FillTime(received_us_, request.mutable_previous()->mutable_received_time());
+  }
+  const auto reply = Try(&request);
+  if (!reply) return Fail(reply.error());
+  // Looked at before it can be known what to do with it, as it bounds the clock. Rounded up.
+  const int64_t received_us = clock_() + 1;
+  const auto refused = [&](const std::string& why, std::string hint) {
+    return Fail(Error{ErrorCode::kNotFound, why, "", std::move(hint), 0});
+  };
+  switch (reply->outcome()) {
+    case AppendOutcome::appended:
+    case AppendOutcome::already_appended:
+    case AppendOutcome::exchanged: break;
+    case AppendOutcome::journal_not_found:
+      return refused("there is no journal '" + request.journal() + "'",
+                     "holdfast journal create --name " + request.journal());
+    case AppendOutcome::different_record:
+      return refused(
+          fmt::format("line {} was appended before as another one (its {} differs)",
+                      reply->sequence(), reply->field()),
+          "another log needs another --source; one that was begun anew goes on with --go-on");
+    case AppendOutcome::out_of_order:
+      return refused(
+          fmt::format("the journal expects line {} of '{}' next, not {}",
+                      reply->expected_sequence(), request.source(), request.first_sequence()),
+          "another feed of the same source? one that was begun anew goes on with --go-on");
+    default:
+      return refused("refused: " + AppendOutcome::Code_Name(reply->outcome()),
+                     "see services/journal/README.md");
+  }
+  answered_batch_ = reply->batch();
+  received_us_ = received_us;
+  offset_ = reply->offset();
+  counts_.appended += reply->appended();
+  counts_.already_there += static_cast<uint64_t>(request.records_size()) - reply->appended();
+  counts_.late += reply->late();
+  return {};
+}
+
+Result<void> Feeder::Begin(bool go_on, uint64_t last_sequence) {
+  if (go_on) next_ = last_sequence + 1;
+  AppendRequest exchange;
+  exchange.set_journal(batch_.journal());
+  exchange.set_source(batch_.source());
+  return Deliver(std::move(exchange));
+}
+
+void Feeder::Add(Line line, std::optional<int64_t> time_us) {
+  if (!time_us) ++counts_.without_time;
+  if (line.cut) ++counts_.cut;
+  // Without one the time of the line before; of the first line, now.
+  if (time_us) last_time_us_ = time_us;
+  if (!last_time_us_) last_time_us_ = clock_();
+  bytes_ += line.text.size() + bounds::kJournalRecordBytes;
+  NewRecord* record = batch_.add_records();
+  FillTime(*last_time_us_, record->mutable_time());
+  record->set_body(std::move(line.text));
+}
+
+bool Feeder::full() const {
+  // One more line of any length fits.
+  return static_cast<size_t>(batch_.records_size()) == bounds::kJournalBatchRecordsMax ||
+         bytes_ >= bounds::kJournalFeedBytesMax;
+}
+
+Result<void> Feeder::Flush() {
+  if (empty()) return {};
+  batch_.set_first_sequence(next_);
+  const auto count = static_cast<uint64_t>(batch_.records_size());
+  if (auto delivered = Deliver(batch_); !delivered) return delivered;
+  next_ += count;
+  batch_.clear_records();
+  bytes_ = 0;
+  return {};
+}
+
+int Feed(const FeedFlags& flags, cli::Context& context) {
+  if (!context.flags().idempotency_key.empty()) {
+    return context.Tell(InvalidArgument(
+        "idempotency-key", "does not go with feed: it is many requests, each safe by its numbers"));
+  }
+  auto reader = LineReader::Open(flags.file);
+  if (!reader) return context.Tell(reader.error());
+  const auto client = context.Client();
+  if (!client) return context.Tell(client.error());
+  auto options = context.CallOptions();
+  if (!options) return context.Tell(options.error());
+  options->repeatable = true;  // By its numbers; nothing need be kept of it.
+  Feeder feeder(
+      flags.journal, flags.source,
+      [&](const AppendRequest& request) -> Result<AppendReply> {
+        auto reply = (*client)->Call<AppendReply>(kAppend, request, *options);
+        if (!reply) return Fail(reply.error());
+        return std::move(reply->message);
+      },
+      SystemClockUs,
+      [](int64_t ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); });
+  const auto stopped = [&](Error error) {
+    context.err() << "feed: stopped before line " << cli::Grouped(feeder.next_sequence()) << "\n";
+    return context.Tell(error);
+  };
+  uint64_t last_sequence = 0;
+  if (flags.go_on) {
+    GetSourceRequest request;
+    request.set_journal(flags.journal);
+    request.set_source(flags.source);
+    const auto source = (*client)->Call<Source>(kGetSource, request, *context.CallOptions());
+    if (source) last_sequence = source->message.last_sequence();
+    if (!source && source.error().code != ErrorCode::kNotFound) return stopped(source.error());
+  }
+  if (auto begun = feeder.Begin(flags.go_on, last_sequence); !begun) return stopped(begun.error());
+  TellClock(feeder.offset(), context.err());
+
+  const auto format = ParseLineFormat(flags.format).value_or(LineFormat::kAuto);
+  int year = flags.year;
+  if (year == 0) {
+    const auto today = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
+    year = static_cast<int>(std::chrono::year_month_day(today).year());
+  }
+  // A batch goes out when it is full, or some time after its first line, however fast others come.
+  std::chrono::steady_clock::time_point goes_at;
+  while (true) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(goes_at - std::chrono::steady_clock::now());
+    const int wait_ms = feeder.empty() ? -1 : std::max(0, static_cast<int>(left.count()));
+    Line line;
+    const auto got = reader->Next(wait_ms, &line);
+    if (!got) return stopped(got.error());
+    if (*got == LineReader::Got::kLine) {
+      const auto now = std::chrono::steady_clock::now();
+      if (feeder.empty()) goes_at = now + std::chrono::milliseconds(bounds::kJournalFeedWaitMs);
+      const auto time_us = TimeOf(line.text, format, year);
+      feeder.Add(std::move(line), time_us);
+      if (!feeder.full() && now < goes_at) continue;
+    }
+    if (auto flushed = feeder.Flush(); !flushed) return stopped(flushed.error());
+    if (*got == LineReader::Got::kEnd) break;
+  }
+  const FeedCounts& counts = feeder.counts();
+  context.out() << cli::Grouped(counts.appended) << " lines appended, "
+                << cli::Grouped(counts.already_there) << " already there, "
+                << cli::Grouped(counts.late) << " late, " << cli::Grouped(counts.without_time)
+                << " without a time, " << cli::Grouped(counts.cut) << " cut" << std::endl;
+  TellClock(feeder.offset(), context.err());
+  return cli::kExitOk;
+}
+
+}  // namespace holdfast::journal

@@ -1,0 +1,73 @@
+// Lines of log files as they are: of any length, with any bytes, with and without a time.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "src/base/error.h"
+
+namespace holdfast::journal {
+
+struct Line {
+  std::string text;  // UTF-8: what was none is replaced. Without the end of the line.
+  bool cut = false;  // It was longer than a record's body may be.
+};
+
+// Reads a file descriptor line by line; a pipe as well. One thread. Memory: one line and a block.
+class LineReader {
+ public:
+  enum class Got { kLine, kNothingYet, kEnd };
+
+  // Takes the descriptor; closes it at the end unless it is the standard input.
+  explicit LineReader(int fd) : fd_(fd) {}
+  ~LineReader();
+  LineReader(LineReader&& other) noexcept;
+  LineReader(const LineReader&) = delete;
+
+  // "-" is the standard input. An Error says what the system says.
+  static Result<LineReader> Open(const std::string& path);
+
+  // Waits for at most so long; below 0: until there is a line. A last line without an end is one.
+  Result<Got> Next(int wait_ms, Line* line);
+
+ private:
+  Line Taken();
+
+  int fd_;
+  std::string block_;
+  size_t at_ = 0;     // Of the block.
+  std::string text_;  // Of the line so far, at most as long as a body.
+  bool cut_ = false;  // There was more.
+  bool begun_ = false;
+  bool ended_ = false;
+};
+
+enum class LineFormat {
+  kAuto,      // Each line as what it looks like.
+  kJson,      // An object with a member time, timestamp, @timestamp, ts or t.
+  kSyslog,    // RFC 5424, RFC 3164 and what daemons write: "Nov 30 14:58:59 host ...".
+  kHoldfast,  // A node's own log: text, logfmt or JSON.
+};
+std::optional<LineFormat> ParseLineFormat(std::string_view word);
+
+// When the line says that it was written, in microseconds since 1970. `year`: of formats that have
+// none. Whatever else the line holds, it is looked at to a bounded depth.
+std::optional<int64_t> TimeOf(std::string_view line, LineFormat format, int year);
+
+// "2026-11-30T14:58:59.123456Z", with any offset, a space for the T, a comma for the dot; UTC when
+// it names none. `rest`, unless null, gets what follows.
+std::optional<int64_t> ParseTime(std::string_view text, std::string_view* rest = nullptr);
+
+// "120ms", "-1.5s", "250us" or "3": milliseconds. In microseconds.
+std::optional<int64_t> ParseSpan(std::string_view text);
+
+// Bytes that are no UTF-8 replaced by U+FFFD.
+std::string ToUtf8(std::string text);
+// For a terminal: control characters as \x1b, so that one line stays one line.
+std::string Printable(std::string_view text);
+// A JSON string with its quotes.
+std::string Quoted(std::string_view text);
+
+}  // namespace holdfast::journal

@@ -1,0 +1,283 @@
+// The times that lines of logs begin with, or hold.
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <chrono>
+
+#include "services/journal/cli/lines.h"
+
+namespace holdfast::journal {
+namespace {
+
+constexpr int64_t kSecondUs = 1'000'000;
+constexpr int64_t kTimeEndUs = 253'402'300'800 * kSecondUs;  // The year 10000.
+constexpr std::array<std::string_view, 12> kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                                      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+constexpr std::array<std::string_view, 5> kNames = {"time", "timestamp", "@timestamp", "ts", "t"};
+constexpr size_t kNameBytesMax = 16;
+
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+
+// Reads a text from its front.
+class Scanner {
+ public:
+  explicit Scanner(std::string_view text) : text_(text) {}
+
+  bool Take(char c) {
+    if (text_.empty() || text_.front() != c) return false;
+    text_.remove_prefix(1);
+    return true;
+  }
+  bool TakeOne(std::string_view of) {
+    if (text_.empty() || of.find(text_.front()) == of.npos) return false;
+    text_.remove_prefix(1);
+    return true;
+  }
+  bool Take(std::string_view word) {
+    if (!text_.starts_with(word)) return false;
+    text_.remove_prefix(word.size());
+    return true;
+  }
+  // Exactly so many digits.
+  bool Digits(size_t count, int* value) {
+    if (text_.size() < count) return false;
+    *value = 0;
+    for (size_t i = 0; i < count; ++i) {
+      if (!IsDigit(text_[i])) return false;
+      *value = 10 * *value + (text_[i] - '0');
+    }
+    text_.remove_prefix(count);
+    return true;
+  }
+  // As many digits as there are; the first six of a fraction.
+  int64_t FractionUs() {
+    int64_t us = 0;
+    int64_t unit = kSecondUs / 10;
+    for (; !text_.empty() && IsDigit(text_.front()); text_.remove_prefix(1), unit /= 10) {
+      us += (text_.front() - '0') * unit;
+    }
+    return us;
+  }
+  bool Month(int* month) {
+    for (size_t i = 0; i < kMonths.size(); ++i) {
+      if (!Take(kMonths[i])) continue;
+      *month = static_cast<int>(i) + 1;
+      return true;
+    }
+    return false;
+  }
+  // "14:58:59" and a fraction.
+  bool Clock(int64_t* us) {
+    int hours = 0, minutes = 0, seconds = 0;
+    if (!Digits(2, &hours) || !Take(':') || !Digits(2, &minutes) || !Take(':') ||
+        !Digits(2, &seconds) || hours > 23 || minutes > 59 || seconds > 60) {
+      return false;
+    }
+    *us = ((hours * 60 + minutes) * 60 + seconds) * kSecondUs;
+    if (text_.size() > 1 && IsDigit(text_[1]) && TakeOne(".,")) *us += FractionUs();
+    return true;
+  }
+  // "Z", "+01:00", "+0100" or nothing.
+  void Zone(int64_t* offset_us) {
+    *offset_us = 0;
+    if (TakeOne("Zz")) return;
+    Scanner ahead = *this;
+    const bool plus = ahead.Take('+');
+    int hours = 0, minutes = 0;
+    if ((!plus && !ahead.Take('-')) || !ahead.Digits(2, &hours)) return;
+    ahead.Take(':');
+    if (!ahead.Digits(2, &minutes) || hours > 18 || minutes > 59) return;
+    *this = ahead;
+    *offset_us = (hours * 60 + minutes) * 60 * kSecondUs * (plus ? 1 : -1);
+  }
+  std::string_view rest() const { return text_; }
+
+ private:
+  std::string_view text_;
+};
+
+std::optional<int64_t> DayUs(int year, int month, int day) {
+  const std::chrono::year_month_day date(std::chrono::year(year),
+                                         std::chrono::month(static_cast<unsigned>(month)),
+                                         std::chrono::day(static_cast<unsigned>(day)));
+  if (!date.ok() || year < 1970) return std::nullopt;
+  return std::chrono::sys_days(date).time_since_epoch().count() * 24 * 3'600 * kSecondUs;
+}
+
+// Seconds, milliseconds, microseconds or nanoseconds since 1970: by its size. A fraction is one of
+// a second.
+std::optional<int64_t> ParseNumber(std::string_view text) {
+  int64_t whole = 0;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), whole);
+  if (read.ec != std::errc() || whole < 0) return std::nullopt;
+  text.remove_prefix(static_cast<size_t>(read.ptr - text.data()));
+  if (whole < 100'000'000'000) {  // Until the year 5138.
+    Scanner scanner(text);
+    return whole * kSecondUs + (scanner.Take('.') ? scanner.FractionUs() : 0);
+  }
+  if (whole < 100'000'000'000'000) return whole * 1'000;
+  if (whole < 100'000'000'000'000'000) return whole;
+  return whole / 1'000;
+}
+
+// The value of a JSON object's member of one of these names; the object may be damaged behind it.
+std::optional<int64_t> TimeOfJson(std::string_view line) {
+  size_t depth = 0;
+  std::string_view name;  // Of the string before a colon.
+  for (size_t i = 0; i < line.size(); ++i) {
+    const char c = line[i];
+    if (c == '{' || c == '[') ++depth;
+    if (c == '}' || c == ']') depth -= depth > 0 ? 1 : 0;
+    if (c == '"') {
+      size_t end = i + 1;
+      while (end < line.size() && line[end] != '"') end += line[end] == '\\' ? 2 : 1;
+      if (end >= line.size()) return std::nullopt;
+      name = depth == 1 ? line.substr(i + 1, end - i - 1) : std::string_view();
+      i = end;
+      continue;
+    }
+    if (c != ':' || depth != 1 || name.empty()) continue;
+    const bool is_time = name.size() <= kNameBytesMax &&
+                         std::find(kNames.begin(), kNames.end(), name) != kNames.end();
+    name = {};
+    if (!is_time) continue;
+    std::string_view value = line.substr(i + 1);
+    value.remove_prefix(std::min(value.find_first_not_of(" \t"), value.size()));
+    const bool text = value.starts_with('"');
+    if (text) value.remove_prefix(1);
+    if (const auto time = ParseTime(value)) return time;
+    if (const auto time = ParseNumber(value)) return time;
+  }
+  return std::nullopt;
+}
+
+// "Nov 30 14:58:59 host ...", "<13>Nov  3 14:58:59 ...".
+std::optional<int64_t> TimeOfSyslog(std::string_view line, int year) {
+  Scanner scanner(line);
+  int month = 0, day = 0;
+  int64_t clock = 0;
+  if (!scanner.Month(&month) || !scanner.Take(' ')) return std::nullopt;
+  const bool one_digit = scanner.Take(' ');
+  if (!scanner.Digits(one_digit ? 1 : 2, &day) || !scanner.Take(' ')) return std::nullopt;
+  if (!scanner.Clock(&clock)) return std::nullopt;
+  const auto date = DayUs(year, month, day);
+  if (!date) return std::nullopt;
+  return *date + clock;
+}
+
+// "... [30/Nov/2026:14:58:59 +0100] ...", as web servers write.
+std::optional<int64_t> TimeInBrackets(std::string_view line) {
+  for (size_t at = line.find('['); at != line.npos; at = line.find('[', at + 1)) {
+    Scanner scanner(line.substr(at + 1));
+    int day = 0, month = 0, year = 0;
+    int64_t clock = 0, zone = 0;
+    if (!scanner.Digits(2, &day) || !scanner.Take('/') || !scanner.Month(&month) ||
+        !scanner.Take('/') || !scanner.Digits(4, &year) || !scanner.Take(':') ||
+        !scanner.Clock(&clock)) {
+      continue;
+    }
+    scanner.Take(' ');
+    scanner.Zone(&zone);
+    if (const auto date = DayUs(year, month, day)) return *date + clock - zone;
+  }
+  return std::nullopt;
+}
+
+// "time=2026-11-30T14:58:59Z level=...".
+std::optional<int64_t> TimeOfLogfmt(std::string_view line) {
+  for (const std::string_view name : kNames) {
+    for (size_t at = line.find(name); at != line.npos; at = line.find(name, at + 1)) {
+      std::string_view value = line.substr(at + name.size());
+      if ((at != 0 && line[at - 1] != ' ') || !value.starts_with('=')) continue;
+      value.remove_prefix(1);
+      if (value.starts_with('"')) value.remove_prefix(1);
+      if (const auto time = ParseTime(value)) return time;
+      if (const auto time = ParseNumber(value)) return time;
+    }
+  }
+  return std::nullopt;
+}
+
+// What stands before a time: "<13>1 " of syslog, or a bracket.
+std::string_view WithoutPrefix(std::string_view line) {
+  Scanner scanner(line);
+  if (scanner.Take('<')) {
+    size_t digits = 0;
+    while (digits < 3 && scanner.TakeOne("0123456789")) ++digits;
+    if (digits == 0 || !scanner.Take('>')) return line;
+    Scanner version = scanner;
+    if (version.TakeOne("123456789") && version.Take(' ')) scanner = version;
+    return scanner.rest();
+  }
+  scanner.Take('[');
+  return scanner.rest();
+}
+
+}  // namespace
+
+std::optional<LineFormat> ParseLineFormat(std::string_view word) {
+  if (word == "auto") return LineFormat::kAuto;
+  if (word == "jsonl") return LineFormat::kJson;
+  if (word == "syslog") return LineFormat::kSyslog;
+  if (word == "holdfast") return LineFormat::kHoldfast;
+  return std::nullopt;
+}
+
+std::optional<int64_t> ParseTime(std::string_view text, std::string_view* rest) {
+  Scanner scanner(text);
+  int year = 0, month = 0, day = 0;
+  int64_t clock = 0, zone = 0;
+  if (!scanner.Digits(4, &year) || !scanner.TakeOne("-/") || !scanner.Digits(2, &month) ||
+      !scanner.TakeOne("-/") || !scanner.Digits(2, &day) || !scanner.TakeOne("Tt ") ||
+      !scanner.Clock(&clock)) {
+    return std::nullopt;
+  }
+  scanner.Zone(&zone);
+  const auto date = DayUs(year, month, day);
+  if (!date) return std::nullopt;
+  if (rest != nullptr) *rest = scanner.rest();
+  const int64_t us = *date + clock - zone;
+  return us < 0 || us >= kTimeEndUs ? std::nullopt : std::optional(us);
+}
+
+std::optional<int64_t> TimeOf(std::string_view line, LineFormat format, int year) {
+  const bool all = format == LineFormat::kAuto;
+  line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+  std::optional<int64_t> time;
+  if (all || format == LineFormat::kJson || format == LineFormat::kHoldfast) {
+    if (line.starts_with('{')) time = TimeOfJson(line);
+  }
+  const std::string_view front = WithoutPrefix(line);
+  if (!time && format != LineFormat::kJson) time = ParseTime(front);
+  if (!time && (all || format == LineFormat::kSyslog)) time = TimeOfSyslog(front, year);
+  if (!time && (all || format == LineFormat::kHoldfast)) time = TimeOfLogfmt(line);
+  if (!time && all) time = TimeInBrackets(line);
+  return time;
+}
+
+std::optional<int64_t> ParseSpan(std::string_view text) {
+  Scanner scanner(text);
+  const bool minus = scanner.Take('-');
+  if (!minus) scanner.Take('+');
+  int64_t whole = 0;
+  const std::string_view digits = scanner.rest();
+  const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), whole);
+  if (read.ec != std::errc() || digits.empty() || !IsDigit(digits.front())) return std::nullopt;
+  scanner = Scanner(digits.substr(static_cast<size_t>(read.ptr - digits.data())));
+  const int64_t millionths = scanner.Take('.') ? scanner.FractionUs() : 0;
+  const std::string_view unit = scanner.rest();
+  int64_t unit_us = 1'000;
+  if (unit == "us") {
+    unit_us = 1;
+  } else if (unit == "s") {
+    unit_us = kSecondUs;
+  } else if (unit != "ms" && !unit.empty()) {
+    return std::nullopt;
+  }
+  if (whole > 1'000'000'000'000 / unit_us) return std::nullopt;  // Eleven days.
+  const int64_t us = whole * unit_us + millionths * unit_us / kSecondUs;
+  return minus ? -us : us;
+}
+
+}  // namespace holdfast::journal

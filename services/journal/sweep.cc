@@ -1,0 +1,191 @@
+// What timers do: records are released when the watermark has passed them, the oldest are removed,
+// and a deleted journal is swept away, a portion at a time.
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "services/journal/journal.h"
+#include "src/base/bounds.h"
+#include "src/base/check.h"
+
+namespace holdfast::journal {
+namespace {
+
+constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+constexpr int64_t kEarliest = std::numeric_limits<int64_t>::min();
+constexpr int64_t kPauseUs = bounds::kJournalSweepPauseMs * 1'000;
+
+template <class Key>
+std::string TimerKey(char kind, const Key& key) {
+  std::string bytes(1, kind);
+  store::EncodeKey(key, &bytes);
+  return bytes;
+}
+
+template <class Key>
+Key KeyOf(std::string_view bytes) {
+  Key key{};
+  HOLDFAST_CHECK(store::DecodeKey(bytes, &key).has_value(), "journal: a timer without a key");
+  return key;
+}
+
+}  // namespace
+
+std::string TopicOf(JournalNumber number) { return std::to_string(number); }
+
+int64_t Journal::Watermark(const JournalRow& journal, const LevelRow& level, int64_t now_us) {
+  return std::max(level.watermark_us, now_us - journal.window_us());
+}
+
+void Journal::Ring(WriteContext& context, JournalNumber number, int64_t due_us, LevelRow* level) {
+  // However dense the records are, others have the time between two sweeps.
+  const int64_t due = std::max(due_us, context.now().us + kPauseUs);
+  if (level->timer_us != 0 && level->timer_us <= due) return;
+  const std::string key = TimerKey(timer::kSweep, number);
+  if (level->timer_us != 0) context.CancelTimer(LogTime{level->timer_us}, key);
+  context.SetTimer(LogTime{due}, key);
+  level->timer_us = due;
+}
+
+void Journal::OnTimer(WriteContext& context, std::string_view key) {
+  const std::string_view rest = key.substr(1);
+  switch (key[0]) {
+    case timer::kSweep: Sweep(context, KeyOf<JournalNumber>(rest)); return;
+    case timer::kTrash: SweepTrash(context, KeyOf<OrderKey>(rest)); return;
+    default: HOLDFAST_CHECK(false, "journal: a timer of an unknown kind");
+  }
+}
+
+void Journal::Sweep(WriteContext& context, JournalNumber number) {
+  const LevelRow* found = tables_.levels.Find(number);
+  if (found == nullptr) return;
+  LevelRow level = *found;
+  const JournalRow* row = tables_.journals.Find(level.name);
+  if (row == nullptr || row->number != number) return;  // Deleted: all of it is swept away.
+  const JournalRow journal = *row;
+  level.timer_us = 0;
+  const int64_t release_us = Release(journal, context, &level);
+  const int64_t remove_us = Remove(journal, context, &level);
+  const int64_t due_us = std::min(release_us, remove_us);
+  if (due_us != kNever) Ring(context, number, due_us, &level);
+  tables_.levels.Put(number, std::move(level));
+}
+
+void Journal::GiveNumber(JournalNumber journal, const Place& place, OrderRow row, LevelRow* level) {
+  row.number = ++level->released;
+  tables_.released.PutNew({journal, row.number}, {place, row.stamped_us, row.bytes});
+  tables_.order.Put({journal, place.corrected_us, place.source, place.sequence}, row);
+}
+
+// What lies between `swept` and the watermark is released in order. Late records there have their
+// numbers already.
+int64_t Journal::Release(const JournalRow& journal, WriteContext& context, LevelRow* level) {
+  if (level->waiting == 0) return kNever;
+  const int64_t watermark = Watermark(journal, *level, context.now().us);
+  std::vector<std::pair<Place, OrderRow>> ready;
+  size_t looked_at = 0;
+  int64_t next_us = kNever;
+  Place swept = level->swept;
+  tables_.order.Scan({journal.number, swept.corrected_us, swept.source, swept.sequence + 1},
+                     [&](const OrderKey& key, const OrderRow& row) {
+                       const auto& [number, corrected_us, source, sequence] = key;
+                       if (number != journal.number) return false;
+                       if (corrected_us >= watermark) {
+                         next_us = corrected_us + journal.window_us() + 1;
+                         return false;
+                       }
+                       if (looked_at++ == bounds::kJournalReleasedPerEntry) {
+                         next_us = context.now().us;
+                         return false;
+                       }
+                       swept = {corrected_us, source, sequence};
+                       if (row.number == 0) ready.emplace_back(swept, row);
+                       return true;
+                     });
+  level->swept = swept;
+  for (const auto& [place, row] : ready) {
+    GiveNumber(journal.number, place, row, level);
+    level->waiting -= 1;
+    level->waiting_bytes -= row.bytes;
+  }
+  if (!ready.empty()) context.Touch(TopicOf(journal.number));
+  return next_us;
+}
+
+void Journal::EraseRecord(JournalNumber journal, const Place& place) {
+  const auto& [corrected_us, source, sequence] = place;
+  tables_.order.EraseKnown({journal, corrected_us, source, sequence});
+  tables_.of_source.EraseKnown({journal, source, corrected_us, sequence});
+  tables_.records.EraseKnown({journal, source, sequence});
+}
+
+// The oldest by number go, as long as they are too old, or the journal too large.
+int64_t Journal::Remove(const JournalRow& journal, WriteContext& context, LevelRow* level) {
+  for (size_t i = 0; level->removed < level->released; ++i) {
+    const NumberKey at{journal.number, level->removed + 1};
+    const ReleasedRow* found = tables_.released.Find(at);
+    HOLDFAST_CHECK(found != nullptr, "journal: a number that is missing");
+    const ReleasedRow oldest = *found;
+    const int64_t ends_us = oldest.stamped_us + journal.retention_us();
+    if (level->bytes <= journal.max_bytes && ends_us > context.now().us) return ends_us;
+    if (i == bounds::kJournalRemovedPerEntry) return context.now().us;
+    level->records -= 1;
+    level->bytes -= oldest.bytes;
+    level->removed += 1;
+    EraseRecord(journal.number, oldest.place);
+    tables_.released.EraseKnown(at);
+  }
+  return kNever;
+}
+
+// One after the other: the sweep of the last one goes on with the next.
+void Journal::Trash(WriteContext& context, JournalNumber number) {
+  bool others = false;
+  tables_.trash.Scan(0, [&](JournalNumber, const NoRow&) {
+    others = true;
+    return false;
+  });
+  tables_.trash.PutNew(number, {});
+  if (others) return;
+  context.SetTimer(context.now(), TimerKey(timer::kTrash, OrderKey(number, kEarliest, 0, 0)));
+}
+
+// Everything of a number that no journal has any more: records, then sources, then the rest.
+void Journal::SweepTrash(WriteContext& context, const OrderKey& from) {
+  const JournalNumber number = std::get<0>(from);
+  const auto go_on = [&](const OrderKey& at) {
+    context.SetTimer(LogTime{context.now().us + kPauseUs}, TimerKey(timer::kTrash, at));
+  };
+  std::vector<std::pair<OrderKey, uint64_t>> records;
+  tables_.order.Scan(from, [&](const OrderKey& key, const OrderRow& row) {
+    if (std::get<0>(key) != number) return false;
+    records.emplace_back(key, row.number);
+    return records.size() < bounds::kJournalRemovedPerEntry;
+  });
+  for (const auto& [key, released] : records) {
+    const auto& [journal, corrected_us, source, sequence] = key;
+    if (released != 0) tables_.released.EraseKnown({journal, released});
+    EraseRecord(journal, {corrected_us, source, sequence});
+  }
+  if (!records.empty()) return go_on(records.back().first);
+  std::vector<std::pair<SourceKey, SourceNumber>> sources;
+  tables_.sources.Scan({number, ""}, [&](const SourceKey& key, const SourceRow& row) {
+    if (std::get<0>(key) != number) return false;
+    sources.emplace_back(key, row.number);
+    return sources.size() < bounds::kJournalRemovedPerEntry;
+  });
+  for (const auto& [key, source] : sources) {
+    tables_.names.Erase({number, source});
+    tables_.sources.EraseKnown(key);
+  }
+  if (!sources.empty()) return go_on(from);
+  tables_.levels.Erase(number);
+  tables_.trash.EraseKnown(number);
+  tables_.trash.Scan(0, [&](JournalNumber next, const NoRow&) {
+    go_on({next, kEarliest, 0, 0});
+    return false;
+  });
+}
+
+}  // namespace holdfast::journal
