@@ -1,0 +1,46 @@
+#include "src/clock/stamps.h"
+
+#include <algorithm>
+
+#include "src/base/bounds.h"
+
+namespace holdfast::clock {
+namespace {
+
+constexpr int64_t kStepUs = int64_t{bounds::kClockStepMs} * 1'000;
+
+}  // namespace
+
+int64_t Stamps::PassedUs(int64_t elapsed_us) const {
+  return std::max<int64_t>(elapsed_us - seen_us_, 0);
+}
+
+void Stamps::Saw(int64_t stamp_us, int64_t elapsed_us) {
+  if (last_us_ && stamp_us <= *last_us_) return;
+  last_us_ = stamp_us;
+  seen_us_ = elapsed_us;
+}
+
+int64_t Stamps::Now(int64_t elapsed_us, const Estimate& estimate, int64_t wall_us) const {
+  if (!last_us_) return estimate.agreed() ? estimate.now_us : wall_us;
+  const int64_t passed_us = PassedUs(elapsed_us);
+  if (!estimate.agreed()) return *last_us_ + passed_us;
+  if (estimate.now_us > *last_us_) return estimate.now_us;
+  // Ahead. At half the pace it does not leave the bounds that it is still within.
+  return std::min(*last_us_ + passed_us / 2, std::max(*last_us_, estimate.bounds.latest_us));
+}
+
+bool Stamps::Steps(int64_t elapsed_us, const Estimate& estimate) const {
+  return last_us_ && estimate.agreed() &&
+         estimate.now_us - *last_us_ > PassedUs(elapsed_us) + kStepUs;
+}
+
+int64_t Stamps::Next(int64_t elapsed_us, const Estimate& estimate, int64_t wall_us) {
+  int64_t stamp_us = Now(elapsed_us, estimate, wall_us);
+  if (last_us_) stamp_us = std::max(stamp_us, *last_us_ + 1);
+  last_us_ = stamp_us;
+  seen_us_ = elapsed_us;
+  return stamp_us;
+}
+
+}  // namespace holdfast::clock
