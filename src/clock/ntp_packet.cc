@@ -91,10 +91,10 @@ std::string NtpQuestion(uint64_t nonce) {
   return bytes;
 }
 
-NtpAnswer ReadNtpAnswer(std::string_view datagram, uint64_t nonce) {
-  if (datagram.size() < kNtpBytes) return Refused("it is shorter than 48 bytes");
-  // First of all: who does not know the question has no say, and no kiss to give either.
-  if (Read<uint64_t>(datagram, kOriginAt) != nonce) return Refused("it answers another question");
+namespace {
+
+// Of whoever knows the question.
+NtpAnswer ReadOurs(std::string_view datagram) {
   const auto header = static_cast<uint8_t>(datagram[0]);
   const uint8_t version = header >> 3 & 7;
   if ((header & 7) != kServerMode) return Refused("it is not from a server");
@@ -120,6 +120,17 @@ NtpAnswer ReadNtpAnswer(std::string_view datagram, uint64_t nonce) {
     return Refused("the server is too far from the root");
   }
   answer.kind = NtpAnswer::Kind::kTime;
+  return answer;
+}
+
+}  // namespace
+
+NtpAnswer ReadNtpAnswer(std::string_view datagram, uint64_t nonce) {
+  if (datagram.size() < kNtpBytes) return Refused("it is shorter than 48 bytes");
+  // First of all: who does not know the question has no say, and no kiss to give either.
+  if (Read<uint64_t>(datagram, kOriginAt) != nonce) return Refused("it answers another question");
+  NtpAnswer answer = ReadOurs(datagram);
+  answer.is_ours = true;
   return answer;
 }
 

@@ -25,6 +25,7 @@ struct NtpAnswer {
     kRefused,  // Not an answer to the question, or no time to go by; `why` says so.
   };
   Kind kind = Kind::kRefused;
+  bool is_ours = false;  // It repeats the number of the question.
   const char* why = "";
   std::string kiss;            // Four characters, or fewer; letters and digits only.
   int64_t received_us = 0;     // When the server got the question, since the epoch ...
