@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "sim/checker.h"
+#include "sim/clock_judge.h"
 #include "sim/executor.h"
 #include "sim/file_base.h"
 #include "sim/holdings.h"
@@ -37,6 +38,7 @@ struct ClusterOptions {
   uint64_t keep_entries = 100;  // Of the log, behind a checkpoint.
   uint64_t segment_bytes = 1 << 20;
   bool exact_clocks = false;  // See Checker.
+  node::ClockOptions clock;
 };
 
 class Cluster {
@@ -101,6 +103,11 @@ class Cluster {
   void Heal(NodeId node);  // What was planned for its disk does not happen; a pause ends.
   void JumpClock(NodeId node, int64_t by_ms);
   void SetDrift(NodeId node, int64_t ppm);
+  // Its wall clock is off by so much, or it tells everybody something else each time: until the
+  // next story, and not when everything has healed.
+  enum class Story { kTruth, kOff, kAnything };
+  void TellStory(NodeId node, Story story, int64_t off_us = 0);
+  const ClockJudge& clock_judge() const { return clock_judge_; }
 
   // `done` is called at most once; never when that life of the node ends first.
   void Call(NodeId node, const std::string& method, const google::protobuf::Message& request,
@@ -164,6 +171,7 @@ class Cluster {
   static uint64_t Changes(const Life& life);
   void ObserveApplied(Machine& machine, Term term);
   void ObserveMembership(Machine& machine);
+  void ObserveClock(Machine& machine);
   // What a node tells a client leaves it.
   void Answers(Machine& machine, const state_machine::Method& method,
                const node::CallOptions& options, const node::Reply& reply);
@@ -183,6 +191,7 @@ class Cluster {
   World& world_;
   const ClusterOptions options_;
   Checker checker_;
+  ClockJudge clock_judge_;
   Network network_;
   std::vector<std::unique_ptr<Machine>> machines_;
   uint64_t founded_ = 0;  // The cluster's name, once any node has founded it.

@@ -14,9 +14,12 @@ namespace holdfast::clock {
 // Times since the epoch that anybody may claim: 1970 to 2200. It keeps sums from overflowing, too.
 inline constexpr int64_t kTimeUsMax = 7'258'118'400'000'000;
 
-// How far two clocks that nobody sets may move apart in so long a time.
+// How far the time of the world and a clock that is off by so many millionths of it may have moved
+// apart while that clock went on by `elapsed_us`; rounded up.
 constexpr int64_t DriftUs(int64_t elapsed_us, uint64_t drift_ppm) {
-  return (elapsed_us * static_cast<int64_t>(drift_ppm) + 999'999) / 1'000'000;
+  const auto ppm = static_cast<int64_t>(drift_ppm);
+  const int64_t pace = 1'000'000 - ppm;
+  return (elapsed_us * ppm + pace - 1) / pace;
 }
 
 // One question and its answer: two times of the asker, two of whom it asked.

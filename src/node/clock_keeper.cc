@@ -243,6 +243,7 @@ bool ClockKeeper::IsSynchronised(uint64_t now_ms, NodeId peer) const {
 ClockReport ClockKeeper::Report() const {
   ClockReport report;
   report.knowledge = synchroniser_;
+  report.version = version_;
   report.at_us = clock_.ElapsedUs();
   report.sent = sent_;
   report.received = received_;

@@ -50,6 +50,7 @@ struct ClockSource {
 struct ClockReport {
   clock::Synchroniser knowledge;
   std::vector<ClockSource> sources;
+  uint64_t version = 0;        // Another one with every report of a life.
   int64_t at_us = 0;           // Elapsed, when it was made.
   uint64_t sent = 0;           // Frames and datagrams, since the start ...
   uint64_t received = 0;       // ... both ways.

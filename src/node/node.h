@@ -181,6 +181,8 @@ class Node : public Dispatcher, public PeerHandler {
   const ApplyMetrics& apply_metrics() const { return applier_.metrics(); }
   // What this node knows about the time of the world, and how.
   ClockReport clock_report() const;
+  // The same without a copy, for who looks at every event; must not call the node.
+  void LookAtClock(absl::FunctionRef<void(const ClockReport&)> look) const;
   // A server of time has been asked, and has answered or not; any thread.
   void ServerSays(size_t server, ClockKeeper::ServerWord word);
   BackupExport& backup() { return backup_; }

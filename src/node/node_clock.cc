@@ -123,6 +123,11 @@ ClockReport Node::clock_report() const {
   return clock_report_;
 }
 
+void Node::LookAtClock(absl::FunctionRef<void(const ClockReport&)> look) const {
+  std::lock_guard lock(status_mutex_);
+  look(clock_report_);
+}
+
 void Node::ServerSays(size_t server, ClockKeeper::ServerWord word) {
   OnLoop([this, server, word = std::move(word)]() mutable {
     clock_.ServerSays(server, std::move(word));
