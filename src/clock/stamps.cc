@@ -2,12 +2,10 @@
 
 #include <algorithm>
 
-#include "src/base/bounds.h"
-
 namespace holdfast::clock {
 namespace {
 
-constexpr int64_t kStepUs = int64_t{bounds::kClockStepMs} * 1'000;
+constexpr int64_t kStepUs = 1'000;
 // What clocks drift, and how fast an estimate follows one, is less than a thousandth. If that were a
 // correction, leases of an idle cluster would never end: each tick would come behind a mark.
 constexpr int64_t kPacePerStep = 1'000;
@@ -29,8 +27,10 @@ int64_t Stamps::Now(int64_t elapsed_us, const Estimate& estimate, int64_t wall_u
   const int64_t passed_us = PassedUs(elapsed_us);
   if (!estimate.agreed()) return *last_us_ + passed_us;
   if (estimate.now_us > *last_us_) return estimate.now_us;
-  // Ahead. At half the pace it does not leave the bounds that it is still within.
-  return std::min(*last_us_ + passed_us / 2, std::max(*last_us_, estimate.bounds.latest_us));
+  // Ahead. As long as that is within the bounds it stays there.
+  const int64_t ahead_us = *last_us_ + passed_us / 2;
+  const int64_t latest_us = estimate.bounds.latest_us;
+  return *last_us_ <= latest_us ? std::min(ahead_us, latest_us) : ahead_us;
 }
 
 bool Stamps::Steps(int64_t elapsed_us, const Estimate& estimate) const {

@@ -146,12 +146,16 @@ TEST(StampsTest, Rules) {
     const int64_t stamp_us = stamps.Next(elapsed_us, now, draw(0, 3 * kEpochUs));
     ASSERT_GT(stamp_us, last_us) << "step " << step;
     const int64_t passed_us = elapsed_us - last_at_us;
-    if (!steps) ASSERT_LE(stamp_us, last_us + passed_us + passed_us / 1'000 + kMs + 1) << "step " << step;
+    if (!steps) {
+      ASSERT_LE(stamp_us, last_us + passed_us + passed_us / 1'000 + kMs + 1) << "step " << step;
+    }
     if (now.agreed() && stamp_us > now.bounds.latest_us) {
       ASSERT_LE(stamp_us, std::max(last_us + passed_us / 2, last_us + 1)) << "step " << step;
       ASSERT_GE(last_us + 1, now.bounds.latest_us) << "was ahead already, step " << step;
     }
-    if (now.agreed()) ASSERT_GE(stamp_us, now.bounds.earliest_us) << "step " << step;
+    if (now.agreed()) {
+      ASSERT_GE(stamp_us, now.bounds.earliest_us) << "step " << step;
+    }
     last_us = stamp_us;
     last_at_us = elapsed_us;
   }
