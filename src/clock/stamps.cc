@@ -6,8 +6,8 @@ namespace holdfast::clock {
 namespace {
 
 constexpr int64_t kStepUs = 1'000;
-// What clocks drift, and how fast an estimate follows one, is less than a thousandth. If that were a
-// correction, leases of an idle cluster would never end: each tick would come behind a mark.
+// What clocks drift, and how fast an estimate follows one, is less than a thousandth. If that were
+// a correction, leases of an idle cluster would never end: each tick would come behind a mark.
 constexpr int64_t kPacePerStep = 1'000;
 
 }  // namespace

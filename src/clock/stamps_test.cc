@@ -126,8 +126,8 @@ TEST(StampsTest, ALeaderThatLosesAgreementGoesOn) {
   EXPECT_EQ(stamps.Next(2 * kSecond, Known(kEpochUs + 2 * kSecond), 77), kEpochUs + 2 * kSecond);
 }
 
-// Whatever estimates and wall clocks say: stamps grow; known times are kept to, but by a log that is
-// ahead; unknown ones advance with the clock that nobody sets.
+// Whatever estimates and wall clocks say: stamps grow; known times are kept to, but by a log that
+// is ahead; unknown ones advance with the clock that nobody sets.
 TEST(StampsTest, Rules) {
   std::mt19937 random(9);  // NOLINT: a fixed seed.
   const auto draw = [&random](int64_t from, int64_t to) {

@@ -45,7 +45,8 @@ std::string Signed(int64_t us) {
 // Adds up what the keeping costs.
 class ClockKeeper::Work {
  public:
-  explicit Work(const ClockKeeper& keeper) : keeper_(keeper), since_us_(keeper.clock_.ElapsedUs()) {}
+  explicit Work(const ClockKeeper& keeper)
+      : keeper_(keeper), since_us_(keeper.clock_.ElapsedUs()) {}
   ~Work() {
     keeper_.work_us_ +=
         static_cast<uint64_t>(std::max<int64_t>(keeper_.clock_.ElapsedUs() - since_us_, 0));
@@ -157,10 +158,10 @@ void ClockKeeper::Answered(NodeId from, const ClockAnswer& answer) {
   peer.said_ms = stepped_ms_;
   ++version_;
   if (!answer.claims()) return;
-  const auto error_us = static_cast<int64_t>(
-      std::min<uint64_t>(answer.error_us(), static_cast<uint64_t>(INT64_MAX)));
-  const auto sample = clock::SampleOf(
-      {sent_us, answer.received_us(), answer.answered_us(), received_us}, error_us);
+  const auto error_us =
+      static_cast<int64_t>(std::min<uint64_t>(answer.error_us(), static_cast<uint64_t>(INT64_MAX)));
+  const auto sample =
+      clock::SampleOf({sent_us, answer.received_us(), answer.answered_us(), received_us}, error_us);
   if (!sample) {
     ++peer.refused;
     return;
@@ -175,6 +176,7 @@ void ClockKeeper::LinkDown(NodeId peer) {
   if (found == peers_.end()) return;
   found->second.open.clear();
   found->second.in_a_row = 0;
+  found->second.ask_ms = due_ms_ = 0;
 }
 
 void ClockKeeper::ServerSays(size_t server, ServerWord word) {
