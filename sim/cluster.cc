@@ -384,6 +384,15 @@ void Cluster::TellStory(NodeId node, Story story, int64_t off_us) {
 }
 void Cluster::SetDrift(NodeId node, int64_t ppm) { At(node).clock->SetDrift(ppm); }
 
+clock::Estimate Cluster::ClockOf(NodeId node) const {
+  const Machine& machine = At(node);
+  clock::Estimate estimate;
+  machine.life->node->LookAtClock([&](const node::ClockReport& report) {
+    estimate = report.knowledge.At(machine.clock->ElapsedUs());
+  });
+  return estimate;
+}
+
 NodeId Cluster::Leader() const {
   NodeId leader;
   Term term;

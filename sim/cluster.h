@@ -108,6 +108,8 @@ class Cluster {
   enum class Story { kTruth, kOff, kAnything };
   void TellStory(NodeId node, Story story, int64_t off_us = 0);
   const ClockJudge& clock_judge() const { return clock_judge_; }
+  // What a node that is up says about the time.
+  clock::Estimate ClockOf(NodeId node) const;
 
   // `done` is called at most once; never when that life of the node ends first.
   void Call(NodeId node, const std::string& method, const google::protobuf::Message& request,

@@ -37,7 +37,7 @@ ClockAnswer::Status ToWire(Status status) {
 
 // "+12 ms", as an offset of a clock.
 std::string Signed(int64_t us) {
-  return (us < 0 ? "-" : "+") + std::to_string(std::abs(us / 1'000)) + " ms";
+  return (us < 0 ? "-" : "+") + std::to_string((std::abs(us) + 500) / 1'000) + " ms";
 }
 
 }  // namespace
