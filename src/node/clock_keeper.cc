@@ -292,6 +292,7 @@ ClockReport ClockKeeper::Report() const {
 }
 
 std::string ClockKeeper::Reason(const ClockReport& report, int64_t elapsed_us) {
+  if (report.sources.empty()) return "it has not looked yet: the cluster is not founded";
   std::string why = report.knowledge.Reason(elapsed_us);
   if (why.empty() || report.knowledge.agrees_now()) return why;
   std::string clocks;
