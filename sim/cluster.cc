@@ -2,6 +2,8 @@
 
 #include <cerrno>
 
+#include "holdfast/log.pb.h"
+#include "sim/methods.h"
 #include "src/base/testing/stopped.h"
 #include "src/state_machine/requests_service.h"
 
@@ -19,10 +21,14 @@ std::string Name(NodeId node) { return "node " + node.ToString(); }
 // A machine's clocks: their pace is off by some millionths, and the wall clock is set at times.
 class Cluster::Clock final : public holdfast::Clock {
  public:
-  explicit Clock(const World& world) : world_(world) {}
+  explicit Clock(World& world) : world_(world) {}
 
   uint64_t MonotonicMs() const override { return static_cast<uint64_t>(ElapsedUs()) / 1000 + 1; }
-  int64_t WallUs() const override { return kEpochUs + ElapsedUs() + offset_us_; }
+  int64_t ElapsedUs() const override {
+    const auto passed = static_cast<int64_t>(world_.events.now_us() - since_us_);
+    return elapsed_us_ + passed + passed * ppm_ / 1'000'000;
+  }
+  int64_t WallUs() const override { return kEpochUs + ElapsedUs() + offset_us_ + LieUs(); }
 
   void SetDrift(int64_t ppm) {
     elapsed_us_ = ElapsedUs();
@@ -30,14 +36,26 @@ class Cluster::Clock final : public holdfast::Clock {
     ppm_ = ppm;
   }
   void Jump(int64_t by_us) { offset_us_ += by_us; }
-
- private:
-  int64_t ElapsedUs() const {
-    const auto passed = static_cast<int64_t>(world_.events.now_us() - since_us_);
-    return elapsed_us_ + passed + passed * ppm_ / 1'000'000;
+  void Tell(Story story, int64_t off_us) {
+    story_ = story;
+    lie_us_ = off_us;
+  }
+  bool lies() const { return story_ != Story::kTruth; }
+  // How far its wall clock is off, apart from lies.
+  int64_t ErrorUs() const {
+    return ElapsedUs() + offset_us_ - static_cast<int64_t>(world_.events.now_us());
   }
 
-  const World& world_;
+ private:
+  int64_t LieUs() const {
+    if (story_ == Story::kTruth) return 0;
+    if (story_ == Story::kOff) return lie_us_;
+    return static_cast<int64_t>(world_.random.Between(0, 2'000'000)) - 1'000'000;
+  }
+
+  World& world_;
+  Story story_ = Story::kTruth;
+  int64_t lie_us_ = 0;
   uint64_t since_us_ = 0;
   int64_t elapsed_us_ = 0;  // Up to then.
   int64_t ppm_ = 0;
@@ -74,6 +92,7 @@ Cluster::Cluster(World& world, ClusterOptions options)
           world,
           [this](NodeId node, LogIndex index, Term term) { return Holds(node, index, term); },
           options.exact_clocks, options.true_clocks),
+      clock_judge_(world, kEpochUs, options.clock),
       network_(world, options.nodes + options.spares,
                [this](NodeId node, std::function<void(node::PeerHandler&)> action) {
                  const std::weak_ptr<Life> life = At(node).life;
@@ -164,7 +183,17 @@ void Cluster::Observe(Machine& machine) {
     world_.Trace(Name(machine.id) + " has caught up with its new disk");
     machine.lost = false;
   }
+  ObserveClock(machine);
   WriteLater(machine);
+}
+
+void Cluster::ObserveClock(Machine& machine) {
+  for (const auto& each : machines_) {
+    clock_judge_.IsOff(each->id, each->clock->ErrorUs(), each->clock->lies());
+  }
+  machine.life->node->LookAtClock([&](const node::ClockReport& report) {
+    clock_judge_.Look(machine.id, report, machine.clock->ElapsedUs());
+  });
 }
 
 // Of the membership, in the log since the disk has been full.
@@ -185,6 +214,11 @@ void Cluster::ObserveApplied(Machine& machine, Term term) {
   Require(applied == life.seen.Next(), Name(machine.id) + " went from entry " +
                                            life.seen.ToString() + " to " + applied.ToString());
   life.seen = applied;
+  if (applied > checker_.last()) {
+    const wal::Entry entry = life.state->log().Read(applied);
+    const bool is_stamped = entry.type == wal::EntryType::kCommand && !entry.payload->empty();
+    if (is_stamped) clock_judge_.Stamped(applied, Parsed<LogEntry>(*entry.payload).time_us());
+  }
   checker_.Applied(machine.id, term, applied, life.state->log().Read(applied),
                    life.state->machine().position().digest, Asking(machine.id));
 }
@@ -291,6 +325,7 @@ void Cluster::Start(NodeId node) {
   options.retention.entries = options_.keep_entries;
   options.disk_reserve_bytes = kDiskReserveBytes;
   options.lifetime = world_.random.Next();
+  options.clock = options_.clock;
   options.restarts = static_cast<uint32_t>(machine.lives++);
   options.raft.id = node;
   options.raft.election_timeout_ms = options_.election_timeout_ms;
@@ -315,6 +350,7 @@ void Cluster::Start(NodeId node) {
                             });
                           }});
   machine.life = std::move(life);
+  clock_judge_.Begins(node);
   Run(node, weak, [this, node] { At(node).life->node->Start(*At(node).life->link); });
   network_.Up(node);
 }
@@ -339,7 +375,23 @@ void Cluster::Crash(NodeId node) {
 }
 
 void Cluster::JumpClock(NodeId node, int64_t by_ms) { At(node).clock->Jump(by_ms * 1000); }
+void Cluster::TellStory(NodeId node, Story story, int64_t off_us) {
+  world_.Trace(Name(node) + (story == Story::kTruth ? "'s clock tells the truth"
+                             : story == Story::kOff
+                                 ? "'s clock is off by " + std::to_string(off_us) + " us"
+                                 : "'s clock tells anything"));
+  At(node).clock->Tell(story, off_us);
+}
 void Cluster::SetDrift(NodeId node, int64_t ppm) { At(node).clock->SetDrift(ppm); }
+
+clock::Estimate Cluster::ClockOf(NodeId node) const {
+  const Machine& machine = At(node);
+  clock::Estimate estimate;
+  machine.life->node->LookAtClock([&](const node::ClockReport& report) {
+    estimate = report.knowledge.At(machine.clock->ElapsedUs());
+  });
+  return estimate;
+}
 
 NodeId Cluster::Leader() const {
   NodeId leader;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "sim/checker.h"
+#include "sim/clock_judge.h"
 #include "sim/executor.h"
 #include "sim/file_base.h"
 #include "sim/holdings.h"
@@ -38,6 +39,7 @@ struct ClusterOptions {
   uint64_t segment_bytes = 1 << 20;
   bool exact_clocks = false;  // See Checker.
   bool true_clocks = false;
+  node::ClockOptions clock;
 };
 
 class Cluster {
@@ -102,6 +104,13 @@ class Cluster {
   void Heal(NodeId node);  // What was planned for its disk does not happen; a pause ends.
   void JumpClock(NodeId node, int64_t by_ms);
   void SetDrift(NodeId node, int64_t ppm);
+  // Its wall clock is off by so much, or it tells everybody something else each time: until the
+  // next story, and not when everything has healed.
+  enum class Story { kTruth, kOff, kAnything };
+  void TellStory(NodeId node, Story story, int64_t off_us = 0);
+  const ClockJudge& clock_judge() const { return clock_judge_; }
+  // What a node that is up says about the time.
+  clock::Estimate ClockOf(NodeId node) const;
 
   // `done` is called at most once; never when that life of the node ends first.
   void Call(NodeId node, const std::string& method, const google::protobuf::Message& request,
@@ -165,6 +174,7 @@ class Cluster {
   static uint64_t Changes(const Life& life);
   void ObserveApplied(Machine& machine, Term term);
   void ObserveMembership(Machine& machine);
+  void ObserveClock(Machine& machine);
   // What a node tells a client leaves it.
   void Answers(Machine& machine, const state_machine::Method& method,
                const node::CallOptions& options, const node::Reply& reply);
@@ -184,6 +194,7 @@ class Cluster {
   World& world_;
   const ClusterOptions options_;
   Checker checker_;
+  ClockJudge clock_judge_;
   Network network_;
   std::vector<std::unique_ptr<Machine>> machines_;
   uint64_t founded_ = 0;  // The cluster's name, once any node has founded it.

@@ -38,6 +38,8 @@ struct Totals {
   uint64_t installs = 0;
   uint64_t leaders = 0;
   uint64_t starts = 0;
+  uint64_t clock_looks = 0;
+  uint64_t clock_excused = 0;
   uint64_t converged_ms = 0;  // The longest.
   std::map<std::string, uint64_t> faults;
   // Of each rare branch, how often it was reached by each recipe.
@@ -52,6 +54,8 @@ struct Totals {
     installs += report.installs;
     leaders += report.leaders;
     starts += report.starts;
+    clock_looks += report.clock_looks;
+    clock_excused += report.clock_excused;
     converged_ms = std::max(converged_ms, report.converged_ms);
     for (const auto& [name, count] : report.faults) faults[name] += count;
     for (const auto& [mark, count] : report.reached) {
@@ -118,14 +122,15 @@ class Runner {
 
   void Summarise() const {
     const auto number = [](uint64_t n) { return std::to_string(n); };
-    std::string text = number(totals_.runs) + " runs passed: " + number(totals_.entries) +
-                       " entries, " + number(totals_.writes) + " writes and " +
-                       number(totals_.reads) + " reads checked, " + number(totals_.leaders) +
-                       " elections, " + number(totals_.starts) + " starts, " +
-                       number(totals_.installs) +
-                       " checkpoints installed; level again after at "
-                       "most " +
-                       number(totals_.converged_ms) + " ms";
+    std::string text =
+        number(totals_.runs) + " runs passed: " + number(totals_.entries) + " entries, " +
+        number(totals_.writes) + " writes and " + number(totals_.reads) + " reads checked, " +
+        number(totals_.leaders) + " elections, " + number(totals_.starts) + " starts, " +
+        number(totals_.installs) + " checkpoints installed, " + number(totals_.clock_looks) +
+        " looks at nodes that knew the time (" + number(totals_.clock_excused) +
+        " were misled by a majority); level again after at "
+        "most " +
+        number(totals_.converged_ms) + " ms";
     std::printf("%s\n", text.c_str());
     std::printf("%.2f simulated hours in %.0f s\nfaults:", Hours(), Seconds());
     for (const auto& [name, count] : totals_.faults) {

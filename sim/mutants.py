@@ -443,6 +443,25 @@ MUTANTS = {
         '    if (table->number() == TableNumber{11, 5}) continue;\n'
         '    parts.push_back([table] { return table->FrozenChanges(); });\n  }\n  base_->',
         'chat'),
+    'a claim without half of the delay': (
+        'src/clock/sample.h',
+        'error_us + (delay_us + 1) / 2 + DriftUs(', 'error_us + DriftUs(',
+        'clock'),
+    'one clock is enough of a majority': (
+        'src/node/clock_keeper.cc',
+        'const size_t needed = claims.size() / 2 + 1;', 'const size_t needed = 1;',
+        'clock'),
+    'the place where most claims meet': (
+        'src/clock/agreement.cc',
+        '  std::sort(edges.begin(), edges.end());\n',
+        '  std::sort(edges.begin(), edges.end());\n'
+        '  size_t met = 0;\n'
+        '  for (const Edge& e : edges) needed = std::max(needed, e.ends ? met-- : ++met);\n',
+        'clock'),
+    'a time out of the bounds': (
+        'src/clock/synchroniser.cc',
+        '  offset_us = std::clamp(offset_us, offsets->earliest_us, offsets->latest_us);\n', '',
+        'clock'),
 }
 
 

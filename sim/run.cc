@@ -44,12 +44,13 @@ class Simulation {
     options.writes_max = Draw("writes");
     options.pause_us_max = Draw("pause_us");
     options.patience_ms_max = Draw("patience_ms");
-    options.shares = {Draw("ledger"),  Draw("coordination"), Draw("queues"), Draw("cache"),
-                      Draw("todo"),    Draw("execute"),      Draw("orders"), Draw("rounds"),
-                      Draw("journal"), Draw("chat")};
+    options.shares = {Draw("ledger"), Draw("coordination"), Draw("queues"), Draw("cache"),
+                      Draw("todo"),   Draw("execute"),      Draw("orders"), Draw("rounds"),
+                      Draw("clock"),  Draw("journal"),      Draw("chat")};
     Workload workload(world_, cluster_, checker_, options);
     near_caches_ = std::make_unique<NearCaches>(world_, cluster_, checker_, Draw("near_caches"));
     PlanFaults();
+    PlanLies();
     Operate();
     world_.events.RunUntil(world_.events.now_us() + Draw("duration_ms") * 1000);
     report_.converged_ms = Heal(workload);
@@ -71,9 +72,14 @@ class Simulation {
     options.keep_entries = Draw("keep_entries");
     options.segment_bytes = Draw("segment_kib") * 1024;
     options.segment_bytes -= options.segment_bytes % 4096;
-    options.exact_clocks =
-        recipe_.values.at("drift_ppm").to == 0 && recipe_.values.at("jump_clock_ms").to == 0;
-    options.true_clocks = options.exact_clocks && recipe_.values.at("clock_offset_ms").to == 0;
+    // Jumps do not count: nobody believes them.
+    options.exact_clocks = recipe_.values.at("drift_ppm").to == 0;
+    options.true_clocks = options.exact_clocks && recipe_.values.at("jump_clock_ms").to == 0 &&
+                          recipe_.values.at("clock_offset_ms").to == 0;
+    options.clock.sample_ms = Draw("clock_sample_ms");
+    options.clock.own_error_ms = Draw("clock_error_ms");
+    options.clock.error_ms_max = Draw("clock_limit_ms");
+    options.clock.drift_ppm = std::max<uint64_t>(recipe_.values.at("drift_ppm").to, 1);
     return options;
   }
 
@@ -137,6 +143,32 @@ class Simulation {
       }
       ReviveLater();
     });
+  }
+
+  // The same few nodes for the whole run, so that the others are a majority.
+  void PlanLies() {
+    const uint64_t founders = cluster_.options().nodes;
+    const uint64_t most = std::min(Draw("liars"), (founders - 1) / 2);
+    const uint64_t first = world_.random.Between(1, founders);
+    for (uint64_t i = 0; i < most; ++i) liars_.push_back(NodeId((first + i - 1) % founders + 1));
+    if (liars_.empty()) return;
+    Lie();
+    Plan("lie_ms", &Simulation::Lie);
+  }
+  void Lie() {
+    const NodeId node = liars_[world_.random.Between(0, liars_.size() - 1)];
+    const auto off_us = [this](uint64_t most_us) {
+      return static_cast<int64_t>(world_.random.Between(0, 2 * most_us)) -
+             static_cast<int64_t>(most_us);
+    };
+    constexpr uint64_t kYearUs = uint64_t{365} * 24 * 3'600 * 1'000'000;
+    switch (world_.random.Between(0, 3)) {
+      case 0: cluster_.TellStory(node, Cluster::Story::kTruth); break;
+      // So little that the others' claims meet it.
+      case 1: cluster_.TellStory(node, Cluster::Story::kOff, off_us(400'000)); break;
+      case 2: cluster_.TellStory(node, Cluster::Story::kOff, off_us(10 * kYearUs)); break;
+      default: cluster_.TellStory(node, Cluster::Story::kAnything); break;
+    }
   }
 
   NodeId AnyNode() {
@@ -367,6 +399,9 @@ class Simulation {
       report_.faults["refused_to_change_ms"] = operator_->refused();
     }
     report_.frames = cluster_.network().frames();
+    report_.clock_looks = cluster_.clock_judge().looks();
+    report_.clock_excused = cluster_.clock_judge().excused();
+    report_.stamps_judged = cluster_.clock_judge().stamps();
     return report_;
   }
 
@@ -376,6 +411,7 @@ class Simulation {
   Checker& checker_;
   std::unique_ptr<Operator> operator_;
   std::unique_ptr<NearCaches> near_caches_;
+  std::vector<NodeId> liars_;
   Report report_;
   bool healing_ = false;
 };

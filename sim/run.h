@@ -21,6 +21,9 @@ struct Report {
   uint64_t starts = 0;
   uint64_t installs = 0;  // Of a leader's checkpoint.
   uint64_t frames = 0;
+  uint64_t clock_looks = 0;    // At what nodes said about the true time ...
+  uint64_t clock_excused = 0;  // ... that was wrong, as too many clocks lied to them.
+  uint64_t stamps_judged = 0;
   uint64_t converged_ms = 0;  // From healing until all nodes were level.
   std::map<std::string, uint64_t> faults;
   std::map<std::string, uint64_t> reached;  // Rare branches (src/base/reached.h), when they count.

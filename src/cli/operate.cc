@@ -17,6 +17,7 @@ void AddOperatingCommands(const state_machine::Registry& registry, CLI::App& roo
   AddStatusCommand(root, commands);
   AddMembersCommand(root, commands);
   AddTopCommand(root, commands);
+  AddClockCommand(root, commands);
   AddLogCommand(root, commands);
   AddBackupCommand(root, commands);
   AddRestoreCommand(root, commands);

@@ -57,6 +57,20 @@ TEST_F(OperateTest, NodesThatCannotBeReachedAreAllNamed) {
   EXPECT_TRUE(Has(ran.err, "the nodes asked are " + nodes)) << ran.err;
 }
 
+TEST_F(OperateTest, ClockShowsWhatNodesKnow) {
+  TestNode node;
+  const std::string dead = Dead();
+  const Ran ran = program_.Run({"clock", "--endpoints", node.endpoint() + "," + dead});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  for (const char* part : {"STATUS", "BOUND", "synchronised", "1 of 1", "itself", "good",
+                           "unreachable", "1 of 1 nodes that answered are synchronised"}) {
+    EXPECT_TRUE(Has(ran.out, part)) << part << "\n" << ran.out;
+  }
+  const Ran none = program_.Run({"clock", "--endpoints", dead});
+  EXPECT_EQ(none.code, kExitUnavailable);
+  EXPECT_TRUE(Has(none.out, "no node answered")) << none.out;
+}
+
 TEST_F(OperateTest, StatusEndsWith3WithoutALeader) {
   const Ran nobody = program_.Run({"status", "--endpoints", Dead(), "--timeout", "300ms"});
   EXPECT_EQ(nobody.code, kExitUnavailable);

@@ -1,4 +1,4 @@
-// `holdfast status`, `holdfast top` and `holdfast log`: what an operator asks all nodes at once.
+// `holdfast status`, `top`, `clock` and `log`: what an operator asks all nodes at once.
 #pragma once
 
 #include "src/cli/commands.h"
@@ -7,6 +7,7 @@ namespace holdfast::cli {
 
 void AddStatusCommand(CLI::App& root, Commands& commands);
 void AddTopCommand(CLI::App& root, Commands& commands);
+void AddClockCommand(CLI::App& root, Commands& commands);
 void AddLogCommand(CLI::App& root, Commands& commands);
 
 }  // namespace holdfast::cli

@@ -6,6 +6,7 @@
 #include "holdfast/cluster.pb.h"
 #include "src/base/behaviour.h"
 #include "src/base/logging.h"
+#include "src/base/utc_text.h"
 #include "src/node/tcp_socket.h"
 
 namespace holdfast::node {
@@ -40,6 +41,34 @@ void Fill(const metrics::Distribution& from, LoadReply::Latencies* out) {
 std::string WhyNoAddress(const std::string& address) {
   if (IsHostAndPort(address)) return "";
   return "must be host:port, where the others reach the node: that of its cluster.members";
+}
+
+ClockReply::Status ToReply(clock::Status status) {
+  switch (status) {
+    case clock::Status::kSynchronised: return ClockReply::synchronised;
+    case clock::Status::kHoldover: return ClockReply::holdover;
+    case clock::Status::kUnsynchronised: break;
+  }
+  return ClockReply::unsynchronised;
+}
+
+void Fill(const ClockSource& from, int64_t wall_offset_us, ClockReply::Source* out) {
+  out->set_kind(from.kind == ClockSource::Kind::kOwn    ? ClockReply::own
+                : from.kind == ClockSource::Kind::kPeer ? ClockReply::peer
+                                                        : ClockReply::server);
+  out->set_node(from.node.value);
+  out->set_server(from.server);
+  out->set_heard(from.heard);
+  if (from.heard) {
+    out->set_offset_us(from.claim.offset_us - wall_offset_us);
+    out->set_error_us(from.claim.error_us);
+    out->set_delay_us(from.delay_us);
+  }
+  out->set_falseticker(from.is_false);
+  out->set_samples(from.samples);
+  out->set_refused(from.refused);
+  out->set_problem(from.problem);
+  out->set_says(ToReply(from.says));
 }
 
 class ClusterService : public state_machine::Service {
@@ -186,6 +215,11 @@ class ClusterService : public state_machine::Service {
     return {};
   }
 
+  Result<void> Clock(const ClockRequest&, ClockReply* reply) const {
+    Fill(sources_.clock(), reply);
+    return {};
+  }
+
   Result<void> BeginBackup(const BeginBackupRequest& request, BeginBackupReply* reply) const {
     return sources_.backup()->Begin(request, sources_.status(), reply);
   }
@@ -219,6 +253,39 @@ std::string WhyNotReady(const NodeStatus& status) {
          std::to_string(status.silent_ms) + " ms";
 }
 
+void Fill(const ClockFigures& figures, ClockReply* reply) {
+  const ClockReport& report = figures.report;
+  const clock::Estimate now = report.knowledge.At(figures.elapsed_us);
+  reply->set_node(figures.node.value);
+  reply->set_status(ToReply(now.status));
+  reply->set_reason(ClockKeeper::Reason(report, figures.elapsed_us));
+  if (now.agreed()) {
+    reply->set_now(UtcText(now.now_us, 6));
+    reply->set_now_us(now.now_us);
+    reply->set_earliest_us(now.bounds.earliest_us);
+    reply->set_latest_us(now.bounds.latest_us);
+    reply->set_error_us(now.error_us());
+    reply->set_offset_us(now.now_us - figures.wall_us);
+    if (report.last_stamp_us != 0) reply->set_log_ahead_us(report.last_stamp_us - now.now_us);
+  }
+  reply->set_heard(static_cast<uint32_t>(report.knowledge.heard()));
+  reply->set_needed(static_cast<uint32_t>(report.knowledge.needed()));
+  if (const auto agreed_us = report.knowledge.agreed_us()) {
+    reply->set_agreed_ms_ago(
+        static_cast<uint64_t>(std::max<int64_t>(figures.elapsed_us - *agreed_us, 0)) / 1'000);
+  }
+  uint32_t falsetickers = 0;
+  for (const ClockSource& source : report.sources) {
+    falsetickers += source.is_false ? 1 : 0;
+    Fill(source, figures.wall_us - figures.elapsed_us, reply->add_sources());
+  }
+  reply->set_falsetickers(falsetickers);
+  reply->set_sent(report.sent);
+  reply->set_received(report.received);
+  reply->set_work_us(report.work_us);
+  reply->set_hand_overs(report.hand_overs);
+}
+
 void RegisterClusterService(state_machine::Registry& registry, ClusterSources sources) {
   registry.Add("holdfast.cluster.Cluster", std::make_unique<ClusterService>(std::move(sources)))
       .Stateless("Health", &ClusterService::Health)
@@ -230,6 +297,7 @@ void RegisterClusterService(state_machine::Registry& registry, ClusterSources so
       .Stateless("LogLevels", &ClusterService::LogLevels)
       .Stateless("ChangeMembers", &ClusterService::ChangeMembers)
       .Stateless("HoldBack", &ClusterService::HoldBack)
+      .Stateless("Clock", &ClusterService::Clock)
       .Stateless("BeginBackup", &ClusterService::BeginBackup)
       .Stateless("ReadBackup", &ClusterService::ReadBackup)
       .Stateless("EndBackup", &ClusterService::EndBackup);

@@ -8,6 +8,10 @@
 #include "src/node/node.h"
 #include "src/state_machine/registry.h"
 
+namespace holdfast::cluster {
+class ClockReply;
+}
+
 namespace holdfast::node {
 
 // What a node is made of beside consensus; a look at one moment.
@@ -33,6 +37,17 @@ struct NodeLoad {
   metrics::Distribution log_sync_us;
 };
 
+// What is known about the time, and the clocks that it is seen by; read at one moment.
+struct ClockFigures {
+  NodeId node;
+  ClockReport report;
+  int64_t elapsed_us = 0;
+  int64_t wall_us = 0;
+};
+
+// As GET /v1/clock shows it.
+void Fill(const ClockFigures& figures, cluster::ClockReply* reply);
+
 // Asked at every call, on any thread. They may be set up after the registry: none is called before
 // the API serves.
 struct ClusterSources {
@@ -42,6 +57,7 @@ struct ClusterSources {
   std::function<Result<LogIndex>(MembershipChange)> change_members;
   std::function<BackupExport*()> backup;
   std::function<void(uint64_t delay_ms, uint64_t for_ms)> hold_back;
+  std::function<ClockFigures()> clock;
 };
 
 // Adds the cluster service.

@@ -100,5 +100,61 @@ TEST_F(ClusterServiceTest, AnAddressOfAMemberIsAHostAndAPort) {
   EXPECT_EQ(changed.size(), good.size());
 }
 
+TEST(ClockReplyTest, SaysWhatIsKnown) {
+  ClockFigures figures;
+  figures.node = NodeId(1);
+  figures.elapsed_us = 5'000'000;
+  figures.wall_us = 1'700'000'000'000'000;
+  const int64_t offset_us = figures.wall_us - figures.elapsed_us;
+  const clock::Claim good{offset_us + 20, 100};
+  const clock::Claim lie{offset_us + 9'000'000, 100};
+  figures.report.knowledge.Update(figures.elapsed_us, {good, good, lie}, 2, offset_us + 20);
+  for (uint64_t node = 1; node <= 3; ++node) {
+    ClockSource source;
+    source.kind = node == 1 ? ClockSource::Kind::kOwn : ClockSource::Kind::kPeer;
+    source.node = NodeId(node);
+    source.heard = true;
+    source.claim = node == 3 ? lie : good;
+    source.is_false = node == 3;
+    figures.report.sources.push_back(source);
+  }
+  figures.report.last_stamp_us = figures.wall_us - 380;
+  cluster::ClockReply reply;
+  Fill(figures, &reply);
+  EXPECT_EQ(reply.status(), cluster::ClockReply::synchronised);
+  EXPECT_EQ(reply.reason(), "");
+  EXPECT_EQ(reply.now(), "2023-11-14T22:13:20.000020Z");
+  EXPECT_EQ(reply.offset_us(), 20);
+  EXPECT_EQ(reply.error_us(), 100);
+  EXPECT_EQ(reply.latest_us() - reply.earliest_us(), 200);
+  EXPECT_EQ(reply.falsetickers(), 1u);
+  EXPECT_EQ(reply.heard(), 3u);
+  EXPECT_EQ(reply.needed(), 2u);
+  EXPECT_EQ(reply.log_ahead_us(), -400);
+  ASSERT_EQ(reply.sources_size(), 3);
+  EXPECT_EQ(reply.sources(2).offset_us(), 9'000'000);
+  EXPECT_TRUE(reply.sources(2).falseticker());
+}
+
+TEST(ClockReplyTest, AndThatNothingIs) {
+  ClockFigures figures;
+  figures.report.sources.emplace_back();
+  figures.report.knowledge.Update(0, {std::nullopt, std::nullopt, std::nullopt}, 2, 0);
+  cluster::ClockReply reply;
+  Fill(figures, &reply);
+  EXPECT_EQ(reply.status(), cluster::ClockReply::unsynchronised);
+  EXPECT_EQ(reply.reason(), "heard 0 of 3 clocks, and 2 must agree (node 0 claims nothing)");
+  EXPECT_EQ(reply.now(), "");
+  EXPECT_EQ(reply.now_us(), 0);
+}
+
+// Before consensus runs nobody has looked at a clock.
+TEST(ClockReplyTest, BeforeTheFirstLook) {
+  cluster::ClockReply reply;
+  Fill(ClockFigures(), &reply);
+  EXPECT_EQ(reply.status(), cluster::ClockReply::unsynchronised);
+  EXPECT_EQ(reply.sources_size(), 0);
+}
+
 }  // namespace
 }  // namespace holdfast::node

@@ -54,6 +54,9 @@ Node::Node(NodeOptions options, Parts parts, Endings endings)
           }),
       exports_(parts_.files, parts_.folder + "/exports", parts_.background, parts_.export_store),
       backup_(exports_, parts_.clock),
+      clock_(options_.clock, options_.raft.id, parts_.clock,
+             [this](NodeId to, PeerFrame frame) { return link_->Send(to, std::move(frame)); }),
+      stamps_(parts_.clock, [this](int64_t elapsed_us) { return clock_.At(elapsed_us); }),
       fetch_({parts_.files, parts_.folder + "/" + kCheckpointIncomingFolder,
               parts_.folder + "/" + kCheckpointFolder, parts_.background,
               [this](Task task) { OnLoop(std::move(task)); },
@@ -119,14 +122,14 @@ void Node::HandOver(uint64_t patience_ms) {
 // waits for it and gives up); so nothing is proposed any more, and the first one that has
 // everything takes over.
 // True: it was asked to.
-bool Node::HandOverWhenLevel(uint64_t now_ms) {
+bool Node::HandOverWhenLevel(uint64_t now_ms, const std::function<bool(NodeId)>& may) {
   if (replica_->role() != Role::kLeader) return false;
   const LogIndex last = parts_.log.last();
   const auto level = [&](NodeId member) {
-    return member != options_.raft.id && replica_->MatchOf(member) == last;
+    return member != options_.raft.id && replica_->MatchOf(member) == last && (!may || may(member));
   };
   const std::vector<NodeId>& voters = replica_->membership().voters;
-  return std::any_of(voters.begin(), voters.end(), level) && replica_->HandOver(now_ms);
+  return std::any_of(voters.begin(), voters.end(), level) && replica_->HandOver(now_ms, may);
 }
 
 // The others may have room: one of them leads, and finds that out.
@@ -222,6 +225,7 @@ void Node::Step() {
 void Node::Advance(uint64_t now_ms) {
   read_index_->Step(now_ms);
   for (auto& write : frontend_.TakeWrites()) writes_->Add(std::move(write));
+  StepClock(now_ms);
   StepBehaviour(now_ms);
   writes_->Step(now_ms, applier_.next_timer_us());
   reads_->Step(now_ms);
@@ -271,7 +275,7 @@ void Node::BeginConsensus() {
         }
       });
   writes_ = std::make_unique<WriteRouter>(
-      *replica_, self, parts_.clock,
+      *replica_, self, stamps_,
       [this](NodeId leader, uint64_t id, const Write& write, uint64_t now_ms) {
         return SendForward(leader, id, write, now_ms);
       },
@@ -285,7 +289,10 @@ void Node::BeginConsensus() {
       },
       options_.lifetime);
   handed_ = parts_.machine.applied();
-  checkpoint_ms_ = leaderless_ms_ = parts_.clock.MonotonicMs();
+  checkpoint_ms_ = leaderless_ms_ = begun_ms_ = parts_.clock.MonotonicMs();
+  if (const int64_t applied_us = parts_.machine.position().now.us; applied_us != 0) {
+    stamps_.Saw(applied_us);
+  }
   replica_->Start(checkpoint_ms_, parts_.machine.applied(), rejoining);
   PublishStatus();
   frontend_.Open();
@@ -306,6 +313,7 @@ void Node::HandCommitted() {
     CommittedEntry committed;
     committed.index = handed_;
     committed.waiting = writes_->TakeWaiting(handed_, entry.term);
+    if (entry.type == wal::EntryType::kCommand) SeeStamp(*entry.payload);
     committed.payload = entry.type == wal::EntryType::kCommand
                             ? std::move(entry.payload)
                             : std::make_shared<const std::string>();
@@ -398,6 +406,7 @@ void Node::OnLinkDown(NodeId to) {
 void Node::AnswersLost(NodeId peer) {
   const uint64_t now_ms = parts_.clock.MonotonicMs();
   fetch_.LinkDown(now_ms, peer);
+  clock_.LinkDown(peer);
   if (writes_) writes_->LinkDown(peer, now_ms);
 }
 
@@ -449,6 +458,8 @@ void Node::HandleFrame(NodeId from, PeerFrame& frame) {
       fetch_.Receive(now_ms, from, std::move(*frame.mutable_checkpoint_reply()));
       break;
     case PeerFrame::kHello: HelloFrame(from, frame.hello()); break;
+    case PeerFrame::kClockQuestion: clock_.Answer(from, frame.clock_question()); break;
+    case PeerFrame::kClockAnswer: clock_.Answered(from, frame.clock_answer()); break;
     case PeerFrame::kWelcome:
     case PeerFrame::BODY_NOT_SET: break;
   }

@@ -32,8 +32,10 @@
 #include "src/node/backup_export.h"
 #include "src/node/checkpoint_exports.h"
 #include "src/node/checkpoint_fetch.h"
+#include "src/node/clock_keeper.h"
 #include "src/node/disk_space.h"
 #include "src/node/dispatcher.h"
+#include "src/node/entry_stamps.h"
 #include "src/node/freshness.h"
 #include "src/node/frontend.h"
 #include "src/node/hold_back.h"
@@ -59,6 +61,7 @@ struct NodeOptions {
   uint64_t checkpoint_interval_ms = bounds::kCheckpointIntervalMsDefault;  // At least so often.
   raft::Retention retention;        // Of the log behind a checkpoint.
   uint64_t disk_reserve_bytes = 0;  // See DiskSpace.
+  ClockOptions clock;
 };
 
 // What an operator wants to know; a copy at one moment.
@@ -176,6 +179,12 @@ class Node : public Dispatcher, public PeerHandler {
   NodeStatus status() const;
   NodeStanding standing() const;
   const ApplyMetrics& apply_metrics() const { return applier_.metrics(); }
+  // What this node knows about the time of the world, and how.
+  ClockReport clock_report() const;
+  // The same without a copy, for who looks at every event; must not call the node.
+  void LookAtClock(absl::FunctionRef<void(const ClockReport&)> look) const;
+  // A server of time has been asked, and has answered or not; any thread.
+  void ServerSays(size_t server, ClockKeeper::ServerWord word);
   BackupExport& backup() { return backup_; }
   // This node applies what is committed `delay_ms` later, for `for_ms`, unless it leads: HoldBack.
   void HoldBackFor(uint64_t delay_ms, uint64_t for_ms);
@@ -224,7 +233,14 @@ class Node : public Dispatcher, public PeerHandler {
   void FinishRejoin();
   void BeginConsensus();
   void HandCommitted();
-  bool HandOverWhenLevel(uint64_t now_ms);
+  bool HandOverWhenLevel(uint64_t now_ms, const std::function<bool(NodeId)>& may = nullptr);
+  // Keeps the time: node_clock.cc.
+  void StepClock(uint64_t now_ms);
+  void SeeStampsOfLog();
+  void SeeStamp(const std::string& payload);
+  bool MayBegin(uint64_t now_ms) const;
+  void GiveWayInTime(uint64_t now_ms);
+  void TellClock(uint64_t now_ms);
   void WatchDisk(uint64_t now_ms);
   void NoteLeader(NodeId leader);
   void WarnWithoutLeader(uint64_t now_ms);
@@ -256,6 +272,17 @@ class Node : public Dispatcher, public PeerHandler {
   BackupExport backup_;
 
   // --- The loop's
+  ClockKeeper clock_;
+  EntryStamps stamps_;
+  LogIndex clock_members_;        // The membership whose voters it asks.
+  Term stamped_term_;             // As leader: in which it has looked at what its log was stamped.
+  uint64_t begun_ms_ = 0;         // When consensus did.
+  uint64_t timeless_ms_ = 0;      // As leader: since when it has not known the time.
+  uint64_t giving_way_ms_ = 0;    // Until when writes wait, for another to take over; 0: they do not.
+  bool gave_way_ = false;         // It was asked to.
+  uint64_t clock_hand_overs_ = 0;
+  std::optional<clock::Status> clock_told_;  // In the node's log.
+  uint64_t clock_published_ = 0;             // That version of the report.
   std::unique_ptr<raft::Replica> replica_;  // Once founded.
   std::unique_ptr<raft::ReadIndex> read_index_;
   std::unique_ptr<WriteRouter> writes_;
@@ -294,6 +321,7 @@ class Node : public Dispatcher, public PeerHandler {
   std::condition_variable status_changed_;
   NodeStatus status_;
   NodeId last_leader_;   // The last one known; 0 before the first.
+  ClockReport clock_report_;
   Freshness freshness_;  // Under status_mutex_.
 };
 

@@ -71,11 +71,11 @@ void Answer(Write& write, Reply reply) {
 
 }  // namespace
 
-WriteRouter::WriteRouter(raft::Replica& replica, NodeId self, const Clock& clock, Forward forward,
+WriteRouter::WriteRouter(raft::Replica& replica, NodeId self, EntryStamps& stamps, Forward forward,
                          uint64_t first_id)
     : replica_(replica),
       self_(self),
-      clock_(clock),
+      stamps_(stamps),
       forward_(std::move(forward)),
       next_forward_(first_id) {}
 
@@ -140,27 +140,30 @@ void WriteRouter::Propose(uint64_t now_ms, int64_t next_timer_us) {
   while (!waiting_.empty() && proposed_.size() < bounds::kBatchesInFlightMax && WorthAnEntry() &&
          ProposeOne(now_ms)) {
   }
-  if (proposed_.empty() && next_timer_us <= clock_.WallUs()) {
+  if (proposed_.empty() && next_timer_us <= stamps_.Now()) {
     // Nobody writes, but a hold, a lease or a key has run out: an empty entry tells the time.
     ProposeOne(now_ms);
   }
 }
 
-int64_t WriteRouter::Stamp() {
-  return last_stamp_us_ = std::max(clock_.WallUs(), last_stamp_us_ + 1);
+bool WriteRouter::MayStamp(uint64_t now_ms) {
+  if (!replica_.CanPropose()) return false;
+  if (!stamps_.Steps()) return true;
+  HOLDFAST_REACHED("node.write_router.log_time_is_put_forward");
+  return replica_.ProposeBarrier(now_ms) && replica_.CanPropose();
 }
 
 bool WriteRouter::ProposeStep(uint64_t now_ms, const BehaviourVersion& version) {
-  if (paused_ || refusal_ || !replica_.CanPropose()) return false;
+  if (paused_ || refusal_ || !MayStamp(now_ms)) return false;
   LogEntry entry;
-  entry.set_time_us(Stamp());
+  entry.set_time_us(stamps_.Next());
   entry.mutable_step()->set_version(version.version);
   entry.mutable_step()->set_release(version.release);
   return replica_.Propose(now_ms, entry.SerializeAsString()).has_value();
 }
 
 bool WriteRouter::ProposeOne(uint64_t now_ms) {
-  if (!replica_.CanPropose()) return false;
+  if (!MayStamp(now_ms)) return false;
   Batch batch;
   LogEntry entry;
   size_t bytes = kEntryFrameBytes;
@@ -174,7 +177,7 @@ bool WriteRouter::ProposeOne(uint64_t now_ms) {
     batch.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
   }
-  entry.set_time_us(Stamp());
+  entry.set_time_us(stamps_.Next());
   const auto position = replica_.Propose(now_ms, entry.SerializeAsString());
   while (entry.requests_size() > 0) entry.mutable_requests()->UnsafeArenaReleaseLast();
   if (!position) {

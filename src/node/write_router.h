@@ -21,8 +21,8 @@
 #include "holdfast/log.pb.h"
 #include "src/base/behaviour.h"
 #include "src/base/bounds.h"
-#include "src/clock/clock.h"
 #include "src/node/dispatcher.h"
+#include "src/node/entry_stamps.h"
 #include "src/raft/replica.h"
 
 namespace holdfast::node {
@@ -45,7 +45,7 @@ class WriteRouter {
 
   // `first_id` differs from one life of the process to the next: the leader answers by id, and an
   // answer to what this node sent before it restarted must not be taken for one to a new write.
-  WriteRouter(raft::Replica& replica, NodeId self, const Clock& clock, Forward forward,
+  WriteRouter(raft::Replica& replica, NodeId self, EntryStamps& stamps, Forward forward,
               uint64_t first_id = 0);
 
   void Add(std::unique_ptr<Write> write);
@@ -80,7 +80,8 @@ class WriteRouter {
   void Propose(uint64_t now_ms, int64_t next_timer_us);
   bool WorthAnEntry() const;
   bool ProposeOne(uint64_t now_ms);
-  int64_t Stamp();
+  // Before a stamp that is a correction of log time, an entry that tells leases so.
+  bool MayStamp(uint64_t now_ms);
   void ForwardAll(uint64_t now_ms);
   void FollowLeader(NodeId leader, uint64_t now_ms);
   std::unique_ptr<Write> Extract(std::map<uint64_t, Forwarded>::iterator it);
@@ -93,7 +94,7 @@ class WriteRouter {
 
   raft::Replica& replica_;
   const NodeId self_;
-  const Clock& clock_;
+  EntryStamps& stamps_;
   Forward forward_;
   std::deque<std::unique_ptr<Write>> waiting_;
   size_t waiting_bytes_ = 0;    // Of waiting_ ...
@@ -108,7 +109,6 @@ class WriteRouter {
   std::optional<Error> refusal_;
   uint64_t next_forward_;
   uint64_t next_expiry_ms_ = 0;
-  int64_t last_stamp_us_ = 0;
 };
 
 }  // namespace holdfast::node

@@ -17,10 +17,14 @@ constexpr int64_t kNoTimer = INT64_MAX;
 constexpr int64_t kWallUs = 1'000'000;
 constexpr uint64_t kTimeoutMs = 5'000;
 
-class FixedClock : public Clock {
+class HeldClock : public Clock {
  public:
   uint64_t MonotonicMs() const override { return 0; }
-  int64_t WallUs() const override { return kWallUs; }
+  int64_t ElapsedUs() const override { return elapsed_us; }
+  int64_t WallUs() const override { return wall_us; }
+
+  int64_t elapsed_us = 0;
+  int64_t wall_us = kWallUs;
 };
 
 class WriteRouterTest : public testing::PlayedPeers {
@@ -39,7 +43,7 @@ class WriteRouterTest : public testing::PlayedPeers {
       if (linked_) forwarded_.push_back({leader, id, write.request.body()});
       return linked_;
     };
-    router_.emplace(*replica_, kSelf, clock_, forward, first_id);
+    router_.emplace(*replica_, kSelf, stamps_, forward, first_id);
   }
 
   void Step() { router_->Step(now_ms_, kNoTimer); }
@@ -97,7 +101,9 @@ class WriteRouterTest : public testing::PlayedPeers {
     return entries;
   }
 
-  FixedClock clock_;
+  HeldClock clock_;
+  clock::Estimate known_;  // About the time of the world: nothing.
+  EntryStamps stamps_{clock_, [this](int64_t) { return known_; }};
   std::vector<Forwarded> forwarded_;
   bool linked_ = true;
   std::map<std::string, Reply> answers_;
@@ -464,6 +470,57 @@ TEST_F(WriteRouterTest, StampsGrowThoughTheClockStands) {
   EXPECT_EQ(EntryAt(LogIndex(last.value - 2)).time_us(), kWallUs);
   EXPECT_EQ(EntryAt(LogIndex(last.value - 1)).time_us(), kWallUs + 1);
   EXPECT_EQ(EntryAt(last).time_us(), kWallUs + 2);
+}
+
+// The wall clock of a leader is set by a minute; nobody agrees with it.
+TEST_F(WriteRouterTest, AJumpOfTheWallClockMovesNoStamp) {
+  Lead();
+  Acknowledge();
+  const auto done = [this](const char* body) {
+    Add(body);
+    Acknowledge();
+    EXPECT_EQ(router_->TakeWaiting(log_.last(), replica_->term()).size(), 1u);
+    return EntryAt(log_.last()).time_us();
+  };
+  EXPECT_EQ(done("a"), kWallUs);
+  clock_.wall_us += 60'000'000;
+  clock_.elapsed_us += 5'000;
+  EXPECT_EQ(done("b"), kWallUs + 5'000);
+  // Nor does it make timers fire.
+  const LogIndex last = log_.last();
+  router_->Step(now_ms_, kWallUs + 6'000);
+  EXPECT_EQ(log_.last(), last) << "not due";
+  clock_.elapsed_us += 1'000;
+  router_->Step(now_ms_, kWallUs + 6'000);
+  EXPECT_EQ(log_.last(), last.Next());
+}
+
+// The others know better than the log: its time is put forward, and leases do not count that.
+TEST_F(WriteRouterTest, ACorrectionComesBehindABarrier) {
+  Lead();
+  Acknowledge();
+  Add("a");
+  Acknowledge();
+  const LogIndex before = log_.last();
+  const int64_t now_us = kWallUs + 60'000'000;
+  known_ = {clock::Status::kSynchronised, now_us, {now_us - 100, now_us + 100}};
+  Add("b");
+  ASSERT_EQ(log_.last(), LogIndex(before.value + 2));
+  EXPECT_EQ(log_.TypeAt(before.Next()), wal::EntryType::kBarrier);
+  EXPECT_EQ(EntryAt(log_.last()).time_us(), now_us);
+  Acknowledge();
+  Add("c");
+  EXPECT_EQ(log_.last(), LogIndex(before.value + 3)) << "once";
+}
+
+// What a leader before has stamped: a new one goes on from there, whatever its own clock says.
+TEST_F(WriteRouterTest, GoesOnFromTheStampsOfTheLog) {
+  Lead();
+  Acknowledge();
+  stamps_.Saw(50'000'000);
+  clock_.elapsed_us += 250;
+  Add("a");
+  EXPECT_EQ(EntryAt(log_.last()).time_us(), 50'000'250);
 }
 
 TEST_F(WriteRouterTest, FewEntriesAreInFlightSoThatBatchesGrow) {

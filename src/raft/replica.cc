@@ -235,6 +235,10 @@ std::optional<Replica::Position> Replica::Propose(uint64_t now_ms, wal::EntryTyp
   return position;
 }
 
+bool Replica::ProposeBarrier(uint64_t now_ms) {
+  return Propose(now_ms, wal::EntryType::kBarrier, "").has_value();
+}
+
 // --- Membership
 
 Result<Replica::Position> Replica::ProposeMembership(uint64_t now_ms, const Membership& next) {
@@ -250,7 +254,7 @@ Result<Replica::Position> Replica::ProposeMembership(uint64_t now_ms, const Memb
 // who wait for it.
 bool Replica::SettleMembership(uint64_t now_ms) {
   if (role() != Role::kLeader || settled_ || log_.last() != committed()) return false;
-  return Propose(now_ms, wal::EntryType::kBarrier, "").has_value();
+  return ProposeBarrier(now_ms);
 }
 
 std::optional<Error> Replica::WhyNot(uint64_t now_ms, const Membership& next) const {
@@ -322,10 +326,10 @@ bool Replica::IsRejoining(uint64_t now_ms, NodeId peer) const {
 
 // ---
 
-bool Replica::HandOver(uint64_t now_ms) {
+bool Replica::HandOver(uint64_t now_ms, const std::function<bool(NodeId)>& may) {
   NodeId best;
   for (NodeId voter : membership().voters) {
-    if (voter == options_.id) continue;
+    if (voter == options_.id || (may && !may(voter))) continue;
     // Not to one without a voice.
     if (IsRejoining(now_ms, voter)) continue;
     // Not to one that is silent: it would not take over, and each attempt keeps writes out for an

@@ -72,6 +72,9 @@ class Replica {
   // committed; losing leadership in between means unknown, not failed.
   std::optional<Position> Propose(uint64_t now_ms, std::string payload);
   bool CanPropose() const;
+  // Appends an entry without a command, as a new leader's first one: to the state machine it says
+  // that the time up to the next command does not count for leases. False: nothing happened.
+  bool ProposeBarrier(uint64_t now_ms);
 
   // Appends the entry that names the next membership, and nothing behind it until it is in force.
   // An Error says why not; then nothing happened.
@@ -83,7 +86,8 @@ class Replica {
   const std::optional<Membership>& next_membership() const { return next_; }
   void Adopt(uint64_t now_ms);
   // Asks the follower that is furthest, of those that answer, to take over; for a planned stop.
-  bool HandOver(uint64_t now_ms);
+  // `may`: of these only; null: of all.
+  bool HandOver(uint64_t now_ms, const std::function<bool(NodeId)>& may = nullptr);
 
   // The state up to `index`, which is committed here, is durable outside the log: lets go of
   // entries that nobody is likely to need.

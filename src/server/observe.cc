@@ -56,8 +56,19 @@ node::NodeLoad Observer::Load() const {
   return load;
 }
 
+node::ClockFigures Observer::Clock() const {
+  const SystemClock clock;
+  node::ClockFigures figures;
+  figures.node = parts_.node->status().id;
+  figures.report = parts_.node->clock_report();
+  figures.elapsed_us = clock.ElapsedUs();
+  figures.wall_us = clock.WallUs();
+  return figures;
+}
+
 void Observer::Sample(metrics::Sampler& out) const {
   SampleConsensus(out);
+  SampleClock(out);
   SampleStorage(out);
   for (const api::MeteredDispatcher* door : parts_.doors) door->Sample(out);
   metrics::SampleProcess(out, start_wall_seconds_);
@@ -110,6 +121,58 @@ void Observer::SampleConsensus(metrics::Sampler& out) const {
     out.Gauge("holdfast_peer_queue_bytes", "Waiting to be sent to the peer",
               Value(state.queued_bytes), labels);
   }
+}
+
+void Observer::SampleClock(metrics::Sampler& out) const {
+  const node::ClockFigures figures = Clock();
+  const node::ClockReport& report = figures.report;
+  const clock::Estimate now = report.knowledge.At(figures.elapsed_us);
+  const auto seconds = [](int64_t us) { return static_cast<double>(us) * 1e-6; };
+  const auto is = [&now](clock::Status status) { return now.status == status ? 1.0 : 0.0; };
+  for (const clock::Status status : {clock::Status::kSynchronised, clock::Status::kHoldover,
+                                     clock::Status::kUnsynchronised}) {
+    out.Gauge("holdfast_clock_status", "1: this is what the node says of its time", is(status),
+              {{"status", ToString(status)}});
+  }
+  if (now.agreed()) {
+    out.Gauge("holdfast_clock_offset_seconds",
+              "How far the time that this node goes by is ahead of its machine's clock",
+              seconds(now.now_us - figures.wall_us));
+    out.Gauge("holdfast_clock_error_bound_seconds", "By how much that time may be off",
+              seconds(now.error_us()));
+    if (report.last_stamp_us != 0) {
+      out.Gauge("holdfast_clock_log_ahead_seconds",
+                "How far the last timestamp of the log is ahead of that time",
+                seconds(report.last_stamp_us - now.now_us));
+    }
+  }
+  size_t falsetickers = 0;
+  uint64_t samples = 0;
+  uint64_t refused = 0;
+  for (const node::ClockSource& source : report.sources) {
+    falsetickers += source.is_false ? 1 : 0;
+    samples += source.samples;
+    refused += source.refused;
+  }
+  out.Gauge("holdfast_clock_heard", "Members' clocks that are heard, the own one included",
+            Value(report.knowledge.heard()));
+  out.Gauge("holdfast_clock_needed", "How many of them must agree",
+            Value(report.knowledge.needed()));
+  out.Gauge("holdfast_clock_falsetickers", "Clocks that contradict what is agreed on",
+            Value(falsetickers));
+  out.Counter("holdfast_clock_samples_total", "Good answers to questions for the time",
+              Value(samples));
+  out.Counter("holdfast_clock_samples_refused_total", "Questions without a good answer",
+              Value(refused));
+  out.Counter("holdfast_clock_messages_total", "For the sake of time", Value(report.sent),
+              {{"direction", "sent"}});
+  out.Counter("holdfast_clock_messages_total", "For the sake of time", Value(report.received),
+              {{"direction", "received"}});
+  out.Counter("holdfast_clock_work_seconds_total", "What that has cost this node's main loop",
+              seconds(static_cast<int64_t>(report.work_us)));
+  out.Counter("holdfast_clock_hand_overs_total",
+              "How often leadership was given to a node that knew the time",
+              Value(report.hand_overs));
 }
 
 void Observer::SampleStorage(metrics::Sampler& out) const {

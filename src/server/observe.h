@@ -38,12 +38,14 @@ class Observer {
   node::NodeStatus Status() const;
   node::NodeFigures Figures() const;
   node::NodeLoad Load() const;
+  node::ClockFigures Clock() const;
   std::string MetricsText() const { return registry_.Text(); }
 
  private:
   void Sample(metrics::Sampler& out) const;
   void SampleConsensus(metrics::Sampler& out) const;
   void SampleStorage(metrics::Sampler& out) const;
+  void SampleClock(metrics::Sampler& out) const;
 
   const std::string folder_;
   const uint64_t start_ms_;  // Monotonic.

@@ -13,6 +13,7 @@
 #include "src/clock/clock.h"
 #include "src/node/cluster_service.h"
 #include "src/node/node_state.h"
+#include "src/node/ntp_client.h"
 #include "src/node/tcp_peer_link.h"
 #include "src/server/observe.h"
 #include "src/server/preflight.h"
@@ -76,6 +77,7 @@ struct Server::Parts {
   std::unique_ptr<node::Node> node;
   NoPeers no_peers;
   std::unique_ptr<node::TcpPeerLink> link;
+  std::unique_ptr<node::NtpClient> ntp;
   std::unique_ptr<api::http::Handler> http_handler;
   std::unique_ptr<api::http::Server> http;
   std::unique_ptr<api::grpc::Server> grpc;
@@ -130,7 +132,8 @@ Result<void> Server::Parts::Open() {
            return node->ChangeMembership(std::move(change));
          },
          [this] { return &node->backup(); },
-         [this](uint64_t delay_ms, uint64_t for_ms) { node->HoldBackFor(delay_ms, for_ms); }});
+         [this](uint64_t delay_ms, uint64_t for_ms) { node->HoldBackFor(delay_ms, for_ms); },
+         [this] { return observer->Clock(); }});
     // No principal is known yet: all callers share one space of keys.
     state_machine::RegisterRequestsService(
         registry, [&machine](const state_machine::Method& method, const std::string& key) {
@@ -152,6 +155,7 @@ Result<void> Server::Parts::Open() {
   options.retention.bytes = config.log_keep_bytes;
   options.retention.entries = config.log_keep_entries;
   options.disk_reserve_bytes = config.disk_reserve_bytes;
+  options.clock = config.clock;
   options.members = folder.members;
   for (const auto& [id, address] : config.members) options.addresses[id] = address.ToString();
   options.restarts = restarts;
@@ -195,6 +199,11 @@ Result<void> Server::Parts::Serve() {
   } else {
     node->Start(no_peers);
   }
+  ntp = std::make_unique<node::NtpClient>(
+      loop, clock, config.clock.ntp_servers, config.clock.ntp_poll_ms,
+      [this](size_t server, node::ClockKeeper::ServerWord word) {
+        node->ServerSays(server, std::move(word));
+      });
   if (runs_at_once) node->WaitUntilRunning();  // Calls that follow find consensus running.
   grpc_door = std::make_unique<api::MeteredDispatcher>(state->registry(), *node, "grpc");
   pipe_door = std::make_unique<api::MeteredDispatcher>(state->registry(), *node, "pipe");
@@ -243,6 +252,7 @@ void Server::Parts::Stop(std::chrono::milliseconds grace) {
   if (node) node->StopWaiting();
   if (http) http->Stop(grace);
   if (grpc) grpc->Stop(grace);
+  if (ntp) ntp->Stop();
   if (node) node->Stop();
   if (link) link->Stop();
   scrub.reset();

@@ -46,6 +46,7 @@ struct ServerConfig {
   uint64_t log_keep_entries = bounds::kLogKeepEntries;  // ... whichever is less.
   uint64_t disk_reserve_bytes = bounds::kDiskReserveBytes;
   uint64_t scrub_seconds = bounds::kScrubSecondsDefault;  // 0: never.
+  node::ClockOptions clock;
   // Told why the node cannot go on. Must end the process.
   std::function<void(const std::string&)> fatal;
 };

@@ -1,8 +1,10 @@
 #include "src/server/settings.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "src/base/logging.h"
+#include "src/node/tcp_socket.h"
 #include "src/wal/format.h"
 
 namespace holdfast {
@@ -40,6 +42,10 @@ T& Place(Settings& settings, T Settings::*member) {
 template <class T>
 T& Place(Settings& settings, T ServerConfig::*member) {
   return settings.server.*member;
+}
+template <class T>
+T& Place(Settings& settings, T node::ClockOptions::*member) {
+  return settings.server.clock.*member;
 }
 uint64_t& Place(Settings& settings, NodeId ServerConfig::*member) {
   return (settings.server.*member).value;
@@ -117,27 +123,40 @@ std::vector<std::string> Split(const std::string& text) {
   return parts;
 }
 
-Setting Members() {
+Setting List(const char* section, const char* name, std::vector<std::string> Settings::*member) {
   Setting setting;
-  setting.section = "cluster";
-  setting.name = "members";
+  setting.section = section;
+  setting.name = name;
   setting.type = SettingType::kList;
+  setting.set = [member](const std::string& text, Settings* settings) -> Result<void> {
+    settings->*member = Split(text);
+    return {};
+  };
+  setting.get = [member](const Settings& settings) {
+    std::string joined;
+    for (const std::string& item : settings.*member) joined += (joined.empty() ? "" : ",") + item;
+    return joined;
+  };
+  return setting;
+}
+
+Setting Members() {
+  Setting setting = List("cluster", "members", &Settings::members);
   setting.range = "at most " + std::to_string(bounds::kNodesMax) + " of ID=HOST:PORT";
   setting.value_name = "ID=HOST:PORT,...";
   setting.help =
       "All nodes of the cluster, this one included, with the addresses at which they reach one "
       "another. Empty: this node stands alone. Fixed once the cluster is founded";
-  setting.set = [](const std::string& text, Settings* settings) -> Result<void> {
-    settings->members = Split(text);
-    return {};
-  };
-  setting.get = [](const Settings& settings) {
-    std::string joined;
-    for (const std::string& member : settings.members) {
-      joined += (joined.empty() ? "" : ",") + member;
-    }
-    return joined;
-  };
+  return setting;
+}
+
+Setting NtpServers() {
+  Setting setting = List("clock", "ntp_servers", &Settings::ntp_servers);
+  setting.range = "at most " + std::to_string(bounds::kNtpServersMax) + " of HOST or HOST:PORT";
+  setting.value_name = "HOST,...";
+  setting.help =
+      "Servers of time that this node asks, by NTP; the port is 123 unless it is said. Where a "
+      "majority of them agrees, that is this node's clock instead of its machine's. Empty: none";
   return setting;
 }
 
@@ -167,6 +186,7 @@ Result<void> IsLevel(const std::string& text) {
 std::vector<Setting> MakeSettings() {
   using S = Settings;
   using C = ServerConfig;
+  using T = node::ClockOptions;
   return {
       Number("node", "id", "", {1, 999}, &C::id, "This node's number; for ever the same"),
       Text("node", "data", "FOLDER", "a folder of this node's own", &C::data, NotEmpty,
@@ -206,6 +226,23 @@ std::vector<Setting> MakeSettings() {
           "store", "scrub_seconds", "s", {0, 100'000'000}, &C::scrub_seconds,
           "In so long a time the node reads all of its own log and store once more in the "
           "background, and stops when it finds damage, while others have what it lost. 0: never"),
+      NtpServers(),
+      Number("clock", "ntp_poll_ms", "ms", {bounds::kNtpPollMsMin, bounds::kNtpPollMsMax},
+             &T::ntp_poll_ms,
+             "How often each is asked at least; a silent one less and less often. Other people's "
+             "servers want no more than every 16 s"),
+      Number("clock", "sample_interval_ms", "ms",
+             {bounds::kClockSampleMsMin, bounds::kClockSampleMsMax}, &T::sample_ms,
+             "How often each peer is asked for its time"),
+      Number("clock", "own_error_ms", "ms", {0, bounds::kClockOwnErrorMsMax}, &T::own_error_ms,
+             "By how much the machine's clock may be off, as its operating system keeps it: the "
+             "sources agree only if that is true of a majority. 0: nobody keeps it, and it does "
+             "not count"),
+      Number("clock", "drift_ppm", "ppm", {1, bounds::kClockDriftPpmMax}, &T::drift_ppm,
+             "By how many millionths the machine's clock may be too fast or too slow between two "
+             "looks at others"),
+      Number("clock", "error_limit_ms", "ms", {1, bounds::kClockErrorMsMax}, &T::error_ms_max,
+             "When the time is known no better than this, the node says that it is unsynchronised"),
       Text("log", "format", "WORD", "text, logfmt, json", &S::log_format, IsFormat,
            "How lines of the node's log (the one for people) look"),
       Text("log", "level", "LEVELS", "trace, debug, info, warn, error, off", &S::log_level, IsLevel,
@@ -247,6 +284,31 @@ std::map<NodeId, Address> ParseMembers(const std::vector<std::string>& members,
   return parsed;
 }
 
+// host:port of each.
+std::vector<std::string> ParseNtpServers(const std::vector<std::string>& servers,
+                                         Problems* problems) {
+  std::vector<std::string> parsed;
+  const auto wrong = [problems](std::string message) {
+    problems->push_back({"clock.ntp_servers", std::move(message)});
+  };
+  if (servers.size() > bounds::kNtpServersMax) {
+    wrong("names " + std::to_string(servers.size()) + " servers; at most " +
+          std::to_string(bounds::kNtpServersMax) + " are allowed");
+    return parsed;
+  }
+  for (const std::string& server : servers) {
+    const std::string address = node::IsHostAndPort(server) ? server : server + ":123";
+    if (!node::IsHostAndPort(address)) {
+      wrong("'" + server.substr(0, 64) + "' is neither HOST nor HOST:PORT");
+    } else if (std::find(parsed.begin(), parsed.end(), address) != parsed.end()) {
+      wrong("names " + server + " twice: it would count twice");
+    } else {
+      parsed.push_back(address);
+    }
+  }
+  return parsed;
+}
+
 Address AddressOr(const std::string& text, uint64_t default_port) {
   if (auto address = ParseAddress(text)) return *address;
   return {"127.0.0.1", static_cast<uint16_t>(default_port)};
@@ -255,7 +317,8 @@ Address AddressOr(const std::string& text, uint64_t default_port) {
 }  // namespace
 
 std::string Setting::flag() const {
-  std::string flag = "--" + (section == "log" ? section + "-" + name : name);
+  const bool with_section = section == "log" || section == "clock";
+  std::string flag = "--" + (with_section ? section + "-" + name : name);
   std::replace(flag.begin(), flag.end(), '_', '-');
   return flag;
 }
@@ -303,6 +366,7 @@ ServerConfig ToServerConfig(const Settings& settings, Problems* problems) {
     problems->push_back({"cluster.members", "does not name node " + config.id.ToString() +
                                                 ", which is this one (node.id)"});
   }
+  config.clock.ntp_servers = ParseNtpServers(settings.ntp_servers, problems);
   config.http = AddressOr(settings.http, 8'000 + config.id.value);
   config.grpc = AddressOr(settings.grpc, 9'000 + config.id.value);
   std::map<std::string, std::string> taken;

@@ -17,6 +17,7 @@ struct Settings {
   std::string http;                  // Empty: 127.0.0.1 and 8000 + id.
   std::string grpc;                  // Empty: 127.0.0.1 and 9000 + id.
   std::vector<std::string> members;  // ID=HOST:PORT
+  std::vector<std::string> ntp_servers;  // HOST or HOST:PORT
   uint32_t stop_grace_ms = 5'000;
   std::string log_format = "text";
   std::string log_level = "info";

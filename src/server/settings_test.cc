@@ -202,5 +202,47 @@ TEST(ConfigFileTest, ControlCharactersInTextAreReadAsTheyWereWritten) {
   EXPECT_EQ(EffectiveConfigText(again), effective);
 }
 
+TEST(ConfigFileTest, ServersOfTime) {
+  Settings settings;
+  Problems problems;
+  ReadConfig(R"(
+[clock]
+ntp_servers = ["ntp.example.net", "10.0.0.9:1123", "[2001:db8::1]"]
+ntp_poll_ms = 500
+own_error_ms = 0
+)",
+             &settings, &problems);
+  const ServerConfig config = ToServerConfig(settings, &problems);
+  ASSERT_TRUE(problems.empty()) << Texts(problems);
+  EXPECT_EQ(
+      config.clock.ntp_servers,
+      (std::vector<std::string>{"ntp.example.net:123", "10.0.0.9:1123", "[2001:db8::1]:123"}));
+  EXPECT_EQ(config.clock.ntp_poll_ms, 500u);
+  EXPECT_EQ(config.clock.own_error_ms, 0u);
+}
+
+TEST(ConfigFileTest, SaysWhatIsWrongWithServersOfTime) {
+  struct Case {
+    const char* list;
+    const char* what;
+  };
+  const Case cases[] = {
+      {R"(["a b"])", "'a b' is neither HOST nor HOST:PORT"},
+      {R"([""])", "'' is neither HOST nor HOST:PORT"},
+      {R"(["a:0"])", "'a:0' is neither HOST nor HOST:PORT"},
+      {R"(["a", "a:123"])", "names a:123 twice: it would count twice"},
+      {R"(["a","b","c","d","e","f","g","h","i"])", "names 9 servers; at most 8 are allowed"},
+  };
+  for (const Case& one : cases) {
+    Settings settings;
+    Problems problems;
+    ReadConfig(std::string("[clock]\nntp_servers = ") + one.list + "\n", &settings, &problems);
+    ToServerConfig(settings, &problems);
+    ASSERT_EQ(problems.size(), 1u) << one.list;
+    EXPECT_EQ(problems[0].field, "clock.ntp_servers");
+    EXPECT_EQ(problems[0].message, one.what);
+  }
+}
+
 }  // namespace
 }  // namespace holdfast

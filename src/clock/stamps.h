@@ -1,0 +1,46 @@
+// The timestamps that a leader gives to the entries of the log. They are hybrid: the time of the
+// world as far as the node knows it, and else the time that has passed since the last stamp.
+//
+//   - They grow, by a microsecond at least, whatever clocks do.
+//   - While the node knows the time (synchronised or holdover) they lie within its bounds; unless
+//     the log is ahead of them already. Then log time goes on at half the pace until the world has
+//     caught up: it neither goes back nor stands still, and nobody can pull it further ahead.
+//   - While it does not, they advance as the node's clock that nobody sets does, from the last stamp
+//     it has seen, whoever gave that. What its wall clock says is not believed, however it jumps.
+//   - Before the first stamp of a log there is nothing to go on from: without agreement it is the
+//     wall clock's word.
+//
+// A plain value. `elapsed` is Clock::ElapsedUs.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "src/clock/synchroniser.h"
+
+namespace holdfast::clock {
+
+class Stamps {
+ public:
+  // The log has this stamp, seen now: an entry of any leader.
+  void Saw(int64_t stamp_us, int64_t elapsed_us);
+
+  // What time the log would have now.
+  int64_t Now(int64_t elapsed_us, const Estimate& estimate, int64_t wall_us) const;
+  // Whether the next stamp puts log time forward by more than has passed: a correction, which
+  // leases must not count (docs/decisions/0020-leases.md).
+  bool Steps(int64_t elapsed_us, const Estimate& estimate) const;
+  // The stamp of the next entry.
+  int64_t Next(int64_t elapsed_us, const Estimate& estimate, int64_t wall_us);
+
+  // The last one; none: the log has none.
+  std::optional<int64_t> last_us() const { return last_us_; }
+
+ private:
+  int64_t PassedUs(int64_t elapsed_us) const;
+
+  std::optional<int64_t> last_us_;
+  int64_t seen_us_ = 0;  // Elapsed, when it was given or seen.
+};
+
+}  // namespace holdfast::clock
