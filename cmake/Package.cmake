@@ -89,3 +89,10 @@ set(CPACK_DEBIAN_DEV_DESCRIPTION
 The client library, its headers and the messages of every service, with a configuration for CMake:
 find_package(holdfast).")
 include(CPack)
+
+# The rest of tests/package needs root and minutes: ./dev package --test
+if(NOT HOLDFAST_SANITIZE)
+  add_test(NAME package COMMAND python3 -B ${PROJECT_SOURCE_DIR}/tests/package/contents_test.py
+           ${PROJECT_BINARY_DIR} ${CMAKE_CPACK_COMMAND} ${PROJECT_VERSION})
+  set_tests_properties(package PROPERTIES TIMEOUT 300)
+endif()
