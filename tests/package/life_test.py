@@ -175,6 +175,17 @@ def twice_the_same(folder, first):
     expect('the packages', first.read_bytes(), (folder / 'again' / first.name).read_bytes())
 
 
+def live(machine):
+    install(machine, 'procps')
+    installed_and_started(machine)
+    killed(machine)
+    upgraded(machine)
+    cluster_of_three(machine)
+    removed(machine)
+    purged(machine)
+    configured_first(machine)
+
+
 def main():
     first = next(pathlib.Path('build').glob('holdfast_*.deb'))
     with tempfile.TemporaryDirectory(prefix='holdfast-life-', dir='/var/tmp') as name:
@@ -196,14 +207,12 @@ def main():
         chroot(root, 'apt-get', 'install', '-y', '--no-install-recommends', '--download-only',
                '/deb/first.deb', 'procps')
         with Machine(root) as machine:
-            install(machine, 'procps')
-            installed_and_started(machine)
-            killed(machine)
-            upgraded(machine)
-            cluster_of_three(machine)
-            removed(machine)
-            purged(machine)
-            configured_first(machine)
+            try:
+                live(machine)
+            except SystemExit:
+                print(machine.call('systemctl', 'status', '--no-pager', 'holdfast'))
+                print(machine.call('journalctl', '-n', '30', '--no-pager'))
+                raise
     print('installed, started, killed, upgraded, removed, purged')
 
 
