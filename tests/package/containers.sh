@@ -62,6 +62,7 @@ up() {
   local node
   for node in 1 2 3; do
     podman stop -t 20 "deploy_node${node}_1" >>$log
+    podman logs "deploy_node${node}_1" >>$log 2>&1
     expect "its end" 0 "$(podman inspect -f '{{.State.ExitCode}}' "deploy_node${node}_1")"
   done
   compose down

@@ -60,7 +60,7 @@ def install(machine, *packages):
 def installed_and_started(machine):
     say('install: the node stands alone, on loopback')
     install(machine, '/deb/first.deb')
-    until('the node', 20, lambda: ready(machine))
+    until('the node', 60, lambda: ready(machine))
     expect('the unit', 'active', state(machine))
     expect('starts with the machine', 'enabled',
            machine.run('systemctl', 'is-enabled', 'holdfast').strip())
@@ -83,7 +83,7 @@ def killed(machine):
     say('killed: systemd starts it again, and what was paid is paid')
     pid = main_pid(machine)
     machine.run('kill', '-9', pid)
-    until('another process', 20, lambda: main_pid(machine) not in (pid, '0') and ready(machine))
+    until('another process', 60, lambda: main_pid(machine) not in (pid, '0') and ready(machine))
     expect('paid', 100, balance(machine))
 
 
@@ -92,7 +92,7 @@ def upgraded(machine):
     machine.run('sh', '-c', f'echo "# mine" >>{CONFIG}')
     pid = main_pid(machine)
     install(machine, '/deb/second.deb')
-    until('the node', 20, lambda: ready(machine))
+    until('the node', 60, lambda: ready(machine))
     expect('another process', False, pid == main_pid(machine))
     log = machine.run('journalctl', '-u', 'holdfast', '--no-pager')
     expect('killed at the upgrade', False, 'SIGKILL' in log or 'timed out' in log)
@@ -106,7 +106,7 @@ def upgraded(machine):
     install(machine, '--reinstall', '/deb/second.deb')
     expect('the unit', 'inactive', state(machine))
     machine.run('systemctl', 'start', 'holdfast')
-    until('the node', 20, lambda: ready(machine))
+    until('the node', 60, lambda: ready(machine))
     expect('paid', 200, balance(machine))
 
 
@@ -135,7 +135,7 @@ def removed(machine):
     expect('the program', '', machine.call('which', 'holdfast').strip())
     expect('the configuration', 'root:root 644', stat(machine, CONFIG))
     install(machine, '/deb/second.deb')
-    until('the node', 20, lambda: ready(machine))
+    until('the node', 60, lambda: ready(machine))
     expect('paid', 200, balance(machine))
 
 
@@ -158,7 +158,7 @@ def configured_first(machine):
     mine = re.sub(r'10\.0\.0\.\d', '127.0.0.1', example.replace('id = 1', 'id = 2', 1))
     (machine.root / CONFIG[1:]).write_text(mine)
     install(machine, '/deb/first.deb')
-    until('the node', 20, lambda: '"founding"' in machine.call('curl', '-s', 'localhost:8001/health'))
+    until('the node', 60, lambda: '"founding"' in machine.call('curl', '-s', 'localhost:8001/health'))
     expect('the configuration', mine, machine.run('cat', CONFIG))
     machine.run('systemctl', 'stop', 'holdfast')
     machine.run('systemctl', 'disable', 'holdfast')
