@@ -78,16 +78,16 @@ set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "libprotobuf-dev, libabsl-dev, libspdlog-dev, libsqlite3-dev, libgrpc++-dev, libexpected-dev, pkg-config")
 set(CPACK_DEBIAN_NODE_DESCRIPTION
 "replicated log with the building blocks of a commerce back end
-A ledger, locks, queues, a cache, orders and more on one replicated log: every node holds all of
-the data, and any of three may die without a payment being lost or made twice. Served over gRPC and
-HTTP with JSON.
+A ledger, locks, queues, a cache, orders and more on one replicated log:
+every node holds all of the data, and any of three may die without a
+payment being lost or made twice. Served over gRPC and HTTP with JSON.
 
-This package has the node, its systemd unit and the command line. As it is installed, the node
-stands alone and listens on loopback only.")
+This package has the node, its systemd unit and the command line. As it is
+installed, the node stands alone and listens on loopback only.")
 set(CPACK_DEBIAN_DEV_DESCRIPTION
 "C++ client of Holdfast, a replicated log with services
-The client library, its headers and the messages of every service, with a configuration for CMake:
-find_package(holdfast).")
+The client library, its headers and the messages of every service, with a
+configuration for CMake: find_package(holdfast).")
 include(CPack)
 
 # The rest of tests/package needs root and minutes: ./dev package --test

@@ -59,6 +59,7 @@ up() {
   compose up -d --no-build
   healthy
   expect "what the volumes hold" 200 "$(balance 8003)"
+  # The last one to go looks for the others' names in vain.
   local node
   for node in 1 2 3; do
     podman stop -t 20 "deploy_node${node}_1" >>$log
