@@ -41,6 +41,9 @@ healthy() {
 }
 
 up() {
+  # Debian's docker-compose knows all of it but the project's name.
+  grep -v '^name:' deploy/compose.yaml | docker-compose -f - config -q >>$log 2>&1 ||
+    wrong "docker-compose config"
   ip link set lo up
   compose up -d --no-build
   healthy
