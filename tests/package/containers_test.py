@@ -18,7 +18,6 @@ from support import ENVIRONMENT, chroot, copy, make_base, run, say
 
 arguments = argparse.ArgumentParser()
 arguments.add_argument('--base', type=pathlib.Path)
-arguments.add_argument('--keep', help='as of life_test.py; nothing here')
 arguments.add_argument('--from-sources', action='store_true')
 arguments = arguments.parse_args()
 

@@ -3,9 +3,9 @@
 
     life_test.py BUILD [--base FOLDER]
 
-Root only. --base: a root made before, by this test's --keep FOLDER or by debootstrap; else it is
-made, which takes two minutes. All of it lies in a temporary folder, and has no network but its own
-loopback while it runs.
+Root only. --base: a root made before by debootstrap, as support.py has it; else it is made, which
+takes two minutes. All of it lies in a temporary folder, and has no network but its own loopback
+while it runs.
 """
 import argparse
 import json
@@ -23,7 +23,6 @@ DATA = '/var/lib/holdfast'
 arguments = argparse.ArgumentParser()
 arguments.add_argument('build', type=pathlib.Path)
 arguments.add_argument('--base', type=pathlib.Path)
-arguments.add_argument('--keep', type=pathlib.Path)
 arguments = arguments.parse_args()
 
 
@@ -197,8 +196,6 @@ def main():
         run('cpack', '-B', folder, '-D', f'CPACK_DEBIAN_PACKAGE_VERSION={later}', '-D',
             'CPACK_DEBIAN_COMPRESSION_TYPE=none', cwd=arguments.build)
         make_base(folder / 'base', arguments.base)
-        if arguments.keep:
-            run('cp', '-a', folder / 'base', arguments.keep)
         root = copy(folder / 'base', folder / 'root')
         (root / 'deb').mkdir()
         run('cp', first, root / 'deb/first.deb')
