@@ -95,8 +95,12 @@ add_library(holdfast_grpc INTERFACE)
 target_link_libraries(holdfast_grpc INTERFACE PkgConfig::GRPCPP)
 add_library(holdfast_xxhash INTERFACE)
 target_link_libraries(holdfast_xxhash INTERFACE PkgConfig::XXHASH)
+# The archive, not the shared library: a program that was built here then runs on a plain Debian 12,
+# whose own libraft.so is the one that we must not use.
+find_library(HOLDFAST_RAFT_ARCHIVE libraft.a HINTS ${RAFT_LIBDIR} REQUIRED)
 add_library(holdfast_libraft INTERFACE)
-target_link_libraries(holdfast_libraft INTERFACE PkgConfig::RAFT)
+target_include_directories(holdfast_libraft INTERFACE ${RAFT_INCLUDE_DIRS})
+target_link_libraries(holdfast_libraft INTERFACE ${HOLDFAST_RAFT_ARCHIVE})
 
 # One precompiled header for all of our code; tests and libraries share flags, so they share it.
 add_library(holdfast_pch STATIC ${PROJECT_SOURCE_DIR}/cmake/pch.cc)

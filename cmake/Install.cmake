@@ -6,6 +6,8 @@
 #
 # holdfast::client is the library of docs/client.md; every service's messages are a library named
 # after it. The headers lie in X/include/holdfast, with the paths that they have here.
+#
+# Two components, which Package.cmake makes packages of: `program`, and `dev`, the client library.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -18,31 +20,32 @@ foreach(proto ${protos})
   list(APPEND libraries holdfast_${service}_proto)
   set_target_properties(holdfast_${service}_proto PROPERTIES EXPORT_NAME ${service})
   install(FILES ${PROJECT_SOURCE_DIR}/${proto}
-          DESTINATION ${CMAKE_INSTALL_DATADIR}/holdfast/proto/${folder})
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/holdfast/proto/${folder} COMPONENT dev)
 endforeach()
 foreach(name client base proto grpc)
   set_target_properties(holdfast_${name} PROPERTIES EXPORT_NAME ${name})
 endforeach()
 
-install(TARGETS holdfast RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS holdfast RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
+        COMPONENT program)
 install(TARGETS ${libraries} EXPORT holdfast
-        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}/holdfast
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}/holdfast COMPONENT dev
         INCLUDES DESTINATION ${HOLDFAST_HEADERS} ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT holdfast NAMESPACE holdfast:: FILE holdfast-targets.cmake
-        DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/holdfast)
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/holdfast COMPONENT dev)
 
 # What the client's headers include, and no more.
 install(FILES src/client/causal_buffer.h src/client/client.h src/client/consumer.h
               src/client/near_cache.h src/client/processed_ids.h
-        DESTINATION ${HOLDFAST_HEADERS}/src/client)
+        DESTINATION ${HOLDFAST_HEADERS}/src/client COMPONENT dev)
 install(FILES src/base/bounds.h src/base/consistency.h src/base/error.h src/base/ids.h
-        DESTINATION ${HOLDFAST_HEADERS}/src/base)
-install(DIRECTORY ${PROJECT_BINARY_DIR}/gen/holdfast/ DESTINATION ${HOLDFAST_HEADERS}
+        DESTINATION ${HOLDFAST_HEADERS}/src/base COMPONENT dev)
+install(DIRECTORY ${PROJECT_BINARY_DIR}/gen/holdfast/ DESTINATION ${HOLDFAST_HEADERS} COMPONENT dev
         FILES_MATCHING PATTERN "*.pb.h")
 install(DIRECTORY ${PROJECT_BINARY_DIR}/gen/services/ DESTINATION ${HOLDFAST_HEADERS}/services
-        FILES_MATCHING PATTERN "*.pb.h")
+        COMPONENT dev FILES_MATCHING PATTERN "*.pb.h")
 install(DIRECTORY proto/holdfast/ DESTINATION ${CMAKE_INSTALL_DATADIR}/holdfast/proto/holdfast
-        FILES_MATCHING PATTERN "*.proto")
+        COMPONENT dev FILES_MATCHING PATTERN "*.proto")
 
 configure_package_config_file(cmake/holdfast-config.cmake.in
   ${PROJECT_BINARY_DIR}/holdfast-config.cmake
@@ -51,7 +54,7 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/holdfast-config-version.c
   COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/holdfast-config.cmake
               ${PROJECT_BINARY_DIR}/holdfast-config-version.cmake
-        DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/holdfast)
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/holdfast COMPONENT dev)
 
 # Installs into an empty folder, and builds and runs the examples from there.
 if(NOT HOLDFAST_SANITIZE)
