@@ -57,8 +57,9 @@ struct NodeOptions {
   uint64_t lifetime = 0;  // Another one in every life of the process.
   uint32_t restarts = 0;  // How often the process has begun anew, for the status.
   uint64_t checkpoint_interval_ms = bounds::kCheckpointIntervalMsDefault;  // At least so often.
-  raft::Retention retention;        // Of the log behind a checkpoint.
-  uint64_t disk_reserve_bytes = 0;  // See DiskSpace.
+  raft::Retention retention;                          // Of the log behind a checkpoint.
+  uint64_t disk_reserve_bytes = 0;                    // See DiskSpace.
+  size_t entry_requests = bounds::kEntryRequestsMax;  // That one entry takes at most.
 };
 
 // What an operator wants to know; a copy at one moment.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <fstream>
 #include <optional>
 
 #include "tests/faults/arena.h"
@@ -27,6 +28,18 @@ struct Gaps {
     return ms[ms.size() / 2];
   }
 };
+using GapsByFault = std::map<std::string, Gaps>;
+
+// With what was judged of the whole run in every line.
+void WriteCsv(const std::string& path, GapsByFault faults, const Judgement& found, bool violated) {
+  std::ofstream out(path);
+  out << "fault,times,median_ms,longest_ms,writes,reads,violations\n";
+  for (auto& [name, gaps] : faults) {
+    const int64_t median = gaps.Median();
+    out << '"' << name << "\"," << gaps.ms.size() << ',' << median << ',' << gaps.ms.back() << ','
+        << found.writes << ',' << found.reads << ',' << (violated ? 1 : 0) << '\n';
+  }
+}
 
 class Runner {
  public:
@@ -58,6 +71,8 @@ class Runner {
       Say(std::string("the log could not be collected to its end: ") + e.what());
     }
   }
+
+  const GapsByFault& gaps() const { return gaps_; }
 
   void Report() {
     constexpr const char* kDoors[] = {"pipe", "grpc", "http"};
@@ -197,12 +212,11 @@ class Runner {
   sim::Random random_;
   Arena arena_;
   Load load_;
-  std::map<std::string, Gaps> gaps_;
+  GapsByFault gaps_;
 };
 
-}  // namespace
-
-int JudgeFolder(const std::string& folder) {
+// Tells what it finds. Nothing: a violation.
+std::optional<Judgement> TellJudgement(const std::string& folder) {
   try {
     const Judgement found = Judge(folder);
     std::printf("entries replayed: %lu; writes compared with the model: %lu, reads: %lu",
@@ -210,16 +224,21 @@ int JudgeFolder(const std::string& folder) {
     if (found.beyond > 0) std::printf("; beyond the collected log: %lu", found.beyond);
     std::printf("\n");
     std::fflush(stdout);
-    return 0;
+    return found;
   } catch (const std::exception& e) {
     std::printf("\nVIOLATION: %s\n", e.what());
     std::fflush(stdout);
-    return 1;
+    return std::nullopt;
   }
 }
 
+}  // namespace
+
+int JudgeFolder(const std::string& folder) { return TellJudgement(folder) ? 0 : 1; }
+
 int Run(const RunOptions& options, const std::atomic<bool>& stop) {
   std::string violation;
+  GapsByFault gaps;
   {
     Runner runner(options, stop);
     try {
@@ -229,11 +248,14 @@ int Run(const RunOptions& options, const std::atomic<bool>& stop) {
       runner.Abandon();
     }
     runner.Report();
+    gaps = runner.gaps();
   }
   if (!violation.empty()) std::printf("\nVIOLATION: %s\n", violation.c_str());
   const std::string recording = Arena::RecordingIn(options.folder);
-  const int judged = JudgeFolder(recording);
-  if (!violation.empty() || judged != 0) {
+  const std::optional<Judgement> found = TellJudgement(recording);
+  const bool violated = !violation.empty() || !found;
+  if (!options.csv.empty()) WriteCsv(options.csv, gaps, found.value_or(Judgement()), violated);
+  if (violated) {
     std::printf(
         "\nSeed %lu. The nodes' folders and logs are kept in %s.\nWhat every client saw is in "
         "%s; to judge it again:\n  ./dev chaos --judge %s\n",

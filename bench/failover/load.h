@@ -1,0 +1,48 @@
+// Closed-loop payers that know all nodes, with a connection each, and when each of them got its
+// answers.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/support/process_cluster.h"
+
+namespace holdfast::bench {
+
+using std::chrono::steady_clock;
+
+// One payment that was acknowledged.
+struct Answer {
+  steady_clock::time_point at;
+  float took_ms = 0;
+};
+
+// What the payers transfer between. False: it could not be opened.
+bool OpenAccounts(const testing::ProcessCluster& cluster);
+
+class Load {
+ public:
+  // `run` makes the ids differ from those of other loads on the same cluster.
+  Load(const testing::ProcessCluster& cluster, int run, int clients);
+  ~Load();
+  Load(const Load&) = delete;
+
+  // Ends it: all answers, in order of time. Once.
+  std::vector<Answer> Stop();
+
+ private:
+  void Work(const std::vector<std::string>& endpoints, const std::string& prefix,
+            std::vector<Answer>* answers);
+
+  std::atomic<bool> stop_{false};
+  std::vector<std::vector<Answer>> answers_;  // Of each client; its own thread's until Stop.
+  std::vector<std::thread> threads_;
+};
+
+// The longest time between two answers.
+double LongestGapMs(const std::vector<Answer>& answers);
+
+}  // namespace holdfast::bench
