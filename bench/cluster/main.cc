@@ -73,11 +73,13 @@ int main(int argc, char** argv) {
       [&] { return holdfast::bench::RunCache(settings); });
   add("checkout", "Orders with their stock, money and message in one request; and PostgreSQL",
       [&] { return holdfast::bench::RunCheckout(settings); });
-  std::string pages;
-  add("idle", "Nodes that nobody asks anything: what they cost",
-      [&] { return holdfast::bench::RunIdle(settings, pages); })
-      ->add_option("--pages", pages, "Folder for what the nodes' pages say before and after")
-      ->check(CLI::ExistingDirectory);
+  int64_t ahead_ms = 0;
+  std::string shim = HOLDFAST_FAULT_SHIM;
+  CLI::App* clocks = add("clocks", "What keeping the time costs idle nodes, and how right it is",
+                         [&] { return holdfast::bench::RunClocks(settings, ahead_ms, shim); });
+  clocks->add_option("--ahead", ahead_ms, "Milliseconds by which one node's wall clock is wrong")
+      ->check(CLI::Range(-86'400'000, 86'400'000));
+  clocks->add_option("--shim", shim, "The library that makes it wrong")->check(CLI::ExistingFile);
   CLI11_PARSE(app, argc, argv);
   RaiseOpenFiles();
   if (!program.empty()) setenv("HOLDFAST_PROGRAM", program.c_str(), 1);

@@ -89,8 +89,8 @@ int RunLocks(const Settings& settings);
 int RunQueues(const Settings& settings);
 int RunCache(const Settings& settings);
 int RunCheckout(const Settings& settings);
-// Nodes that nobody asks anything: what they cost, and what their pages say before and after, which
-// go to `folder`.
-int RunIdle(const Settings& settings, const std::string& folder);
+// Nodes that have nothing to do but to keep the time; the last one's wall clock is ahead by
+// `ahead_ms`, by way of the fault shim.
+int RunClocks(const Settings& settings, int64_t ahead_ms, const std::string& shim);
 
 }  // namespace holdfast::bench

@@ -71,14 +71,18 @@ void Load::Work(const std::vector<std::string>& endpoints, const std::string& pr
     const auto begun = steady_clock::now();
     const auto reply =
         client.Call<ledger::TransferReply>("/holdfast.ledger.Ledger/CreateTransfer", request);
-    if (!reply) continue;
+    if (!reply) {
+      ++failed_;
+      continue;
+    }
     const auto now = steady_clock::now();
     answers->push_back({now, std::chrono::duration<float, std::milli>(now - begun).count()});
   }
 }
 
-double LongestGapMs(const std::vector<Answer>& answers) {
+double LongestGapMs(const std::vector<Answer>& answers, steady_clock::time_point until) {
   steady_clock::duration longest{};
+  if (!answers.empty()) longest = std::max(longest, until - answers.back().at);
   for (size_t i = 1; i < answers.size(); ++i) {
     longest = std::max(longest, answers[i].at - answers[i - 1].at);
   }

@@ -32,17 +32,19 @@ class Load {
 
   // Ends it: all answers, in order of time. Once.
   std::vector<Answer> Stop();
+  int64_t failed() const { return failed_.load(); }  // Calls that the client gave up.
 
  private:
   void Work(const std::vector<std::string>& endpoints, const std::string& prefix,
             std::vector<Answer>* answers);
 
   std::atomic<bool> stop_{false};
+  std::atomic<int64_t> failed_{0};
   std::vector<std::vector<Answer>> answers_;  // Of each client; its own thread's until Stop.
   std::vector<std::thread> threads_;
 };
 
-// The longest time between two answers.
-double LongestGapMs(const std::vector<Answer>& answers);
+// The longest time between two answers, or from the last one to `until`.
+double LongestGapMs(const std::vector<Answer>& answers, steady_clock::time_point until);
 
 }  // namespace holdfast::bench

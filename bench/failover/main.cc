@@ -48,7 +48,10 @@ struct Gaps {
 // One trial.
 struct Trial {
   steady_clock::time_point hurt;  // When the leader was about to go.
+  steady_clock::time_point until;
   std::vector<Answer> answers;
+  int64_t failed = 0;  // Calls.
+  double gap_ms() const { return LongestGapMs(answers, until); }
 };
 
 bool TryHoldfast(const Options& options, int count, std::vector<Trial>* trials) {
@@ -65,8 +68,10 @@ bool TryHoldfast(const Options& options, int count, std::vector<Trial>* trials) 
     trial.hurt = steady_clock::now();
     options.end == End::kKill ? cluster.Kill(leader) : cluster.Freeze(leader);
     std::this_thread::sleep_for(std::chrono::seconds(options.after_s));
+    trial.until = steady_clock::now();
     if (options.end == End::kFreeze) cluster.Thaw(leader);
     trial.answers = load.Stop();
+    trial.failed = load.failed();
     trials->push_back(std::move(trial));
     if (options.end == End::kKill) cluster.Start(leader);
     if (!cluster.WaitHealthy()) return false;
@@ -105,9 +110,9 @@ void Print(Gaps gaps) {
 
 void WriteGaps(const std::string& path, const std::vector<Trial>& trials) {
   std::ofstream out(path);
-  out << "trial,gap_ms\n";
+  out << "trial,gap_ms,failed\n";
   for (size_t i = 0; i < trials.size(); ++i) {
-    out << i + 1 << ',' << LongestGapMs(trials[i].answers) << '\n';
+    out << i + 1 << ',' << trials[i].gap_ms() << ',' << trials[i].failed << '\n';
   }
 }
 
@@ -162,7 +167,7 @@ int Run(const Options& options) {
   }
   Gaps ours{options.flags.empty() ? "Holdfast, election timeout 400 ms (default)" : "Holdfast", {}};
   for (const std::string& flag : options.flags) ours.name += ", " + flag;
-  for (const Trial& trial : trials) ours.ms.push_back(LongestGapMs(trial.answers));
+  for (const Trial& trial : trials) ours.ms.push_back(trial.gap_ms());
   std::printf(
       "| %d clients, the leader %s | trials | shortest ms | median | longest |\n"
       "|---|---|---|---|---|\n",

@@ -64,16 +64,18 @@ int RunNoise(const NoiseOptions& options) {
   }
   const Standing before = StandingOf(cluster);
   std::vector<Answer> answers;
+  steady_clock::time_point until;
   {
     const Hogs hogs(options.hogs);
     Load load(cluster, 0, kClients);
     std::this_thread::sleep_for(std::chrono::seconds(options.seconds));
+    until = steady_clock::now();
     answers = load.Stop();
   }
   const Standing after = StandingOf(cluster);
   const double elections = after.term - before.term;
   const double changes = after.leader_changes - before.leader_changes;
-  const double gap_ms = LongestGapMs(answers);
+  const double gap_ms = LongestGapMs(answers, until);
   std::printf(
       "%d hogs, %d clients, %d s: %.0f elections, %.0f changes of leader, %zu payments, the "
       "longest "

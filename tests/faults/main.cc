@@ -46,7 +46,10 @@ int main(int argc, char** argv) {
   app.add_option("--clients", options.clients, "How many clients")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
-  app.add_option("--only", options.only, "One kind of fault, as the table names it");
+  auto* only = app.add_option("--only", options.only, "One kind of fault, as the table names it");
+  app.add_flag("--each", options.each,
+               "Every kind in turn, on a good network, instead of drawn by their weights")
+      ->excludes(only);
   app.add_option("--with", options.with,
                  "A fault of the network (loss, delay) that comes with every other one");
   app.add_option("--csv", options.csv, "Also write the table of faults to this file");

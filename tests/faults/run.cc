@@ -135,6 +135,7 @@ class Runner {
   }
 
   const Kind& DrawKind() {
+    if (options_.each) return Kinds()[step_++ % Kinds().size()];
     unsigned sum = 0;
     for (const Kind& kind : Kinds()) sum += Wanted(kind) ? kind.weight : 0;
     sim::Require(sum > 0, "there is no fault named " + options_.only);
@@ -157,7 +158,7 @@ class Runner {
     Fault fault = kind.draw(arena_, random_);
     std::string name = kind.name;
     std::optional<Fault> weather;
-    const bool some = options_.only.empty() && random_.OneIn(4);
+    const bool some = options_.only.empty() && !options_.each && random_.OneIn(4);
     if (!kind.weather && (some || !options_.with.empty())) {
       for (const Kind& other : Kinds()) {
         if (!options_.with.empty() && options_.with != other.name) continue;
@@ -213,6 +214,7 @@ class Runner {
   Arena arena_;
   Load load_;
   GapsByFault gaps_;
+  size_t step_ = 0;  // Of those in turn.
 };
 
 // Tells what it finds. Nothing: a violation.
