@@ -11,6 +11,28 @@
 namespace holdfast::orders {
 namespace {
 
+using google::protobuf::Arena;
+using google::protobuf::Message;
+
+// Writes as they are added, their requests to be filled in.
+class List {
+ public:
+  explicit List(Arena& arena) : arena_(arena) { writes_.reserve(kWrites); }
+
+  template <class Request>
+  Request* Add(CheckoutPart::Code part, std::string_view prefix, std::string_view method) {
+    auto* request = Arena::CreateMessage<Request>(&arena_);
+    writes_.push_back({part, prefix, method, request});
+    return request;
+  }
+  std::vector<CheckoutWrite> Take() { return std::move(writes_); }
+
+ private:
+  static constexpr size_t kWrites = 6;  // Of a checkout with all its parts.
+  Arena& arena_;
+  std::vector<CheckoutWrite> writes_;
+};
+
 // Where the order is placed: first, or after the check of a lock.
 int OrderAt(const std::vector<CheckoutWrite>& writes) {
   return writes.front().part == CheckoutPart::lock ? 1 : 0;
@@ -19,13 +41,6 @@ int OrderAt(const std::vector<CheckoutWrite>& writes) {
 // It was done before, and did nothing now: already_exists, already_done, already_published.
 bool IsRepeat(const atomic::WriteResult& result) {
   return result.outcome().starts_with("already_");
-}
-
-template <class Reply>
-Reply ReplyOf(const atomic::WriteResult& result) {
-  Reply reply;
-  HOLDFAST_CHECK(reply.ParseFromString(result.reply()), "a reply of ours");
-  return reply;
 }
 
 struct Stranger {
@@ -38,9 +53,10 @@ struct Stranger {
 // money or a message that was there before the order, or an order that was there before them. And
 // the money must be of the order's currency, which no write looks at.
 std::optional<Stranger> FindStranger(const std::vector<CheckoutWrite>& writes,
-                                     const atomic::ExecuteReply& done) {
+                                     const atomic::ExecuteReply& done,
+                                     const std::vector<const Message*>& replies) {
   const int order = OrderAt(writes);
-  const std::string currency = ReplyOf<OrderReply>(done.results(order)).order().currency();
+  const std::string& currency = static_cast<const OrderReply&>(*replies[order]).order().currency();
   const bool repeats = IsRepeat(done.results(order));
   for (int at = order + 1; at < done.results_size(); ++at) {
     const atomic::WriteResult& result = done.results(at);
@@ -49,8 +65,8 @@ std::optional<Stranger> FindStranger(const std::vector<CheckoutWrite>& writes,
       return Stranger{stranger, done.results(stranger).outcome()};
     }
     if (writes[at].part != CheckoutPart::payment) continue;
-    const auto transfer = ReplyOf<ledger::TransferReply>(result).transfer();
-    if (transfer.currency() != currency) {
+    const auto& paid = static_cast<const ledger::TransferReply&>(*replies[at]);
+    if (paid.transfer().currency() != currency) {
       return Stranger{at, OrderOutcome::Code_Name(OrderOutcome::currency_mismatch)};
     }
   }
@@ -59,70 +75,56 @@ std::optional<Stranger> FindStranger(const std::vector<CheckoutWrite>& writes,
 
 }  // namespace
 
-std::vector<CheckoutWrite> WritesOf(const CheckoutRequest& request) {
-  std::vector<CheckoutWrite> writes;
-  const auto add = [&](CheckoutPart::Code part, const char* prefix, const char* method,
-                       const google::protobuf::Message& body) {
-    CheckoutWrite& added = writes.emplace_back();
-    added.part = part;
-    added.prefix = prefix;
-    added.write.set_method(method);
-    added.write.set_request(body.SerializeAsString());
-  };
+std::vector<CheckoutWrite> WritesOf(const CheckoutRequest& request, Arena& arena) {
+  List list(arena);
   const CheckoutPayment& pays = request.payment();
   const std::string& payment = pays.id().empty() ? request.id() : pays.id();
 
   if (request.has_lock()) {
-    locks::CheckRequest check;
-    check.set_name(request.lock().name());
-    check.set_token(request.lock().token());
-    add(CheckoutPart::lock, "lock.", "locks.Check", check);
+    auto* check = list.Add<locks::CheckRequest>(CheckoutPart::lock, "lock.", "locks.Check");
+    check->set_name(request.lock().name());
+    check->set_token(request.lock().token());
   }
 
-  PlaceOrderRequest place;
-  place.set_id(request.id());
-  place.set_customer(request.customer());
-  *place.mutable_lines() = request.lines();
-  place.set_total(request.total());
-  *place.mutable_metadata() = request.metadata();
-  add(CheckoutPart::order, "", "orders.PlaceOrder", place);
+  auto* place = list.Add<PlaceOrderRequest>(CheckoutPart::order, "", "orders.PlaceOrder");
+  place->set_id(request.id());
+  place->set_customer(request.customer());
+  *place->mutable_lines() = request.lines();
+  place->set_total(request.total());
+  *place->mutable_metadata() = request.metadata();
 
-  ReserveOrderRequest reserve;
-  reserve.set_id(request.id());
-  reserve.set_reservation_seconds(request.reservation_seconds() != 0
-                                      ? request.reservation_seconds()
-                                      : bounds::kReservationSecondsDefault);
-  add(CheckoutPart::stock, "", "orders.ReserveOrder", reserve);
+  auto* reserve = list.Add<ReserveOrderRequest>(CheckoutPart::stock, "", "orders.ReserveOrder");
+  reserve->set_id(request.id());
+  reserve->set_reservation_seconds(request.reservation_seconds() != 0
+                                       ? request.reservation_seconds()
+                                       : bounds::kReservationSecondsDefault);
 
-  ledger::CreateTransferRequest transfer;
-  transfer.set_id(payment);
-  transfer.set_from(pays.from());
-  transfer.set_to(pays.to());
-  transfer.set_amount(request.total());
+  auto* transfer = list.Add<ledger::CreateTransferRequest>(CheckoutPart::payment, "payment.",
+                                                           "ledger.CreateTransfer");
+  transfer->set_id(payment);
+  transfer->set_from(pays.from());
+  transfer->set_to(pays.to());
+  transfer->set_amount(request.total());
   if (pays.hold()) {
-    transfer.set_pending(true);
-    transfer.set_timeout_seconds(reserve.reservation_seconds());
-  }
-  add(CheckoutPart::payment, "payment.", "ledger.CreateTransfer", transfer);
-
-  if (!pays.hold()) {
-    PayOrderRequest pay;
-    pay.set_id(request.id());
-    pay.set_payment(payment);
-    add(CheckoutPart::order, "", "orders.PayOrder", pay);
+    transfer->set_pending(true);
+    transfer->set_timeout_seconds(reserve->reservation_seconds());
+  } else {
+    auto* pay = list.Add<PayOrderRequest>(CheckoutPart::order, "", "orders.PayOrder");
+    pay->set_id(request.id());
+    pay->set_payment(payment);
   }
 
   const CheckoutMessage& message = request.message();
-  queues::PublishRequest publish;
-  publish.set_queue(message.queue());
-  publish.set_key(message.key());
-  publish.set_payload(message.payload());
-  publish.set_data(message.data());
-  if (message.payload().empty() && message.data().empty()) publish.set_payload(request.id());
-  publish.set_message_id(message.message_id().empty() ? request.id() : message.message_id());
-  *publish.mutable_headers() = message.headers();
-  add(CheckoutPart::message, "message.", "queues.Publish", publish);
-  return writes;
+  auto* publish =
+      list.Add<queues::PublishRequest>(CheckoutPart::message, "message.", "queues.Publish");
+  publish->set_queue(message.queue());
+  publish->set_key(message.key());
+  publish->set_payload(message.payload());
+  publish->set_data(message.data());
+  if (message.payload().empty() && message.data().empty()) publish->set_payload(request.id());
+  publish->set_message_id(message.message_id().empty() ? request.id() : message.message_id());
+  *publish->mutable_headers() = message.headers();
+  return list.Take();
 }
 
 Result<void> ValidateCheckout(const CheckoutRequest& request,
@@ -130,12 +132,11 @@ Result<void> ValidateCheckout(const CheckoutRequest& request,
   if (request.reservation_seconds() != 0 && !request.payment().hold()) {
     return Fail(InvalidArgument("reservation_seconds", "goes only with payment.hold"));
   }
-  constexpr std::string_view kRequest = "request.";
-  for (const CheckoutWrite& one : WritesOf(request)) {
-    Result<void> valid = state_machine::ValidateWrite(one.write, registry);
+  Arena arena;
+  for (const CheckoutWrite& one : WritesOf(request, arena)) {
+    Result<void> valid = registry.Find(one.method)->validate(*one.request);
     if (valid) continue;
-    std::string& field = valid.error().field;
-    if (field.starts_with(kRequest)) field = one.prefix + field.substr(kRequest.size());
+    valid.error().field.insert(0, one.prefix);
     return valid;
   }
   return {};
@@ -143,12 +144,19 @@ Result<void> ValidateCheckout(const CheckoutRequest& request,
 
 Result<void> Orders::Checkout(const CheckoutRequest& request, WriteContext& context,
                               CheckoutReply* reply) {
-  const std::vector<CheckoutWrite> writes = WritesOf(request);
-  atomic::ExecuteRequest list;
-  for (const CheckoutWrite& one : writes) *list.add_writes() = one.write;
+  Arena arena;
+  const std::vector<CheckoutWrite> writes = WritesOf(request, arena);
+  std::vector<state_machine::ListedWrite> list;
+  list.reserve(writes.size());
+  for (const CheckoutWrite& one : writes) {
+    list.push_back({one.method, context.registry().Find(one.method), one.request});
+  }
   const store::Savepoint before = context.Mark();
   atomic::ExecuteReply result;
-  if (Result<void> done = state_machine::ExecuteWrites(list, context, &result); !done) return done;
+  std::vector<const Message*> replies;
+  if (auto done = state_machine::ExecuteWrites(list, context, arena, &result, &replies); !done) {
+    return done;
+  }
 
   if (result.outcome() == atomic::ExecuteOutcome::rejected) {
     reply->set_outcome(CheckoutOutcome::rejected);
@@ -157,7 +165,7 @@ Result<void> Orders::Checkout(const CheckoutRequest& request, WriteContext& cont
     *reply->mutable_results() = std::move(*result.mutable_results());
     return {};
   }
-  if (const auto stranger = FindStranger(writes, result)) {
+  if (const auto stranger = FindStranger(writes, result, replies)) {
     context.RollbackTo(before);
     reply->set_outcome(CheckoutOutcome::rejected);
     reply->set_failed(writes[stranger->at].part);

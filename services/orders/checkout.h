@@ -2,10 +2,11 @@
 // parts must belong together: all of them new, or all of them repeats.
 #pragma once
 
-#include <string>
+#include <google/protobuf/arena.h>
+
+#include <string_view>
 #include <vector>
 
-#include "holdfast/atomic.pb.h"
 #include "services/orders/orders.pb.h"
 #include "src/base/error.h"
 #include "src/state_machine/registry.h"
@@ -14,12 +15,13 @@ namespace holdfast::orders {
 
 struct CheckoutWrite {
   CheckoutPart::Code part = CheckoutPart::unspecified;
-  std::string prefix;  // Of the fields of the checkout that are this write's: "payment.".
-  atomic::Write write;
+  std::string_view prefix;  // Of the fields of the checkout that are this write's: "payment.".
+  std::string_view method;
+  const google::protobuf::Message* request = nullptr;
 };
 
-// What the request stands for, in order. Follows from the request alone.
-std::vector<CheckoutWrite> WritesOf(const CheckoutRequest& request);
+// What the request stands for, in order, made in the arena. Follows from the request alone.
+std::vector<CheckoutWrite> WritesOf(const CheckoutRequest& request, google::protobuf::Arena& arena);
 
 // Refuses what one of the writes would be refused with, naming the field of the checkout.
 Result<void> ValidateCheckout(const CheckoutRequest& request,

@@ -583,7 +583,8 @@ TEST_F(CheckoutTest, MalformedRequestsNameTheFieldOfTheCheckout) {
   request.mutable_lock()->set_name(control);
   EXPECT_EQ(field(request), "lock.name");
   // Every checkout that is let pass stands for writes that are.
-  EXPECT_EQ(WritesOf(good).size(), 5u);
+  google::protobuf::Arena arena;
+  EXPECT_EQ(WritesOf(good, arena).size(), 5u);
 }
 
 }  // namespace

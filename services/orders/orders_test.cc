@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "holdfast/atomic.pb.h"
 #include "services/orders/testing.h"
 #include "src/base/bounds.h"
 
@@ -561,6 +562,44 @@ TEST_F(OrdersTest, APageIsBoundedByBytes) {
   request.set_cursor(page->next_cursor());
   const auto rest = Read<ListOrdersReply>("orders.ListOrders", request);
   EXPECT_EQ(page->orders_size() + rest->orders_size(), 600);
+}
+
+// They stand in the way of a list by state until they are written, and a read holds a lock.
+TEST_F(OrdersTest, APageIsBoundedByOrdersThatHaveLeftItsState) {
+  constexpr size_t kOrders = bounds::kPageStepsMax + 50;
+  const auto in_portions = [&](const char* method, auto fill) {
+    for (size_t at = 0; at < kOrders;) {
+      atomic::ExecuteRequest list;
+      for (; at < kOrders && list.writes_size() < 50; ++at) {
+        atomic::Write* write = list.add_writes();
+        write->set_method(method);
+        write->set_request(fill("o" + std::to_string(at)).SerializeAsString());
+      }
+      const auto done = Write<atomic::ExecuteReply>("atomic.Execute", list);
+      ASSERT_EQ(done.outcome(), atomic::ExecuteOutcome::done);
+    }
+  };
+  in_portions("orders.PlaceOrder", [&](const std::string& id) {
+    return OrderOf(id, {{"cup", 1}});
+  });
+  Checkpoint();
+  in_portions("orders.CancelOrder", [&](const std::string& id) {
+    CancelOrderRequest request;
+    request.set_id(id);
+    return request;
+  });
+  EXPECT_EQ(Name(Placed(OrderOf("last", {{"cup", 1}})).outcome()), "placed");
+
+  ListOrdersRequest request;
+  request.set_state(OrderState::placed);
+  const auto nothing_yet = Read<ListOrdersReply>("orders.ListOrders", request);
+  EXPECT_EQ(nothing_yet->orders_size(), 0);
+  EXPECT_NE(nothing_yet->next_cursor(), "");
+  request.set_cursor(nothing_yet->next_cursor());
+  const auto page = Read<ListOrdersReply>("orders.ListOrders", request);
+  ASSERT_EQ(page->orders_size(), 1);
+  EXPECT_EQ(page->orders(0).id(), "last");
+  EXPECT_EQ(page->next_cursor(), "");
 }
 
 TEST_F(OrdersTest, AnIdempotencyKeyRepeatsTheAnswer) {

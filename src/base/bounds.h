@@ -103,6 +103,8 @@ inline constexpr size_t kTableKeyBytesMax = 1'024;
 // --- API
 inline constexpr size_t kPageRowsDefault = 100;
 inline constexpr size_t kPageRowsMax = 1'000;  // A read holds the store's shared lock.
+// Of a list whose rows come and go: erased ones that it walks over count as well.
+inline constexpr size_t kPageStepsMax = 2 * kPageRowsMax;
 inline constexpr size_t kHttpHeaderBytesMax = 16 << 10;
 inline constexpr size_t kHttpBodyBytesMax = 2 << 20;  // JSON is longer than its request bytes.
 inline constexpr size_t kHttpConnectionsMax = 16'384;
@@ -190,6 +192,65 @@ inline constexpr uint32_t kTodoListTasksMax = 2'000;  // A move may number all o
 inline constexpr uint32_t kTodoClearedMax = 1'000;    // By one ClearDone.
 inline constexpr size_t kTodoPageBytesMax = 2 << 20;  // Of one page; a reply has 4 MiB.
 
+// --- Rounds; what its API says never changes
+inline constexpr uint64_t kRoundsGamesMax = 100'000;       // Those that are over among them.
+inline constexpr uint32_t kRoundsPlacesMax = 1'000;        // Of a game: all moves are one row.
+inline constexpr size_t kRoundsMoveBytesMax = 1'024;       // 1,000 of them fit into one reply.
+inline constexpr uint32_t kRoundsKeptDefault = 100;        // Rounds that have ended, of a game ...
+inline constexpr uint32_t kRoundsKeptMax = 1'000;          // ... which a Delete removes at once.
+inline constexpr uint64_t kRoundsKeptBytesMax = 16 << 20;  // Of a game: the last ten at least.
+inline constexpr size_t kRoundsPageBytesMax = 2 << 20;     // Of one page; a reply has 4 MiB.
+
+// --- Chat; what its API says never changes
+inline constexpr size_t kChatNameBytesMax = 128;     // Rooms, members and ids of messages.
+inline constexpr size_t kChatTextBytesMax = 8'192;   // A message, not a document.
+inline constexpr size_t kChatFollowsMax = 16;        // As many branches a message may join.
+inline constexpr uint64_t kChatRoomsMax = 100'000;   // With those deleted: a small row, for ever.
+inline constexpr uint32_t kChatMembersMax = 10'000;  // Of one room: two small rows each.
+inline constexpr uint64_t kChatMessagesMax = 1'000'000;  // Of one room, with those held back.
+inline constexpr uint32_t kChatHeldMax = 256;  // Of one room: one message may let all of them go.
+inline constexpr uint32_t kChatHoldMsDefault = 30'000;  // What a network repeats for.
+inline constexpr uint32_t kChatHoldMsMax = 600'000;
+inline constexpr uint32_t kChatDelayMsMax = 10'000;   // Of a network that is only played.
+inline constexpr size_t kChatPageBytesMax = 1 << 20;  // Twice with repeats; a reply has 4 MiB.
+inline constexpr size_t kChatSweptPerEntry = 256;     // Rows of a room that was deleted.
+inline constexpr int64_t kChatSweepPauseMs = 5;       // Between two sweeps: others come first.
+inline constexpr size_t kChatInFlightMax = 4'000;     // Arrivals that the terminal still plays.
+inline constexpr size_t kChatScreenLinesMax = 2'000;  // Kept of each column of the terminal.
+
+// --- Journal; what its API says never changes
+inline constexpr uint64_t kJournalsMax = 1'000;         // Each sweeps for itself.
+inline constexpr uint32_t kJournalNameBytesMax = 128;   // Fits into a path.
+inline constexpr uint32_t kJournalSourcesMax = 10'000;  // Of one journal; a row each, for ever.
+inline constexpr uint32_t kJournalSourceBytesMax = 128;
+inline constexpr size_t kJournalBodyBytesMax = 64 << 10;  // Of a record: a log line, or a document.
+inline constexpr size_t kJournalBatchRecordsMax = 1'000;  // Four rows each, in one apply.
+inline constexpr uint64_t kJournalRecordBytes = 128;      // What a record costs beside its body.
+inline constexpr uint32_t kJournalWindowMsDefault = 2'000;  // Most networks and batches are faster.
+inline constexpr uint32_t kJournalWindowMsMax = 600'000;    // Readers wait for so long.
+inline constexpr uint32_t kJournalDriftPpmDefault = 500;    // As fast as ntpd slews a clock.
+inline constexpr uint32_t kJournalDriftPpmMax = 100'000;    // More is no clock.
+inline constexpr uint64_t kJournalOffsetMsDefault = 3'600'000;  // More is a wrong time zone.
+inline constexpr uint64_t kJournalOffsetMsMax = 864'000'000;    // Ten days.
+inline constexpr uint64_t kJournalSecondsDefault = 604'800;     // A week.
+inline constexpr uint64_t kJournalSecondsMax = 315'360'000;     // Ten years.
+inline constexpr uint64_t kJournalBytesDefault = uint64_t{1} << 30;
+inline constexpr uint64_t kJournalBytesMin = 2 << 20;  // Any batch fits.
+inline constexpr uint64_t kJournalBytesMax = uint64_t{1} << 40;
+inline constexpr size_t kJournalReleasedPerEntry = 512;  // Two rows each, in one apply.
+inline constexpr size_t kJournalRemovedPerEntry = 512;   // Four rows each.
+inline constexpr int64_t kJournalSweepPauseMs = 5;       // Between two sweeps: others come first.
+inline constexpr size_t kJournalPageBytesMax = 2 << 20;  // Of one page; a reply has 4 MiB.
+// What one page looks at, whether it is in it or not: a read holds the store's shared lock.
+inline constexpr size_t kJournalLookedRowsMax = 1'000;
+inline constexpr size_t kJournalLookedBytesMax = 2 << 20;
+inline constexpr uint32_t kJournalTextBytesMax = 256;       // What is searched for.
+inline constexpr size_t kJournalFilesMax = 64;              // Of one merge; each is read ahead.
+inline constexpr size_t kJournalMergeBytesMax = 64 << 20;   // Lines that a merge holds back.
+inline constexpr size_t kJournalFeedBytesMax = 512 << 10;   // Of a batch: half a request.
+inline constexpr int64_t kJournalFeedWaitMs = 100;          // For more lines to fill a batch.
+inline constexpr int64_t kJournalFeedRetryMsMax = 600'000;  // Then a feed gives up, and says where.
+
 // --- Conversion of money, and the ledger's exchanges; as the API says: never changes
 inline constexpr size_t kDecimalDigitsMax = 38;     // As SQL's decimal; arithmetic has 512 bits.
 inline constexpr uint32_t kSpreadPpmMax = 999'999;  // All of the amount would be no exchange.
@@ -224,6 +285,12 @@ inline constexpr uint64_t kProcessedIdsDefault = 1'000'000;  // As many as a que
 inline constexpr int64_t kProcessedIdsSecondsDefault = 691'200;  // A queue's window and a day.
 inline constexpr int kProcessedIdsBusyMsMax = 5'000;  // For another process's transaction.
 
+// --- A client's causal buffer (docs/client.md); defaults
+inline constexpr size_t kCausalHeldDefault = 1'000;         // Messages, ...
+inline constexpr size_t kCausalHeldBytesDefault = 4 << 20;  // ... their bytes, ...
+inline constexpr int64_t kCausalPatienceMsDefault = 5'000;  // ... and for how long.
+inline constexpr size_t kCausalGapsMax = 1'000;             // That are remembered.
+
 // --- Peer link
 inline constexpr size_t kPeerFrameBytesMax = 8 << 20;
 inline constexpr size_t kPeerWelcomeBytesMax = 16 << 10;  // Before it is known who speaks.
@@ -236,6 +303,31 @@ inline constexpr size_t kPeerQueueBytesMax = 64 << 20;  // Past it the link is b
 // All members must be there and able to for so long before the behaviour is raised for good: a
 // program that fails at its start is gone by then.
 inline constexpr uint64_t kBehaviourSettleMs = 2'000;
+
+// --- Clock (docs/clock.md)
+inline constexpr size_t kClockSamplesKept = 8;  // Of one source; the best counts. As RFC 5905.
+inline constexpr uint64_t kClockSampleMsDefault = 1'000;  // Two small frames for each peer.
+inline constexpr uint64_t kClockSampleMsMin = 20;         // More often costs, and gains nothing.
+inline constexpr uint64_t kClockSampleMsMax = 60'000;     // A change goes unnoticed for 8 of them.
+// Of a new connection, the first samples: agreement before the first leader speaks.
+inline constexpr uint64_t kClockBurstMs = 50;
+inline constexpr uint64_t kClockAnswerMsMax = 5'000;      // Later answers say too little.
+inline constexpr uint64_t kClockOwnErrorMsDefault = 100;  // What NTP keeps any machine to.
+inline constexpr uint64_t kClockOwnErrorMsMax = 60'000;   // A claim that says less is none.
+inline constexpr uint64_t kClockDriftPpmDefault = 200;    // A quartz has 100 at worst.
+inline constexpr uint64_t kClockDriftPpmMax = 10'000;
+inline constexpr uint64_t kClockErrorMsDefault = 1'000;  // Known no better: unsynchronised.
+inline constexpr uint64_t kClockErrorMsMax = 60'000;
+inline constexpr uint64_t kClockStepMs = 20;              // A correction that leases do not count.
+inline constexpr uint64_t kClockFirstStampMsMax = 1'000;  // For agreement, when founding.
+inline constexpr uint64_t kClockHandOverMs = 10'000;      // Between two, from who has no agreement.
+inline constexpr size_t kNtpServersMax = 8;        // Four are plenty: one may lie, one be down.
+inline constexpr size_t kNtpPacketBytesMax = 512;  // 48, and what nobody asked for.
+inline constexpr uint64_t kNtpAnswerMsMax = 2'000;
+inline constexpr uint64_t kNtpPollMsDefault = 16'000;
+inline constexpr uint64_t kNtpPollMsMin = 100;  // A server of one's own may be asked so often.
+inline constexpr uint64_t kNtpPollMsMax = 1'024'000;      // Backing off; as RFC 5905's usual limit.
+inline constexpr uint64_t kNtpRootDistanceMsMax = 1'500;  // Known no better: no server of time.
 
 // --- Checkpoints for followers that are too far behind for the log
 inline constexpr size_t kCheckpointPieceBytes = 512 << 10;  // Delays other frames by some ms.

@@ -1,11 +1,8 @@
 #include "src/state_machine/atomic_service.h"
 
-#include <google/protobuf/arena.h>
-
 #include "holdfast/atomic.pb.h"
 #include "src/base/bounds.h"
 #include "src/state_machine/canonical.h"
-#include "src/state_machine/outcome_field.h"
 
 namespace holdfast::state_machine {
 namespace {
@@ -14,41 +11,32 @@ using atomic::ExecuteOutcome;
 using atomic::ExecuteReply;
 using atomic::ExecuteRequest;
 using google::protobuf::EnumValueDescriptor;
-using google::protobuf::FieldDescriptor;
 
-constexpr uint32_t kRefusedFrom = 400;  // HTTP status of an outcome.
-constexpr size_t kEnvelopeBytes = 8;    // Tag and length of a result in the reply, and its share.
+constexpr size_t kEnvelopeBytes = 8;  // Tag and length of a result in the reply, and its share.
 
-std::string PathOf(int write, const std::string& rest) {
+std::string PathOf(size_t write, const std::string& rest) {
   return "writes[" + std::to_string(write) + "]." + rest;
 }
 
-// What is only pending was not done: a list cannot wait for it.
-bool IsRefusal(const EnumValueDescriptor* outcome) {
-  if (outcome == nullptr) return false;
-  const OutcomeOptions& means = outcome->options().GetExtension(holdfast::outcome);
-  return means.pending() || means.http_status() >= kRefusedFrom;
-}
-
-// The outcome that says that a reply, or an item of a batch's reply, is a refusal; or null.
-const EnumValueDescriptor* RefusalIn(const Message& reply) {
-  if (const auto* whole = OutcomeOf(reply); IsRefusal(whole)) return whole;
-  const auto& reflection = *reply.GetReflection();
-  for (int i = 0; i < reply.GetDescriptor()->field_count(); ++i) {
-    const FieldDescriptor* field = reply.GetDescriptor()->field(i);
-    if (!field->is_repeated() || field->is_map()) continue;
-    const bool outcomes = field->options().GetExtension(holdfast::field).outcome();
-    for (int at = 0; at < reflection.FieldSize(reply, field); ++at) {
-      const EnumValueDescriptor* item = nullptr;
-      if (outcomes && field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM) {
-        item = reflection.GetRepeatedEnum(reply, field, at);
-      } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
-        item = OutcomeOf(reflection.GetRepeatedMessage(reply, field, at));
-      }
-      if (IsRefusal(item)) return item;
-    }
+// Refuses a write that could not be carried out alone; the field is "method", or begins with
+// "request.".
+Result<void> ValidateWrite(const atomic::Write& write, const Method* method) {
+  if (method == nullptr || method->kind() != WRITE) {
+    Error error = InvalidArgument("method", "there is no write " + write.method());
+    error.hint = "a method is named like ledger.CreateTransfer";
+    return Fail(std::move(error));
   }
-  return nullptr;
+  google::protobuf::Arena arena;
+  Message* body = method->request->New(&arena);
+  if (!body->ParseFromString(write.request())) {
+    return Fail(
+        InvalidArgument("request", "does not parse as " + body->GetDescriptor()->full_name()));
+  }
+  if (Result<void> valid = method->validate_parsed(*body, write.request()); !valid) {
+    valid.error().field = "request." + valid.error().field;
+    return valid;
+  }
+  return {};
 }
 
 class AtomicService : public Service {
@@ -63,7 +51,7 @@ class AtomicService : public Service {
       if (method != nullptr && registry_.FindService(method->service_id) == this) {
         return Fail(InvalidArgument(PathOf(i, "method"), "must not be another list of writes"));
       }
-      if (Result<void> valid = ValidateWrite(write, registry_); !valid) {
+      if (Result<void> valid = ValidateWrite(write, method); !valid) {
         valid.error().field = PathOf(i, valid.error().field);
         return valid;
       }
@@ -72,7 +60,18 @@ class AtomicService : public Service {
   }
 
   Result<void> Execute(const ExecuteRequest& request, WriteContext& context, ExecuteReply* reply) {
-    return ExecuteWrites(request, context, reply);
+    google::protobuf::Arena arena;
+    std::vector<ListedWrite> writes;
+    for (const atomic::Write& write : request.writes()) {
+      const Method* method = registry_.Find(write.method());  // As ValidateWrite has seen.
+      Message* body = method->request->New(&arena);
+      HOLDFAST_CHECK(body->ParseFromString(write.request()), "it parsed before");
+      // Nobody would go on with it: a lock that is not free is refused instead of waited for.
+      if (method->wait_ms != nullptr) body->GetReflection()->ClearField(body, method->wait_ms);
+      writes.push_back({write.method(), method, body});
+    }
+    std::vector<const Message*> replies;
+    return ExecuteWrites(writes, context, arena, reply, &replies);
   }
 
  private:
@@ -81,61 +80,38 @@ class AtomicService : public Service {
 
 }  // namespace
 
-Result<void> ValidateWrite(const atomic::Write& write, const Registry& registry) {
-  const Method* method = registry.Find(write.method());
-  if (method == nullptr || method->kind() != WRITE) {
-    Error error = InvalidArgument("method", "there is no write " + write.method());
-    error.hint = "a method is named like ledger.CreateTransfer";
-    return Fail(std::move(error));
-  }
-  google::protobuf::Arena arena;
-  Message* body = method->request->New(&arena);
-  if (!body->ParseFromString(write.request())) {
-    return Fail(
-        InvalidArgument("request", "does not parse as " + body->GetDescriptor()->full_name()));
-  }
-  if (Result<void> valid = method->validate(*body); !valid) {
-    valid.error().field = "request." + valid.error().field;
-    return valid;
-  }
-  return {};
-}
-
-Result<void> ExecuteWrites(const ExecuteRequest& request, WriteContext& context,
-                           ExecuteReply* reply) {
-  const Registry& registry = context.registry();
+Result<void> ExecuteWrites(std::span<const ListedWrite> writes, WriteContext& context,
+                           google::protobuf::Arena& arena, ExecuteReply* reply,
+                           std::vector<const Message*>* replies) {
   // An older program refuses the whole as well, as it does not know the method.
-  for (int i = 0; i < request.writes_size(); ++i) {
-    if (auto not_yet = registry.Find(request.writes(i).method())->NotYet(context.behaviour())) {
+  for (size_t i = 0; i < writes.size(); ++i) {
+    if (auto not_yet = writes[i].method->NotYet(context.behaviour())) {
       not_yet->field = PathOf(i, "method");
       return Fail(*std::move(not_yet));
     }
   }
   const store::Savepoint before = context.Mark();
   size_t bytes = 0;
-  for (int i = 0; i < request.writes_size(); ++i) {
-    const atomic::Write& write = request.writes(i);
-    const Method& method = *registry.Find(write.method());  // As ValidateWrite has seen.
-    google::protobuf::Arena arena;
-    Message* body = method.request->New(&arena);
+  for (size_t i = 0; i < writes.size(); ++i) {
+    const Method& method = *writes[i].method;
     Message* result = method.reply->New(&arena);
-    HOLDFAST_CHECK(body->ParseFromString(write.request()), "it parsed before");
-    // Nobody would go on with it: a lock that is not free is refused instead of waited for.
-    if (method.wait_ms != nullptr) body->GetReflection()->ClearField(body, method.wait_ms);
     WriteContext of_service = context.For(method.service_id);
-    if (Result<void> done = method.write(*body, of_service, result); !done) {
+    if (Result<void> done = method.write(*writes[i].request, of_service, result); !done) {
       done.error().field = PathOf(i, "request." + done.error().field);
       return done;  // Whoever called drops what was done.
     }
-    const EnumValueDescriptor* refusal = RefusalIn(*result);
+    const EnumValueDescriptor* refusal = method.outcomes->RefusalIn(*result);
     if (refusal != nullptr) {
       context.RollbackTo(before);
       reply->clear_results();
+      replies->clear();
       reply->set_failed(static_cast<uint32_t>(i));
     }
+    replies->push_back(result);
     atomic::WriteResult* added = reply->add_results();
-    added->set_method(write.method());
-    const EnumValueDescriptor* outcome = refusal != nullptr ? refusal : OutcomeOf(*result);
+    added->set_method(std::string(writes[i].name));
+    const EnumValueDescriptor* outcome =
+        refusal != nullptr ? refusal : method.outcomes->Of(*result);
     if (outcome != nullptr) added->set_outcome(outcome->name());
     added->set_reply(Canonical(*result));
     bytes += added->ByteSizeLong() + kEnvelopeBytes;

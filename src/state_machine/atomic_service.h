@@ -2,6 +2,12 @@
 // it is a write that changes nothing, and is refused where it does not hold.
 #pragma once
 
+#include <google/protobuf/arena.h>
+
+#include <span>
+#include <string_view>
+#include <vector>
+
 #include "holdfast/atomic.pb.h"
 #include "src/state_machine/registry.h"
 
@@ -12,14 +18,18 @@ void RegisterAtomicService(Registry& registry);
 
 // --- For a service whose request stands for a list of writes
 
-// Refuses a write that could not be carried out alone; the field is "method", or begins with
-// "request.". Stateless; any thread.
-Result<void> ValidateWrite(const atomic::Write& write, const Registry& registry);
+// One of them: a write of the registry, and a request of its type that its `validate` lets pass.
+struct ListedWrite {
+  std::string_view name;  // As the caller calls the method.
+  const Method* method = nullptr;
+  const Message* request = nullptr;
+};
 
-// Carries out a list, each of whose writes ValidateWrite lets pass, as Execute does: when the state
-// refuses one of them, nothing of any of them remains, and the reply says so. An Error names the
-// path in the list; whoever called drops what was done.
-Result<void> ExecuteWrites(const atomic::ExecuteRequest& request, WriteContext& context,
-                           atomic::ExecuteReply* reply);
+// Carries out a list as Execute does: when the state refuses one of them, nothing of any of them
+// remains, and the reply says so. `replies` are those of the results, in the arena. An Error names
+// the path in the list; whoever called drops what was done.
+Result<void> ExecuteWrites(std::span<const ListedWrite> writes, WriteContext& context,
+                           google::protobuf::Arena& arena, atomic::ExecuteReply* reply,
+                           std::vector<const Message*>* replies);
 
 }  // namespace holdfast::state_machine

@@ -1,5 +1,7 @@
 #include "src/state_machine/registry.h"
 
+#include <absl/strings/string_view.h>
+
 #include <map>
 
 #include "src/base/behaviour.h"
@@ -236,6 +238,7 @@ Method& Registry::AddMethod(uint8_t service, std::string_view name, Kind kind,
   method->request = &request;
   method->reply = &reply;
   method->outcome = OutcomeField(*reply.GetDescriptor());
+  method->outcomes = std::make_unique<Outcomes>(reply);
   method->wait_ms = WaitField(*request.GetDescriptor());
   const bool new_number =
       by_number_.emplace(NumberOf(service, method->method_id), method.get()).second;
@@ -284,7 +287,7 @@ void Registry::Finish() {
 }
 
 const Method* Registry::Find(std::string_view name) const {
-  auto found = by_name_.find(std::string(name));
+  auto found = by_name_.find(absl::string_view(name.data(), name.size()));
   return found == by_name_.end() ? nullptr : found->second;
 }
 

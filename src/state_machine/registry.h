@@ -22,6 +22,7 @@
 #include "holdfast/options.pb.h"
 #include "src/base/check.h"
 #include "src/base/error.h"
+#include "src/state_machine/outcomes.h"
 #include "src/state_machine/quick_check.h"
 #include "src/state_machine/service.h"
 
@@ -41,6 +42,7 @@ struct Method {
   const Message* request = nullptr;  // Default instances: New(arena) makes one.
   const Message* reply = nullptr;
   const google::protobuf::FieldDescriptor* outcome = nullptr;  // Of the reply, where it has one.
+  std::unique_ptr<const Outcomes> outcomes;                    // Of a reply and of its items.
   // Of the request: how long the caller waits. Null: there is nothing to wait for.
   const google::protobuf::FieldDescriptor* wait_ms = nullptr;
   const Method* awaits = nullptr;  // Of a write: see MethodOptions.awaits.

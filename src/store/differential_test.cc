@@ -264,6 +264,16 @@ class History {
     }
     ASSERT_EQ(found, expected);
 
+    if constexpr (requires { table.ScanWithin(from, 3, visit); }) {
+      found.clear();  // The same in portions, each of which goes on where the last one ended.
+      for (std::optional<Key> next = from; next.has_value();) {
+        const size_t before = found.size();
+        next = table.ScanWithin(*next, 3, visit);
+        ASSERT_LE(found.size(), before + 3);
+      }
+      ASSERT_EQ(found, expected);
+    }
+
     found.clear();
     expected.clear();
     table.ScanBack(from, visit);

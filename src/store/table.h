@@ -483,8 +483,13 @@ class SortedTable : public Table<Key, Row, absl::btree_map<Key, SortedSlot<Row>>
 
   // Rows with key >= from (Scan) or <= from (ScanBack), in order, until visit returns false.
   // visit must not change the table. Works under the shared lock and on the apply thread.
-  void Scan(const Key& from, Visit visit) const { Walk<false>(from, visit); }
-  void ScanBack(const Key& from, Visit visit) const { Walk<true>(from, visit); }
+  void Scan(const Key& from, Visit visit) const { Walk<false>(from, SIZE_MAX, visit); }
+  void ScanBack(const Key& from, Visit visit) const { Walk<true>(from, SIZE_MAX, visit); }
+  // As Scan, for a table whose rows go: stops after `steps` rows, those that are erased but not yet
+  // written among them, and says where to go on; nullopt: the end, or visit returned false.
+  std::optional<Key> ScanWithin(const Key& from, size_t steps, Visit visit) const {
+    return Walk<false>(from, steps, visit);
+  }
 
  private:
   using Delta = absl::btree_map<Key, SortedSlot<Row>>;
@@ -546,7 +551,7 @@ class SortedTable : public Table<Key, Row, absl::btree_map<Key, SortedSlot<Row>>
 
   // Merges what is above with what is below; the newest word on a key counts.
   template <bool kBack>
-  void Walk(const Key& from, Visit visit) const {
+  std::optional<Key> Walk(const Key& from, size_t steps, Visit visit) const {
     DeltaWalk<kBack> delta(this->delta_, from);
     DeltaWalk<kBack> frozen(this->frozen_, from);
     BaseWalk<kBack> base(*this, from);
@@ -554,17 +559,18 @@ class SortedTable : public Table<Key, Row, absl::btree_map<Key, SortedSlot<Row>>
       if (a == nullptr || b == nullptr) return a == nullptr ? b : a;
       return (kBack ? *a < *b : *b < *a) ? b : a;
     };
-    for (;;) {
+    for (;; --steps) {
       const Key* key = first(delta.key(), first(frozen.key(), base.key()));
-      if (key == nullptr) return;
+      if (key == nullptr) return std::nullopt;
+      if (steps == 0) return *key;
       const bool in_delta = delta.key() != nullptr && *delta.key() == *key;
       const bool in_frozen = frozen.key() != nullptr && *frozen.key() == *key;
       const bool in_base = base.key() != nullptr && *base.key() == *key;
       if (in_delta || in_frozen) {
         const SortedSlot<Row>& slot = in_delta ? delta.slot() : frozen.slot();
-        if (slot.has_value() && !visit(*key, *slot)) return;
+        if (slot.has_value() && !visit(*key, *slot)) return std::nullopt;
       } else if (!visit(*key, base.row())) {
-        return;
+        return std::nullopt;
       }
       if (in_base) base.Step();
       if (in_frozen) frozen.Step();
