@@ -11,6 +11,7 @@ NAME = 'consensus'
 NUMBER = figures.number
 PAYERS = (1, 16, 64, 256, 1_000, 2_000)
 DOORS = ('pipe', 'gRPC', 'HTTP')
+ATTEMPT_MS = 100  # Little, so that what is seen is the election and not the clients' patience.
 SETTINGS = ((100, 20), (200, 40), (400, 20), (400, 80), (800, 160), (1_600, 320))
 
 LOAD_COLUMNS = {'door': str, 'clients': NUMBER, 'per_second': NUMBER, 'p50_us': NUMBER,
@@ -51,7 +52,7 @@ def measure(run):
     gaps = []
     for timeout, heartbeat in p['settings']:
         found = payments.failover(run, trials=p['trials'], before_s=1, after_s=after_s(timeout),
-                                  freeze=True, flags=flags_of(timeout, heartbeat))
+                                  freeze=True, attempt_ms=ATTEMPT_MS, flags=flags_of(timeout, heartbeat))
         gaps += [{'election_timeout_ms': timeout, 'heartbeat_ms': heartbeat, **row}
                  for row in found]
     run.write('consensus-failover', gaps)

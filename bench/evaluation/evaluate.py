@@ -63,9 +63,9 @@ def tables(part, data):
 def plots(part, data):
     """Name -> SVG; None where there are no figures for it."""
     drawn = {}
-    for name, draw in part.PLOTS.items():
+    for name, plot in part.PLOTS.items():
         try:
-            drawn[f'{part.NAME}-{name}.svg'] = draw(data)
+            drawn[f'{part.NAME}-{name}.svg'] = plot(data)
         except (figures.NoFigures, draw.NothingToDraw):
             drawn[f'{part.NAME}-{name}.svg'] = None
     return drawn
@@ -84,12 +84,17 @@ def rewrite(part, folder):
 
 
 def measure(part, run):
+    """The figures of the part, and of nothing before: what is not measured is not there."""
     run.say(f'--- {part.NAME}: about {part.seconds(run):.0f} s')
+    for path in run.data.glob(f'{part.NAME}-*.csv'):
+        path.unlink()
     row = running.machine(run)
     began = time.monotonic()
-    part.measure(run)
-    row['took_s'] = round(time.monotonic() - began, 0)
-    run.write(f'{part.NAME}-run', [row])
+    try:
+        part.measure(run)
+    finally:
+        row['took_s'] = round(time.monotonic() - began)
+        run.write(f'{part.NAME}-run', [row])
 
 
 def arguments_of(argv):
@@ -134,12 +139,12 @@ def main(argv):
         total = sum(part.seconds(run) for part in parts)
         run.say(f'{len(parts)} part{"s" if len(parts) != 1 else ""}, about {total / 60:.0f} minutes')
         for part in parts:
-            try:
-                measure(part, run)
-                rewrite(part, folder)
-            except (running.Failed, figures.BadFigures, pages.BadPage) as error:
-                run.say(f'{part.NAME} FAILED: {error}')
-                failed.append(part.NAME)
+            for step in (lambda: measure(part, run), lambda: rewrite(part, folder)):
+                try:
+                    step()
+                except (running.Failed, figures.BadFigures, pages.BadPage) as error:
+                    run.say(f'{part.NAME} FAILED: {error}')
+                    failed.append(part.NAME)
     except KeyboardInterrupt:
         return 130
     finally:

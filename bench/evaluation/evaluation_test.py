@@ -227,9 +227,10 @@ if name == 'holdfast_bench':
     doors = ([c + ', ' + n for c in ('stale', 'session', 'linearizable')
               for n in ('leader', 'follower')] if only == 'reads, ' else
              ['pipe', 'gRPC', 'HTTP'] if only == 'uniform singles' else ['pipe'])
+    workload = only.split(',')[0]
     write('--csv', 'system,workload,door,clients,per_second,p50_us,p99_us,pause_ms,cpu_us,failed,'
           'entry_requests,sync_entries,sync_us,log_bytes,times_peer',
-          *[f'holdfast,"w","{door}",{clients},1000,500,900,5,60,0,3,1.5,200,150,'
+          *[f'holdfast,"{workload}","{door}",{clients},1000,500,900,5,60,0,3,1.5,200,150,'
             for door in doors for clients in value('--clients', '64').split(',')])
     write('--disk-csv', 'node,requests,log_written_bytes,log_disk_bytes,store_disk_bytes',
           *[f'{node},1000,150000,67108864,60000' for node in range(1, int(value('--nodes')) + 1)])

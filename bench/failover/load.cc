@@ -30,8 +30,9 @@ bool OpenAccounts(const testing::ProcessCluster& cluster) {
       .has_value();
 }
 
-Load::Load(const testing::ProcessCluster& cluster, int run, int clients)
-    : answers_(static_cast<size_t>(clients)) {
+Load::Load(const testing::ProcessCluster& cluster, int run, int clients,
+           std::chrono::milliseconds attempt)
+    : attempt_(attempt), answers_(static_cast<size_t>(clients)) {
   for (int i = 0; i < clients; ++i) {
     std::vector<std::string> endpoints;
     for (int node = 0; node < cluster.size(); ++node) {
@@ -61,7 +62,9 @@ std::vector<Answer> Load::Stop() {
 
 void Load::Work(const std::vector<std::string>& endpoints, const std::string& prefix,
                 std::vector<Answer>* answers) {
-  client::Client client(endpoints);
+  client::Options options;
+  if (attempt_.count() > 0) options.attempt_timeout = attempt_;
+  client::Client client(endpoints, options);
   for (uint64_t number = 0; !stop_; ++number) {
     ledger::CreateTransferRequest request;
     request.set_id(prefix + std::to_string(number));

@@ -25,8 +25,10 @@ bool OpenAccounts(const testing::ProcessCluster& cluster);
 
 class Load {
  public:
-  // `run` makes the ids differ from those of other loads on the same cluster.
-  Load(const testing::ProcessCluster& cluster, int run, int clients);
+  // `run` makes the ids differ from those of other loads on the same cluster. `attempt`: how long a
+  // client waits for one node before it asks another; 0: as the library does.
+  Load(const testing::ProcessCluster& cluster, int run, int clients,
+       std::chrono::milliseconds attempt);
   ~Load();
   Load(const Load&) = delete;
 
@@ -38,6 +40,7 @@ class Load {
   void Work(const std::vector<std::string>& endpoints, const std::string& prefix,
             std::vector<Answer>* answers);
 
+  const std::chrono::milliseconds attempt_;
   std::atomic<bool> stop_{false};
   std::atomic<int64_t> failed_{0};
   std::vector<std::vector<Answer>> answers_;  // Of each client; its own thread's until Stop.

@@ -33,6 +33,7 @@ struct Options {
   End end = End::kKill;
   int nodes = 3;
   std::vector<std::string> flags;  // Of every node.
+  int attempt_ms = 0;              // 0: as the client's library has it.
   int before_s = 3;                // Under load, before the leader goes ...
   int after_s = 7;                 // ... and after it.
   std::string etcd;
@@ -60,7 +61,7 @@ bool TryHoldfast(const Options& options, int count, std::vector<Trial>* trials) 
   cluster.StartAll();
   if (!cluster.WaitHealthy() || !OpenAccounts(cluster)) return false;
   for (int i = 0; i < count; ++i) {
-    Load load(cluster, i, kClients);
+    Load load(cluster, i, kClients, std::chrono::milliseconds(options.attempt_ms));
     std::this_thread::sleep_for(std::chrono::seconds(options.before_s));
     const int leader = cluster.WaitLeader();
     if (leader == 0) return false;
@@ -198,6 +199,10 @@ int main(int argc, char** argv) {
   app.add_option("--nodes", options.nodes)->check(CLI::Range(3, 7))->capture_default_str();
   app.add_option("--flag", options.flags,
                  "Of every node; may be given again: --flag=--heartbeat-ms=20");
+  app.add_option("--attempt-ms", options.attempt_ms,
+                 "How long a client waits for one node before it asks another; by default 3 s, as "
+                 "the library has it")
+      ->check(CLI::Range(1, 60'000));
   app.add_option("--before", options.before_s, "Seconds under load before the leader goes")
       ->check(CLI::Range(1, 60))
       ->capture_default_str();

@@ -67,7 +67,7 @@ int RunNoise(const NoiseOptions& options) {
   steady_clock::time_point until;
   {
     const Hogs hogs(options.hogs);
-    Load load(cluster, 0, kClients);
+    Load load(cluster, 0, kClients, std::chrono::milliseconds(0));
     std::this_thread::sleep_for(std::chrono::seconds(options.seconds));
     until = steady_clock::now();
     answers = load.Stop();
