@@ -184,12 +184,13 @@ def bars(title, groups, unit=''):
             parts.append(text(left - 8, (begin + y) / 2 + 3, label[:LABEL_MAX], 'end'))
             y += 8
     if len(names) > 1:
+        a_row = 4 if max(map(len, names)) <= 24 else 1
         for i, name in enumerate(names):
-            x = 12 + i % 4 * 210
-            parts += [f'<rect x="{x}" y="{y + i // 4 * 20}" width="14" height="14" '
+            x, below = 12 + i % a_row * 210, y + i // a_row * 20
+            parts += [f'<rect x="{x}" y="{below}" width="14" height="14" '
                       f'fill="{COLORS[i % len(COLORS)]}"/>',
-                      text(x + 20, y + i // 4 * 20 + 12, name[:LABEL_MAX])]
-        y += 20 * math.ceil(len(names) / 4)
+                      text(x + 20, below + 12, name[:LABEL_MAX])]
+        y += 20 * math.ceil(len(names) / a_row)
     return document(y + 10, parts)
 
 

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 import unittest
+import unittest.mock
 import xml.etree.ElementTree
 
 sys.dont_write_bytecode = True
@@ -299,6 +300,9 @@ class RunTest(Folder):
             self.run.table({'a': figures.number}, 'q', seconds=1)
 
     def test_all_of_it_from_programs_to_pages(self):
+        some = unittest.mock.patch('faults.recipes', return_value=['calm', 'disks'])
+        some.start()
+        self.addCleanup(some.stop)
         for name in ('holdfast_bench', 'holdfast_failover_bench', 'holdfast_chaos', 'holdfast_sim'):
             self.script(name, PROGRAM)
         out = self.folder / 'out'
