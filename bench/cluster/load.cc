@@ -1,7 +1,7 @@
 #include "bench/cluster/load.h"
 
 #include <sys/stat.h>
-#include <unistd.h>
+#include <time.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -10,6 +10,8 @@
 #include <fstream>
 #include <sstream>
 #include <thread>
+
+#include "tests/support/figures.h"
 
 namespace holdfast::bench {
 namespace {
@@ -21,6 +23,36 @@ std::string ReadText(const std::string& path) {
   std::stringstream text;
   text << in.rdbuf();
   return text.str();
+}
+
+std::vector<testing::Figures> FiguresOf(const testing::ProcessCluster& cluster) {
+  std::vector<testing::Figures> figures;
+  for (int node = 1; node <= cluster.size(); ++node) {
+    figures.push_back(testing::Figures::Of(cluster.host(node), cluster.http(node)));
+  }
+  return figures;
+}
+
+double Mean(const testing::Figures& before, const testing::Figures& after,
+            const std::string& name) {
+  const double count = after.Since(before, name + "_count");
+  return count > 0 ? after.Since(before, name + "_sum") / count : 0;
+}
+
+// What the node that led at both times has to say.
+void NoteLog(const std::vector<testing::Figures>& before,
+             const std::vector<testing::Figures>& after, Row* row) {
+  for (size_t i = 0; i < before.size(); ++i) {
+    const testing::Figures &was = before[i], &is = after[i];
+    if (was.Get("holdfast_is_leader") != 1 || is.Get("holdfast_is_leader") != 1) continue;
+    row->entry_requests = Mean(was, is, "holdfast_entry_requests");
+    row->sync_entries = Mean(was, is, "holdfast_log_group_records");
+    row->sync_us = Mean(was, is, "holdfast_log_sync_seconds") * 1e6;
+    const double requests = is.Since(was, "holdfast_entry_requests_sum");
+    if (requests > 0) {
+      row->log_bytes = is.Since(was, "holdfast_log_written_bytes_total") / requests;
+    }
+  }
 }
 
 }  // namespace
@@ -84,6 +116,7 @@ Row Measure(const std::string& workload, const std::string& door, Callers caller
   Loop loop(std::move(callers));
   loop.Start();
   std::this_thread::sleep_for(std::chrono::seconds(1));  // tidy: allow sleep, warming up
+  const std::vector<testing::Figures> figures = FiguresOf(cluster);
   const double cpu_before = CpuSeconds(cluster);
   const auto begun = Clock::now();
   loop.Count(true);
@@ -91,8 +124,10 @@ Row Measure(const std::string& workload, const std::string& door, Callers caller
   loop.Count(false);
   const double took = std::chrono::duration<double>(Clock::now() - begun).count();
   const double cpu = CpuSeconds(cluster) - cpu_before;
+  NoteLog(figures, FiguresOf(cluster), &row);
   loop.Stop();
   const std::vector<float> latencies = loop.Latencies();
+  row.failed = loop.failed();
   if (loop.failed() > 0) {
     std::fprintf(stderr, "%s over %s, %d clients: %ld calls failed\n", workload.c_str(),
                  door.c_str(), row.clients, static_cast<long>(loop.failed()));
@@ -107,16 +142,17 @@ Row Measure(const std::string& workload, const std::string& door, Callers caller
 }
 
 double CpuSeconds(const testing::ProcessCluster& cluster) {
-  double ticks = 0;
+  double seconds = 0;
   for (int node = 1; node <= cluster.size(); ++node) {
-    const std::string stat = ReadText("/proc/" + std::to_string(cluster.pid(node)) + "/stat");
-    std::istringstream fields(stat.substr(std::min(stat.rfind(')') + 2, stat.size())));
-    std::string field;
-    for (int i = 3; i <= 15 && fields >> field; ++i) {
-      if (i >= 14) ticks += std::strtod(field.c_str(), nullptr);  // utime, stime: proc(5).
+    clockid_t clock{};
+    timespec used{};
+    if (!cluster.Running(node) || clock_getcpuclockid(cluster.pid(node), &clock) != 0 ||
+        clock_gettime(clock, &used) != 0) {
+      continue;
     }
+    seconds += static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) * 1e-9;
   }
-  return ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
+  return seconds;
 }
 
 uint64_t MemoryBytesMax(const testing::ProcessCluster& cluster) {
@@ -130,10 +166,10 @@ uint64_t MemoryBytesMax(const testing::ProcessCluster& cluster) {
   return largest;
 }
 
-uint64_t DiskBytes(const testing::ProcessCluster& cluster, const std::string& part) {
+uint64_t DiskBytes(const testing::ProcessCluster& cluster, int node, const std::string& part) {
   uint64_t bytes = 0;
   std::error_code error;
-  const std::filesystem::recursive_directory_iterator all(cluster.data(1) + "/" + part, error);
+  const std::filesystem::recursive_directory_iterator all(cluster.data(node) + "/" + part, error);
   for (const auto& entry : all) {
     struct stat info {};
     if (stat(entry.path().c_str(), &info) == 0 && S_ISREG(info.st_mode)) {

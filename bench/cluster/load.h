@@ -41,6 +41,12 @@ struct Row {
   double p99_us = 0;
   double pause_ms = 0;  // The longest time without an answer to anybody; 0: not measured.
   double cpu_us = 0;    // Of all nodes together, for one of them; 0: not measured.
+  int64_t failed = 0;   // Calls.
+  // Of the leader, in the mean; 0: not measured, or it was not the leader all the time.
+  double entry_requests = 0;  // Requests of an entry of the log.
+  double sync_entries = 0;    // Entries made durable by one fdatasync.
+  double sync_us = 0;         // Of a write with its fdatasync.
+  double log_bytes = 0;       // Written to the log for a request.
 };
 
 // Keeps one operation of each client under way. Not to be used again after Stop.
@@ -88,6 +94,7 @@ Row Measure(const std::string& workload, const std::string& door, Callers caller
 // Of all nodes together.
 double CpuSeconds(const testing::ProcessCluster& cluster);
 uint64_t MemoryBytesMax(const testing::ProcessCluster& cluster);  // Of the largest node, resident.
-uint64_t DiskBytes(const testing::ProcessCluster& cluster, const std::string& part);  // Of node 1.
+// What a node's files take; `part`: "log" or "store".
+uint64_t DiskBytes(const testing::ProcessCluster& cluster, int node, const std::string& part);
 
 }  // namespace holdfast::bench

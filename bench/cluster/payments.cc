@@ -59,8 +59,8 @@ class Payers {
 
   void Run() {
     OpenAccounts();
-    const std::vector<int> counts =
-        stage_.settings().quick ? std::vector<int>{1, 64} : std::vector<int>{1, 16, 64, 256};
+    const std::vector<int> counts = stage_.Counts(
+        stage_.settings().quick ? std::vector<int>{1, 64} : std::vector<int>{1, 16, 64, 256});
     for (const char* door : {"pipe", "gRPC", "HTTP"}) {
       for (int clients : counts) Singles(door, accounts_, clients);
     }
@@ -69,8 +69,11 @@ class Payers {
     for (int clients : {1, 4}) Batches(kHotAccounts, clients);
     for (Consistency consistency :
          {Consistency::kStale, Consistency::kSession, Consistency::kLinearizable}) {
-      Reads(consistency, stage_.leader(), "leader");
-      Reads(consistency, stage_.follower(), "follower");
+      for (int clients : stage_.Counts({64})) {
+        Reads(consistency, stage_.leader(), "leader", clients);
+        if (stage_.follower() == stage_.leader()) continue;
+        Reads(consistency, stage_.follower(), "follower", clients);
+      }
     }
     Mixed();
   }
@@ -144,7 +147,7 @@ class Payers {
     return Ask{"/holdfast.ledger.Ledger/GetAccount", request.SerializeAsString(), consistency};
   }
 
-  void Reads(Consistency consistency, int node, const std::string& where) {
+  void Reads(Consistency consistency, int node, const std::string& where, int clients) {
     static constexpr const char* kNames[] = {"session", "linearizable", "stale"};
     const std::string door = std::string(kNames[static_cast<int>(consistency)]) + ", " + where;
     if (!stage_.Wanted("reads", door)) return;
@@ -155,7 +158,7 @@ class Payers {
     };
     const Judge judge = [](const std::string& body) { return body.empty() ? 0 : 1; };
     stage_.Add(Measure("reads", door,
-                       OverPipe({stage_.cluster().grpc(node)}, 64, SingleCalls(make, judge)),
+                       OverPipe({stage_.cluster().grpc(node)}, clients, SingleCalls(make, judge)),
                        stage_.settings().seconds, stage_.cluster()));
   }
 
@@ -192,8 +195,9 @@ int RunPayments(const Settings& settings, int accounts, int batch) {
   for (const Row& row : stage.rows()) {
     if (row.workload != "reads") transfers += row.per_second * settings.seconds;
   }
+  if (transfers == 0) return EXIT_SUCCESS;
   std::printf("%.1f million transfers: %.0f bytes of store each\n", transfers / 1e6,
-              static_cast<double>(DiskBytes(stage.cluster(), "store")) / transfers);
+              static_cast<double>(DiskBytes(stage.cluster(), 1, "store")) / transfers);
   return EXIT_SUCCESS;
 }
 

@@ -1,4 +1,4 @@
-// What was measured, as a table, as CSV and as a plot.
+// What was measured, as a table and as CSV. bench/evaluation/draw.py draws it.
 #pragma once
 
 #include <string>
@@ -16,8 +16,7 @@ void PrintRow(const Row& row, const Row* peer);
 const Row* PeerOf(const Row& row, const std::vector<Row>& peers);
 
 void WriteCsv(const std::string& path, const std::vector<Row>& rows, const std::vector<Row>& peers);
-// Bars of what was done a second: a picture for each workload, by door and clients.
-void WriteSvg(const std::string& folder, const std::vector<Row>& rows,
-              const std::vector<Row>& peers);
+// A line for each node: what it has applied and written, and what its files take.
+void WriteDiskCsv(const std::string& path, const testing::ProcessCluster& cluster);
 
 }  // namespace holdfast::bench

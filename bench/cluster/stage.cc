@@ -1,13 +1,23 @@
 #include "bench/cluster/stage.h"
 
+#include <chrono>
 #include <cstdio>
+#include <thread>
 
 #include "bench/cluster/report.h"
+#include "tests/support/figures.h"
 
 namespace holdfast::bench {
+namespace {
+
+constexpr std::chrono::seconds kStoredPatience{30};
+
+}  // namespace
 
 Stage::Stage(const Settings& settings, std::vector<Row> peers)
-    : settings_(settings), peers_(std::move(peers)), cluster_(3) {}
+    : settings_(settings), peers_(std::move(peers)), cluster_(settings.nodes) {
+  cluster_.SetFlags(settings.flags);
+}
 
 bool Stage::Begin(const std::string& what) {
   cluster_.StartAll();
@@ -17,10 +27,10 @@ bool Stage::Begin(const std::string& what) {
   }
   leader_ = cluster_.WaitLeader();
   std::printf(
-      "three nodes on loopback, %d s a line, every acknowledgement fsynced by a majority%s; pause: "
+      "%d node%s on loopback, %d s a line, every acknowledgement fsynced by a majority%s; pause: "
       "the longest time without an answer to anybody; cpu: of all nodes, for one of what is "
       "counted\n\n",
-      settings_.seconds, what.c_str());
+      settings_.nodes, settings_.nodes == 1 ? "" : "s", settings_.seconds, what.c_str());
   PrintHead();
   for (const Row& peer : peers_) {
     Row row = peer;
@@ -34,10 +44,33 @@ void Stage::End() {
   const auto mebibytes = [](uint64_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
   std::printf(
       "\nNode memory at most %.0f MiB; node 1 holds %.0f MiB of log and %.0f MiB of store\n",
-      mebibytes(MemoryBytesMax(cluster_)), mebibytes(DiskBytes(cluster_, "log")),
-      mebibytes(DiskBytes(cluster_, "store")));
+      mebibytes(MemoryBytesMax(cluster_)), mebibytes(DiskBytes(cluster_, 1, "log")),
+      mebibytes(DiskBytes(cluster_, 1, "store")));
   if (!settings_.csv.empty()) WriteCsv(settings_.csv, rows_, peers_);
-  if (!settings_.svg.empty()) WriteSvg(settings_.svg, rows_, peers_);
+  if (settings_.disk_csv.empty()) return;
+  WaitStored();
+  WriteDiskCsv(settings_.disk_csv, cluster_);
+}
+
+// Until no node's checkpoint or compaction is behind; checkpoints come by time.
+void Stage::WaitStored() const {
+  const auto deadline = std::chrono::steady_clock::now() + kStoredPatience;
+  for (int node = 1; node <= cluster_.size();) {
+    const auto figures = testing::Figures::Of(cluster_.host(node), cluster_.http(node));
+    const bool stored = !figures.empty() && figures.Get("holdfast_store_delta_rows") == 0 &&
+                        figures.Get("holdfast_store_compaction_bytes") == 0;
+    if (stored) {
+      ++node;
+      continue;
+    }
+    if (std::chrono::steady_clock::now() > deadline) {
+      std::fprintf(stderr,
+                   "Node %d has not stored everything yet; its files are counted as they are.\n",
+                   node);
+      return;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));  // tidy: allow sleep, a process
+  }
 }
 
 bool Stage::Wanted(const std::string& workload, const std::string& door) const {

@@ -1,5 +1,5 @@
-// What every benchmark of a cluster has: three nodes as processes on loopback, the peers' figures,
-// and a table that fills up line by line.
+// What every benchmark of a cluster has: nodes as processes on loopback, the peers' figures, and a
+// table that fills up line by line.
 #pragma once
 
 #include <cstdio>
@@ -18,10 +18,13 @@ namespace holdfast::bench {
 struct Settings {
   int seconds = 5;  // Of each line, after 1 s of warming up.
   bool quick = false;
-  std::string only;   // Only lines whose "workload, door" holds this text.
-  std::string peers;  // The folder of the peers' scripts; empty or none: without.
+  int nodes = 3;
+  std::vector<int> clients;        // Of each line that comes with several numbers; none: its own.
+  std::vector<std::string> flags;  // Of every node, beside those that make it a cluster.
+  std::string only;                // Only lines whose "workload, door" holds this text.
+  std::string peers;               // The folder of the peers' scripts; empty or none: without.
   std::string csv;
-  std::string svg;
+  std::string disk_csv;  // What each node's files take in the end, once all is in the store.
 };
 
 class Stage {
@@ -36,8 +39,12 @@ class Stage {
   const Settings& settings() const { return settings_; }
   const testing::ProcessCluster& cluster() const { return cluster_; }
   int leader() const { return leader_; }
-  int follower() const { return leader_ % 3 + 1; }
+  int follower() const { return leader_ % cluster_.size() + 1; }  // Of one node, that one.
   const std::vector<Row>& rows() const { return rows_; }
+  // How many clients a line is measured with, one after another.
+  std::vector<int> Counts(std::vector<int> usual) const {
+    return settings_.clients.empty() ? std::move(usual) : settings_.clients;
+  }
 
   // Whether this line was asked for.
   bool Wanted(const std::string& workload, const std::string& door) const;
@@ -53,6 +60,8 @@ class Stage {
   void Add(Row row);
 
  private:
+  void WaitStored() const;
+
   const Settings settings_;
   const std::vector<Row> peers_;
   testing::ProcessCluster cluster_;
@@ -80,5 +89,8 @@ int RunLocks(const Settings& settings);
 int RunQueues(const Settings& settings);
 int RunCache(const Settings& settings);
 int RunCheckout(const Settings& settings);
+// Nodes that have nothing to do but to keep the time; the last one's wall clock is ahead by
+// `ahead_ms`, by way of the fault shim.
+int RunClocks(const Settings& settings, int64_t ahead_ms, const std::string& shim);
 
 }  // namespace holdfast::bench

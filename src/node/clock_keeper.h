@@ -40,23 +40,23 @@ struct ClockSource {
   bool heard = false;  // The next two say something.
   clock::Claim claim;  // At the time of the report.
   int64_t delay_us = 0;
-  bool is_false = false;    // It contradicts what the others agree on.
-  uint64_t samples = 0;     // That were good, since the start ...
-  uint64_t refused = 0;     // ... or not, or never came.
-  std::string problem;      // Of a server, the last; empty: none.
+  bool is_false = false;                                // It contradicts what the others agree on.
+  uint64_t samples = 0;                                 // That were good, since the start ...
+  uint64_t refused = 0;                                 // ... or not, or never came.
+  std::string problem;                                  // Of a server, the last; empty: none.
   clock::Status says = clock::Status::kUnsynchronised;  // A peer, of itself.
 };
 
 struct ClockReport {
   clock::Synchroniser knowledge;
   std::vector<ClockSource> sources;
-  uint64_t version = 0;        // Another one with every report of a life.
-  int64_t at_us = 0;           // Elapsed, when it was made.
-  uint64_t sent = 0;           // Frames and datagrams, since the start ...
-  uint64_t received = 0;       // ... both ways.
-  uint64_t work_us = 0;        // That all of it has taken, since the start.
-  uint64_t hand_overs = 0;     // Leadership given to somebody who knew the time.
-  int64_t last_stamp_us = 0;   // Of the log, as far as it is known here; 0: none.
+  uint64_t version = 0;       // Another one with every report of a life.
+  int64_t at_us = 0;          // Elapsed, when it was made.
+  uint64_t sent = 0;          // Frames and datagrams, since the start ...
+  uint64_t received = 0;      // ... both ways.
+  uint64_t work_us = 0;       // That all of it has taken, since the start.
+  uint64_t hand_overs = 0;    // Leadership given to somebody who knew the time.
+  int64_t last_stamp_us = 0;  // Of the log, as far as it is known here; 0: none.
 };
 
 class ClockKeeper {

@@ -279,7 +279,7 @@ void Node::BeginConsensus() {
       [this](NodeId leader, uint64_t id, const Write& write, uint64_t now_ms) {
         return SendForward(leader, id, write, now_ms);
       },
-      options_.lifetime);
+      options_.lifetime, options_.entry_requests);
   reads_ = std::make_unique<ReadRouter>(
       *replica_, *read_index_, self,
       [this](NodeId leader, uint64_t id) {

@@ -59,8 +59,9 @@ struct NodeOptions {
   uint64_t lifetime = 0;  // Another one in every life of the process.
   uint32_t restarts = 0;  // How often the process has begun anew, for the status.
   uint64_t checkpoint_interval_ms = bounds::kCheckpointIntervalMsDefault;  // At least so often.
-  raft::Retention retention;        // Of the log behind a checkpoint.
-  uint64_t disk_reserve_bytes = 0;  // See DiskSpace.
+  raft::Retention retention;                          // Of the log behind a checkpoint.
+  uint64_t disk_reserve_bytes = 0;                    // See DiskSpace.
+  size_t entry_requests = bounds::kEntryRequestsMax;  // That one entry takes at most.
   ClockOptions clock;
 };
 
@@ -274,16 +275,16 @@ class Node : public Dispatcher, public PeerHandler {
   // --- The loop's
   ClockKeeper clock_;
   EntryStamps stamps_;
-  LogIndex clock_members_;        // The membership whose voters it asks.
-  Term stamped_term_;             // As leader: in which it has looked at what its log was stamped.
-  uint64_t begun_ms_ = 0;         // When consensus did.
-  uint64_t timeless_ms_ = 0;      // As leader: since when it has not known the time.
-  uint64_t giving_way_ms_ = 0;    // Until when writes wait, for another to take over; 0: they do not.
-  bool gave_way_ = false;         // It was asked to.
+  LogIndex clock_members_;      // The membership whose voters it asks.
+  Term stamped_term_;           // As leader: in which it has looked at what its log was stamped.
+  uint64_t begun_ms_ = 0;       // When consensus did.
+  uint64_t timeless_ms_ = 0;    // As leader: since when it has not known the time.
+  uint64_t giving_way_ms_ = 0;  // Until when writes wait, for another to take over; 0: they do not.
+  bool gave_way_ = false;       // It was asked to.
   uint64_t clock_hand_overs_ = 0;
   std::optional<clock::Status> clock_told_;  // In the node's log.
   uint64_t clock_published_ = 0;             // That version of the report.
-  std::unique_ptr<raft::Replica> replica_;  // Once founded.
+  std::unique_ptr<raft::Replica> replica_;   // Once founded.
   std::unique_ptr<raft::ReadIndex> read_index_;
   std::unique_ptr<WriteRouter> writes_;
   std::unique_ptr<ReadRouter> reads_;
@@ -320,7 +321,7 @@ class Node : public Dispatcher, public PeerHandler {
   mutable std::mutex status_mutex_;
   std::condition_variable status_changed_;
   NodeStatus status_;
-  NodeId last_leader_;   // The last one known; 0 before the first.
+  NodeId last_leader_;  // The last one known; 0 before the first.
   ClockReport clock_report_;
   Freshness freshness_;  // Under status_mutex_.
 };

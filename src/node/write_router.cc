@@ -72,12 +72,16 @@ void Answer(Write& write, Reply reply) {
 }  // namespace
 
 WriteRouter::WriteRouter(raft::Replica& replica, NodeId self, EntryStamps& stamps, Forward forward,
-                         uint64_t first_id)
+                         uint64_t first_id, size_t entry_requests)
     : replica_(replica),
       self_(self),
       stamps_(stamps),
+      entry_requests_(entry_requests),
       forward_(std::move(forward)),
-      next_forward_(first_id) {}
+      next_forward_(first_id) {
+  HOLDFAST_CHECK(entry_requests_ >= 1 && entry_requests_ <= bounds::kEntryRequestsMax,
+                 "an entry for no request, or for more than fit");
+}
 
 void WriteRouter::Add(std::unique_ptr<Write> write) {
   const size_t bytes = write->request.body().size();
@@ -132,7 +136,8 @@ void WriteRouter::Step(uint64_t now_ms, int64_t next_timer_us) {
 }
 
 bool WriteRouter::WorthAnEntry() const {
-  return replica_.all_durable() || waiting_.size() >= kFullEntryRequests ||
+  return replica_.all_durable() ||
+         waiting_.size() >= std::min(kFullEntryRequests, entry_requests_) ||
          waiting_bytes_ >= kFullEntryBytes;
 }
 
@@ -167,7 +172,7 @@ bool WriteRouter::ProposeOne(uint64_t now_ms) {
   Batch batch;
   LogEntry entry;
   size_t bytes = kEntryFrameBytes;
-  while (!waiting_.empty() && batch.size() < bounds::kEntryRequestsMax) {
+  while (!waiting_.empty() && batch.size() < entry_requests_) {
     Write& next = *waiting_.front();
     const size_t size = next.request.ByteSizeLong() + kRequestFrameBytes;
     if (!batch.empty() && bytes + size > bounds::kEntryBytesMax) break;

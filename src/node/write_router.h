@@ -45,8 +45,9 @@ class WriteRouter {
 
   // `first_id` differs from one life of the process to the next: the leader answers by id, and an
   // answer to what this node sent before it restarted must not be taken for one to a new write.
+  // An entry takes at most `entry_requests` writes, at least 1.
   WriteRouter(raft::Replica& replica, NodeId self, EntryStamps& stamps, Forward forward,
-              uint64_t first_id = 0);
+              uint64_t first_id = 0, size_t entry_requests = bounds::kEntryRequestsMax);
 
   void Add(std::unique_ptr<Write> write);
   // Call after every event and at least every few milliseconds: proposes, forwards, gives up.
@@ -95,6 +96,7 @@ class WriteRouter {
   raft::Replica& replica_;
   const NodeId self_;
   EntryStamps& stamps_;
+  const size_t entry_requests_;
   Forward forward_;
   std::deque<std::unique_ptr<Write>> waiting_;
   size_t waiting_bytes_ = 0;    // Of waiting_ ...

@@ -38,12 +38,12 @@ class WriteRouterTest : public testing::PlayedPeers {
   WriteRouterTest() { Live(0); }
 
   // A life of the process: the router of the one before is forgotten.
-  void Live(uint64_t first_id) {
+  void Live(uint64_t first_id, size_t entry_requests = bounds::kEntryRequestsMax) {
     const auto forward = [this](NodeId leader, uint64_t id, const Write& write, uint64_t) {
       if (linked_) forwarded_.push_back({leader, id, write.request.body()});
       return linked_;
     };
-    router_.emplace(*replica_, kSelf, stamps_, forward, first_id);
+    router_.emplace(*replica_, kSelf, stamps_, forward, first_id, entry_requests);
   }
 
   void Step() { router_->Step(now_ms_, kNoTimer); }
@@ -175,6 +175,23 @@ TEST_F(WriteRouterTest, WhatIsAFullEntryWaitsForNoDisk) {
   Add("c");
   EXPECT_EQ(log_.last(), before.Next().Next());
   EXPECT_EQ(router_->waiting(), 0u);
+}
+
+TEST_F(WriteRouterTest, AnEntryTakesAsManyRequestsAsItMay) {
+  Lead();
+  Acknowledge();
+  Live(0, 2);
+  const LogIndex before = log_.last();
+  for (const char* account : {"a", "b", "c", "d", "e"}) Queue(account);
+  Step();
+  ASSERT_EQ(log_.last().value, before.value + 2) << "two full ones wait for no disk, the rest does";
+  EXPECT_EQ(EntryAt(before.Next()).requests_size(), 2);
+  EXPECT_EQ(EntryAt(log_.last()).requests_size(), 2);
+  EXPECT_EQ(router_->waiting(), 1u);
+  Persist();
+  Step();
+  ASSERT_EQ(log_.last().value, before.value + 3);
+  EXPECT_EQ(EntryAt(log_.last()).requests_size(), 1);
 }
 
 bool Tells(const std::vector<raft::Message>& messages, LogIndex committed) {

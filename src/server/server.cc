@@ -156,6 +156,7 @@ Result<void> Server::Parts::Open() {
   options.retention.entries = config.log_keep_entries;
   options.disk_reserve_bytes = config.disk_reserve_bytes;
   options.clock = config.clock;
+  options.entry_requests = config.entry_requests;
   options.members = folder.members;
   for (const auto& [id, address] : config.members) options.addresses[id] = address.ToString();
   options.restarts = restarts;

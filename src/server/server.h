@@ -38,6 +38,7 @@ struct ServerConfig {
   Address grpc{"127.0.0.1", 0};
   uint32_t election_timeout_ms = 400;
   uint32_t heartbeat_ms = 80;
+  size_t entry_requests = bounds::kEntryRequestsMax;  // That one entry of the log takes at most.
   size_t checkpoint_rows = bounds::kCheckpointRowsDefault;
   size_t checkpoint_bytes = bounds::kCheckpointBytesDefault;
   uint64_t checkpoint_interval_ms = bounds::kCheckpointIntervalMsDefault;

@@ -203,6 +203,11 @@ std::vector<Setting> MakeSettings() {
              "means shorter gaps, and needless elections when a disk or the network is slow"),
       Number("cluster", "heartbeat_ms", "ms", {5, 10'000}, &C::heartbeat_ms,
              "How often a leader speaks at least; at most a third of the election timeout"),
+      Number("cluster", "entry_requests", "requests", {1, bounds::kEntryRequestsMax},
+             &C::entry_requests,
+             "How many requests the leader puts into one entry of the log at most. Fewer shorten "
+             "the turn of each entry and cost throughput under load; 1: every request is an entry "
+             "of its own"),
       Number("store", "checkpoint_rows", "rows", {1, 100'000'000}, &C::checkpoint_rows,
              "Changed rows after which a checkpoint is written. More means fewer checkpoints and "
              "more memory"),

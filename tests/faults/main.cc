@@ -9,6 +9,7 @@
 #include <ctime>
 #include <filesystem>
 
+#include "tests/faults/faults.h"
 #include "tests/faults/run.h"
 #include "tests/faults/sandbox.h"
 
@@ -45,9 +46,15 @@ int main(int argc, char** argv) {
   app.add_option("--clients", options.clients, "How many clients")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
-  app.add_option("--only", options.only, "One kind of fault, as the table names it");
+  auto* only = app.add_option("--only", options.only, "One kind of fault, as the table names it");
+  app.add_flag("--each", options.each,
+               "Every kind in turn, on a good network, instead of drawn by their weights")
+      ->excludes(only);
   app.add_option("--with", options.with,
                  "A fault of the network (loss, delay) that comes with every other one");
+  app.add_option("--csv", options.csv, "Also write the table of faults to this file");
+  bool list = false;
+  app.add_flag("--list", list, "Only name the kinds of faults, a line each");
   app.add_flag("--keep", options.keep, "Keep the folders and logs, whatever comes out");
   app.add_option(
       "--folder", options.folder,
@@ -56,6 +63,10 @@ int main(int argc, char** argv) {
   app.add_option("--judge", judge,
                  "Only judge what the clients of an earlier run saw, in this folder");
   CLI11_PARSE(app, argc, argv);
+  if (list) {
+    for (const auto& kind : holdfast::faults::Kinds()) std::printf("%s\n", kind.name);
+    return 0;
+  }
   if (!judge.empty()) return holdfast::faults::JudgeFolder(judge);
   options.seconds = static_cast<uint64_t>(minutes * 60);
   if (options.folder.empty()) {

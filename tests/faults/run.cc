@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <fstream>
 #include <optional>
 
 #include "tests/faults/arena.h"
@@ -27,6 +28,18 @@ struct Gaps {
     return ms[ms.size() / 2];
   }
 };
+using GapsByFault = std::map<std::string, Gaps>;
+
+// With what was judged of the whole run in every line.
+void WriteCsv(const std::string& path, GapsByFault faults, const Judgement& found, bool violated) {
+  std::ofstream out(path);
+  out << "fault,times,median_ms,longest_ms,writes,reads,violations\n";
+  for (auto& [name, gaps] : faults) {
+    const int64_t median = gaps.Median();
+    out << '"' << name << "\"," << gaps.ms.size() << ',' << median << ',' << gaps.ms.back() << ','
+        << found.writes << ',' << found.reads << ',' << (violated ? 1 : 0) << '\n';
+  }
+}
 
 class Runner {
  public:
@@ -58,6 +71,8 @@ class Runner {
       Say(std::string("the log could not be collected to its end: ") + e.what());
     }
   }
+
+  const GapsByFault& gaps() const { return gaps_; }
 
   void Report() {
     constexpr const char* kDoors[] = {"pipe", "grpc", "http"};
@@ -120,6 +135,7 @@ class Runner {
   }
 
   const Kind& DrawKind() {
+    if (options_.each) return Kinds()[step_++ % Kinds().size()];
     unsigned sum = 0;
     for (const Kind& kind : Kinds()) sum += Wanted(kind) ? kind.weight : 0;
     sim::Require(sum > 0, "there is no fault named " + options_.only);
@@ -142,7 +158,7 @@ class Runner {
     Fault fault = kind.draw(arena_, random_);
     std::string name = kind.name;
     std::optional<Fault> weather;
-    const bool some = options_.only.empty() && random_.OneIn(4);
+    const bool some = options_.only.empty() && !options_.each && random_.OneIn(4);
     if (!kind.weather && (some || !options_.with.empty())) {
       for (const Kind& other : Kinds()) {
         if (!options_.with.empty() && options_.with != other.name) continue;
@@ -197,12 +213,12 @@ class Runner {
   sim::Random random_;
   Arena arena_;
   Load load_;
-  std::map<std::string, Gaps> gaps_;
+  GapsByFault gaps_;
+  size_t step_ = 0;  // Of those in turn.
 };
 
-}  // namespace
-
-int JudgeFolder(const std::string& folder) {
+// Tells what it finds. Nothing: a violation.
+std::optional<Judgement> TellJudgement(const std::string& folder) {
   try {
     const Judgement found = Judge(folder);
     std::printf("entries replayed: %lu; writes compared with the model: %lu, reads: %lu",
@@ -210,16 +226,21 @@ int JudgeFolder(const std::string& folder) {
     if (found.beyond > 0) std::printf("; beyond the collected log: %lu", found.beyond);
     std::printf("\n");
     std::fflush(stdout);
-    return 0;
+    return found;
   } catch (const std::exception& e) {
     std::printf("\nVIOLATION: %s\n", e.what());
     std::fflush(stdout);
-    return 1;
+    return std::nullopt;
   }
 }
 
+}  // namespace
+
+int JudgeFolder(const std::string& folder) { return TellJudgement(folder) ? 0 : 1; }
+
 int Run(const RunOptions& options, const std::atomic<bool>& stop) {
   std::string violation;
+  GapsByFault gaps;
   {
     Runner runner(options, stop);
     try {
@@ -229,11 +250,14 @@ int Run(const RunOptions& options, const std::atomic<bool>& stop) {
       runner.Abandon();
     }
     runner.Report();
+    gaps = runner.gaps();
   }
   if (!violation.empty()) std::printf("\nVIOLATION: %s\n", violation.c_str());
   const std::string recording = Arena::RecordingIn(options.folder);
-  const int judged = JudgeFolder(recording);
-  if (!violation.empty() || judged != 0) {
+  const std::optional<Judgement> found = TellJudgement(recording);
+  const bool violated = !violation.empty() || !found;
+  if (!options.csv.empty()) WriteCsv(options.csv, gaps, found.value_or(Judgement()), violated);
+  if (violated) {
     std::printf(
         "\nSeed %lu. The nodes' folders and logs are kept in %s.\nWhat every client saw is in "
         "%s; to judge it again:\n  ./dev chaos --judge %s\n",

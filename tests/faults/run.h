@@ -12,6 +12,8 @@ struct RunOptions {
   std::string shim;
   std::string only;   // One kind of fault; empty: all.
   std::string with;   // A fault of the network that every other one comes with; empty: some do.
+  bool each = false;  // The kinds in turn, on a good network, instead of drawn.
+  std::string csv;    // The table of faults is also written there; empty: nowhere.
   bool keep = false;  // The folder, whatever comes out.
   int nodes = 3;
   int clients = 12;
