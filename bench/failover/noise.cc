@@ -73,6 +73,7 @@ int RunNoise(const NoiseOptions& options) {
     answers = load.Stop();
   }
   const Standing after = StandingOf(cluster);
+  // Every new term is one, whether somebody won it or not.
   const double elections = after.term - before.term;
   const double changes = after.leader_changes - before.leader_changes;
   const double gap_ms = LongestGapMs(answers, until);

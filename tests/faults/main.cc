@@ -9,7 +9,6 @@
 #include <ctime>
 #include <filesystem>
 
-#include "tests/faults/faults.h"
 #include "tests/faults/run.h"
 #include "tests/faults/sandbox.h"
 
@@ -53,8 +52,6 @@ int main(int argc, char** argv) {
   app.add_option("--with", options.with,
                  "A fault of the network (loss, delay) that comes with every other one");
   app.add_option("--csv", options.csv, "Also write the table of faults to this file");
-  bool list = false;
-  app.add_flag("--list", list, "Only name the kinds of faults, a line each");
   app.add_flag("--keep", options.keep, "Keep the folders and logs, whatever comes out");
   app.add_option(
       "--folder", options.folder,
@@ -63,10 +60,6 @@ int main(int argc, char** argv) {
   app.add_option("--judge", judge,
                  "Only judge what the clients of an earlier run saw, in this folder");
   CLI11_PARSE(app, argc, argv);
-  if (list) {
-    for (const auto& kind : holdfast::faults::Kinds()) std::printf("%s\n", kind.name);
-    return 0;
-  }
   if (!judge.empty()) return holdfast::faults::JudgeFolder(judge);
   options.seconds = static_cast<uint64_t>(minutes * 60);
   if (options.folder.empty()) {
