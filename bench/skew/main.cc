@@ -144,7 +144,7 @@ class Simulation {
     source.previous = {stamp, source.Says(received) + 1};
     // The next one is not sent before the answer has come.
     source.next_batch_us =
-        std::max(sent_us + static_cast<int64_t>(setting_.batch_ms) * kMs, received);
+        std::max(sent_us + static_cast<int64_t>(setting_.batch_ms) * kMs, received + 1);
     return stamp;
   }
 
