@@ -322,6 +322,19 @@ TEST_F(ChatTest, FullIsSaidAndChangesNothing) {
   EXPECT_EQ(Delete("r"), "deleted");
 }
 
+TEST_F(ChatTest, RoomsThatWereDeletedCount) {
+  for (uint64_t i = 1; i < bounds::kChatRoomsMax; ++i) {
+    Write<RoomReply>("chat.CreateRoom", Of<CreateRoomRequest>("r" + std::to_string(i)));
+  }
+  EXPECT_EQ(Name(Write<RoomReply>("chat.CreateRoom", Of<CreateRoomRequest>("more")).outcome()),
+            "too_many_rooms");
+  Write<RoomReply>("chat.DeleteRoom", Of<DeleteRoomRequest>("r1"));
+  EXPECT_EQ(Name(Write<RoomReply>("chat.CreateRoom", Of<CreateRoomRequest>("more")).outcome()),
+            "too_many_rooms");
+  EXPECT_EQ(Name(Write<RoomReply>("chat.CreateRoom", Of<CreateRoomRequest>("r2")).outcome()),
+            "already_exists");
+}
+
 TEST_F(ChatTest, MalformedRequestsNameTheField) {
   const auto field = [&]<class Request>(const char* method, Request request, auto spoil) {
     spoil(request);

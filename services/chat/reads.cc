@@ -122,18 +122,23 @@ Result<void> Chat::Receive(const ReceiveRequest& request, const ReadContext& con
     context.WaitFor(room);
     return {};
   }
-  std::vector<Message> messages;
   size_t bytes = 0;
-  tables_.messages.Scan(
-      {room, request.after() + 1}, [&](const MessageKey& key, const MessageRow& message) {
-        if (std::get<0>(key) != room) return false;
-        FillMessage(std::get<1>(key), message, &messages.emplace_back());
-        bytes += messages.back().ByteSizeLong();
-        return messages.size() < LimitOf(request) && bytes < bounds::kChatPageBytesMax;
-      });
-  reply->set_next_after(messages.back().number());
-  if (PlaysANetwork(request)) messages = Arrivals(request, std::move(messages));
-  for (Message& message : messages) *reply->add_messages() = std::move(message);
+  tables_.messages.Scan({room, request.after() + 1},
+                        [&](const MessageKey& key, const MessageRow& message) {
+                          if (std::get<0>(key) != room) return false;
+                          Message* sent = reply->add_messages();
+                          FillMessage(std::get<1>(key), message, sent);
+                          bytes += sent->ByteSizeLong();
+                          return static_cast<size_t>(reply->messages_size()) < LimitOf(request) &&
+                                 bytes < bounds::kChatPageBytesMax;
+                        });
+  reply->set_next_after(reply->messages(reply->messages_size() - 1).number());
+  if (!PlaysANetwork(request)) return {};
+  std::vector<Message> sent(reply->messages().begin(), reply->messages().end());
+  reply->clear_messages();
+  for (Message& message : Arrivals(request, std::move(sent))) {
+    *reply->add_messages() = std::move(message);
+  }
   return {};
 }
 

@@ -50,7 +50,7 @@ class CausalBuffer {
     uint64_t number = 0;
     std::vector<uint64_t> follows;  // Numbers.
     size_t bytes = 0;               // What it counts for, of held_bytes_max.
-    Payload payload;
+    Payload payload{};
   };
 
   enum class Kind { kMessage, kGap, kLate };

@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <fstream>
 #include <map>
 #include <set>
 #include <thread>
@@ -18,6 +19,8 @@
 #include "services/chat/chat.pb.h"
 #include "src/client/client.h"
 #include "tests/support/process_cluster.h"
+#include "tests/support/run_program.h"
+#include "tests/support/temp_folder.h"
 
 namespace holdfast {
 namespace {
@@ -264,6 +267,27 @@ class OnATerminal {
   termios before_{};
   std::string shown_;
 };
+
+TEST(ChatTest, WhatComesThroughAPipeIsPostedAndThenItEnds) {
+  ProcessCluster cluster(1);
+  cluster.StartAll();
+  ASSERT_TRUE(cluster.WaitHealthy());
+  testing::TempFolder folder;
+  const std::string path = folder.path() + "/said.txt";
+  std::ofstream(path) << "frog\n\n/edit 1 a frog\nlast without an end";
+  const auto ended =
+      testing::RunHoldfast("chat pond --as ann --endpoints " + Endpoint(cluster, 1) + " < " + path);
+  EXPECT_EQ(ended.code, 0) << ended.output;
+  for (const char* line : {"shown    #1 ann: frog\n", "shown    #2 ann edits #1: a frog\n",
+                           "shown    #3 ann: last without an end\n"}) {
+    EXPECT_NE(ended.output.find(line), std::string::npos) << ended.output;
+  }
+  // Nobody answers: it says so, and ends when it was told to.
+  cluster.Kill(1);
+  const auto alone = testing::RunHoldfast("chat pond --as ann --duration 10s --timeout 500ms" +
+                                          (" --endpoints " + Endpoint(cluster, 1)) + " < " + path);
+  EXPECT_EQ(alone.code, 3) << alone.output;
+}
 
 TEST(ChatTest, TheTerminalShowsBothOrdersAndIsGivenBack) {
   ProcessCluster cluster(1);

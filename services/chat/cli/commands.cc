@@ -25,7 +25,7 @@ shown as a gap, and the rest goes on.
 
 Where the output is no terminal, or with --plain, it is lines, each with a word of what it is:
 arrived, again, shown, gap or late. It ends then when its input has ended and all that is there is
-shown.)";
+shown; exit code 1: something that was typed was not posted.)";
 
 }  // namespace
 

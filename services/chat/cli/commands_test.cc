@@ -40,7 +40,7 @@ TEST_F(ChatCommandsTest, WhatIsTypedIsPostedAndSeenByAll) {
   EXPECT_EQ(Only("shown", bob.out), "#2 ann: is anybody there?\n#3 bob: /slash\n");
   const Ran changes =
       Run({"chat", "garden", "--as", "ann", "--once"}, "/edit 9 x\n/delete\n/what\n");
-  EXPECT_EQ(changes.code, cli::kExitOk);
+  EXPECT_EQ(changes.code, cli::kExitRefused);
   EXPECT_NE(changes.err.find("which message?"), std::string::npos) << changes.err;
   EXPECT_NE(changes.err.find("/edit NUMBER TEXT"), std::string::npos) << changes.err;
   // What is typed may speak of what was typed before it.

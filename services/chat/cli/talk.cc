@@ -56,7 +56,8 @@ Result<int64_t> ParseDuration(const std::string& text) {
   return number * factor;
 }
 
-// What calls have brought, for the one thread that may look at it.
+// What calls have brought, for the one thread that may look at it. They share it, as one may still
+// be putting something in when nobody looks any more.
 class Inbox {
  public:
   Inbox() : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
@@ -107,7 +108,6 @@ class Talker {
     options_.idempotency_key.clear();
     options_.repeatable = true;  // Ids make every one of these writes the same when it is repeated.
   }
-  // Nothing that is under way may come back to who is gone.
   ~Talker() {
     for (auto* call : {&receiving_, &posting_, &marking_}) {
       if (*call) (*call)->Cancel();
@@ -119,11 +119,13 @@ class Talker {
       const int64_t now_ms = NowMs();
       for (const Line& line : conversation_.Pass(now_ms)) view_.Show(line);
       view_.Flush();
-      if (end_ms_ && now_ms >= *end_ms_) return cli::kExitOk;
+      if (end_ms_ && now_ms >= *end_ms_) return code_;
       Ask(now_ms);
-      if (quit_ || Finished()) return cli::kExitOk;
-      const View::Input input = view_.Wait(inbox_.event(), TimeoutMs(now_ms));
-      inbox_.Run();
+      if (quit_) return cli::kExitOk;
+      if (Finished()) return code_;
+      const bool wants_more = lines_.size() < bounds::kChatScreenLinesMax;
+      const View::Input input = view_.Wait(inbox_->event(), wants_more, TimeoutMs(now_ms));
+      inbox_->Run();
       lines_.insert(lines_.end(), input.lines.begin(), input.lines.end());
       if (input.quit) return cli::kExitOk;
       if (input.ended) finishing_ = flags_.duration.empty();
@@ -171,8 +173,8 @@ class Talker {
   client::Pending Call(const char* method, const Request& request, const CallOptions& options,
                        void (Talker::*done)(Result<TypedReply<Reply>>)) {
     return client_.CallAsync<Reply>(std::string("/holdfast.chat.Chat/") + method, request, options,
-                                    [this, done](Result<TypedReply<Reply>> reply) {
-                                      inbox_.Push([this, done, reply = std::move(reply)]() mutable {
+                                    [this, inbox = inbox_, done](Result<TypedReply<Reply>> reply) {
+                                      inbox->Push([this, done, reply = std::move(reply)]() mutable {
                                         (this->*done)(std::move(reply));
                                       });
                                     });
@@ -217,6 +219,8 @@ class Talker {
       }
       return;
     }
+    if (!said_.empty()) view_.Say("the nodes answer again");
+    said_.clear();
     const bool more = reply->message.next_after() != after_;
     after_ = reply->message.next_after();
     conversation_.Receive(reply->message, NowMs());
@@ -236,9 +240,9 @@ class Talker {
     if (!reply && !IsForGood(reply.error())) return Failed(reply.error());
     ++posted_;
     if (!reply) {
-      view_.Say("not posted: " + Harmless(cli::OneLine(reply.error())));
+      NotPosted(Harmless(cli::OneLine(reply.error())));
     } else if (const cli::Outcome outcome = cli::OutcomeOf(reply->message); outcome.refused()) {
-      view_.Say("not posted: " + outcome.name + " (" + outcome.help + ")");
+      NotPosted(outcome.name + " (" + outcome.help + ")");
     } else {
       conversation_.Posted(posts_.front().id());
       last_number_ = std::max(last_number_, reply->message.number());
@@ -261,10 +265,15 @@ class Talker {
     marked_ = asked_to_mark_;  // Or there is nobody any more to whom it would matter.
   }
 
+  void NotPosted(const std::string& why) {
+    view_.Say("not posted: " + why);
+    code_ = cli::kExitRefused;
+  }
+
   // A line that was typed.
   void Take(const std::string& line) {
     if (line.empty()) return;
-    if (!api::IsValidUtf8(line)) return view_.Say("not posted: it is no UTF-8");
+    if (!api::IsValidUtf8(line)) return NotPosted("it is no UTF-8");
     PostRequest request;
     request.set_room(flags_.room);
     request.set_author(flags_.as);
@@ -275,8 +284,8 @@ class Talker {
       return;
     }
     if (request.text().size() > bounds::kChatTextBytesMax) {
-      return view_.Say("not posted: a message has at most " +
-                       std::to_string(bounds::kChatTextBytesMax) + " bytes");
+      return NotPosted("a message has at most " + std::to_string(bounds::kChatTextBytesMax) +
+                       " bytes");
     }
     posts_.push_back(std::move(request));
   }
@@ -300,13 +309,13 @@ class Talker {
     const std::string word = line.substr(0, line.find(' '));
     quit_ = quit_ || word == "/quit";
     if (word != "/edit" && word != "/delete") {
-      if (!quit_) view_.Say("there are /edit NUMBER TEXT, /delete NUMBER and /quit; // is a /");
+      if (!quit_) NotPosted("there are /edit NUMBER TEXT, /delete NUMBER and /quit; // is a /");
       return false;
     }
     const auto [number, text_at] = NumberIn(line);
     const auto id = conversation_.IdOf(number);
     if (!id) {
-      view_.Say("which message? Its number must be one that is shown here");
+      NotPosted("which message? Its number must be one that is shown here");
       return false;
     }
     request->set_target(*id);
@@ -317,7 +326,7 @@ class Talker {
     }
     request->set_kind(MessageKind::edit);
     request->set_text(text_at < line.size() ? line.substr(text_at + 1) : "");
-    if (request->text().empty()) view_.Say("the new text is missing");
+    if (request->text().empty()) NotPosted("the new text is missing");
     return !request->text().empty();
   }
 
@@ -326,7 +335,7 @@ class Talker {
   client::Client& client_;
   CallOptions options_;
   View& view_;
-  Inbox inbox_;
+  const std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
   Conversation conversation_;
   const std::optional<int64_t> end_ms_;
   std::string prefix_;  // Of ids; nobody else has it.
@@ -345,6 +354,7 @@ class Talker {
   bool waits_ = false;                 // What is under way.
   bool finishing_ = false;             // It ends when all is shown.
   bool quit_ = false;
+  int code_ = cli::kExitOk;  // Unless somebody quits.
   int64_t retry_ms_ = 0;
   int64_t mark_ms_ = 0;
   std::string said_;

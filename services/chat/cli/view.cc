@@ -48,10 +48,10 @@ class PlainView : public View {
   void Say(const std::string& what) override { context_.err() << "holdfast: " << what << "\n"; }
   void Flush() override { context_.out().flush(); }
 
-  Input Wait(int wake, int timeout_ms) override {
+  Input Wait(int wake, bool wants_more, int timeout_ms) override {
     if (!waiting_.lines.empty()) return std::exchange(waiting_, {.ended = ended_});
     std::array<pollfd, 2> files = {pollfd{wake, POLLIN, 0},
-                                   pollfd{ended_ ? -1 : STDIN_FILENO, POLLIN, 0}};
+                                   pollfd{ended_ || !wants_more ? -1 : STDIN_FILENO, POLLIN, 0}};
     if (Poll(files, timeout_ms) && files[1].revents != 0) Read();
     return std::exchange(waiting_, {.ended = ended_});
   }
@@ -94,7 +94,7 @@ class TerminalView : public View {
     shown_ = std::move(frame);
   }
 
-  Input Wait(int wake, int timeout_ms) override {
+  Input Wait(int wake, bool wants_more, int timeout_ms) override {
     std::array<pollfd, 3> files = {pollfd{wake, POLLIN, 0}, pollfd{STDIN_FILENO, POLLIN, 0},
                                    pollfd{terminal_->signals(), POLLIN, 0}};
     Input input;
@@ -105,7 +105,7 @@ class TerminalView : public View {
     const ssize_t count = read(STDIN_FILENO, bytes.data(), bytes.size());
     if (count > 0) {
       auto typed = editor_.Feed({bytes.data(), static_cast<size_t>(count)});
-      input.lines = std::move(typed.lines);
+      if (wants_more) input.lines = std::move(typed.lines);  // But Ctrl-C works always.
       input.quit = input.quit || typed.quit;
     } else if (count == 0 || (errno != EINTR && errno != EAGAIN)) {
       input.quit = true;  // The terminal is gone.

@@ -25,9 +25,9 @@ class View {
   virtual void Say(const std::string& what) = 0;
   // What was shown is to be seen by now.
   virtual void Flush() = 0;
-  // Waits for input, or for `wake` to be readable, for so long at most (-1: for ever); what was
-  // typed.
-  virtual Input Wait(int wake, int timeout_ms) = 0;
+  // Waits for `wake` to be readable, or for input if more is wanted, for so long at most (-1: for
+  // ever); what was typed.
+  virtual Input Wait(int wake, bool wants_more, int timeout_ms) = 0;
 };
 
 // Each line with a word of what it is: arrived, again, shown, gap or late.
