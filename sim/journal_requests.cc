@@ -36,21 +36,24 @@ AppendRequest JournalRequests::Append() {
   Clock& clock = clocks_[source];
   Clock::Stream& stream = clock.streams[PlaceOf(name)];
   const int64_t says_us = Says(clock);
+  const auto add_record = [&](AppendRequest* request) {
+    // Mostly just now; at times longer ago than the window is wide.
+    const auto age_us = static_cast<int64_t>(random_.OneIn(8) ? random_.Between(0, 2'000'000)
+                                                              : random_.Between(0, 150'000));
+    journal::NewRecord* record = request->add_records();
+    // By a clock that went as it goes now.
+    FillTime(says_us - age_us - age_us * clock.drift_ppm / 1'000'000, record->mutable_time());
+    record->set_body(std::to_string(true_us_() - age_us) + " " + std::to_string(++last_body_));
+  };
   if (!stream.under_way) {
     AppendRequest request;
     request.set_journal(name);
     request.set_source("s" + std::to_string(source));
-    for (uint64_t i = random_.Between(0, 4); i > 0; --i) {
-      // Mostly just now; at times longer ago than the window is wide.
-      const auto age_us = static_cast<int64_t>(random_.OneIn(8) ? random_.Between(0, 2'000'000)
-                                                                : random_.Between(0, 150'000));
-      journal::NewRecord* record = request.add_records();
-      // By a clock that went as it goes now.
-      FillTime(says_us - age_us - age_us * clock.drift_ppm / 1'000'000, record->mutable_time());
-      record->set_body(std::to_string(true_us_() - age_us) + " " + std::to_string(++last_body_));
-    }
+    for (uint64_t i = random_.Between(0, 4); i > 0; --i) add_record(&request);
     if (request.records_size() > 0) request.set_first_sequence(stream.next);
     stream.under_way = request;
+  } else if (stream.under_way->records_size() > 0 && random_.OneIn(4)) {
+    add_record(&*stream.under_way);  // What was sent before, and one more.
   }
   AppendRequest request = *stream.under_way;
   if (!random_.OneIn(8)) FillTime(says_us, request.mutable_sent_time());

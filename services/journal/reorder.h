@@ -1,5 +1,5 @@
 // Holds back what comes out of order until everything before it must have come. For whoever has no
-// store to do so: the merge of files, the measurement of skew.
+// store to do so: the merge of files.
 //
 // One thread. Memory grows with what is between the watermark and the newest that was added; who
 // cannot allow that calls ReleaseFirst.
