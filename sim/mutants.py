@@ -462,6 +462,20 @@ MUTANTS = {
         'src/clock/synchroniser.cc',
         '  offset_us = std::clamp(offset_us, offsets->earliest_us, offsets->latest_us);\n', '',
         'clock'),
+    'bounds that do not grow with drift': (
+        'src/clock/synchroniser.cc',
+        'DriftUs(elapsed_us - agreed_->at_us, options_.drift_ppm)', '0',
+        'clock'),
+    'a wall clock that jumps is believed': (
+        'src/clock/stamps.cc',
+        'if (!estimate.agreed()) return *last_us_ + passed_us;',
+        'if (!estimate.agreed()) return std::max(*last_us_ + passed_us, wall_us);',
+        'clock'),
+    'a new leader forgets the stamps of its log': (
+        'src/node/node_clock.cc',
+        '  if (const int64_t stamp_us = StampOf(payload); stamp_us != 0) stamps_.Saw(stamp_us);',
+        '  (void)StampOf(payload);',
+        'clock'),
 }
 
 

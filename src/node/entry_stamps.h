@@ -22,7 +22,7 @@ class EntryStamps {
   void Saw(int64_t stamp_us) { stamps_.Saw(stamp_us, clock_.ElapsedUs()); }
   int64_t Now() const {
     const int64_t elapsed_us = clock_.ElapsedUs();
-    return stamps_.Now(elapsed_us, estimate_(elapsed_us), WallUs());
+    return stamps_.Now(elapsed_us, estimate_(elapsed_us), clock_.WallUs());
   }
   // The next one is a correction: an entry without a command goes before it.
   bool Steps() const {
@@ -31,14 +31,11 @@ class EntryStamps {
   }
   int64_t Next() {
     const int64_t elapsed_us = clock_.ElapsedUs();
-    return stamps_.Next(elapsed_us, estimate_(elapsed_us), WallUs());
+    return stamps_.Next(elapsed_us, estimate_(elapsed_us), clock_.WallUs());
   }
   std::optional<int64_t> last_us() const { return stamps_.last_us(); }
 
  private:
-  // It counts before the first stamp only.
-  int64_t WallUs() const { return stamps_.last_us() ? 0 : clock_.WallUs(); }
-
   const Clock& clock_;
   EstimateAt estimate_;
   clock::Stamps stamps_;
