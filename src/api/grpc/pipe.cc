@@ -14,7 +14,7 @@ namespace holdfast::api::grpc {
 namespace {
 
 using ::grpc::ByteBuffer;
-using ::grpc::GenericCallbackServerContext;
+using ::grpc::CallbackServerContext;
 using ::grpc::Status;
 using ::grpc::StatusCode;
 using state_machine::Method;
@@ -56,7 +56,7 @@ Result<node::CallOptions> ToOptions(const Method& method, const PipeRequest& req
 class Pipes::Pipe : public ::grpc::ServerGenericBidiReactor,
                     public std::enable_shared_from_this<Pipe> {
  public:
-  Pipe(std::shared_ptr<Pipes> pipes, GenericCallbackServerContext* context)
+  Pipe(std::shared_ptr<Pipes> pipes, CallbackServerContext* context)
       : pipes_(std::move(pipes)), context_(context) {}
 
   void Start() {
@@ -340,8 +340,8 @@ class Pipes::Pipe : public ::grpc::ServerGenericBidiReactor,
   }
 
   const std::shared_ptr<Pipes> pipes_;
-  GenericCallbackServerContext* const context_;  // Until finished_.
-  std::shared_ptr<Pipe> self_;                   // Until OnDone.
+  CallbackServerContext* const context_;  // Until finished_.
+  std::shared_ptr<Pipe> self_;            // Until OnDone.
   ByteBuffer incoming_;
   PipeRequest request_;  // Used again for every request.
   ByteBuffer outgoing_;
@@ -370,7 +370,7 @@ std::shared_ptr<Pipes> Pipes::Make(const state_machine::Registry& registry,
   return std::shared_ptr<Pipes>(new Pipes(registry, dispatcher, write_time_max));
 }
 
-::grpc::ServerGenericBidiReactor* Pipes::Open(GenericCallbackServerContext* context) {
+::grpc::ServerGenericBidiReactor* Pipes::Open(CallbackServerContext* context) {
   auto pipe = std::make_shared<Pipe>(shared_from_this(), context);
   {
     std::lock_guard lock(mutex_);

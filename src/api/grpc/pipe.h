@@ -31,7 +31,7 @@ class Pipes : public std::enable_shared_from_this<Pipes> {
                                      std::chrono::milliseconds write_time_max);
 
   // Serves a new stream; nullptr when there are as many as there may be.
-  ::grpc::ServerGenericBidiReactor* Open(::grpc::GenericCallbackServerContext* context);
+  ::grpc::ServerGenericBidiReactor* Open(::grpc::CallbackServerContext* context);
   // Takes no request any more, and lets clients end their pipes when all replies have come.
   void Drain();
 

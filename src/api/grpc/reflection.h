@@ -3,7 +3,6 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "holdfast/reflection.pb.h"
@@ -14,7 +13,9 @@ namespace holdfast::api::grpc {
 class Reflection {
  public:
   // Versions v1alpha and v1 differ in their package only, so both are answered.
-  static bool Serves(std::string_view path);
+  static constexpr const char* kMethods[] = {
+      "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+      "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"};
 
   explicit Reflection(const state_machine::Registry& registry);
 

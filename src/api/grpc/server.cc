@@ -11,6 +11,7 @@
 #include "src/api/grpc/pipe.h"
 #include "src/api/grpc/pipe_frames.h"
 #include "src/api/grpc/reflection.h"
+#include "src/api/grpc/unary.h"
 #include "src/api/text.h"
 #include "src/base/bounds.h"
 
@@ -18,13 +19,10 @@ namespace holdfast::api::grpc {
 namespace {
 
 using ::grpc::ByteBuffer;
-using ::grpc::GenericCallbackServerContext;
 using ::grpc::ServerGenericBidiReactor;
 using ::grpc::Slice;
 using ::grpc::Status;
 using ::grpc::StatusCode;
-using state_machine::Method;
-using Context = GenericCallbackServerContext;
 
 bool Flatten(const ByteBuffer& buffer, std::string* out) {
   std::vector<Slice> slices;
@@ -42,136 +40,11 @@ ByteBuffer ToBuffer(const std::string& bytes) {
   return ByteBuffer(&slice, 1);
 }
 
-// The error as a status; what programs want to read goes into the trailing metadata.
-Status ToStatus(const Error& error, Context* context) {
-  context->AddTrailingMetadata("holdfast-code", ToString(error.code));
-  // Metadata is printable ASCII; a path may hold a key of the caller's.
-  const bool printable = std::all_of(error.field.begin(), error.field.end(),
-                                     [](char c) { return c >= 0x20 && c <= 0x7E; });
-  if (!error.field.empty() && printable && error.field.size() <= bounds::kGrpcStatusBytesMax) {
-    context->AddTrailingMetadata("holdfast-field", error.field);
-  }
-  if (const uint32_t ms = RetryAfterMs(error); ms > 0) {
-    context->AddTrailingMetadata("retry-after-ms", std::to_string(ms));
-  }
-  std::string message = DetailOf(error);
-  if (const std::string hint = HintOf(error); !hint.empty()) Append(&message, " (", hint, ")");
-  if (message.size() > bounds::kGrpcStatusBytesMax) message.resize(bounds::kGrpcStatusBytesMax);
-  return {static_cast<StatusCode>(InfoOf(error.code).grpc_status), message};
-}
-
-// A call that is refused before it begins.
+// A stream that is refused before it begins.
 class Refusal : public ServerGenericBidiReactor {
  public:
   explicit Refusal(Status status) { Finish(std::move(status)); }
   void OnDone() override { delete this; }
-};
-
-// One unary call. gRPC deletes it through OnDone, which comes after Finish and after every callback
-// of its own has returned. Finish is called by whoever comes first: the reply or the cancellation.
-// The reply finds out through `Open`, which it shares, so it never touches a reactor that is gone:
-//
-//   OnReadDone -> Dispatcher::Call ... reply --.
-//   client gives up -> OnCancel ---------------+--> Open::Take: the first one finishes
-//                                                   the other one does nothing
-class UnaryCall : public ServerGenericBidiReactor {
- public:
-  UnaryCall(const Method& method, node::Dispatcher& dispatcher, Context* context)
-      : method_(method), dispatcher_(dispatcher), context_(context) {
-    StartRead(&request_);
-  }
-
-  void OnReadDone(bool ok) override {
-    if (!ok) {
-      return Refuse(InvalidArgument("", Cat("the call brought no readable request of at most ",
-                                            bounds::kRequestBytesMax, " bytes")));
-    }
-    Result<std::string> bytes = Decode();
-    if (!bytes) return Refuse(bytes.error());
-    Result<node::CallOptions> options = Options();
-    if (!options) return Refuse(options.error());
-    if (method_.wait_ms != nullptr) {
-      options->gone = std::shared_ptr<const std::atomic<bool>>(open_, &open_->taken);
-    }
-    const bool stale = method_.kind() == READ && options->consistency == node::Consistency::kStale;
-    dispatcher_.Call(method_, *std::move(bytes), *std::move(options),
-                     [this, stale, open = open_](node::Reply reply) {
-                       if (open->Take()) Complete(std::move(reply), stale);
-                     });
-  }
-
-  void OnCancel() override {
-    if (open_->Take()) Finish(Status(StatusCode::CANCELLED, "cancelled by the client"));
-  }
-
-  void OnDone() override { delete this; }
-
- private:
-  struct Open {
-    std::atomic<bool> taken{false};
-    bool Take() { return !taken.exchange(true); }
-  };
-
-  Result<std::string> Decode() {
-    std::string sent;
-    if (!Flatten(request_, &sent)) {
-      return Fail(Error{ErrorCode::kInternal, "the request could not be unpacked", "", "", 0});
-    }
-    request_.Clear();
-    return EncodeRequest(method_, sent);
-  }
-
-  Result<node::CallOptions> Options() const {
-    CallWords words;
-    const std::pair<std::string_view, std::optional<std::string_view>*> known[] = {
-        {kIdempotencyKeyName, &words.idempotency_key},
-        {kAfterName, &words.after},
-        {kConsistencyName, &words.consistency}};
-    const auto& metadata = context_->client_metadata();
-    for (const auto& [name, place] : known) {
-      const auto [first, last] = metadata.equal_range(::grpc::string_ref(name.data(), name.size()));
-      if (first == last) continue;
-      if (std::next(first) != last) {
-        return Fail(InvalidArgument(std::string(name), "appears more than once"));
-      }
-      *place = std::string_view(first->second.data(), first->second.size());
-    }
-    const auto now = std::chrono::steady_clock::now();
-    Result<node::CallOptions> options = ParseCallWords(method_, words, now);
-    // gRPC counts a deadline on the wall clock; none is the end of time.
-    const auto deadline = context_->deadline();
-    if (options && deadline != std::chrono::system_clock::time_point::max()) {
-      options->deadline = now + TimeToAnswerIn(deadline - std::chrono::system_clock::now());
-      options->default_deadline = false;
-    }
-    return options;
-  }
-
-  void Refuse(const Error& error) {
-    dispatcher_.NoteRefused(error.code);
-    if (open_->Take()) Finish(ToStatus(error, context_));
-  }
-
-  // Only for the one that has taken the call.
-  void Complete(node::Reply reply, bool stale) {
-    if (reply.position != LogIndex()) {
-      context_->AddTrailingMetadata(std::string(kPositionName), reply.position.ToString());
-    }
-    if (reply.replayed) context_->AddTrailingMetadata(std::string(kReplayedName), "true");
-    if (stale) {
-      context_->AddTrailingMetadata(std::string(kAgeMsName), std::to_string(reply.age.count()));
-    }
-    if (!reply.body) return Finish(ToStatus(reply.body.error(), context_));
-    reply_ = ToBuffer(*reply.body);
-    StartWriteAndFinish(&reply_, ::grpc::WriteOptions(), Status::OK);
-  }
-
-  const Method& method_;
-  node::Dispatcher& dispatcher_;
-  Context* const context_;
-  const std::shared_ptr<Open> open_ = std::make_shared<Open>();
-  ByteBuffer request_;
-  ByteBuffer reply_;
 };
 
 // A stream of questions, each answered before the next is read.
@@ -208,29 +81,39 @@ class ReflectionStream : public ServerGenericBidiReactor {
 
 }  // namespace
 
-struct Server::Core : ::grpc::CallbackGenericService {
-  Core(const state_machine::Registry& r, node::Dispatcher& d, const ServerOptions& options)
-      : registry(r),
-        dispatcher(d),
-        reflection(r),
-        pipes(Pipes::Make(r, options.pipe == nullptr ? d : *options.pipe,
-                          options.pipe_write_time_max)) {}
+// The methods that are streams, by name, each served by what `open` makes.
+class Streams : public ::grpc::Service {
+ public:
+  using Open = std::function<ServerGenericBidiReactor*(::grpc::CallbackServerContext*)>;
 
-  ServerGenericBidiReactor* CreateReactor(Context* context) override {
-    if (context->method() == kPipeMethod) return OpenPipe(context);
-    if (const Method* method = registry.Find(context->method())) {
-      if (const std::optional<Error> refusal = dispatcher.Refusal(*method)) {
-        return new Refusal(ToStatus(*refusal, context));
-      }
-      return new UnaryCall(*method, dispatcher, context);
-    }
-    if (Reflection::Serves(context->method())) return new ReflectionStream(reflection);
-    Error error{ErrorCode::kUnimplemented, "there is no method " + context->method(), "",
-                "ask reflection for those that there are", 0};
-    return new Refusal(ToStatus(error, context));
+  void Add(const char* method, Open open) {
+    AddMethod(new ::grpc::internal::RpcServiceMethod(
+        method, ::grpc::internal::RpcMethod::BIDI_STREAMING, nullptr));
+    MarkMethodRawCallback(
+        count_++,
+        new ::grpc::internal::CallbackBidiHandler<ByteBuffer, ByteBuffer>(std::move(open)));
   }
 
-  ServerGenericBidiReactor* OpenPipe(Context* context) const {
+ private:
+  int count_ = 0;
+};
+
+struct Server::Core {
+  Core(const state_machine::Registry& r, node::Dispatcher& d, const ServerOptions& options)
+      : registry(r),
+        reflection(r),
+        pipes(Pipes::Make(r, options.pipe == nullptr ? d : *options.pipe,
+                          options.pipe_write_time_max)) {
+    streams.Add(kPipeMethod,
+                [this](::grpc::CallbackServerContext* context) { return OpenPipe(context); });
+    for (const char* name : Reflection::kMethods) {
+      streams.Add(name, [this](::grpc::CallbackServerContext*) -> ServerGenericBidiReactor* {
+        return new ReflectionStream(reflection);
+      });
+    }
+  }
+
+  ServerGenericBidiReactor* OpenPipe(::grpc::CallbackServerContext* context) const {
     if (ServerGenericBidiReactor* pipe = pipes->Open(context)) return pipe;
     Error error{ErrorCode::kResourceExhausted, "this node has as many pipes as it may have", "",
                 "share one client among the threads of a program, or ask another node", 0};
@@ -238,9 +121,10 @@ struct Server::Core : ::grpc::CallbackGenericService {
   }
 
   const state_machine::Registry& registry;
-  node::Dispatcher& dispatcher;
   const Reflection reflection;
   const std::shared_ptr<Pipes> pipes;
+  Streams streams;
+  std::unique_ptr<UnaryCalls> calls;
   int port = 0;
   std::unique_ptr<::grpc::Server> server;  // Last: destroyed before what it calls.
 };
@@ -279,12 +163,14 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   const std::string address = Cat(options.address, ":", options.port);
   builder.AddListeningPort(address, ::grpc::InsecureServerCredentials(), &core->port);
-  builder.RegisterCallbackGenericService(core.get());
+  builder.RegisterService(&core->streams);
+  core->calls = std::make_unique<UnaryCalls>(builder, registry, dispatcher);
   core->server = builder.BuildAndStart();
   if (core->server == nullptr || core->port == 0) {
     return Fail(Error{ErrorCode::kUnavailable, "cannot listen for gRPC on " + address, "",
                       "check that the address is this machine's and the port is free", 0});
   }
+  core->calls->Start();
   std::unique_ptr<Server> server(new Server(std::move(core)));
   server->SetServing(false);
   return server;
@@ -304,6 +190,7 @@ void Server::Stop(std::chrono::milliseconds grace) {
   core_->pipes->Drain();
   core_->server->Shutdown(std::chrono::system_clock::now() + grace);
   core_->server->Wait();
+  core_->calls->Stop();  // What its queues still hold is looked at by the server.
 }
 
 }  // namespace holdfast::api::grpc
