@@ -45,6 +45,11 @@ void AnswerFile(const FileDescriptor* file, std::string_view what,
 
 }  // namespace
 
+bool Reflection::Serves(std::string_view path) {
+  return path == "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" ||
+         path == "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+}
+
 Reflection::Reflection(const state_machine::Registry& registry) {
   std::set<std::string> names;
   names.insert(::grpc::health::v1::HealthCheckRequest::descriptor()

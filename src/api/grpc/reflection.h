@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "holdfast/reflection.pb.h"
@@ -13,9 +14,7 @@ namespace holdfast::api::grpc {
 class Reflection {
  public:
   // Versions v1alpha and v1 differ in their package only, so both are answered.
-  static constexpr const char* kMethods[] = {
-      "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-      "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"};
+  static bool Serves(std::string_view path);
 
   explicit Reflection(const state_machine::Registry& registry);
 
