@@ -14,7 +14,6 @@ namespace holdfast::api::grpc {
 namespace {
 
 using ::grpc::ByteBuffer;
-using ::grpc::GenericCallbackServerContext;
 using ::grpc::Status;
 using ::grpc::StatusCode;
 using state_machine::Method;
@@ -53,17 +52,19 @@ Result<node::CallOptions> ToOptions(const Method& method, const PipeRequest& req
 //
 // Invariants: Finish is called once, when neither a read nor a write is under way, and no read or
 // write is begun after it.
-class Pipes::Pipe : public ::grpc::ServerGenericBidiReactor,
-                    public std::enable_shared_from_this<Pipe> {
+class Pipes::Pipe : public Stream, public std::enable_shared_from_this<Pipe> {
  public:
-  Pipe(std::shared_ptr<Pipes> pipes, GenericCallbackServerContext* context)
-      : pipes_(std::move(pipes)), context_(context) {}
+  Pipe(std::shared_ptr<Pipes> pipes, Wire& wire) : Stream(wire), pipes_(std::move(pipes)) {}
 
-  void Start() {
-    self_ = shared_from_this();
-    StartRead(&incoming_);
+  // Until OnDone.
+  void Stay() { self_ = shared_from_this(); }
+
+  void Start() override {
+    wire_.Read(&incoming_);
     Tell("");  // Every message says who we are and who leads.
+    if (pipes_->draining_) Drain();
   }
+  bool batches() const override { return true; }
 
   // Refuses requests from here on, and asks the client to end the pipe.
   void Drain() {
@@ -78,7 +79,7 @@ class Pipes::Pipe : public ::grpc::ServerGenericBidiReactor,
       if (finished_ || !writing_ || now - write_began_ <= most) return;
       cutting_off_ = true;
     }
-    context_->TryCancel();
+    wire_.context().TryCancel();
     std::unique_lock lock(mutex_);
     cutting_off_ = false;
     FinishIfDone(std::move(lock));
@@ -96,7 +97,7 @@ class Pipes::Pipe : public ::grpc::ServerGenericBidiReactor,
     }
     if (!reading_) return FinishIfDone(std::move(lock));
     lock.unlock();
-    StartRead(&incoming_);
+    wire_.Read(&incoming_);
   }
 
   void OnWriteDone(bool ok) override {
@@ -111,7 +112,7 @@ class Pipes::Pipe : public ::grpc::ServerGenericBidiReactor,
         reading_ = read = true;
       }
     }
-    if (read) StartRead(&incoming_);
+    if (read) wire_.Read(&incoming_);
     Flush();
   }
 
@@ -297,7 +298,7 @@ class Pipes::Pipe : public ::grpc::ServerGenericBidiReactor,
     rest.set_term(leadership.term.value);
     rest.AppendToString(&message);
     outgoing_ = ToPipeBuffer(std::move(message));
-    StartWrite(&outgoing_);
+    wire_.Write(outgoing_);
   }
 
   // Lets go of the mutex before it finishes: gRPC may call back at once. Nothing of the pipe may be
@@ -318,7 +319,7 @@ class Pipes::Pipe : public ::grpc::ServerGenericBidiReactor,
                       "a message of the pipe that is none, or an id that is in use");
     }
     lock.unlock();
-    Finish(status);
+    wire_.Finish(status);
   }
 
   // Under mutex_: what this pipe and all pipes hold.
@@ -340,8 +341,7 @@ class Pipes::Pipe : public ::grpc::ServerGenericBidiReactor,
   }
 
   const std::shared_ptr<Pipes> pipes_;
-  GenericCallbackServerContext* const context_;  // Until finished_.
-  std::shared_ptr<Pipe> self_;                   // Until OnDone.
+  std::shared_ptr<Pipe> self_;  // Until OnDone.
   ByteBuffer incoming_;
   PipeRequest request_;  // Used again for every request.
   ByteBuffer outgoing_;
@@ -370,16 +370,13 @@ std::shared_ptr<Pipes> Pipes::Make(const state_machine::Registry& registry,
   return std::shared_ptr<Pipes>(new Pipes(registry, dispatcher, write_time_max));
 }
 
-::grpc::ServerGenericBidiReactor* Pipes::Open(GenericCallbackServerContext* context) {
-  auto pipe = std::make_shared<Pipe>(shared_from_this(), context);
-  {
-    std::lock_guard lock(mutex_);
-    if (pipes_.size() >= bounds::kPipesMax) return nullptr;
-    pipes_.insert(pipe.get());
-    if (watch_ == nullptr) Watch();
-  }
-  pipe->Start();
-  if (draining_) pipe->Drain();
+Stream* Pipes::Open(Wire& wire) {
+  auto pipe = std::make_shared<Pipe>(shared_from_this(), wire);
+  std::lock_guard lock(mutex_);
+  if (pipes_.size() >= bounds::kPipesMax) return nullptr;
+  pipe->Stay();
+  pipes_.insert(pipe.get());
+  if (watch_ == nullptr) Watch();
   return pipe.get();
 }
 

@@ -7,7 +7,6 @@
 #pragma once
 
 #include <grpcpp/alarm.h>
-#include <grpcpp/generic/async_generic_service.h>
 
 #include <atomic>
 #include <chrono>
@@ -16,6 +15,7 @@
 #include <set>
 #include <vector>
 
+#include "src/api/grpc/stream.h"
 #include "src/base/error.h"
 #include "src/node/dispatcher.h"
 #include "src/state_machine/registry.h"
@@ -31,7 +31,7 @@ class Pipes : public std::enable_shared_from_this<Pipes> {
                                      std::chrono::milliseconds write_time_max);
 
   // Serves a new stream; nullptr when there are as many as there may be.
-  ::grpc::ServerGenericBidiReactor* Open(::grpc::GenericCallbackServerContext* context);
+  Stream* Open(Wire& wire);
   // Takes no request any more, and lets clients end their pipes when all replies have come.
   void Drain();
 

@@ -1,15 +1,16 @@
 #include "src/api/grpc/server.h"
 
-#include <grpcpp/generic/async_generic_service.h>
-#include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
 #include "src/api/call.h"
 #include "src/api/errors.h"
+#include "src/api/grpc/buffers.h"
+#include "src/api/grpc/health.h"
 #include "src/api/grpc/pipe.h"
 #include "src/api/grpc/pipe_frames.h"
+#include "src/api/grpc/queues.h"
 #include "src/api/grpc/reflection.h"
 #include "src/api/text.h"
 #include "src/base/bounds.h"
@@ -18,41 +19,23 @@ namespace holdfast::api::grpc {
 namespace {
 
 using ::grpc::ByteBuffer;
-using ::grpc::GenericCallbackServerContext;
-using ::grpc::ServerGenericBidiReactor;
 using ::grpc::Slice;
 using ::grpc::Status;
 using ::grpc::StatusCode;
 using state_machine::Method;
-using Context = GenericCallbackServerContext;
-
-bool Flatten(const ByteBuffer& buffer, std::string* out) {
-  std::vector<Slice> slices;
-  if (!buffer.Dump(&slices).ok()) return false;
-  out->clear();
-  out->reserve(buffer.Length());
-  for (const Slice& slice : slices) {
-    out->append(reinterpret_cast<const char*>(slice.begin()), slice.size());
-  }
-  return true;
-}
-
-ByteBuffer ToBuffer(const std::string& bytes) {
-  const Slice slice(bytes);
-  return ByteBuffer(&slice, 1);
-}
+using Context = ::grpc::GenericServerContext;
 
 // The error as a status; what programs want to read goes into the trailing metadata.
-Status ToStatus(const Error& error, Context* context) {
-  context->AddTrailingMetadata("holdfast-code", ToString(error.code));
+Status ToStatus(const Error& error, Context& context) {
+  context.AddTrailingMetadata("holdfast-code", ToString(error.code));
   // Metadata is printable ASCII; a path may hold a key of the caller's.
   const bool printable = std::all_of(error.field.begin(), error.field.end(),
                                      [](char c) { return c >= 0x20 && c <= 0x7E; });
   if (!error.field.empty() && printable && error.field.size() <= bounds::kGrpcStatusBytesMax) {
-    context->AddTrailingMetadata("holdfast-field", error.field);
+    context.AddTrailingMetadata("holdfast-field", error.field);
   }
   if (const uint32_t ms = RetryAfterMs(error); ms > 0) {
-    context->AddTrailingMetadata("retry-after-ms", std::to_string(ms));
+    context.AddTrailingMetadata("retry-after-ms", std::to_string(ms));
   }
   std::string message = DetailOf(error);
   if (const std::string hint = HintOf(error); !hint.empty()) Append(&message, " (", hint, ")");
@@ -61,25 +44,28 @@ Status ToStatus(const Error& error, Context* context) {
 }
 
 // A call that is refused before it begins.
-class Refusal : public ServerGenericBidiReactor {
+class Refused : public Stream {
  public:
-  explicit Refusal(Status status) { Finish(std::move(status)); }
+  Refused(Wire& wire, Error error) : Stream(wire), error_(std::move(error)) {}
+  void Start() override { wire_.Finish(ToStatus(error_, wire_.context())); }
   void OnDone() override { delete this; }
+
+ private:
+  const Error error_;
 };
 
-// One unary call. gRPC deletes it through OnDone, which comes after Finish and after every callback
-// of its own has returned. Finish is called by whoever comes first: the reply or the cancellation.
-// The reply finds out through `Open`, which it shares, so it never touches a reactor that is gone:
+// One unary call. Finish is called by whoever comes first: the reply or the cancellation. The reply
+// finds out through `Open`, which it shares, so it never touches a call that is gone:
 //
 //   OnReadDone -> Dispatcher::Call ... reply --.
 //   client gives up -> OnCancel ---------------+--> Open::Take: the first one finishes
 //                                                   the other one does nothing
-class UnaryCall : public ServerGenericBidiReactor {
+class UnaryCall : public Stream {
  public:
-  UnaryCall(const Method& method, node::Dispatcher& dispatcher, Context* context)
-      : method_(method), dispatcher_(dispatcher), context_(context) {
-    StartRead(&request_);
-  }
+  UnaryCall(Wire& wire, const Method& method, node::Dispatcher& dispatcher)
+      : Stream(wire), method_(method), dispatcher_(dispatcher) {}
+
+  void Start() override { wire_.Read(&request_); }
 
   void OnReadDone(bool ok) override {
     if (!ok) {
@@ -94,14 +80,17 @@ class UnaryCall : public ServerGenericBidiReactor {
       options->gone = std::shared_ptr<const std::atomic<bool>>(open_, &open_->taken);
     }
     const bool stale = method_.kind() == READ && options->consistency == node::Consistency::kStale;
-    dispatcher_.Call(method_, *std::move(bytes), *std::move(options),
-                     [this, stale, open = open_](node::Reply reply) {
-                       if (open->Take()) Complete(std::move(reply), stale);
-                     });
+    dispatcher_.Call(
+        method_, *std::move(bytes), *std::move(options),
+        [this, stale, open = open_](node::Reply reply) {
+          if (!open->Take()) return;
+          // Who replies has better things to do than to write to a socket.
+          wire_.Post([this, stale, reply = std::move(reply)] { Complete(reply, stale); });
+        });
   }
 
   void OnCancel() override {
-    if (open_->Take()) Finish(Status(StatusCode::CANCELLED, "cancelled by the client"));
+    if (open_->Take()) wire_.Finish(Status(StatusCode::CANCELLED, "cancelled by the client"));
   }
 
   void OnDone() override { delete this; }
@@ -113,12 +102,9 @@ class UnaryCall : public ServerGenericBidiReactor {
   };
 
   Result<std::string> Decode() {
-    std::string sent;
-    if (!Flatten(request_, &sent)) {
-      return Fail(Error{ErrorCode::kInternal, "the request could not be unpacked", "", "", 0});
-    }
+    const Slice bytes = Flat(request_);
     request_.Clear();
-    return EncodeRequest(method_, sent);
+    return EncodeRequest(method_, View(bytes));
   }
 
   Result<node::CallOptions> Options() const {
@@ -127,7 +113,7 @@ class UnaryCall : public ServerGenericBidiReactor {
         {kIdempotencyKeyName, &words.idempotency_key},
         {kAfterName, &words.after},
         {kConsistencyName, &words.consistency}};
-    const auto& metadata = context_->client_metadata();
+    const auto& metadata = wire_.context().client_metadata();
     for (const auto& [name, place] : known) {
       const auto [first, last] = metadata.equal_range(::grpc::string_ref(name.data(), name.size()));
       if (first == last) continue;
@@ -139,7 +125,7 @@ class UnaryCall : public ServerGenericBidiReactor {
     const auto now = std::chrono::steady_clock::now();
     Result<node::CallOptions> options = ParseCallWords(method_, words, now);
     // gRPC counts a deadline on the wall clock; none is the end of time.
-    const auto deadline = context_->deadline();
+    const auto deadline = wire_.context().deadline();
     if (options && deadline != std::chrono::system_clock::time_point::max()) {
       options->deadline = now + TimeToAnswerIn(deadline - std::chrono::system_clock::now());
       options->default_deadline = false;
@@ -149,53 +135,51 @@ class UnaryCall : public ServerGenericBidiReactor {
 
   void Refuse(const Error& error) {
     dispatcher_.NoteRefused(error.code);
-    if (open_->Take()) Finish(ToStatus(error, context_));
+    if (open_->Take()) wire_.Finish(ToStatus(error, wire_.context()));
   }
 
   // Only for the one that has taken the call.
-  void Complete(node::Reply reply, bool stale) {
+  void Complete(const node::Reply& reply, bool stale) {
+    Context& context = wire_.context();
     if (reply.position != LogIndex()) {
-      context_->AddTrailingMetadata(std::string(kPositionName), reply.position.ToString());
+      context.AddTrailingMetadata(std::string(kPositionName), reply.position.ToString());
     }
-    if (reply.replayed) context_->AddTrailingMetadata(std::string(kReplayedName), "true");
+    if (reply.replayed) context.AddTrailingMetadata(std::string(kReplayedName), "true");
     if (stale) {
-      context_->AddTrailingMetadata(std::string(kAgeMsName), std::to_string(reply.age.count()));
+      context.AddTrailingMetadata(std::string(kAgeMsName), std::to_string(reply.age.count()));
     }
-    if (!reply.body) return Finish(ToStatus(reply.body.error(), context_));
-    reply_ = ToBuffer(*reply.body);
-    StartWriteAndFinish(&reply_, ::grpc::WriteOptions(), Status::OK);
+    if (!reply.body) return wire_.Finish(ToStatus(reply.body.error(), context));
+    wire_.WriteAndFinish(ToBuffer(*reply.body));
   }
 
   const Method& method_;
   node::Dispatcher& dispatcher_;
-  Context* const context_;
   const std::shared_ptr<Open> open_ = std::make_shared<Open>();
   ByteBuffer request_;
-  ByteBuffer reply_;
 };
 
 // A stream of questions, each answered before the next is read.
-class ReflectionStream : public ServerGenericBidiReactor {
+class ReflectionStream : public Stream {
  public:
-  explicit ReflectionStream(const Reflection& reflection) : reflection_(reflection) {
-    StartRead(&request_);
-  }
+  ReflectionStream(Wire& wire, const Reflection& reflection)
+      : Stream(wire), reflection_(reflection) {}
+
+  void Start() override { wire_.Read(&request_); }
 
   void OnReadDone(bool ok) override {
-    if (!ok) return Finish(Status::OK);  // The client has asked all it wanted, or went away.
-    std::string bytes;
+    if (!ok) return wire_.Finish(Status::OK);  // The client has asked all it wanted, or went away.
     ::grpc::reflection::v1alpha::ServerReflectionRequest request;
-    if (!Flatten(request_, &bytes) || !request.ParseFromString(bytes)) {
-      return Finish(Status(StatusCode::INVALID_ARGUMENT,
-                           "the bytes are not a valid " + request.GetDescriptor()->full_name()));
+    if (!Parse(request_, &request)) {
+      return wire_.Finish(
+          Status(StatusCode::INVALID_ARGUMENT,
+                 "the bytes are not a valid " + request.GetDescriptor()->full_name()));
     }
-    reply_ = ToBuffer(reflection_.Answer(request).SerializeAsString());
-    StartWrite(&reply_);
+    wire_.Write(ToBuffer(reflection_.Answer(request).SerializeAsString()));
   }
 
   void OnWriteDone(bool ok) override {
-    if (!ok) return Finish(Status::CANCELLED);
-    StartRead(&request_);
+    if (!ok) return wire_.Finish(Status::CANCELLED);
+    wire_.Read(&request_);
   }
 
   void OnDone() override { delete this; }
@@ -203,45 +187,48 @@ class ReflectionStream : public ServerGenericBidiReactor {
  private:
   const Reflection& reflection_;
   ByteBuffer request_;
-  ByteBuffer reply_;
 };
 
 }  // namespace
 
-struct Server::Core : ::grpc::CallbackGenericService {
+struct Server::Core {
   Core(const state_machine::Registry& r, node::Dispatcher& d, const ServerOptions& options)
       : registry(r),
         dispatcher(d),
         reflection(r),
+        health(r),
         pipes(Pipes::Make(r, options.pipe == nullptr ? d : *options.pipe,
                           options.pipe_write_time_max)) {}
 
-  ServerGenericBidiReactor* CreateReactor(Context* context) override {
-    if (context->method() == kPipeMethod) return OpenPipe(context);
-    if (const Method* method = registry.Find(context->method())) {
-      if (const std::optional<Error> refusal = dispatcher.Refusal(*method)) {
-        return new Refusal(ToStatus(*refusal, context));
+  Stream* Open(Wire& wire) {
+    const std::string& name = wire.context().method();
+    if (const Method* method = registry.Find(name)) {
+      if (std::optional<Error> refusal = dispatcher.Refusal(*method)) {
+        return new Refused(wire, *std::move(refusal));
       }
-      return new UnaryCall(*method, dispatcher, context);
+      return new UnaryCall(wire, *method, dispatcher);
     }
-    if (Reflection::Serves(context->method())) return new ReflectionStream(reflection);
-    Error error{ErrorCode::kUnimplemented, "there is no method " + context->method(), "",
-                "ask reflection for those that there are", 0};
-    return new Refusal(ToStatus(error, context));
+    if (name == kPipeMethod) return OpenPipe(wire);
+    if (Reflection::Serves(name)) return new ReflectionStream(wire, reflection);
+    if (Stream* asks = health.Open(wire)) return asks;
+    return new Refused(wire, Error{ErrorCode::kUnimplemented, "there is no method " + name, "",
+                                   "ask reflection for those that there are", 0});
   }
 
-  ServerGenericBidiReactor* OpenPipe(Context* context) const {
-    if (ServerGenericBidiReactor* pipe = pipes->Open(context)) return pipe;
-    Error error{ErrorCode::kResourceExhausted, "this node has as many pipes as it may have", "",
-                "share one client among the threads of a program, or ask another node", 0};
-    return new Refusal(ToStatus(error, context));
+  Stream* OpenPipe(Wire& wire) const {
+    if (Stream* pipe = pipes->Open(wire)) return pipe;
+    return new Refused(
+        wire, Error{ErrorCode::kResourceExhausted, "this node has as many pipes as it may have", "",
+                    "share one client among the threads of a program, or ask another node", 0});
   }
 
   const state_machine::Registry& registry;
   node::Dispatcher& dispatcher;
   const Reflection reflection;
+  Health health;
   const std::shared_ptr<Pipes> pipes;
   int port = 0;
+  std::unique_ptr<Queues> queues;          // Stopped before the server is destroyed.
   std::unique_ptr<::grpc::Server> server;  // Last: destroyed before what it calls.
 };
 
@@ -255,7 +242,6 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
                                               const state_machine::Registry& registry,
                                               node::Dispatcher& dispatcher) {
   auto core = std::make_unique<Core>(registry, dispatcher, options);
-  ::grpc::EnableDefaultHealthCheckService(true);
   ::grpc::ResourceQuota quota("holdfast-api");
   quota.Resize(bounds::kGrpcMemoryBytesMax);
   quota.SetMaxThreads(bounds::kGrpcThreadsMax);
@@ -279,31 +265,25 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   const std::string address = Cat(options.address, ":", options.port);
   builder.AddListeningPort(address, ::grpc::InsecureServerCredentials(), &core->port);
-  builder.RegisterCallbackGenericService(core.get());
+  core->queues =
+      std::make_unique<Queues>(builder, [at = core.get()](Wire& wire) { return at->Open(wire); });
   core->server = builder.BuildAndStart();
   if (core->server == nullptr || core->port == 0) {
     return Fail(Error{ErrorCode::kUnavailable, "cannot listen for gRPC on " + address, "",
                       "check that the address is this machine's and the port is free", 0});
   }
-  std::unique_ptr<Server> server(new Server(std::move(core)));
-  server->SetServing(false);
-  return server;
+  core->queues->Start();
+  return std::unique_ptr<Server>(new Server(std::move(core)));
 }
 
-void Server::SetServing(bool serving) {
-  ::grpc::HealthCheckServiceInterface* health = core_->server->GetHealthCheckService();
-  health->SetServingStatus("", serving);
-  std::set<std::string> names;
-  for (const auto& method : core_->registry.methods()) {
-    names.insert(method->descriptor->service()->full_name());
-  }
-  for (const std::string& name : names) health->SetServingStatus(name, serving);
-}
+void Server::SetServing(bool serving) { core_->health.Set(serving); }
 
 void Server::Stop(std::chrono::milliseconds grace) {
   core_->pipes->Drain();
+  core_->health.Close();
   core_->server->Shutdown(std::chrono::system_clock::now() + grace);
   core_->server->Wait();
+  core_->queues->Stop();
 }
 
 }  // namespace holdfast::api::grpc

@@ -1,0 +1,244 @@
+#include "src/api/grpc/queues.h"
+
+#include <grpcpp/alarm.h>
+
+#include <algorithm>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "src/base/batch.h"
+
+namespace holdfast::api::grpc {
+namespace {
+
+// As many as gRPC would have threads of its own, but that one is enough for two processors.
+unsigned CountOfQueues() { return std::clamp(std::thread::hardware_concurrency() / 2, 1U, 16U); }
+
+// Calls that gRPC may begin before the thread has come round to ask for more.
+constexpr int kExpected = 64;
+// What has come meanwhile must not wait too long for the first to be handed on.
+constexpr int kEventsTogether = 256;
+
+thread_local const void* this_threads_queue = nullptr;
+
+gpr_timespec AtOnce() { return gpr_inf_past(GPR_CLOCK_MONOTONIC); }
+
+}  // namespace
+
+class Queues::Queue : public std::enable_shared_from_this<Queue> {
+ public:
+  Queue(Queues& queues, std::unique_ptr<::grpc::ServerCompletionQueue> events)
+      : queues_(queues), events_(std::move(events)) {}
+
+  void Start();
+  void Stop();
+  void Post(Task task);
+
+  // The rest on its thread. Has one more call come.
+  void Expect();
+  void Ended(Call* call);
+  Stream* Open(Wire& wire) const { return queues_.open_(wire); }
+  ::grpc::ServerCompletionQueue* events() const { return events_.get(); }
+  // Hands on what the batch has; the next event begins another.
+  void EndBatch() { batch_.reset(); }
+
+ private:
+  void Run();
+  void Handle(void* tag, bool ok);
+  void RunTasks();
+  void Wake();
+  void Close();
+
+  Queues& queues_;
+  const std::unique_ptr<::grpc::ServerCompletionQueue> events_;
+  std::thread thread_;
+  std::optional<Batch> batch_;
+  int calls_ = 0;  // That are expected, or have come and are not over.
+  bool stopping_ = false;
+
+  std::mutex mutex_;
+  std::vector<Task> tasks_;
+  bool wake_asked_ = false;  // The alarm is set, or will be at the end of a batch.
+  bool closed_ = false;
+  ::grpc::Alarm alarm_;
+};
+
+// One call, from before it comes. Deleted when gRPC says that it is over, it is finished, and no
+// read is under way.
+class Queues::Call final : public Wire {
+ public:
+  struct Event {
+    Call* call;
+    void (Call::*happen)(bool ok);
+  };
+
+  Call(Queue& queue, ::grpc::AsyncGenericService& service) : queue_(queue) {
+    context_.AsyncNotifyWhenDone(&over_);
+    service.RequestCall(&context_, &line_, queue.events(), queue.events(), &come_);
+  }
+
+  ::grpc::GenericServerContext& context() override { return context_; }
+  void Read(::grpc::ByteBuffer* into) override {
+    is_reading_ = true;
+    line_.Read(into, &read_);
+  }
+  void Write(const ::grpc::ByteBuffer& message) override { line_.Write(message, &written_); }
+  void Finish(const ::grpc::Status& status) override { line_.Finish(status, &finished_); }
+  void WriteAndFinish(const ::grpc::ByteBuffer& message) override {
+    line_.WriteAndFinish(message, ::grpc::WriteOptions(), ::grpc::Status::OK, &finished_);
+  }
+  void Post(Task task) override { queue_.Post(std::move(task)); }
+
+ private:
+  void OnCome(bool ok) {
+    if (!ok) {
+      return queue_.Ended(this);  // The server stops.
+    }
+    queue_.Expect();
+    stream_ = queue_.Open(*this);
+    stream_->Start();
+  }
+  void OnRead(bool ok) {
+    is_reading_ = false;
+    if (stream_->batches()) queue_.EndBatch();
+    stream_->OnReadDone(ok);
+    EndIfDone();
+  }
+  void OnWritten(bool ok) { stream_->OnWriteDone(ok); }
+  void OnFinished(bool /*ok*/) {
+    is_finished_ = true;
+    EndIfDone();
+  }
+  void OnOver(bool /*ok*/) {
+    is_over_ = true;
+    if (context_.IsCancelled()) stream_->OnCancel();
+    EndIfDone();
+  }
+
+  void EndIfDone() {
+    if (!is_over_ || !is_finished_ || is_reading_) return;
+    stream_->OnDone();
+    queue_.Ended(this);
+  }
+
+  Queue& queue_;
+  Event come_{this, &Call::OnCome};
+  Event read_{this, &Call::OnRead};
+  Event written_{this, &Call::OnWritten};
+  Event finished_{this, &Call::OnFinished};
+  Event over_{this, &Call::OnOver};
+  ::grpc::GenericServerContext context_;
+  ::grpc::GenericServerAsyncReaderWriter line_{&context_};
+  Stream* stream_ = nullptr;
+  bool is_reading_ = false;
+  bool is_finished_ = false;
+  bool is_over_ = false;
+};
+
+void Queues::Queue::Start() {
+  for (int i = 0; i < kExpected; ++i) Expect();
+  thread_ = std::thread([this] { Run(); });
+}
+
+void Queues::Queue::Stop() {
+  if (thread_.joinable()) {
+    Post([this] { stopping_ = true; });
+    return thread_.join();
+  }
+  Close();
+  void* tag = nullptr;
+  bool ok = false;
+  while (events_->Next(&tag, &ok)) {
+  }
+}
+
+void Queues::Queue::Close() {
+  std::lock_guard lock(mutex_);
+  if (std::exchange(closed_, true)) return;
+  events_->Shutdown();
+}
+
+void Queues::Queue::Expect() {
+  ++calls_;
+  new Call(*this, queues_.service_);
+}
+
+void Queues::Queue::Ended(Call* call) {
+  delete call;
+  --calls_;
+}
+
+void Queues::Queue::Run() {
+  this_threads_queue = this;
+  void* tag = nullptr;
+  bool ok = false;
+  while (events_->Next(&tag, &ok)) {
+    int count = 0;
+    do {
+      if (!batch_) batch_.emplace();
+      Handle(tag, ok);
+    } while (++count < kEventsTogether &&
+             events_->AsyncNext(&tag, &ok, AtOnce()) == ::grpc::CompletionQueue::GOT_EVENT);
+    EndBatch();
+    RunTasks();
+    if (stopping_ && calls_ == 0) Close();  // None is expected either: the server is shut down.
+  }
+}
+
+void Queues::Queue::Handle(void* tag, bool ok) {
+  if (tag == this) {
+    std::lock_guard lock(mutex_);
+    wake_asked_ = false;
+    return;
+  }
+  auto* event = static_cast<Call::Event*>(tag);
+  (event->call->*event->happen)(ok);
+}
+
+void Queues::Queue::Post(Task task) {
+  {
+    std::lock_guard lock(mutex_);
+    if (closed_) return;
+    tasks_.push_back(std::move(task));
+    // Its own thread looks for tasks before it waits again.
+    if (this_threads_queue == this || std::exchange(wake_asked_, true)) return;
+  }
+  Batch::AtEnd([self = shared_from_this()] { self->Wake(); });
+}
+
+void Queues::Queue::Wake() {
+  std::lock_guard lock(mutex_);
+  if (!closed_) alarm_.Set(events_.get(), AtOnce(), this);
+}
+
+void Queues::Queue::RunTasks() {
+  for (std::vector<Task> tasks;; tasks.clear()) {
+    {
+      std::lock_guard lock(mutex_);
+      tasks.swap(tasks_);
+    }
+    if (tasks.empty()) return;
+    for (Task& task : tasks) task();
+  }
+}
+
+Queues::Queues(::grpc::ServerBuilder& builder, Open open) : open_(std::move(open)) {
+  builder.RegisterAsyncGenericService(&service_);
+  for (unsigned i = 0; i < CountOfQueues(); ++i) {
+    queues_.push_back(std::make_shared<Queue>(*this, builder.AddCompletionQueue()));
+  }
+}
+
+Queues::~Queues() { Stop(); }
+
+void Queues::Start() {
+  for (const auto& queue : queues_) queue->Start();
+}
+
+void Queues::Stop() {
+  for (const auto& queue : queues_) queue->Stop();
+}
+
+}  // namespace holdfast::api::grpc
