@@ -225,7 +225,8 @@ void Model::LearnFrom(const AppendRequest& request, const Book& book, Clock* clo
   const auto agree = [ppm](const std::optional<Bound>& least, const std::optional<Bound>& most) {
     return !least || !most || least->offset <= most->offset + Widened(*least, most->at, ppm);
   };
-  const bool back = new_least && new_most && new_most->at < new_least->at;
+  // One is rounded up, the other down.
+  const bool back = new_least && new_most && new_most->at + 1 < new_least->at;
   const bool new_agree = !back && agree(new_least, new_most);
   if (!new_agree || !agree(clock->at_least, clock->at_most) || !agree(clock->at_least, new_most) ||
       !agree(new_least, clock->at_most)) {

@@ -33,8 +33,9 @@ std::optional<int64_t> UpperAt(const Facts& facts, int64_t at_us, uint32_t drift
 }
 
 bool Learn(const Facts& told, uint32_t drift_ppm, Facts* known) {
-  // An append that is sent before the answer that it speaks of had come: set back in between.
-  const bool set_back = told.lower && told.upper && told.upper->at_us < told.lower->at_us;
+  // An append that is sent before the answer that it speaks of had come: set back in between. The
+  // one time is rounded up and the other down, so a microsecond is nothing.
+  const bool set_back = told.lower && told.upper && told.upper->at_us + 1 < told.lower->at_us;
   const bool itself = !set_back && Agree(told.lower, told.upper, drift_ppm);
   if (itself && Agree(known->lower, known->upper, drift_ppm) &&
       Agree(known->lower, told.upper, drift_ppm) && Agree(told.lower, known->upper, drift_ppm)) {

@@ -69,6 +69,10 @@ TEST(JournalOffsetTest, AClockThatWasSetBeginsAnew) {
   told = {Fact{kNow + kSecond, -1 * kMs}, Fact{kNow + kMs, kSecond}};
   EXPECT_TRUE(Learn(told, kPpm, &known));
   EXPECT_FALSE(known.lower.has_value());
+  // What went wrong: sent within the microsecond in which the answer came, as times are rounded.
+  known = {};
+  EXPECT_FALSE(Learn({Fact{kNow + 1, -kMs}, Fact{kNow, kMs}}, kPpm, &known));
+  EXPECT_TRUE(known.lower.has_value());
   // A drift that was declared anew leaves no room for what was known.
   known = {Fact{kNow, 0}, Fact{kNow + 100 * kSecond, -30 * kMs}};
   EXPECT_FALSE(Learn({}, kPpm, &known));

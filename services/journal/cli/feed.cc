@@ -17,6 +17,8 @@ constexpr char kAppend[] = "/holdfast.journal.Journal/Append";
 constexpr char kGetSource[] = "/holdfast.journal.Journal/GetSource";
 constexpr int64_t kPauseMsMin = 100;
 constexpr int64_t kPauseMsMax = 5'000;
+// What an exchange told is worth less with time: after so long it is asked anew.
+constexpr int64_t kExchangeAgeUs = 10'000'000;
 
 int64_t SystemClockUs() {
   return std::chrono::duration_cast<std::chrono::microseconds>(
@@ -109,6 +111,10 @@ Result<void> Feeder::Deliver(AppendRequest request) {
 
 Result<void> Feeder::Begin(bool go_on, uint64_t last_sequence) {
   if (go_on) next_ = last_sequence + 1;
+  return Exchange();
+}
+
+Result<void> Feeder::Exchange() {
   AppendRequest exchange;
   exchange.set_journal(batch_.journal());
   exchange.set_source(batch_.source());
@@ -135,6 +141,10 @@ bool Feeder::full() const {
 
 Result<void> Feeder::Flush() {
   if (empty()) return {};
+  const int64_t age_us = clock_() + 1 - received_us_;  // Below 0: the clock was set back.
+  if (answered_batch_ != 0 && (age_us < 0 || age_us > kExchangeAgeUs)) {
+    if (auto exchanged = Exchange(); !exchanged) return exchanged;
+  }
   batch_.set_first_sequence(next_);
   const auto count = static_cast<uint64_t>(batch_.records_size());
   if (auto delivered = Deliver(batch_); !delivered) return delivered;

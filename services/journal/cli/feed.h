@@ -54,6 +54,7 @@ class Feeder {
   const Offset& offset() const { return offset_; }
 
  private:
+  Result<void> Exchange();
   Result<void> Deliver(AppendRequest request);
   Result<AppendReply> Try(AppendRequest* request);
 

@@ -75,6 +75,25 @@ TEST_F(FeederTest, EveryBatchTellsWhatTheClockSaidAndWhenTheLastAnswerCame) {
   EXPECT_EQ(feeder.counts().without_time, 1u);
 }
 
+TEST_F(FeederTest, AfterASilenceTimesAreExchangedFirst) {
+  Feeder feeder = MakeFeeder();
+  ASSERT_TRUE(feeder.Begin(false, 0).has_value());
+  clock_us_ += 9'000'000;
+  feeder.Add(LineOf("one"), 5);
+  ASSERT_TRUE(feeder.Flush().has_value());
+  EXPECT_EQ(sent_.size(), 2u);
+  for (const int64_t later_us : {11'000'000, -60'000'000}) {
+    clock_us_ += later_us;
+    feeder.Add(LineOf("two"), 5);
+    sent_.clear();
+    ASSERT_TRUE(feeder.Flush().has_value());
+    ASSERT_EQ(sent_.size(), 2u);
+    EXPECT_TRUE(sent_[0].records().empty());
+    EXPECT_EQ(sent_[1].previous().batch(), batch_ - 1) << "what was told just now";
+    EXPECT_EQ(sent_[1].records_size(), 1);
+  }
+}
+
 TEST_F(FeederTest, ABatchIsRepeatedUnderTheSameNumbersUntilItIsAnswered) {
   Feeder feeder = MakeFeeder();
   ASSERT_TRUE(feeder.Begin(true, 7).has_value());
