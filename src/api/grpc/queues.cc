@@ -1,6 +1,7 @@
 #include "src/api/grpc/queues.h"
 
 #include <grpcpp/alarm.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <mutex>
@@ -172,6 +173,7 @@ void Queues::Queue::Ended(Call* call) {
 
 void Queues::Queue::Run() {
   this_threads_queue = this;
+  pthread_setname_np(pthread_self(), "hf-grpc");
   void* tag = nullptr;
   bool ok = false;
   while (events_->Next(&tag, &ok)) {
