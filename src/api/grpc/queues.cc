@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <chrono>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -19,8 +20,9 @@ unsigned CountOfQueues() { return std::clamp(std::thread::hardware_concurrency()
 
 // Calls that gRPC may begin before the thread has come round to ask for more.
 constexpr int kExpected = 64;
-// What has come meanwhile must not wait too long for the first to be handed on.
+// The first that came must not wait too long for the last; some of those between may be reads.
 constexpr int kEventsTogether = 256;
+constexpr std::chrono::milliseconds kTimeTogether{1};
 
 thread_local const void* this_threads_queue = nullptr;
 
@@ -177,11 +179,13 @@ void Queues::Queue::Run() {
   void* tag = nullptr;
   bool ok = false;
   while (events_->Next(&tag, &ok)) {
+    const auto began = std::chrono::steady_clock::now();
     int count = 0;
     do {
       if (!batch_) batch_.emplace();
       Handle(tag, ok);
     } while (++count < kEventsTogether &&
+             std::chrono::steady_clock::now() - began < kTimeTogether &&
              events_->AsyncNext(&tag, &ok, AtOnce()) == ::grpc::CompletionQueue::GOT_EVENT);
     EndBatch();
     RunTasks();
