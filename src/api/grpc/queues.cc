@@ -1,8 +1,10 @@
 #include "src/api/grpc/queues.h"
 
 #include <grpcpp/alarm.h>
+#include <pthread.h>
 
 #include <algorithm>
+#include <chrono>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -18,8 +20,9 @@ unsigned CountOfQueues() { return std::clamp(std::thread::hardware_concurrency()
 
 // Calls that gRPC may begin before the thread has come round to ask for more.
 constexpr int kExpected = 64;
-// What has come meanwhile must not wait too long for the first to be handed on.
+// The first that came must not wait too long for the last; some of those between may be reads.
 constexpr int kEventsTogether = 256;
+constexpr std::chrono::milliseconds kTimeTogether{1};
 
 thread_local const void* this_threads_queue = nullptr;
 
@@ -172,14 +175,17 @@ void Queues::Queue::Ended(Call* call) {
 
 void Queues::Queue::Run() {
   this_threads_queue = this;
+  pthread_setname_np(pthread_self(), "hf-grpc");
   void* tag = nullptr;
   bool ok = false;
   while (events_->Next(&tag, &ok)) {
+    const auto began = std::chrono::steady_clock::now();
     int count = 0;
     do {
       if (!batch_) batch_.emplace();
       Handle(tag, ok);
     } while (++count < kEventsTogether &&
+             std::chrono::steady_clock::now() - began < kTimeTogether &&
              events_->AsyncNext(&tag, &ok, AtOnce()) == ::grpc::CompletionQueue::GOT_EVENT);
     EndBatch();
     RunTasks();

@@ -4,7 +4,8 @@
 //
 // gRPC's own threads (its callback API) would hand every event of a socket on to one another: of
 // all threads that wait for gRPC one looks at the sockets, and wakes the next one before it does
-// what it has found. So there are as few of them as do the work (decisions/0031).
+// what it has found. So there are as few of them as do the work
+// (docs/decisions/0026-completion-queues.md).
 #pragma once
 
 #include <grpcpp/generic/async_generic_service.h>

@@ -1,6 +1,7 @@
 // gRPC: one generic handler serves every method of the table as a unary call, and the pipe, which
-// carries calls of any method (pipe.h); beside it reflection and gRPC's own health service. There
-// are no generated stubs, so a new method needs no code here.
+// carries calls of any method (pipe.h); beside it reflection and gRPC's health protocol. There are
+// no generated stubs, so a new method needs no code here. What happens to calls is told by threads
+// of ours (queues.h).
 //
 // Metadata in: idempotency-key, holdfast-after, holdfast-consistency, and the call's deadline,
 // which is bounded by kDeadlineMsMax. Metadata out (trailing): holdfast-position,

@@ -10,6 +10,7 @@
 #include "holdfast/reflection.pb.h"
 #include "src/api/testing/fixture.h"
 #include "src/api/testing/grpc_stream.h"
+#include "src/base/batch.h"
 #include "src/base/bounds.h"
 
 namespace holdfast::api::grpc {
@@ -32,6 +33,7 @@ constexpr char kCreate[] = "/holdfast.api.testing.Shop/Create";
 constexpr char kGet[] = "/holdfast.api.testing.Shop/Get";
 constexpr char kReflect[] = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
 constexpr char kHealthCheck[] = "/grpc.health.v1.Health/Check";
+constexpr char kHealthWatch[] = "/grpc.health.v1.Health/Watch";
 
 // A unary call of any method.
 struct Call {
@@ -311,7 +313,7 @@ TEST_F(GrpcServerTest, HealthSaysWhatItIsTold) {
     return response.status();
   };
   EXPECT_EQ(check(""), HealthCheckResponse::NOT_SERVING);
-  Stream watch(*stub_, "/grpc.health.v1.Health/Watch");
+  Stream watch(*stub_, kHealthWatch);
   ASSERT_TRUE(watch.Write(HealthCheckRequest().SerializeAsString()));
   watch.WritesDone();
   HealthCheckResponse seen;
@@ -323,6 +325,69 @@ TEST_F(GrpcServerTest, HealthSaysWhatItIsTold) {
   EXPECT_EQ(check(""), HealthCheckResponse::SERVING);
   EXPECT_EQ(check("holdfast.api.testing.Shop"), HealthCheckResponse::SERVING);
   EXPECT_EQ(check("nope"), HealthCheckResponse::SERVICE_UNKNOWN);
+}
+
+TEST_F(GrpcServerTest, HealthRefusesWhatItDoesNotUnderstand) {
+  using ::grpc::health::v1::HealthCheckRequest;
+  using ::grpc::health::v1::HealthCheckResponse;
+  HealthCheckRequest nope;
+  nope.set_service("nope");
+  EXPECT_EQ(Refusal(kHealthCheck, nope.SerializeAsString()).first, StatusCode::NOT_FOUND);
+  EXPECT_EQ(Refusal(kHealthCheck, "\x0A\x05").first, StatusCode::INVALID_ARGUMENT);
+  Stream watch(*stub_, kHealthWatch);
+  ASSERT_TRUE(watch.Write(nope.SerializeAsString()));
+  HealthCheckResponse seen;
+  ASSERT_TRUE(watch.Read(&seen));  // It may come to be.
+  EXPECT_EQ(seen.status(), HealthCheckResponse::SERVICE_UNKNOWN);
+  Stream garbage(*stub_, kHealthWatch);
+  ASSERT_TRUE(garbage.Write("\x0A\x05"));
+  EXPECT_EQ(garbage.Finish().error_code(), StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(GrpcServerTest, WhoWatchesDoesNotHoldUpAStop) {
+  using ::grpc::health::v1::HealthCheckRequest;
+  using ::grpc::health::v1::HealthCheckResponse;
+  server_->SetServing(true);
+  Stream watch(*stub_, kHealthWatch);
+  ASSERT_TRUE(watch.Write(HealthCheckRequest().SerializeAsString()));
+  HealthCheckResponse seen;
+  ASSERT_TRUE(watch.Read(&seen));
+  const auto began = std::chrono::steady_clock::now();
+  std::thread stopping([&] { server_->Stop(std::chrono::seconds(60)); });
+  EXPECT_FALSE(watch.Read(&seen));
+  EXPECT_EQ(watch.Finish().error_code(), StatusCode::UNAVAILABLE);
+  stopping.join();
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(30));
+}
+
+TEST_F(GrpcServerTest, WhatComesTogetherIsHandedOnTogether) {
+  Call call;
+  Ask(call, kCreate, Item("x"));
+  EXPECT_TRUE(node_.last().in_batch);
+}
+
+TEST_F(GrpcServerTest, CallsThatWaitOccupyNoThread) {
+  node_.Hold();
+  constexpr int kCalls = 200;
+  std::vector<std::unique_ptr<Call>> calls;
+  std::vector<node::Done> held;
+  for (int i = 0; i < kCalls; ++i) {
+    calls.push_back(std::make_unique<Call>());
+    Begin(*calls.back(), kCreate, Item("x"));
+  }
+  for (int i = 0; i < kCalls; ++i) held.push_back(node_.Take());
+  node_.HoldNoMore();
+  Call other;
+  Ask(other, kGet, Item("x"));
+  EXPECT_TRUE(other.status.ok());
+  {
+    Batch entry;  // As the replies of an entry.
+    for (node::Done& done : held) done(FakeNode::ReplyOf(testing::Reply()));
+  }
+  for (const auto& call : calls) {
+    call->done.WaitForNotification();
+    EXPECT_TRUE(call->status.ok()) << call->status.error_message();
+  }
 }
 
 TEST_F(GrpcServerTest, ReflectionDescribesEveryService) {
