@@ -376,7 +376,8 @@ MUTANTS = {
         'clock'),
     'bounds that do not grow with drift': (
         'src/clock/synchroniser.cc',
-        'DriftUs(elapsed_us - agreed_->at_us, options_.drift_ppm)', '0',
+        'DriftUs(elapsed_us - agreed_->at_us, options_.drift_ppm)',
+        '0 * DriftUs(elapsed_us - agreed_->at_us, options_.drift_ppm)',
         'clock'),
     'a wall clock that jumps is believed': (
         'src/clock/stamps.cc',

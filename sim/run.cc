@@ -73,6 +73,7 @@ class Simulation {
     options.segment_bytes -= options.segment_bytes % 4096;
     // Jumps do not count: nobody believes them.
     options.exact_clocks = recipe_.values.at("drift_ppm").to == 0;
+    options.kept_clocks = Draw("kept_clocks") != 0;
     options.clock.sample_ms = Draw("clock_sample_ms");
     options.clock.own_error_ms = Draw("clock_error_ms");
     options.clock.error_ms_max = Draw("clock_limit_ms");
