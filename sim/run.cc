@@ -159,11 +159,12 @@ class Simulation {
       return static_cast<int64_t>(world_.random.Between(0, 2 * most_us)) -
              static_cast<int64_t>(most_us);
     };
+    const uint64_t near_us = 4'000 * cluster_.options().clock.own_error_ms;
     constexpr uint64_t kYearUs = uint64_t{365} * 24 * 3'600 * 1'000'000;
     switch (world_.random.Between(0, 3)) {
       case 0: cluster_.TellStory(node, Cluster::Story::kTruth); break;
       // So little that the others' claims meet it.
-      case 1: cluster_.TellStory(node, Cluster::Story::kOff, off_us(400'000)); break;
+      case 1: cluster_.TellStory(node, Cluster::Story::kOff, off_us(near_us)); break;
       case 2: cluster_.TellStory(node, Cluster::Story::kOff, off_us(10 * kYearUs)); break;
       default: cluster_.TellStory(node, Cluster::Story::kAnything); break;
     }
