@@ -18,16 +18,16 @@ TEST(SampleTest, HalfOfTheDelayIsTheError) {
   EXPECT_EQ(sample->delay_us, 14'000);
   EXPECT_EQ(sample->offset_us, 1'000'003'000);  // Off by half of what the ways differ.
   const Claim claim = sample->At(5'016'000, 0);
-  EXPECT_EQ(claim.error_us, 7'300);
+  EXPECT_EQ(claim.error_us, 7'304);
   EXPECT_TRUE(claim.interval().Meets({1'000'000'000, 1'000'000'000}));
 }
 
 TEST(SampleTest, TheErrorGrowsWithItsAge) {
   const auto sample = SampleOf({1'000'000, kEpochUs, kEpochUs, 1'001'000}, 0);
   ASSERT_TRUE(sample);
-  EXPECT_EQ(sample->At(1'000'000, kPpm).error_us, 500);
-  EXPECT_EQ(sample->At(11'000'000, kPpm).error_us, 500 + 2'001);  // 200 millionths of 10 s.
-  EXPECT_EQ(sample->At(1'000'001, kPpm).error_us, 501);           // Rounded up.
+  EXPECT_EQ(sample->At(1'000'000, kPpm).error_us, 504);
+  EXPECT_EQ(sample->At(11'000'000, kPpm).error_us, 504 + 2'001);  // 200 millionths of 10 s.
+  EXPECT_EQ(sample->At(1'000'001, kPpm).error_us, 505);           // Rounded up.
 }
 
 TEST(SampleTest, WhatCannotBeIsNone) {
