@@ -12,8 +12,7 @@ constexpr uint64_t kPpm = 200;
 
 TEST(SampleTest, HalfOfTheDelayIsTheError) {
   // 10 ms there, 2 ms at the other's, 4 ms back; its clock is 1000 s ahead of ours.
-  const auto sample =
-      SampleOf({5'000'000, 1'005'010'000, 1'005'012'000, 5'016'000}, 300);
+  const auto sample = SampleOf({5'000'000, 1'005'010'000, 1'005'012'000, 5'016'000}, 300);
   ASSERT_TRUE(sample);
   EXPECT_EQ(sample->delay_us, 14'000);
   EXPECT_EQ(sample->offset_us, 1'000'003'000);  // Off by half of what the ways differ.
@@ -74,9 +73,8 @@ TEST(SampleTest, HoldsTheTruthWhateverTheWays) {
     const int64_t there = way(random);
     const int64_t back = there + way(random) / 10;
     const int64_t here = back + way(random);
-    const auto sample = SampleOf({elapsed(0), kEpochUs + there + wrong_us,
-                                  kEpochUs + back + wrong_us, elapsed(here)},
-                                 400);
+    const auto sample = SampleOf(
+        {elapsed(0), kEpochUs + there + wrong_us, kEpochUs + back + wrong_us, elapsed(here)}, 400);
     ASSERT_TRUE(sample) << "round " << round;
     const int64_t now = here + age(random);
     const Claim claim = sample->At(elapsed(now), kPpm);
