@@ -34,11 +34,16 @@ void ClockJudge::Look(NodeId node, const node::ClockReport& report, int64_t elap
   const auto agreed_us = report.knowledge.agreed_us();
   if (report.version != known.version && agreed_us != known.agreed_us) {
     known.agreed_us = agreed_us;
+    // There are no servers of time here: every source is a member.
+    const size_t majority = report.sources.size() / 2 + 1;
+    Require(report.knowledge.heard() >= majority,
+            "node " + node.ToString() + " agrees with " + std::to_string(report.knowledge.heard()) +
+                " of " + std::to_string(report.sources.size()) + " clocks, its own included");
     size_t true_ones = 0;
     for (const node::ClockSource& source : report.sources) {
       true_ones += source.heard && ToldTheTruth(source.node) ? 1 : 0;
     }
-    known.sound = true_ones >= report.knowledge.needed();
+    known.sound = true_ones >= majority;
     misled_ = misled_ || !known.sound;
   }
   known.version = report.version;

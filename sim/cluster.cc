@@ -21,14 +21,14 @@ std::string Name(NodeId node) { return "node " + node.ToString(); }
 // A machine's clocks: their pace is off by some millionths, and the wall clock is set at times.
 class Cluster::Clock final : public holdfast::Clock {
  public:
-  explicit Clock(World& world) : world_(world) {}
+  Clock(World& world, bool kept) : world_(world), kept_(kept) {}
 
   uint64_t MonotonicMs() const override { return static_cast<uint64_t>(ElapsedUs()) / 1000 + 1; }
   int64_t ElapsedUs() const override {
     const auto passed = static_cast<int64_t>(world_.events.now_us() - since_us_);
     return elapsed_us_ + passed + passed * ppm_ / 1'000'000;
   }
-  int64_t WallUs() const override { return kEpochUs + ElapsedUs() + offset_us_ + LieUs(); }
+  int64_t WallUs() const override { return kEpochUs + TrueUs() + ErrorUs() + LieUs(); }
 
   void SetDrift(int64_t ppm) {
     elapsed_us_ = ElapsedUs();
@@ -42,11 +42,10 @@ class Cluster::Clock final : public holdfast::Clock {
   }
   bool lies() const { return story_ != Story::kTruth; }
   // How far its wall clock is off, apart from lies.
-  int64_t ErrorUs() const {
-    return ElapsedUs() + offset_us_ - static_cast<int64_t>(world_.events.now_us());
-  }
+  int64_t ErrorUs() const { return offset_us_ + (kept_ ? 0 : ElapsedUs() - TrueUs()); }
 
  private:
+  int64_t TrueUs() const { return static_cast<int64_t>(world_.events.now_us()); }
   int64_t LieUs() const {
     if (story_ == Story::kTruth) return 0;
     if (story_ == Story::kOff) return lie_us_;
@@ -54,6 +53,7 @@ class Cluster::Clock final : public holdfast::Clock {
   }
 
   World& world_;
+  const bool kept_;
   Story story_ = Story::kTruth;
   int64_t lie_us_ = 0;
   uint64_t since_us_ = 0;
@@ -105,7 +105,7 @@ Cluster::Cluster(World& world, ClusterOptions options)
     auto machine = std::make_unique<Machine>();
     machine->id = NodeId(id);
     machine->files = std::make_unique<FaultyFileSystem>(FaultyOptions{.seed = world.random.Next()});
-    machine->clock = std::make_unique<Clock>(world);
+    machine->clock = std::make_unique<Clock>(world, options.kept_clocks);
     machine->use = id <= options.nodes ? Use::kInUse : Use::kSpare;
     machine->members = founders;
     machines_.push_back(std::move(machine));

@@ -44,11 +44,12 @@ const std::map<std::string, Range>& RecipeDefaults() {
       {"checkpoint_interval_ms", {500, 10'000}},
       {"keep_entries", {5, 400}},  // Little, so that who was away needs a checkpoint.
       {"segment_kib", {64, 1'024}},
-      {"disk_us", {100, 2'000}},           // The longest that a write takes.
-      {"drift_ppm", {0, 500}},             // How much too fast or too slow a clock may be.
-      {"clock_offset_ms", {0, 0}},         // How far ahead of the true time, from the beginning.
-      {"liars", {0, 0}},                   // Nodes whose wall clock may say anything; a minority.
-      {"lie_ms", {0, 0}},                  // Between two of their stories.
+      {"disk_us", {100, 2'000}},    // The longest that a write takes.
+      {"drift_ppm", {0, 500}},      // How much too fast or too slow a clock may be.
+      {"clock_offset_ms", {0, 0}},  // How far ahead of the true time, from the beginning.
+      {"kept_clocks", {0, 0}},      // 1: wall clocks are set right all the time, and do not drift.
+      {"liars", {0, 0}},            // Nodes whose wall clock may say anything; a minority.
+      {"lie_ms", {0, 0}},           // Between two of their stories.
       {"clock_error_ms", {100, 100}},      // What a machine's clock is said to be kept to ...
       {"clock_limit_ms", {1'000, 1'000}},  // ... and known no better than this, it is not known.
       {"clock_sample_ms", {200, 1'000}},

@@ -44,9 +44,9 @@ class Simulation {
     options.writes_max = Draw("writes");
     options.pause_us_max = Draw("pause_us");
     options.patience_ms_max = Draw("patience_ms");
-    options.shares = {Draw("ledger"), Draw("coordination"), Draw("queues"), Draw("cache"),
-                      Draw("todo"),   Draw("execute"),      Draw("orders"), Draw("rounds"),
-                      Draw("clock"),  Draw("journal"),      Draw("chat")};
+    options.shares = {Draw("ledger"), Draw("coordination"), Draw("queues"),  Draw("cache"),
+                      Draw("todo"),   Draw("execute"),      Draw("orders"),  Draw("rounds"),
+                      Draw("clock"),  Draw("clock"),        Draw("journal"), Draw("chat")};
     Workload workload(world_, cluster_, checker_, options);
     near_caches_ = std::make_unique<NearCaches>(world_, cluster_, checker_, Draw("near_caches"));
     PlanFaults();
@@ -76,6 +76,7 @@ class Simulation {
     options.exact_clocks = recipe_.values.at("drift_ppm").to == 0;
     options.true_clocks = options.exact_clocks && recipe_.values.at("jump_clock_ms").to == 0 &&
                           recipe_.values.at("clock_offset_ms").to == 0;
+    options.kept_clocks = Draw("kept_clocks") != 0;
     options.clock.sample_ms = Draw("clock_sample_ms");
     options.clock.own_error_ms = Draw("clock_error_ms");
     options.clock.error_ms_max = Draw("clock_limit_ms");
@@ -161,11 +162,12 @@ class Simulation {
       return static_cast<int64_t>(world_.random.Between(0, 2 * most_us)) -
              static_cast<int64_t>(most_us);
     };
+    const uint64_t near_us = 4'000 * cluster_.options().clock.own_error_ms;
     constexpr uint64_t kYearUs = uint64_t{365} * 24 * 3'600 * 1'000'000;
     switch (world_.random.Between(0, 3)) {
       case 0: cluster_.TellStory(node, Cluster::Story::kTruth); break;
       // So little that the others' claims meet it.
-      case 1: cluster_.TellStory(node, Cluster::Story::kOff, off_us(400'000)); break;
+      case 1: cluster_.TellStory(node, Cluster::Story::kOff, off_us(near_us)); break;
       case 2: cluster_.TellStory(node, Cluster::Story::kOff, off_us(10 * kYearUs)); break;
       default: cluster_.TellStory(node, Cluster::Story::kAnything); break;
     }

@@ -7,6 +7,8 @@ namespace {
 
 // The other's clock may be a little faster than ours while it has our question.
 constexpr int64_t kNegativeDelayUsMax = 1'000;
+// Four readings, each cut to a whole microsecond.
+constexpr int64_t kReadingUs = 4;
 
 bool IsTime(int64_t us) { return us > 0 && us <= kTimeUsMax; }
 
@@ -25,7 +27,8 @@ std::optional<Sample> SampleOf(const Exchange& exchange, int64_t error_us) {
   const int64_t low = exchange.answered_there_us - exchange.received_us;
   const int64_t delay_us = high - low;
   if (delay_us < -kNegativeDelayUsMax) return std::nullopt;
-  return Sample{exchange.sent_us, low + delay_us / 2, std::max<int64_t>(delay_us, 0), error_us};
+  return Sample{exchange.sent_us, low + delay_us / 2, std::max<int64_t>(delay_us, 0),
+                error_us + kReadingUs};
 }
 
 void SampleWindow::Add(const Sample& sample) {
@@ -34,8 +37,7 @@ void SampleWindow::Add(const Sample& sample) {
   size_ = std::min(size_ + 1, samples_.size());
 }
 
-const Sample* SampleWindow::Best(int64_t elapsed_us, int64_t age_us_max,
-                                 uint64_t drift_ppm) const {
+const Sample* SampleWindow::Best(int64_t elapsed_us, int64_t age_us_max, uint64_t drift_ppm) const {
   const Sample* best = nullptr;
   for (size_t i = 0; i < size_; ++i) {
     // From the newest to the oldest: of equals the newer one.

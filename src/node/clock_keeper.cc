@@ -8,6 +8,7 @@ namespace {
 
 using clock::Claim, clock::Sample, clock::Status;
 
+constexpr int64_t kReadingUs = 3;  // Three readings, each cut to a whole microsecond.
 constexpr size_t kOpenMax = bounds::kClockSamplesKept;
 // Without a link to a peer: until the next attempt.
 constexpr uint64_t kNoLinkMs = bounds::kClockBurstMs;
@@ -202,7 +203,7 @@ Claim ClockKeeper::Wall() const {
   const int64_t wall_us = clock_.WallUs();
   const int64_t between_us = clock_.ElapsedUs() - before_us;
   return {wall_us - before_us - between_us / 2,
-          static_cast<int64_t>(options_.own_error_ms) * 1'000 + (between_us + 1) / 2};
+          static_cast<int64_t>(options_.own_error_ms) * 1'000 + (between_us + 1) / 2 + kReadingUs};
 }
 
 std::optional<Claim> ClockKeeper::Servers(int64_t elapsed_us) const {

@@ -68,13 +68,12 @@ class NtpClientTest : public ::testing::Test {
     spdlog::set_level(spdlog::level::info);
   }
   void Start() {
-    client_ = std::make_unique<NtpClient>(
-        loop_, clock_, std::vector{server_.address()}, kPollMs,
-        [this](size_t, ClockKeeper::ServerWord word) {
-          std::lock_guard lock(mutex_);
-          words_.push_back(std::move(word));
-          changed_.notify_all();
-        });
+    client_ = std::make_unique<NtpClient>(loop_, clock_, std::vector{server_.address()}, kPollMs,
+                                          [this](size_t, ClockKeeper::ServerWord word) {
+                                            std::lock_guard lock(mutex_);
+                                            words_.push_back(std::move(word));
+                                            changed_.notify_all();
+                                          });
   }
   // The client's next word.
   ClockKeeper::ServerWord Word() {

@@ -228,7 +228,7 @@ TEST(ConfigFileTest, SaysWhatIsWrongWithServersOfTime) {
   };
   const Case cases[] = {
       {R"(["a b"])", "'a b' is neither HOST nor HOST:PORT"},
-      {R"([""])", "'' is neither HOST nor HOST:PORT"},
+      {R"(["", "b"])", "'' is neither HOST nor HOST:PORT"},
       {R"(["a:0"])", "'a:0' is neither HOST nor HOST:PORT"},
       {R"(["a", "a:123"])", "names a:123 twice: it would count twice"},
       {R"(["a","b","c","d","e","f","g","h","i"])", "names 9 servers; at most 8 are allowed"},

@@ -129,11 +129,9 @@ TEST_F(ClockTest, ThreeNodesAgree) {
     EXPECT_GE(Number(clock, "error_us"), 90'000);
     EXPECT_LE(Number(clock, "error_us"), 400'000);
     EXPECT_LT(std::abs(Number(clock, "offset_us")), 200'000);
-    const std::string metrics =
-        HttpClient(cluster_.http(node), seconds(5)).Get("/metrics").body;
+    const std::string metrics = HttpClient(cluster_.http(node), seconds(5)).Get("/metrics").body;
     EXPECT_NE(metrics.find("holdfast_clock_status{status=\"synchronised\"} 1"), std::string::npos);
-    EXPECT_NE(metrics.find("holdfast_clock_messages_total{direction=\"sent\"}"),
-              std::string::npos);
+    EXPECT_NE(metrics.find("holdfast_clock_messages_total{direction=\"sent\"}"), std::string::npos);
   }
 }
 
@@ -226,7 +224,8 @@ class Chrony {
       break;
     }
     posix_spawn_file_actions_destroy(&actions);
-    why_not_ = pid_ == 0 ? "chronyd is not installed (./dev deps installs it)" : WaitUntilItServes();
+    why_not_ =
+        pid_ == 0 ? "chronyd is not installed (./dev deps installs it)" : WaitUntilItServes();
   }
   ~Chrony() {
     if (pid_ <= 0) return;
