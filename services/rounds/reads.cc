@@ -5,39 +5,51 @@
 #include "src/base/bounds.h"
 
 namespace holdfast::rounds {
+namespace {
+
+// What Move and AwaitMove tell of a result. What a write says in the end is never refused for want
+// of memory, and as many wait for one round as may wait at a node: so a larger one is left to
+// Results, which is. Three moves of full size, or the names of a hundred at a barrier.
+constexpr size_t kToldBytesMax = 4 * bounds::kRoundsMoveBytesMax;
+
+bool IsSmall(const RoundRow& row) {
+  size_t bytes = 0;
+  for (const MovedRow& move : row.moves) {
+    bytes += 32 + move.participant.size() + move.move.bytes.size();
+    if (bytes > kToldBytesMax) return false;
+  }
+  return true;
+}
+
+}  // namespace
 
 // In the order of precedence.
-Rounds::Standing Rounds::StandingOf(const MoveRequest& request) const {
+Rounds::Standing Rounds::StandingOf(const MoveRequest& request, const GameRow& game,
+                                    const RoundRow* round, const ParticipantRow* own) {
   Standing standing;
-  const auto game = tables_.games.Get(request.game());
-  if (!game || (request.id() != 0 && request.id() != game->id)) return standing;
-  standing.current_round = game->over() ? 0 : game->current();
-  if (request.round() <= game->ended) {
-    standing.outcome = MoveOutcome::forgotten;
-    if (request.round() <= game->forgotten) return standing;
-    standing.result = tables_.rounds.Get({request.game(), request.round()});
+  if (request.round() <= game.ended) {
+    if (round == nullptr) return standing;
     standing.outcome = MoveOutcome::round_aborted;
-    if (standing.result->aborted) return standing;
+    if (round->aborted) return standing;
     standing.outcome = MoveOutcome::too_late;
-    const auto& moves = standing.result->moves;
-    const auto own = std::lower_bound(moves.begin(), moves.end(), request.participant(),
-                                      [](const MovedRow& row, const std::string& participant) {
-                                        return row.participant < participant;
-                                      });
-    if (own == moves.end() || own->participant != request.participant()) return standing;
-    if (own->how != How::kMoved) return standing;
-    standing.made_us = own->made_us;
+    const auto& moves = round->moves;
+    const auto move = std::lower_bound(moves.begin(), moves.end(), request.participant(),
+                                       [](const MovedRow& row, const std::string& participant) {
+                                         return row.participant < participant;
+                                       });
+    if (move == moves.end() || move->participant != request.participant()) return standing;
+    if (move->how != How::kMoved) return standing;
+    standing.made_us = move->made_us;
     standing.outcome =
-        own->move == PayloadOf(request) ? MoveOutcome::round_over : MoveOutcome::moved_differently;
+        move->move == PayloadOf(request) ? MoveOutcome::round_over : MoveOutcome::moved_differently;
     return standing;
   }
   standing.outcome = MoveOutcome::game_over;
-  if (game->over()) return standing;
+  if (game.over()) return standing;
   standing.outcome = MoveOutcome::not_a_participant;
-  const auto own = tables_.participants.Get({request.game(), request.participant()});
-  if (!own) return standing;
+  if (own == nullptr) return standing;
   standing.outcome = MoveOutcome::round_not_begun;
-  if (request.round() != game->current()) return standing;
+  if (request.round() != game.current()) return standing;
   standing.outcome = MoveOutcome::not_moved;
   if (own->round != request.round()) return standing;
   standing.made_us = own->made_us;
@@ -48,14 +60,34 @@ Rounds::Standing Rounds::StandingOf(const MoveRequest& request) const {
 
 Result<void> Rounds::AwaitMove(const MoveRequest& request, const ReadContext& context,
                                MoveReply* reply) const {
-  const Standing standing = StandingOf(request);
-  reply->set_outcome(standing.outcome);
-  reply->set_current_round(standing.current_round);
-  if (standing.result) FillRound(request.round(), *standing.result, reply->mutable_result());
-  if (standing.outcome == MoveOutcome::waiting || standing.outcome == MoveOutcome::round_over) {
-    FillTime(standing.made_us, reply->mutable_made());
+  reply->set_outcome(MoveOutcome::game_not_found);
+  const auto game = tables_.games.Get(request.game());
+  if (!game || (request.id() != 0 && request.id() != game->id)) return {};
+  if (!game->over()) reply->set_current_round(game->current());
+  const auto tell = [&](const RoundRow* round, const ParticipantRow* own) {
+    const Standing standing = StandingOf(request, *game, round, own);
+    reply->set_outcome(standing.outcome);
+    if (standing.outcome == MoveOutcome::waiting || standing.outcome == MoveOutcome::round_over) {
+      FillTime(standing.made_us, reply->mutable_made());
+    }
+  };
+  if (game->keeps(request.round())) {
+    // All who wait look at it at once, so nobody takes a copy.
+    const RoundKey key{request.game(), request.round()};
+    tables_.rounds.Scan(key, [&](const RoundKey&, const RoundRow& round) {
+      tell(&round, nullptr);
+      if (IsSmall(round)) {
+        FillRound(request.round(), round, reply->mutable_result());
+      } else {
+        reply->set_result_left_out(true);
+      }
+      return false;
+    });
+    return {};
   }
-  if (standing.outcome == MoveOutcome::waiting) context.WaitFor(TopicOf(request.game()));
+  const auto own = tables_.participants.Get({request.game(), request.participant()});
+  tell(nullptr, own ? &*own : nullptr);
+  if (reply->outcome() == MoveOutcome::waiting) context.WaitFor(TopicOf(request.game()));
   return {};
 }
 

@@ -98,13 +98,16 @@ Result<void> Rounds::Move(const MoveRequest& request, WriteContext& context, Mov
   Play play(tables_, context, request.game());
   play.EndIfOver();
   play.Store();
-  const Standing standing = StandingOf(request);
+  const GameRow& game = play.game();
+  const RoundRow* round = nullptr;
+  if (game.keeps(request.round())) round = tables_.rounds.Find({request.game(), request.round()});
+  const ParticipantRow* own = tables_.participants.Find({request.game(), request.participant()});
+  const Standing standing = StandingOf(request, game, round, own);
   const bool waits = request.wait_ms() != 0;
   // The result is told by reads: what a write has said is kept, and once is enough.
   switch (standing.outcome) {
     case MoveOutcome::not_moved: {
-      const ParticipantKey key{request.game(), request.participant()};
-      play.Move(request.participant(), *tables_.participants.Find(key), PayloadOf(request));
+      play.Move(request.participant(), *own, PayloadOf(request));
       play.Store();
       FillTime(context.now().us, reply->mutable_made());
       reply->set_outcome(waits ? MoveOutcome::waiting : MoveOutcome::moved);
@@ -117,7 +120,7 @@ Result<void> Rounds::Move(const MoveRequest& request, WriteContext& context, Mov
       break;
     default: reply->set_outcome(standing.outcome);
   }
-  if (!play.game().over()) reply->set_current_round(play.game().current());
+  if (!game.over()) reply->set_current_round(game.current());
   return {};
 }
 

@@ -382,11 +382,12 @@ TEST_F(RoundsTest, ABarrierForAThousandAndMovesOfFullSizeFitIntoOneReply) {
   for (const std::string& name : rules.participants()) {
     ASSERT_EQ(Write<MoveReply>("rounds.Move", Moves(name, 1, move)).outcome(), MoveOutcome::moved);
   }
-  const std::string& last = rules.participants(0);
-  const MoveReply reply = Await(last, 1, move);
+  const MoveReply reply = Await(rules.participants(0), 1, move);
   EXPECT_EQ(reply.outcome(), MoveOutcome::round_over);
-  EXPECT_EQ(reply.result().moves_size(), 1'000);
-  EXPECT_LT(reply.ByteSizeLong(), bounds::kReplyBytesMax / 2);
+  EXPECT_TRUE(reply.result_left_out());
+  const ResultsReply all = Results(0, 1);
+  EXPECT_EQ(all.rounds(0).moves_size(), 1'000);
+  EXPECT_LT(all.ByteSizeLong(), bounds::kReplyBytesMax / 2);
   // So large ones are kept up to a bound in bytes, and pages end before they are too large.
   for (uint64_t round = 2; round <= 16; ++round) {
     for (const std::string& name : rules.participants()) {
@@ -401,6 +402,31 @@ TEST_F(RoundsTest, ABarrierForAThousandAndMovesOfFullSizeFitIntoOneReply) {
   EXPECT_TRUE(page.more());
   EXPECT_LT(page.ByteSizeLong(), bounds::kReplyBytesMax);
   EXPECT_EQ(Delete(), DeleteOutcome::deleted);
+}
+
+// The answers of as many as may wait fit into a node's memory: a write is never refused its own.
+TEST_F(RoundsTest, WhatWaitersAreToldIsSmallWhateverWasPlayed) {
+  for (const size_t size : {1U, 200U, 1'000U, 1'024U}) {
+    for (const size_t players : {2U, 4U, 60U, 200U}) {
+      CreateRequest rules = Rules("");
+      for (size_t i = 0; i < players; ++i) rules.add_participants("p" + std::to_string(i));
+      Create(rules);
+      const std::string move(size, 'm');
+      for (const std::string& name : rules.participants()) {
+        Write<MoveReply>("rounds.Move", Moves(name, 1, move));
+      }
+      const MoveReply reply = Await("p0", 1, move);
+      EXPECT_EQ(reply.outcome(), MoveOutcome::round_over);
+      EXPECT_LE(reply.ByteSizeLong(), 4'200u);
+      EXPECT_NE(reply.has_result(), reply.result_left_out()) << size << " bytes of " << players;
+      EXPECT_TRUE(reply.has_result() || (players != 2 && players * size >= 100));
+      EXPECT_TRUE(reply.result_left_out() || players * size <= 4'096);
+      EXPECT_LE(Move(Moves("p0", 1, move, 100)).ByteSizeLong(), 100u);
+      Close();
+      EXPECT_TRUE(Await("p0", 2, "").has_result() || Await("p0", 2, "").result_left_out());
+      Delete();
+    }
+  }
 }
 
 TEST_F(RoundsTest, AMoveInAListIsMadeAndWaitsForNothing) {

@@ -71,6 +71,7 @@ struct GameRow {
 
   bool over() const { return end != End::unspecified; }
   uint64_t current() const { return ended + 1; }
+  bool keeps(uint64_t round) const { return round > forgotten && round <= ended; }
   State::Code state() const {
     return over() ? State::over : begun ? State::playing : State::gathering;
   }
