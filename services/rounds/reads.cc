@@ -12,10 +12,11 @@ namespace {
 // Results, which is. Three moves of full size, or the names of a hundred at a barrier.
 constexpr size_t kToldBytesMax = 4 * bounds::kRoundsMoveBytesMax;
 
-bool IsSmall(const RoundRow& row) {
+bool IsSmall(const RoundRow& row, const RulesRow& rules) {
   size_t bytes = 0;
   for (const MovedRow& move : row.moves) {
-    bytes += 32 + move.participant.size() + move.move.bytes.size();
+    const Payload& payload = move.how == How::kByDefault ? rules.default_move : move.move;
+    bytes += 32 + move.participant.size() + payload.bytes.size();
     if (bytes > kToldBytesMax) return false;
   }
   return true;
@@ -73,11 +74,11 @@ Result<void> Rounds::AwaitMove(const MoveRequest& request, const ReadContext& co
   };
   if (game->keeps(request.round())) {
     // All who wait look at it at once, so nobody takes a copy.
-    const RoundKey key{request.game(), request.round()};
-    tables_.rounds.Scan(key, [&](const RoundKey&, const RoundRow& round) {
+    const auto rules = tables_.rules.Get(request.game());
+    tables_.rounds.Scan({game->id, request.round()}, [&](const RoundKey&, const RoundRow& round) {
       tell(&round, nullptr);
-      if (IsSmall(round)) {
-        FillRound(request.round(), round, reply->mutable_result());
+      if (IsSmall(round, *rules)) {
+        FillRound(request.round(), round, *rules, reply->mutable_result());
       } else {
         reply->set_result_left_out(true);
       }
@@ -85,7 +86,7 @@ Result<void> Rounds::AwaitMove(const MoveRequest& request, const ReadContext& co
     });
     return {};
   }
-  const auto own = tables_.participants.Get({request.game(), request.participant()});
+  const auto own = tables_.participants.Get({game->id, request.participant()});
   tell(nullptr, own ? &*own : nullptr);
   if (reply->outcome() == MoveOutcome::waiting) context.WaitFor(TopicOf(request.game()));
   return {};
@@ -96,14 +97,15 @@ Result<void> Rounds::Get(const GetRequest& request, const ReadContext& context, 
   const auto game = tables_.games.Get(name);
   if (!game) return Fail(NotFound("there is no game " + name));
   FillGame(name, *tables_.rules.Get(name), *game, context.lease_now.us, reply);
-  tables_.participants.Scan({name, ""}, [&](const ParticipantKey& key, const ParticipantRow& row) {
-    if (std::get<0>(key) != name) return false;
+  const auto show = [&](const ParticipantKey& key, const ParticipantRow& row) {
+    if (std::get<0>(key) != game->id) return false;
     Participant* participant = reply->add_participants();
     participant->set_participant(std::get<1>(key));
     participant->set_place(row.place);
     participant->set_moved(!game->over() && row.round == game->current());
-    return true;
-  });
+    return static_cast<uint32_t>(reply->participants_size()) < game->joined;
+  };
+  tables_.participants.Scan({game->id, ""}, show);
   return {};
 }
 
@@ -120,24 +122,29 @@ Result<void> Rounds::Results(const ResultsRequest& request, const ReadContext& c
   reply->set_over(game->over());
   reply->set_cursor(std::max(request.after(), game->forgotten));
   reply->set_forgotten(reply->cursor() - request.after());
+  reply->set_ahead(request.after() > game->ended);
   if (reply->cursor() >= game->ended) {
-    if (!game->over()) context.WaitFor(TopicOf(name));
+    // Who does not say which game it follows may have come from another one, and is told at once.
+    const bool waits = !reply->ahead() || request.id() != 0;
+    if (!game->over() && waits) context.WaitFor(TopicOf(name));
     return {};
   }
   size_t bytes = 0;
-  tables_.rounds.Scan({name, reply->cursor() + 1}, [&](const RoundKey& key, const RoundRow& row) {
+  const auto rules = tables_.rules.Get(name);
+  const auto show = [&](const RoundKey& key, const RoundRow& row) {
     const auto& [of, number] = key;
-    if (of != name) return false;
+    if (of != game->id) return false;
     if (static_cast<size_t>(reply->rounds_size()) == limit || bytes > bounds::kRoundsPageBytesMax) {
       reply->set_more(true);
       return false;
     }
     Round* round = reply->add_rounds();
-    FillRound(number, row, round);
+    FillRound(number, row, *rules, round);
     bytes += round->ByteSizeLong();
     reply->set_cursor(number);
     return true;
-  });
+  };
+  tables_.rounds.Scan({game->id, reply->cursor() + 1}, show);
   return {};
 }
 

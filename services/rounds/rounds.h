@@ -50,7 +50,8 @@ class Rounds : public state_machine::Service {
                              const ParticipantRow* own);
 
   // Whether there is the game, of this id where one is given.
-  bool HasGame(const std::string& game, uint64_t id = 0) const;
+  bool HasGame(const std::string& game, uint64_t id) const;
+  void Sweep(WriteContext& context);  // What games had that were deleted.
 
   Tables tables_;
 };

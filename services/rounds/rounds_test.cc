@@ -1,5 +1,7 @@
 // Games through the machine that runs them: every outcome, secrecy, history and its pages, and
 // waiting.
+#include <ctime>
+
 #include "holdfast/atomic.pb.h"
 #include "services/rounds/testing.h"
 #include "src/base/bounds.h"
@@ -192,6 +194,54 @@ TEST_F(RoundsTest, PlacesAreTakenUntilThereIsNone) {
   EXPECT_EQ(Join("e").outcome(), JoinOutcome::game_over);
 }
 
+TEST_F(RoundsTest, PlacesThatWereLeftAreTakenFirstTheSmallestOfThemFirst) {
+  Create("abcdef", 9);
+  for (const char* each : {"e", "b", "f", "c"}) Leave(each);
+  Restart();
+  std::string places;
+  for (const char* each : {"p", "q", "r"}) places += std::to_string(Join(each).place()) + " ";
+  Leave("a");
+  for (const char* each : {"s", "t", "u", "v", "w"}) {
+    places += std::to_string(Join(each).place()) + " ";
+  }
+  EXPECT_EQ(places, "2 3 5 1 6 7 8 9 ");
+  EXPECT_EQ(Get().state(), State::playing);
+}
+
+// A name for each place is looked at once, whoever has come before.
+TEST_F(RoundsTest, AThousandPlacesCostAThousandTimesOne) {
+  const auto create = [&](uint32_t places, uint32_t times) {
+    CreateRequest rules = Rules("");
+    for (uint32_t i = 0; i < places; ++i) rules.add_participants("p" + std::to_string(i));
+    const std::clock_t before = std::clock();
+    for (uint32_t i = 0; i < times; ++i) {
+      rules.set_game(std::to_string(places) + "-" + std::to_string(i));
+      EXPECT_EQ(Write<CreateReply>("rounds.Create", rules).outcome(), CreateOutcome::created);
+    }
+    return std::clock() - before;
+  };
+  create(1'000, 1);  // Warm.
+  const auto small = create(10, 2'000), large = create(999, 20);
+  EXPECT_LT(large, 8 * small) << "the same number of places";
+}
+
+TEST_F(RoundsTest, WhatIsMeantForAnEarlierGameIsNotDoneInThisOne) {
+  const uint64_t id = Create(Rules("a", 3)).id();
+  JoinRequest join = Of<JoinRequest>("b");
+  join.set_id(id);
+  EXPECT_EQ(Do<JoinReply>("Join", join).outcome(), JoinOutcome::joined);
+  EXPECT_EQ(Do<JoinReply>("Join", join).outcome(), JoinOutcome::already_joined);
+  LeaveRequest leave = Of<LeaveRequest>("a");
+  leave.set_id(id);
+  Delete();
+  Create(Rules("a", 3));
+  EXPECT_EQ(Do<JoinReply>("Join", join).outcome(), JoinOutcome::game_not_found);
+  EXPECT_EQ(Do<LeaveReply>("Leave", leave).outcome(), LeaveOutcome::game_not_found);
+  EXPECT_EQ(Get().joined(), 1u);
+  leave.set_id(id + 1);
+  EXPECT_EQ(Do<LeaveReply>("Leave", leave).outcome(), LeaveOutcome::left);
+}
+
 TEST_F(RoundsTest, TheOthersWaitNoLongerForWhoLeaves) {
   EXPECT_EQ(Leave("a"), LeaveOutcome::game_not_found);
   Create("abc");
@@ -282,6 +332,56 @@ TEST_F(RoundsTest, WhatIsDeletedIsGoneAndTheNextOfItsNameIsAnother) {
   EXPECT_EQ(Get().id(), id + 1);
 }
 
+// What it had is swept away by the way, and a game of its name has nothing to do with that.
+TEST_F(RoundsTest, WhatIsDeletedIsSweptAwayInPortions) {
+  const auto left = [&] { return Rows(4) + Rows(5) + Rows(7); };  // participants, rounds, places
+  CreateRequest rules = Rules("", 900);
+  for (int i = 0; i < 800; ++i) rules.add_participants("p" + std::to_string(i));
+  Create(rules);
+  for (int i = 0; i < 700; ++i)
+    Write<LeaveReply>("rounds.Leave", Of<LeaveRequest>("p" + std::to_string(i)));
+  EXPECT_EQ(left(), 800u);
+  CreateRequest played = Rules("a");
+  played.set_game("played");
+  played.set_keep(1'000);
+  Create(played);
+  for (uint64_t round = 1; round <= 900; ++round) {
+    MoveRequest move = Moves("a", round, "x");
+    move.set_game("played");
+    Write<MoveReply>("rounds.Move", move);
+  }
+  const size_t before = left();
+  EXPECT_EQ(before, 800u + 901u);
+  atomic::ExecuteRequest both;  // In one entry.
+  for (const char* game : {"g", "played"}) {
+    DeleteRequest one;
+    one.set_game(game);
+    atomic::Write* write = both.add_writes();
+    write->set_method("rounds.Delete");
+    write->set_request(one.SerializeAsString());
+  }
+  Write<atomic::ExecuteReply>("atomic.Execute", both);
+  EXPECT_EQ(left(), before);
+  EXPECT_EQ(Read<ListReply>("rounds.List", ListRequest())->games_size(), 0);
+  Create(Rules("ab"));
+  EXPECT_EQ(left(), before - 1'000 + 2) << "the first portion, and a and b";
+  Move("a", 1, "x");
+  Restart();
+  size_t entries = 1;
+  for (size_t rows = left(); rows > 2 && entries < 10; ++entries) {
+    PassMs(5);
+    EXPECT_EQ(Broken(testing::kRounds), "");
+    EXPECT_LE(rows - left(), 1'000u) << "one entry erases a bounded portion";
+    rows = left();
+    Restart();
+  }
+  EXPECT_GE(entries, 2u);
+  EXPECT_EQ(left(), 2u) << "a and b of the new game";
+  EXPECT_EQ(Rows(8), 0u) << "trash";
+  Move("b", 1, "y");
+  EXPECT_EQ(History(), "1 a:x b:y");
+}
+
 TEST_F(RoundsTest, HistoryComesInPagesAndSaysWhatIsForgotten) {
   CreateRequest rules = Rules("a");
   rules.set_keep(5);
@@ -325,6 +425,27 @@ TEST_F(RoundsTest, AWatcherMissesAndRepeatsNothing) {
   }
   for (int i = 0; i < 4; ++i) look();
   EXPECT_EQ(seen, "1 2 3 4 5 6 7 8 9 ");
+}
+
+TEST_F(RoundsTest, AWatcherIsToldWhenItsCursorIsOfAnEarlierGame) {
+  const uint64_t id = Create(Rules("a")).id();
+  for (uint64_t round = 1; round <= 5; ++round) Move("a", round, "x");
+  EXPECT_FALSE(Results(5).ahead());
+  Delete();
+  Create(Rules("a"));
+  Move("a", 1, "x");
+  ResultsRequest results;
+  results.set_game("g");
+  results.set_after(5);
+  EXPECT_TRUE(Results(5).ahead());
+  EXPECT_EQ(Results(5).id(), id + 1);
+  EXPECT_FALSE(Waits<ResultsReply>("Results", results)) << "it would miss round 2 and more";
+  results.set_id(id + 1);
+  EXPECT_TRUE(Waits<ResultsReply>("Results", results)) << "for round 6 of this game";
+  results.set_after(1);
+  EXPECT_FALSE(Read<ResultsReply>("rounds.Results", results)->ahead());
+  results.set_id(id);
+  EXPECT_EQ(Read<ResultsReply>("rounds.Results", results).error().code, ErrorCode::kNotFound);
 }
 
 TEST_F(RoundsTest, ReadsWaitForTheEndOfTheRoundAndForNothingElse) {
