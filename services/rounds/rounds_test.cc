@@ -364,7 +364,8 @@ TEST_F(RoundsTest, WhatIsDeletedIsSweptAwayInPortions) {
   EXPECT_EQ(left(), before);
   EXPECT_EQ(Read<ListReply>("rounds.List", ListRequest())->games_size(), 0);
   Create(Rules("ab"));
-  EXPECT_EQ(left(), before - 1'000 + 2) << "the first portion, and a and b";
+  EXPECT_GE(left(), before + 2 - 1'000) << "the first portion; and a and b are there";
+  EXPECT_LT(left(), before);
   Move("a", 1, "x");
   Restart();
   size_t entries = 1;
