@@ -551,6 +551,29 @@ TEST_F(RoundsTest, WhatWaitersAreToldIsSmallWhateverWasPlayed) {
   }
 }
 
+// All who wait repeat their move, and nobody else is served meanwhile.
+TEST_F(RoundsTest, AMoveThatIsRepeatedCostsTheSameHoweverLargeTheRound) {
+  const auto repeat = [&](uint32_t players) {
+    CreateRequest rules = Rules("");
+    for (uint32_t i = 0; i < players; ++i) rules.add_participants("p" + std::to_string(i));
+    Create(rules);
+    const std::string move(bounds::kRoundsMoveBytesMax, 'm');
+    for (const std::string& name : rules.participants()) {
+      Write<MoveReply>("rounds.Move", Moves(name, 1, move));
+    }
+    const std::clock_t before = std::clock();
+    for (int i = 0; i < 1'000; ++i) {
+      EXPECT_EQ(Write<MoveReply>("rounds.Move", Moves("p0", 1, move)).outcome(),
+                MoveOutcome::already_moved);
+    }
+    const std::clock_t took = std::clock() - before;
+    Delete();
+    return took;
+  };
+  const auto small = repeat(2), large = repeat(1'000);
+  EXPECT_LT(2 * large, 5 * small) << "to copy the large one takes five times as long";
+}
+
 TEST_F(RoundsTest, AMoveInAListIsMadeAndWaitsForNothing) {
   Create("ab");
   atomic::ExecuteRequest list;
