@@ -145,8 +145,8 @@ TEST_F(RoundsTest, APlayerGoesOnWhenItsOnlyNodeIsBack) {
   // Whoever leads now: bob waits for ann, who has no node.
   const std::string after = std::to_string(RoundsEnded("pingpong") + 1);
   const std::string id = JsonField(Ask("/v1/rounds/pingpong").body, "id");
-  const HttpReply nothing = Ask(
-      "/v1/rounds/pingpong/results?wait_ms=300&after=" + after + "&id=" + id, nullptr, 1);
+  const HttpReply nothing =
+      Ask("/v1/rounds/pingpong/results?wait_ms=300&after=" + after + "&id=" + id, nullptr, 1);
   EXPECT_EQ(JsonField(nothing.body, "cursor"), after) << nothing.body;
   cluster_.Start(1);
   const Ended first = ann.get(), second = bob.get();
