@@ -407,6 +407,11 @@ MUTANTS = {
         '      if (!ending.aborted) moved.move = row.move;\n',
         '      moved.move = row.move;\n',
         'rounds'),
+    'let the time go on for a move that was taken back': (
+        'services/rounds/play.cc',
+        '    game_.deadline_us = 0;  // Its timer fires in vain.\n',
+        '',
+        'rounds'),
     'forget the moves of the round under way in a checkpoint': (
         'src/store/store.cc',
         '  for (TableBase* table : tables_) parts.push_back([table] { return table->FrozenChanges(); });\n'

@@ -20,7 +20,9 @@ rounds::CreateRequest RoundsRequests::Create() {
   if (random_.OneIn(3)) request.set_rounds(random_.Between(1, 20));
   if (!random_.OneIn(4)) request.set_round_ms(static_cast<uint32_t>(random_.Between(50, 1'500)));
   request.set_clock(static_cast<rounds::Clock::Code>(random_.Between(0, 2)));
-  request.set_absent(static_cast<rounds::Absent::Code>(random_.Between(0, 4)));
+  if (request.round_ms() != 0) {
+    request.set_absent(static_cast<rounds::Absent::Code>(random_.Between(0, 4)));
+  }
   if (request.absent() == rounds::Absent::default_move && random_.OneIn(2)) {
     request.set_default_move("none");
   }
@@ -57,16 +59,20 @@ Asked RoundsRequests::Make() {
     case 1: return AskedOf("rounds.Create", Create());
     case 2:
     case 3: {
+      const size_t game = AGame();
       rounds::JoinRequest request;
-      request.set_game(Name(AGame()));
+      request.set_game(Name(game));
       request.set_participant(Participant());
+      request.set_id(IdOf(game));
       return AskedOf("rounds.Join", request);
     }
     case 4: {
       if (!random_.OneIn(3)) break;
+      const size_t game = AGame();
       rounds::LeaveRequest request;
-      request.set_game(Name(AGame()));
+      request.set_game(Name(game));
       request.set_participant(Participant());
+      request.set_id(IdOf(game));
       return AskedOf("rounds.Leave", request);
     }
     case 5: {
@@ -126,7 +132,7 @@ std::optional<Asked> RoundsRequests::NextPage(const Asked& asked, const std::str
   if (asked.method != "rounds.Results") return std::nullopt;
   rounds::ResultsReply page;
   Require(page.ParseFromString(reply), "a page does not parse");
-  if (page.over() && !page.more()) return std::nullopt;
+  if (page.ahead() || (page.over() && !page.more())) return std::nullopt;
   auto request = static_cast<const rounds::ResultsRequest&>(*asked.request);
   request.set_after(page.cursor());
   return AskedOf("rounds.Results", request);

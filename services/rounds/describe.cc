@@ -50,7 +50,7 @@ std::string FirstDifference(const CreateRequest& request, const RulesRow& rules,
   return "";
 }
 
-void FillRound(uint64_t number, const RoundRow& row, Round* round) {
+void FillRound(uint64_t number, const RoundRow& row, const RulesRow& rules, Round* round) {
   round->set_round(number);
   FillTime(row.ended_us, round->mutable_ended());
   round->set_timed_out(row.timed_out);
@@ -58,8 +58,9 @@ void FillRound(uint64_t number, const RoundRow& row, Round* round) {
   for (const MovedRow& each : row.moves) {
     Moved* moved = round->add_moves();
     moved->set_participant(each.participant);
-    moved->set_move(each.move.text());
-    moved->set_data(each.move.data());
+    const Payload& payload = each.how == How::kByDefault ? rules.default_move : each.move;
+    moved->set_move(payload.text());
+    moved->set_data(payload.data());
     moved->set_absent(each.how == How::kAbsent);
     moved->set_by_default(each.how == How::kByDefault);
     if (each.how == How::kMoved) FillTime(each.made_us, moved->mutable_made());

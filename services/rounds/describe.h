@@ -24,7 +24,7 @@ NamedRow NamedOf(const CreateRequest& request);
 std::string FirstDifference(const CreateRequest& request, const RulesRow& rules,
                             const NamedRow& named);
 
-void FillRound(uint64_t number, const RoundRow& row, Round* round);
+void FillRound(uint64_t number, const RoundRow& row, const RulesRow& rules, Round* round);
 // All but the participants.
 void FillGame(const std::string& name, const RulesRow& rules, const GameRow& row,
               int64_t lease_now_us, Game* game);

@@ -49,19 +49,35 @@ std::optional<std::string> Rounds::CheckInvariants() const {
              "the time of " + name + " runs without a timer");
       const bool runs = row.begun && rules->round_ms != 0 && row.moved > 0;
       expect(!runs || row.deadline_us != 0, "the time of " + name + " stands still");
+      const bool rests = row.moved == 0 && (rules->clock == Clock::first_move || row.idle);
+      expect(!rests || row.deadline_us == 0, "the time of " + name + " runs for nobody");
     }
     return true;
   });
   expect(meta.games == games, "miscounted games");
-  if (broken || joined + kept > kCountedMax) return broken;
+  if (broken || joined + kept + meta.deleted - meta.swept > kCountedMax) return broken;
 
   std::map<std::string, Counts> counts;
-  tables_.participants.Scan({"", ""}, [&](const ParticipantKey& key, const ParticipantRow& row) {
-    const auto& [name, participant] = key;
+  std::set<uint64_t> trash;
+  for (uint64_t i = meta.swept + 1; i <= meta.deleted; ++i) {
+    const auto row = tables_.trash.Get(i);
+    expect(row.has_value(), "trash that is missing");
+    if (row) trash.insert(row->game);
+  }
+  std::map<uint64_t, std::string> names;
+  tables_.games.Scan("", [&](const std::string& name, const GameRow& row) {
+    expect(names.emplace(row.id, name).second, "two games have the id of " + name);
+    expect(!trash.contains(row.id), name + " is trash");
+    return true;
+  });
+  tables_.participants.Scan({0, ""}, [&](const ParticipantKey& key, const ParticipantRow& row) {
+    const auto& [id, participant] = key;
+    if (trash.contains(id)) return true;
     --joined;
+    expect(names.contains(id), participant + " takes part in no game");
+    if (!names.contains(id)) return true;
+    const std::string& name = names[id];
     const auto game = tables_.games.Get(name);
-    expect(game.has_value(), participant + " takes part in no game");
-    if (!game) return true;
     Counts& count = counts[name];
     ++count.joined;
     if (!game->over() && row.round == game->current()) ++count.moved;
@@ -76,13 +92,31 @@ std::optional<std::string> Rounds::CheckInvariants() const {
     return true;
   });
   expect(joined == 0, "participants that no game counts");
-  tables_.rounds.Scan({"", 0}, [&](const RoundKey& key, const RoundRow& row) {
-    const auto& [name, number] = key;
-    --kept;
+  std::map<uint64_t, uint32_t> freed;
+  tables_.freed.Scan({0, 0}, [&](const FreedKey& key, const FreedRow&) {
+    const auto& [id, place] = key;
+    if (trash.contains(id)) return true;
+    ++freed[id];
+    expect(names.contains(id) && counts[names[id]].places.insert(place).second,
+           "a place that is taken and free");
+    return true;
+  });
+  for (const auto& [id, name] : names) {
     const auto game = tables_.games.Get(name);
-    expect(game && number > game->forgotten && number <= game->ended, "a round of no game");
+    expect(game->freed == freed[id], name + " miscounts its freed places");
+    const auto& places = counts[name].places;
+    expect(game->begun || places.empty() || *places.rbegin() == places.size(),
+           name + " has a gap in its places");
+  }
+  tables_.rounds.Scan({0, 0}, [&](const RoundKey& key, const RoundRow& row) {
+    const auto& [id, number] = key;
+    if (trash.contains(id)) return true;
+    --kept;
+    const auto game = tables_.games.Get(names[id]);
+    expect(game && game->keeps(number), "a round of no game");
     for (const MovedRow& move : row.moves) {
-      expect(!row.aborted || move.move == Payload{}, "a move of an aborted round of " + name);
+      const bool is_told = !row.aborted && move.how == How::kMoved;
+      expect(is_told || move.move == Payload{}, "a move that nobody made in " + names[id]);
     }
     return true;
   });

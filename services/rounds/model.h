@@ -56,7 +56,7 @@ class Model {
 
   JoinReply Join(const JoinRequest& request) {
     JoinReply reply;
-    Played* game = Find(request.game(), 0);
+    Played* game = Find(request.game(), request.id());
     if (game == nullptr) {
       reply.set_outcome(JoinOutcome::game_not_found);
       return reply;
@@ -81,7 +81,7 @@ class Model {
 
   LeaveReply Leave(const LeaveRequest& request) {
     LeaveReply reply;
-    Played* game = Find(request.game(), 0);
+    Played* game = Find(request.game(), request.id());
     if (game == nullptr) {
       reply.set_outcome(LeaveOutcome::game_not_found);
     } else if (game->end != End::unspecified) {
@@ -202,6 +202,7 @@ class Model {
     reply.set_over(game->end != End::unspecified);
     reply.set_cursor(std::max<uint64_t>(request.after(), Forgotten(*game)));
     reply.set_forgotten(reply.cursor() - request.after());
+    reply.set_ahead(request.after() > game->rounds.size());
     const int limit = request.limit() == 0 ? 100 : static_cast<int>(request.limit());
     while (reply.cursor() < game->rounds.size() && reply.rounds_size() < limit) {
       *reply.add_rounds() = game->rounds[reply.cursor()];
@@ -350,7 +351,7 @@ class Model {
         std::all_of(game.people.begin(), game.people.end(),
                     [](const auto& each) { return each.second.move.has_value(); });
     if (all_moved) return EndRound(game, false);
-    if (game.rules.round_ms() == 0 || game.until_us) return;
+    if (game.rules.round_ms() == 0) return;
     bool runs = AnyMoved(game);
     if (game.rules.clock() == Clock::round) {
       // Unless nobody moved in the round before.
@@ -361,7 +362,9 @@ class Model {
         }
       }
     }
-    if (runs) game.until_us = now_.lease_us() + int64_t{game.rules.round_ms()} * 1'000;
+    if (!runs) game.until_us.reset();
+    if (runs && !game.until_us)
+      game.until_us = now_.lease_us() + int64_t{game.rules.round_ms()} * 1'000;
   }
 
   void TimeIsOver(Played& game) {

@@ -38,31 +38,35 @@ void Play::OnTimer() {
   }
 }
 
-uint32_t Play::FreePlace() const {
-  std::vector<bool> taken(rules_.places + 1, false);
-  t_.participants.Scan({name_, ""}, [&](const ParticipantKey& key, const ParticipantRow& row) {
-    if (std::get<0>(key) != name_) return false;
-    taken[row.place] = true;
-    return true;
+uint32_t Play::TakePlace() {
+  if (game_.freed == 0) return game_.joined + 1;
+  uint32_t place = 0;
+  t_.freed.Scan({game_.id, 0}, [&](const FreedKey& key, const FreedRow&) {
+    place = std::get<1>(key);
+    return false;
   });
-  uint32_t place = 1;
-  while (taken[place]) ++place;
+  t_.freed.EraseKnown({game_.id, place});
+  --game_.freed;
   return place;
 }
 
 void Play::Join(const std::string& participant) {
   ParticipantRow row;
-  row.place = FreePlace();
-  t_.participants.PutNew({name_, participant}, std::move(row));
+  row.place = TakePlace();
+  t_.participants.PutNew({game_.id, participant}, std::move(row));
   ++game_.joined;
   GoOn();
 }
 
 void Play::Leave(const std::string& participant) {
-  const ParticipantRow* row = t_.participants.Find({name_, participant});
+  const ParticipantRow* row = t_.participants.Find({game_.id, participant});
   if (row->round == game_.current()) --game_.moved;
   --game_.joined;
-  t_.participants.EraseKnown({name_, participant});
+  if (!game_.begun) {
+    t_.freed.PutNew({game_.id, row->place}, {});
+    ++game_.freed;
+  }
+  t_.participants.EraseKnown({game_.id, participant});
   GoOn();
   context_.Touch(TopicOf(name_));  // It may wait for the round's end itself.
 }
@@ -71,7 +75,7 @@ void Play::Move(const std::string& participant, ParticipantRow row, Payload move
   row.round = game_.current();
   row.move = std::move(move);
   row.made_us = context_.now().us;
-  t_.participants.Put({name_, participant}, std::move(row));
+  t_.participants.Put({game_.id, participant}, std::move(row));
   ++game_.moved;
   GoOn();
 }
@@ -91,9 +95,13 @@ void Play::GoOn() {
     return;
   }
   if (game_.moved == game_.joined) return EndRound({});
-  if (rules_.round_ms == 0 || game_.deadline_us != 0) return;
-  const bool runs = rules_.clock == Clock::round && !game_.idle;
-  if (!runs && game_.moved == 0) return;
+  if (rules_.round_ms == 0) return;
+  const bool runs = game_.moved > 0 || (rules_.clock == Clock::round && !game_.idle);
+  if (!runs) {
+    game_.deadline_us = 0;  // Its timer fires in vain.
+    return;
+  }
+  if (game_.deadline_us != 0) return;
   game_.deadline_us = context_.lease_now().us + int64_t{rules_.round_ms} * 1'000;
   context_.SetLeaseTimer(LeaseTime{game_.deadline_us}, name_, &game_.timer_us);
 }
@@ -104,8 +112,8 @@ void Play::EndRound(Ending ending) {
   round.timed_out = ending.timed_out;
   round.aborted = ending.aborted;
   std::vector<std::string> gone;
-  t_.participants.Scan({name_, ""}, [&](const ParticipantKey& key, const ParticipantRow& row) {
-    if (std::get<0>(key) != name_) return false;
+  t_.participants.Scan({game_.id, ""}, [&](const ParticipantKey& key, const ParticipantRow& row) {
+    if (std::get<0>(key) != game_.id) return false;
     MovedRow& moved = round.moves.emplace_back();
     moved.participant = std::get<1>(key);
     if (row.round == game_.current()) {
@@ -113,21 +121,20 @@ void Play::EndRound(Ending ending) {
       if (!ending.aborted) moved.move = row.move;
       moved.made_us = row.made_us;
     } else if (!ending.aborted && rules_.absent == Absent::default_move) {
-      moved.how = How::kByDefault;
-      moved.move = rules_.default_move;
+      moved.how = How::kByDefault;  // The move itself is in the rules, once.
     } else {
       moved.how = How::kAbsent;
       if (!ending.aborted && rules_.absent == Absent::goes) gone.push_back(moved.participant);
     }
-    return true;
+    return round.moves.size() < game_.joined;
   });
-  for (const std::string& participant : gone) t_.participants.EraseKnown({name_, participant});
+  for (const std::string& participant : gone) t_.participants.EraseKnown({game_.id, participant});
   game_.joined -= static_cast<uint32_t>(gone.size());
   game_.idle = game_.moved == 0;
   game_.moved = 0;
   game_.deadline_us = 0;
   game_.kept_bytes += BytesOf(round);
-  t_.rounds.PutNew({name_, ++game_.ended}, std::move(round));
+  t_.rounds.PutNew({game_.id, ++game_.ended}, std::move(round));
   Forget();
   context_.Touch(TopicOf(name_));
   if (ending.timed_out) HOLDFAST_REACHED("rounds.play.timed_out");
@@ -149,28 +156,19 @@ void Play::Forget() {
     return kept > rules_.keep || (kept > 1 && game_.kept_bytes > bounds::kRoundsKeptBytesMax);
   };
   while (is_too_much()) {
-    const RoundKey oldest{name_, ++game_.forgotten};
+    const RoundKey oldest{game_.id, ++game_.forgotten};
     game_.kept_bytes -= BytesOf(*t_.rounds.Find(oldest));
     t_.rounds.EraseKnown(oldest);
   }
 }
 
-void Play::Erase() {
+TrashRow Play::Delete() {
   context_.CancelLeaseTimer(name_, &game_.timer_us);
-  std::vector<std::string> participants;
-  t_.participants.Scan({name_, ""}, [&](const ParticipantKey& key, const ParticipantRow&) {
-    if (std::get<0>(key) != name_) return false;
-    participants.push_back(std::get<1>(key));
-    return true;
-  });
-  for (const std::string& each : participants) t_.participants.EraseKnown({name_, each});
-  for (uint64_t round = game_.forgotten + 1; round <= game_.ended; ++round) {
-    t_.rounds.EraseKnown({name_, round});
-  }
   t_.rules.Erase(name_);
   t_.named.Erase(name_);
   t_.games.EraseKnown(name_);
   context_.Touch(TopicOf(name_));
+  return {game_.id, game_.joined, game_.freed, game_.forgotten, game_.ended};
 }
 
 void Play::Store() { t_.games.Put(name_, game_); }

@@ -33,15 +33,13 @@ class Play {
   // Of a participant that has not moved in the round under way.
   void Move(const std::string& participant, ParticipantRow row, Payload move);
   void Close();
-  // All rows of the game, this one included.
-  void Erase();
+  // The game is not there any more. Returns what is left of it.
+  TrashRow Delete();
   void Store();
 
-  // The smallest that nobody has.
-  uint32_t FreePlace() const;
-
  private:
-  void GoOn();  // After a change: the round may end, and the time begin.
+  uint32_t TakePlace();  // The smallest that nobody has.
+  void GoOn();           // After a change: the round may end, its time begin, or stop.
   struct Ending {
     bool timed_out = false;
     bool aborted = false;

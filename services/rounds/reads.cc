@@ -5,39 +5,52 @@
 #include "src/base/bounds.h"
 
 namespace holdfast::rounds {
+namespace {
+
+// What Move and AwaitMove tell of a result. What a write says in the end is never refused for want
+// of memory, and as many wait for one round as may wait at a node: so a larger one is left to
+// Results, which is. Three moves of full size, or the names of a hundred at a barrier.
+constexpr size_t kToldBytesMax = 4 * bounds::kRoundsMoveBytesMax;
+
+bool IsSmall(const RoundRow& row, const RulesRow& rules) {
+  size_t bytes = 0;
+  for (const MovedRow& move : row.moves) {
+    const Payload& payload = move.how == How::kByDefault ? rules.default_move : move.move;
+    bytes += 32 + move.participant.size() + payload.bytes.size();
+    if (bytes > kToldBytesMax) return false;
+  }
+  return true;
+}
+
+}  // namespace
 
 // In the order of precedence.
-Rounds::Standing Rounds::StandingOf(const MoveRequest& request) const {
+Rounds::Standing Rounds::StandingOf(const MoveRequest& request, const GameRow& game,
+                                    const RoundRow* round, const ParticipantRow* own) {
   Standing standing;
-  const auto game = tables_.games.Get(request.game());
-  if (!game || (request.id() != 0 && request.id() != game->id)) return standing;
-  standing.current_round = game->over() ? 0 : game->current();
-  if (request.round() <= game->ended) {
-    standing.outcome = MoveOutcome::forgotten;
-    if (request.round() <= game->forgotten) return standing;
-    standing.result = tables_.rounds.Get({request.game(), request.round()});
+  if (request.round() <= game.ended) {
+    if (round == nullptr) return standing;
     standing.outcome = MoveOutcome::round_aborted;
-    if (standing.result->aborted) return standing;
+    if (round->aborted) return standing;
     standing.outcome = MoveOutcome::too_late;
-    const auto& moves = standing.result->moves;
-    const auto own = std::lower_bound(moves.begin(), moves.end(), request.participant(),
-                                      [](const MovedRow& row, const std::string& participant) {
-                                        return row.participant < participant;
-                                      });
-    if (own == moves.end() || own->participant != request.participant()) return standing;
-    if (own->how != How::kMoved) return standing;
-    standing.made_us = own->made_us;
+    const auto& moves = round->moves;
+    const auto move = std::lower_bound(moves.begin(), moves.end(), request.participant(),
+                                       [](const MovedRow& row, const std::string& participant) {
+                                         return row.participant < participant;
+                                       });
+    if (move == moves.end() || move->participant != request.participant()) return standing;
+    if (move->how != How::kMoved) return standing;
+    standing.made_us = move->made_us;
     standing.outcome =
-        own->move == PayloadOf(request) ? MoveOutcome::round_over : MoveOutcome::moved_differently;
+        move->move == PayloadOf(request) ? MoveOutcome::round_over : MoveOutcome::moved_differently;
     return standing;
   }
   standing.outcome = MoveOutcome::game_over;
-  if (game->over()) return standing;
+  if (game.over()) return standing;
   standing.outcome = MoveOutcome::not_a_participant;
-  const auto own = tables_.participants.Get({request.game(), request.participant()});
-  if (!own) return standing;
+  if (own == nullptr) return standing;
   standing.outcome = MoveOutcome::round_not_begun;
-  if (request.round() != game->current()) return standing;
+  if (request.round() != game.current()) return standing;
   standing.outcome = MoveOutcome::not_moved;
   if (own->round != request.round()) return standing;
   standing.made_us = own->made_us;
@@ -48,14 +61,34 @@ Rounds::Standing Rounds::StandingOf(const MoveRequest& request) const {
 
 Result<void> Rounds::AwaitMove(const MoveRequest& request, const ReadContext& context,
                                MoveReply* reply) const {
-  const Standing standing = StandingOf(request);
-  reply->set_outcome(standing.outcome);
-  reply->set_current_round(standing.current_round);
-  if (standing.result) FillRound(request.round(), *standing.result, reply->mutable_result());
-  if (standing.outcome == MoveOutcome::waiting || standing.outcome == MoveOutcome::round_over) {
-    FillTime(standing.made_us, reply->mutable_made());
+  reply->set_outcome(MoveOutcome::game_not_found);
+  const auto game = tables_.games.Get(request.game());
+  if (!game || (request.id() != 0 && request.id() != game->id)) return {};
+  if (!game->over()) reply->set_current_round(game->current());
+  const auto tell = [&](const RoundRow* round, const ParticipantRow* own) {
+    const Standing standing = StandingOf(request, *game, round, own);
+    reply->set_outcome(standing.outcome);
+    if (standing.outcome == MoveOutcome::waiting || standing.outcome == MoveOutcome::round_over) {
+      FillTime(standing.made_us, reply->mutable_made());
+    }
+  };
+  if (game->keeps(request.round())) {
+    // All who wait look at it at once, so nobody takes a copy.
+    const auto rules = tables_.rules.Get(request.game());
+    tables_.rounds.Scan({game->id, request.round()}, [&](const RoundKey&, const RoundRow& round) {
+      tell(&round, nullptr);
+      if (IsSmall(round, *rules)) {
+        FillRound(request.round(), round, *rules, reply->mutable_result());
+      } else {
+        reply->set_result_left_out(true);
+      }
+      return false;
+    });
+    return {};
   }
-  if (standing.outcome == MoveOutcome::waiting) context.WaitFor(TopicOf(request.game()));
+  const auto own = tables_.participants.Get({game->id, request.participant()});
+  tell(nullptr, own ? &*own : nullptr);
+  if (reply->outcome() == MoveOutcome::waiting) context.WaitFor(TopicOf(request.game()));
   return {};
 }
 
@@ -64,14 +97,15 @@ Result<void> Rounds::Get(const GetRequest& request, const ReadContext& context, 
   const auto game = tables_.games.Get(name);
   if (!game) return Fail(NotFound("there is no game " + name));
   FillGame(name, *tables_.rules.Get(name), *game, context.lease_now.us, reply);
-  tables_.participants.Scan({name, ""}, [&](const ParticipantKey& key, const ParticipantRow& row) {
-    if (std::get<0>(key) != name) return false;
+  const auto show = [&](const ParticipantKey& key, const ParticipantRow& row) {
+    if (std::get<0>(key) != game->id) return false;
     Participant* participant = reply->add_participants();
     participant->set_participant(std::get<1>(key));
     participant->set_place(row.place);
     participant->set_moved(!game->over() && row.round == game->current());
-    return true;
-  });
+    return static_cast<uint32_t>(reply->participants_size()) < game->joined;
+  };
+  tables_.participants.Scan({game->id, ""}, show);
   return {};
 }
 
@@ -88,24 +122,29 @@ Result<void> Rounds::Results(const ResultsRequest& request, const ReadContext& c
   reply->set_over(game->over());
   reply->set_cursor(std::max(request.after(), game->forgotten));
   reply->set_forgotten(reply->cursor() - request.after());
+  reply->set_ahead(request.after() > game->ended);
   if (reply->cursor() >= game->ended) {
-    if (!game->over()) context.WaitFor(TopicOf(name));
+    // Who does not say which game it follows may have come from another one, and is told at once.
+    const bool waits = !reply->ahead() || request.id() != 0;
+    if (!game->over() && waits) context.WaitFor(TopicOf(name));
     return {};
   }
   size_t bytes = 0;
-  tables_.rounds.Scan({name, reply->cursor() + 1}, [&](const RoundKey& key, const RoundRow& row) {
+  const auto rules = tables_.rules.Get(name);
+  const auto show = [&](const RoundKey& key, const RoundRow& row) {
     const auto& [of, number] = key;
-    if (of != name) return false;
+    if (of != game->id) return false;
     if (static_cast<size_t>(reply->rounds_size()) == limit || bytes > bounds::kRoundsPageBytesMax) {
       reply->set_more(true);
       return false;
     }
     Round* round = reply->add_rounds();
-    FillRound(number, row, round);
+    FillRound(number, row, *rules, round);
     bytes += round->ByteSizeLong();
     reply->set_cursor(number);
     return true;
-  });
+  };
+  tables_.rounds.Scan({game->id, reply->cursor() + 1}, show);
   return {};
 }
 

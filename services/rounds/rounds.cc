@@ -1,6 +1,8 @@
 #include "services/rounds/rounds.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "services/rounds/describe.h"
 #include "services/rounds/validate.h"
@@ -8,6 +10,31 @@
 #include "src/state_machine/registry.h"
 
 namespace holdfast::rounds {
+namespace {
+
+// No game has this name: it has a control character.
+constexpr char kSweepTimer[] = "\x01";
+// Of what was deleted, in one entry: about what one game keeps of rounds.
+constexpr size_t kSweptRows = bounds::kRoundsKeptMax;
+constexpr int64_t kSweepPauseUs = 5'000;
+
+// Some of the `count` rows of the game that `from` begins with. It goes not on behind the last of
+// them: there may be any number of rows that were just erased.
+template <class Table, class Key>
+void EraseSome(Table& table, const Key& from, uint32_t* count, size_t* left) {
+  const size_t portion = std::min<size_t>(*count, *left);
+  if (portion == 0) return;
+  std::vector<Key> keys;
+  table.Scan(from, [&](const Key& key, const auto&) {
+    keys.push_back(key);
+    return keys.size() < portion;
+  });
+  for (const Key& key : keys) table.EraseKnown(key);
+  *count -= static_cast<uint32_t>(portion);
+  *left -= portion;
+}
+
+}  // namespace
 
 bool Rounds::HasGame(const std::string& game, uint64_t id) const {
   const auto row = tables_.games.Get(game);
@@ -49,13 +76,13 @@ Result<void> Rounds::Create(const CreateRequest& request, WriteContext& context,
 }
 
 Result<void> Rounds::Join(const JoinRequest& request, WriteContext& context, JoinReply* reply) {
-  if (!HasGame(request.game())) {
+  if (!HasGame(request.game(), request.id())) {
     reply->set_outcome(JoinOutcome::game_not_found);
     return {};
   }
   Play play(tables_, context, request.game());
   play.EndIfOver();
-  const ParticipantKey key{request.game(), request.participant()};
+  const ParticipantKey key{play.game().id, request.participant()};
   if (tables_.participants.Find(key) != nullptr) {
     reply->set_outcome(JoinOutcome::already_joined);
   } else if (play.game().over()) {
@@ -74,7 +101,7 @@ Result<void> Rounds::Join(const JoinRequest& request, WriteContext& context, Joi
 }
 
 Result<void> Rounds::Leave(const LeaveRequest& request, WriteContext& context, LeaveReply* reply) {
-  if (!HasGame(request.game())) {
+  if (!HasGame(request.game(), request.id())) {
     reply->set_outcome(LeaveOutcome::game_not_found);
     return {};
   }
@@ -82,7 +109,7 @@ Result<void> Rounds::Leave(const LeaveRequest& request, WriteContext& context, L
   play.EndIfOver();
   if (play.game().over()) {
     reply->set_outcome(LeaveOutcome::game_over);
-  } else if (tables_.participants.Find({request.game(), request.participant()}) == nullptr) {
+  } else if (tables_.participants.Find({play.game().id, request.participant()}) == nullptr) {
     reply->set_outcome(LeaveOutcome::not_a_participant);
   } else {
     play.Leave(request.participant());
@@ -98,13 +125,16 @@ Result<void> Rounds::Move(const MoveRequest& request, WriteContext& context, Mov
   Play play(tables_, context, request.game());
   play.EndIfOver();
   play.Store();
-  const Standing standing = StandingOf(request);
+  const GameRow& game = play.game();
+  const RoundRow* round = nullptr;
+  if (game.keeps(request.round())) round = tables_.rounds.Find({game.id, request.round()});
+  const ParticipantRow* own = tables_.participants.Find({game.id, request.participant()});
+  const Standing standing = StandingOf(request, game, round, own);
   const bool waits = request.wait_ms() != 0;
   // The result is told by reads: what a write has said is kept, and once is enough.
   switch (standing.outcome) {
     case MoveOutcome::not_moved: {
-      const ParticipantKey key{request.game(), request.participant()};
-      play.Move(request.participant(), *tables_.participants.Find(key), PayloadOf(request));
+      play.Move(request.participant(), *own, PayloadOf(request));
       play.Store();
       FillTime(context.now().us, reply->mutable_made());
       reply->set_outcome(waits ? MoveOutcome::waiting : MoveOutcome::moved);
@@ -117,7 +147,7 @@ Result<void> Rounds::Move(const MoveRequest& request, WriteContext& context, Mov
       break;
     default: reply->set_outcome(standing.outcome);
   }
-  if (!play.game().over()) reply->set_current_round(play.game().current());
+  if (!game.over()) reply->set_current_round(game.current());
   return {};
 }
 
@@ -140,15 +170,41 @@ Result<void> Rounds::Delete(const DeleteRequest& request, WriteContext& context,
     reply->set_outcome(DeleteOutcome::game_not_found);
     return {};
   }
-  Play(tables_, context, request.game()).Erase();
   MetaRow meta = *tables_.meta.Get(kOnlyRow);
+  // Otherwise its turn comes.
+  if (meta.swept == meta.deleted) context.SetTimer(context.now(), kSweepTimer);
   --meta.games;
+  tables_.trash.Put(++meta.deleted, Play(tables_, context, request.game()).Delete());
   tables_.meta.Put(kOnlyRow, meta);
   reply->set_outcome(DeleteOutcome::deleted);
   return {};
 }
 
+// Game after game, so many rows at a time, whatever was deleted.
+void Rounds::Sweep(WriteContext& context) {
+  MetaRow meta = *tables_.meta.Get(kOnlyRow);
+  for (size_t left = kSweptRows; left > 0 && meta.swept < meta.deleted; --left) {
+    TrashRow trash = *tables_.trash.Get(meta.swept + 1);
+    EraseSome(tables_.participants, ParticipantKey{trash.game, ""}, &trash.joined, &left);
+    EraseSome(tables_.freed, FreedKey{trash.game, 0}, &trash.freed, &left);
+    for (; left > 0 && trash.forgotten < trash.ended; --left) {
+      tables_.rounds.EraseKnown({trash.game, ++trash.forgotten});
+    }
+    if (left == 0) {
+      tables_.trash.Put(meta.swept + 1, trash);
+      break;
+    }
+    tables_.trash.Erase(++meta.swept);
+  }
+  tables_.meta.Put(kOnlyRow, meta);
+  // Nobody waits for what is swept: whoever does something meanwhile comes first.
+  if (meta.swept < meta.deleted) {
+    context.SetTimer(LogTime{context.now().us + kSweepPauseUs}, kSweepTimer);
+  }
+}
+
 void Rounds::OnTimer(WriteContext& context, std::string_view key) {
+  if (key == kSweepTimer) return Sweep(context);
   Play play(tables_, context, std::string(key));  // Who deletes a game cancels its timer.
   play.OnTimer();
   play.Store();

@@ -41,15 +41,17 @@ class Rounds : public state_machine::Service {
   // How a move stands: not_moved (it may be made), waiting (it is made), round_over (it is in the
   // result), or why it cannot be.
   struct Standing {
-    MoveOutcome::Code outcome = MoveOutcome::game_not_found;
-    uint64_t current_round = 0;
-    int64_t made_us = 0;             // Of waiting and round_over.
-    std::optional<RoundRow> result;  // Of a round that has ended.
+    MoveOutcome::Code outcome = MoveOutcome::forgotten;
+    int64_t made_us = 0;  // Of waiting and round_over.
   };
-  Standing StandingOf(const MoveRequest& request) const;  // reads.cc
+  // reads.cc. `round`: the one that is asked for, if it has ended and is kept; a pointer, as it may
+  // have a megabyte. `own`: the participant, if it takes part.
+  static Standing StandingOf(const MoveRequest& request, const GameRow& game, const RoundRow* round,
+                             const ParticipantRow* own);
 
   // Whether there is the game, of this id where one is given.
-  bool HasGame(const std::string& game, uint64_t id = 0) const;
+  bool HasGame(const std::string& game, uint64_t id) const;
+  void Sweep(WriteContext& context);  // What games had that were deleted.
 
   Tables tables_;
 };

@@ -192,6 +192,37 @@ TEST_F(RoundsTest, PlacesAreTakenUntilThereIsNone) {
   EXPECT_EQ(Join("e").outcome(), JoinOutcome::game_over);
 }
 
+TEST_F(RoundsTest, PlacesThatWereLeftAreTakenFirstTheSmallestOfThemFirst) {
+  Create("abcdef", 9);
+  for (const char* each : {"e", "b", "f", "c"}) Leave(each);
+  Restart();
+  std::string places;
+  for (const char* each : {"p", "q", "r"}) places += std::to_string(Join(each).place()) + " ";
+  Leave("a");
+  for (const char* each : {"s", "t", "u", "v", "w"}) {
+    places += std::to_string(Join(each).place()) + " ";
+  }
+  EXPECT_EQ(places, "2 3 5 1 6 7 8 9 ");
+  EXPECT_EQ(Get().state(), State::playing);
+}
+
+TEST_F(RoundsTest, WhatIsMeantForAnEarlierGameIsNotDoneInThisOne) {
+  const uint64_t id = Create(Rules("a", 3)).id();
+  JoinRequest join = Of<JoinRequest>("b");
+  join.set_id(id);
+  EXPECT_EQ(Do<JoinReply>("Join", join).outcome(), JoinOutcome::joined);
+  EXPECT_EQ(Do<JoinReply>("Join", join).outcome(), JoinOutcome::already_joined);
+  LeaveRequest leave = Of<LeaveRequest>("a");
+  leave.set_id(id);
+  Delete();
+  Create(Rules("a", 3));
+  EXPECT_EQ(Do<JoinReply>("Join", join).outcome(), JoinOutcome::game_not_found);
+  EXPECT_EQ(Do<LeaveReply>("Leave", leave).outcome(), LeaveOutcome::game_not_found);
+  EXPECT_EQ(Get().joined(), 1u);
+  leave.set_id(id + 1);
+  EXPECT_EQ(Do<LeaveReply>("Leave", leave).outcome(), LeaveOutcome::left);
+}
+
 TEST_F(RoundsTest, TheOthersWaitNoLongerForWhoLeaves) {
   EXPECT_EQ(Leave("a"), LeaveOutcome::game_not_found);
   Create("abc");
@@ -327,6 +358,27 @@ TEST_F(RoundsTest, AWatcherMissesAndRepeatsNothing) {
   EXPECT_EQ(seen, "1 2 3 4 5 6 7 8 9 ");
 }
 
+TEST_F(RoundsTest, AWatcherIsToldWhenItsCursorIsOfAnEarlierGame) {
+  const uint64_t id = Create(Rules("a")).id();
+  for (uint64_t round = 1; round <= 5; ++round) Move("a", round, "x");
+  EXPECT_FALSE(Results(5).ahead());
+  Delete();
+  Create(Rules("a"));
+  Move("a", 1, "x");
+  ResultsRequest results;
+  results.set_game("g");
+  results.set_after(5);
+  EXPECT_TRUE(Results(5).ahead());
+  EXPECT_EQ(Results(5).id(), id + 1);
+  EXPECT_FALSE(Waits<ResultsReply>("Results", results)) << "it would miss round 2 and more";
+  results.set_id(id + 1);
+  EXPECT_TRUE(Waits<ResultsReply>("Results", results)) << "for round 6 of this game";
+  results.set_after(1);
+  EXPECT_FALSE(Read<ResultsReply>("rounds.Results", results)->ahead());
+  results.set_id(id);
+  EXPECT_EQ(Read<ResultsReply>("rounds.Results", results).error().code, ErrorCode::kNotFound);
+}
+
 TEST_F(RoundsTest, ReadsWaitForTheEndOfTheRoundAndForNothingElse) {
   Create("ab");
   ResultsRequest results;
@@ -369,40 +421,6 @@ TEST_F(RoundsTest, GamesAreListedByName) {
   EXPECT_FALSE(page->more());
 }
 
-TEST_F(RoundsTest, ABarrierForAThousandAndMovesOfFullSizeFitIntoOneReply) {
-  CreateRequest rules = Rules("");
-  for (uint32_t i = 0; i < bounds::kRoundsPlacesMax; ++i) {
-    std::string name = std::to_string(i);
-    name.insert(0, 128 - name.size(), 'n');
-    rules.add_participants(name);
-  }
-  ASSERT_EQ(FieldOf("rounds.Create", rules), "fine");
-  Create(rules);
-  const std::string move(bounds::kRoundsMoveBytesMax, 'm');
-  for (const std::string& name : rules.participants()) {
-    ASSERT_EQ(Write<MoveReply>("rounds.Move", Moves(name, 1, move)).outcome(), MoveOutcome::moved);
-  }
-  const std::string& last = rules.participants(0);
-  const MoveReply reply = Await(last, 1, move);
-  EXPECT_EQ(reply.outcome(), MoveOutcome::round_over);
-  EXPECT_EQ(reply.result().moves_size(), 1'000);
-  EXPECT_LT(reply.ByteSizeLong(), bounds::kReplyBytesMax / 2);
-  // So large ones are kept up to a bound in bytes, and pages end before they are too large.
-  for (uint64_t round = 2; round <= 16; ++round) {
-    for (const std::string& name : rules.participants()) {
-      Write<MoveReply>("rounds.Move", Moves(name, round, move));
-    }
-  }
-  EXPECT_EQ(Broken(testing::kRounds), "");
-  EXPECT_GE(Get().rounds_ended() - Get().rounds_forgotten(), 10u);
-  EXPECT_GT(Get().rounds_forgotten(), 0u);
-  const ResultsReply page = Results();
-  EXPECT_EQ(page.rounds_size(), 2);
-  EXPECT_TRUE(page.more());
-  EXPECT_LT(page.ByteSizeLong(), bounds::kReplyBytesMax);
-  EXPECT_EQ(Delete(), DeleteOutcome::deleted);
-}
-
 TEST_F(RoundsTest, AMoveInAListIsMadeAndWaitsForNothing) {
   Create("ab");
   atomic::ExecuteRequest list;
@@ -420,21 +438,6 @@ TEST_F(RoundsTest, AMoveInAListIsMadeAndWaitsForNothing) {
   EXPECT_EQ(Write<atomic::ExecuteReply>("atomic.Execute", list).outcome(),
             atomic::ExecuteOutcome::rejected);
   EXPECT_EQ(Get().moved(), 0u);
-}
-
-TEST_F(RoundsTest, TooManyGamesAreRefused) {
-  CreateRequest rules = Rules("a");
-  for (uint64_t i = 0; i < bounds::kRoundsGamesMax; ++i) {
-    rules.set_game(std::to_string(i));
-    ASSERT_EQ(Write<CreateReply>("rounds.Create", rules).outcome(), CreateOutcome::created);
-  }
-  EXPECT_EQ(Write<CreateReply>("rounds.Create", Rules("a")).outcome(),
-            CreateOutcome::too_many_games);
-  EXPECT_EQ(Write<CreateReply>("rounds.Create", rules).outcome(), CreateOutcome::already_exists);
-  DeleteRequest one;
-  one.set_game("7");
-  Write<DeleteReply>("rounds.Delete", one);
-  EXPECT_EQ(Write<CreateReply>("rounds.Create", Rules("a")).outcome(), CreateOutcome::created);
 }
 
 }  // namespace

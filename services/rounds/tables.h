@@ -3,7 +3,8 @@
 //
 // Invariants (invariants.cc): a game that is not over has a round under way, the one behind those
 // that have ended, and in a game that has begun somebody has yet to move in it. The counts of
-// games, participants, moves and bytes are what there is; no two participants have one place.
+// games, participants, moves and bytes are what there is; no two participants have one place, and
+// those who left while the game gathered have left no gap but their freed places.
 // Rounds are kept without a gap, up to the last that has ended. A round whose time runs has a
 // timer, and a game that is over has none.
 #pragma once
@@ -68,19 +69,21 @@ struct GameRow {
   bool idle = false;        // Nobody moved in the round before: time begins with the first move.
   int64_t deadline_us = 0;  // Of the round under way, by lease time; 0: its time does not run.
   int64_t timer_us = 0;     // When the game's timer fires, by log time; 0: it has none.
+  uint32_t freed = 0;       // Places that were left while the game gathers.
 
   bool over() const { return end != End::unspecified; }
   uint64_t current() const { return ended + 1; }
+  bool keeps(uint64_t round) const { return round > forgotten && round <= ended; }
   State::Code state() const {
     return over() ? State::over : begun ? State::playing : State::gathering;
   }
   auto Fields() {
     return std::tie(id, created_us, ended, forgotten, kept_bytes, begun, end, end_us, joined, moved,
-                    idle, deadline_us, timer_us);
+                    idle, deadline_us, timer_us, freed);
   }
   auto Fields() const {
     return std::tie(id, created_us, ended, forgotten, kept_bytes, begun, end, end_us, joined, moved,
-                    idle, deadline_us, timer_us);
+                    idle, deadline_us, timer_us, freed);
   }
 };
 
@@ -98,7 +101,7 @@ enum class How : uint8_t { kMoved = 0, kAbsent = 1, kByDefault = 2 };
 struct MovedRow {
   std::string participant;
   How how = How::kMoved;
-  Payload move;  // Empty in a round that was aborted.
+  Payload move;  // Only of who has moved, and not in a round that was aborted.
   int64_t made_us = 0;
   auto Fields() { return std::tie(participant, how, move, made_us); }
   auto Fields() const { return std::tie(participant, how, move, made_us); }
@@ -117,12 +120,33 @@ struct RoundRow {
 struct MetaRow {
   uint64_t games = 0;
   uint64_t last_id = 0;
-  auto Fields() { return std::tie(games, last_id); }
-  auto Fields() const { return std::tie(games, last_id); }
+  uint64_t deleted = 0;  // Games, ever ...
+  uint64_t swept = 0;    // ... of which so many have left nothing; the others are trash.
+  auto Fields() { return std::tie(games, last_id, deleted, swept); }
+  auto Fields() const { return std::tie(games, last_id, deleted, swept); }
 };
 
-using ParticipantKey = std::tuple<std::string, std::string>;  // (game, participant)
-using RoundKey = std::tuple<std::string, uint64_t>;           // (game, round)
+// A place that is free though a later one is taken; while the game gathers.
+struct FreedRow {
+  auto Fields() { return std::tie(); }
+  auto Fields() const { return std::tie(); }
+};
+
+// What is left of a game that was deleted; it is swept away in portions.
+struct TrashRow {
+  uint64_t game = 0;
+  uint32_t joined = 0;
+  uint32_t freed = 0;
+  uint64_t forgotten = 0;
+  uint64_t ended = 0;
+  auto Fields() { return std::tie(game, joined, freed, forgotten, ended); }
+  auto Fields() const { return std::tie(game, joined, freed, forgotten, ended); }
+};
+
+// By the id of the game: a later one of the same name has rows of its own.
+using ParticipantKey = std::tuple<uint64_t, std::string>;  // (game, participant)
+using RoundKey = std::tuple<uint64_t, uint64_t>;           // (game, round)
+using FreedKey = std::tuple<uint64_t, uint32_t>;           // (game, place)
 
 inline constexpr uint64_t kOnlyRow = 0;
 
@@ -133,7 +157,9 @@ struct Tables {
         named(store, {10, 3}, "rounds named"),
         participants(store, {10, 4}, "rounds participants"),
         rounds(store, {10, 5}, "rounds ended"),
-        meta(store, {10, 6}, "rounds meta") {}
+        meta(store, {10, 6}, "rounds meta"),
+        freed(store, {10, 7}, "rounds freed places"),
+        trash(store, {10, 8}, "rounds trash") {}
 
   store::SortedTable<std::string, GameRow> games;
   store::HashTable<std::string, RulesRow> rules;
@@ -141,6 +167,8 @@ struct Tables {
   store::SortedTable<ParticipantKey, ParticipantRow> participants;
   store::SortedTable<RoundKey, RoundRow> rounds;
   store::HashTable<uint64_t, MetaRow> meta;
+  store::SortedTable<FreedKey, FreedRow> freed;
+  store::HashTable<uint64_t, TrashRow> trash;  // In the order of their deletion, from 1.
 };
 
 }  // namespace holdfast::rounds

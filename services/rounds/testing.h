@@ -30,6 +30,14 @@ class RoundsFixture : public state_machine::testing::ServiceFixture {
     return reply;
   }
 
+  // Of one of the service's tables (tables.h).
+  size_t Rows(uint8_t table) {
+    return Sum(table, [](std::string_view) { return 1; });
+  }
+  size_t Bytes(uint8_t table) {
+    return Sum(table, [](std::string_view row) { return row.size(); });
+  }
+
   // "ab": the participants a and b.
   static CreateRequest Rules(const std::string& participants, uint32_t places = 0) {
     CreateRequest request;
@@ -116,6 +124,18 @@ class RoundsFixture : public state_machine::testing::ServiceFixture {
     const ResultsReply reply = Results(0, 1'000);
     for (const Round& round : reply.rounds()) text += (text.empty() ? "" : ", ") + Text(round);
     return text;
+  }
+
+ private:
+  template <class Of>
+  size_t Sum(uint8_t table, Of of) {
+    size_t sum = 0;
+    store::Store& store = registry().store();
+    absl::ReaderMutexLock lock(&store.mutex());
+    store.ForEach([&](store::TableNumber number, std::string_view, std::string_view row) {
+      if (number == store::TableNumber{kRounds, table}) sum += of(row);
+    });
+    return sum;
   }
 };
 

@@ -66,6 +66,26 @@ TEST_F(TimesTest, TheDefaultMoveCountsForWhoIsAbsent) {
   EXPECT_EQ(Text(Results(1).rounds(0)), "2 a:x b:y");
 }
 
+TEST_F(TimesTest, TheDefaultMoveIsKeptOnceHoweverOftenItCounts) {
+  CreateRequest rules = Rules("");
+  for (int i = 0; i < 200; ++i) rules.add_participants("p" + std::to_string(i));
+  rules.set_round_ms(1);
+  rules.set_absent(Absent::default_move);
+  rules.set_default_data(std::string(bounds::kRoundsMoveBytesMax, 'd'));
+  RoundsFixture::Create(rules);
+  const size_t before = Bytes(5);
+  Move("p7", 1, "x");
+  PassMs(1);
+  const ResultsReply page = Results();
+  ASSERT_EQ(page.rounds_size(), 1);
+  EXPECT_EQ(page.rounds(0).moves(0).data(), rules.default_data());
+  EXPECT_GT(page.ByteSizeLong(), 199 * bounds::kRoundsMoveBytesMax);
+  EXPECT_LT(Bytes(5) - before, 20'000u) << "rounds that have ended";
+  Restart();
+  EXPECT_EQ(Results().SerializeAsString(), page.SerializeAsString());
+  EXPECT_TRUE(Await("p7", 1, "x").result_left_out()) << "of that size it is told";
+}
+
 TEST_F(TimesTest, AnAbsenceAbortsTheGameAndShowsNoMove) {
   Create("abc", Absent::abort);
   Move("a", 1, "x");
@@ -92,6 +112,40 @@ TEST_F(TimesTest, TheTimeBeginsWithTheFirstMove) {
   EXPECT_EQ(History(), "1 timed out a:? b:y");
   PassMs(60'000);
   EXPECT_EQ(Get().current_round(), 2u);
+}
+
+TEST_F(TimesTest, TheTimeStopsWithTheOnlyMoveWhenItIsTakenBack) {
+  for (const auto absent : {Absent::stays, Absent::goes, Absent::abort}) {
+    Create("abc", absent);
+    Move("a", 1, "x");
+    EXPECT_EQ(Get().left_ms(), 1'000u);
+    PassMs(10);
+    Leave("a");
+    EXPECT_EQ(Get().left_ms(), 0u);
+    PassMs(60'000);
+    EXPECT_EQ(History(), "") << "nobody waits for anybody";
+    EXPECT_EQ(Get().state(), State::playing);
+    // It begins anew with the next one.
+    Move("b", 1, "y");
+    EXPECT_EQ(Get().left_ms(), 1'000u);
+    PassMs(999);
+    Move("c", 1, "z");
+    EXPECT_EQ(History(), "1 b:y c:z");
+    Delete();
+  }
+  // While the move of somebody else stands, it goes on; and a round's own time goes on anyway.
+  Create("abc", Absent::stays);
+  Move("a", 1, "x");
+  PassMs(500);
+  Move("b", 1, "y");
+  Leave("a");
+  EXPECT_EQ(Get().left_ms(), 500u);
+  Delete();
+  Create("abc", Absent::stays, Clock::round);
+  Move("a", 1, "x");
+  PassMs(500);
+  Leave("a");
+  EXPECT_EQ(Get().left_ms(), 500u);
 }
 
 TEST_F(TimesTest, TheTimeBeginsWithTheRoundUnlessNobodyMovedInTheOneBefore) {

@@ -54,6 +54,8 @@ Result<void> Validate(const CreateRequest& request) {
   if (!Absent::Code_IsValid(request.absent())) {
     return Refuse("absent", "must be stays, goes, default_move or abort");
   }
+  const bool stays = request.absent() == Absent::stays || request.absent() == Absent::unspecified;
+  if (!stays && request.round_ms() == 0) return Refuse("absent", "goes only with round_ms");
   if (!request.default_move().empty() && !request.default_data().empty()) {
     return Refuse("default_data", "goes not with default_move");
   }

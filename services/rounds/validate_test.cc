@@ -32,9 +32,15 @@ TEST_F(RoundsValidateTest, MalformedRequestsNameTheirField) {
   EXPECT_EQ(create([](auto& it) { it.set_round_ms(86'400'001); }), "round_ms");
   EXPECT_EQ(create([](auto& it) { it.set_clock(static_cast<Clock::Code>(9)); }), "clock");
   EXPECT_EQ(create([](auto& it) { it.set_absent(static_cast<Absent::Code>(9)); }), "absent");
+  for (const auto absent : {Absent::goes, Absent::default_move, Absent::abort}) {
+    EXPECT_EQ(create([&](auto& it) { it.set_absent(absent); }), "absent")
+        << "nobody would ever be absent";
+  }
+  EXPECT_EQ(create([](auto& it) { it.set_absent(Absent::stays); }), "fine");
   EXPECT_EQ(create([](auto& it) { it.set_default_move("x"); }), "default_move");
   EXPECT_EQ(create([](auto& it) { it.set_default_data("x"); }), "default_data");
   EXPECT_EQ(create([](auto& it) {
+              it.set_round_ms(1);
               it.set_absent(Absent::default_move);
               it.set_default_move("x");
               it.set_default_data("x");

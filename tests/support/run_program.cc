@@ -10,7 +10,9 @@ namespace holdfast::testing {
 
 Ended RunHoldfast(const std::string& arguments) {
   Ended ended;
-  FILE* pipe = popen((ProcessCluster::Program() + " " + arguments + " 2>&1").c_str(), "r");
+  // A test that waits for a program waits not for ever: it is told 124, and what was said so far.
+  const std::string command = "timeout 120 " + ProcessCluster::Program() + " ";
+  FILE* pipe = popen((command + arguments + " 2>&1").c_str(), "r");
   if (pipe == nullptr) return ended;
   char buffer[4096];
   for (size_t read; (read = fread(buffer, 1, sizeof(buffer), pipe)) > 0;) {

@@ -3,10 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <future>
 
 #include "services/rounds/cli/pingpong.h"
 #include "services/rounds/rounds.pb.h"
+#include "src/base/bounds.h"
 #include "src/cli/testing.h"
 
 namespace holdfast::rounds {
@@ -67,6 +69,19 @@ TEST_F(PingpongTest, TwoPlayAndSeeTheSame) {
   EXPECT_NE(fourth.out.find("round 2: carl smash?it, dora p"), std::string::npos) << fourth.out;
 }
 
+TEST_F(PingpongTest, WhatCannotBeAMoveIsAskedForAgain) {
+  auto ann = Play("ann", {},
+                  "caf\xe9\n" + std::string(100'000, 'x') + "\n" +
+                      std::string(bounds::kRoundsMoveBytesMax, 'y') + "\r\nend");
+  auto bob = Play("bob", {}, "1\n2\n");
+  const Ran first = ann.get(), second = bob.get();
+  EXPECT_EQ(first.code, cli::kExitOk) << first.err;
+  EXPECT_EQ(second.code, cli::kExitOk) << second.err;
+  EXPECT_EQ(first.err, "a move is text in UTF-8, as this is not\na move has at most 1024 bytes\n");
+  EXPECT_NE(second.out.find("round 1: ann yyy"), std::string::npos) << second.out;
+  EXPECT_NE(second.out.find("round 2: ann end, bob 2\n"), std::string::npos) << second.out;
+}
+
 TEST_F(PingpongTest, WhoIsLeftAloneIsTold) {
   auto ann = Play("ann", {"--rounds", "5"});
   auto bob = Play("bob", {"--rounds", "2"});
@@ -99,10 +114,15 @@ TEST_F(PingpongTest, WhoCannotPlayIsToldWhy) {
 TEST_F(PingpongTest, AGameThatIsClosedMeanwhileIsOver) {
   auto ann = Play("ann", {"--rounds", "5"});
   // Once ann has moved the game can be closed under it; before, it would begin a new one.
-  while (Run({"rounds", "get", "--game", "pingpong"}).out.find("\"moved\": 1") ==
-         std::string::npos) {
+  bool moved = false;
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!moved && std::chrono::steady_clock::now() < until) {
+    const Ran game = Run({"rounds", "get", "--game", "pingpong"});
+    moved = game.out.find("\"moved\": 1") != std::string::npos;
   }
-  ASSERT_EQ(Run({"rounds", "close", "--game", "pingpong"}).code, cli::kExitOk);
+  EXPECT_TRUE(moved);
+  EXPECT_EQ(Run({"rounds", "close", "--game", "pingpong"}).code, cli::kExitOk);
+  if (!moved) Run({"pingpong", "--player", "bob", "--rounds", "5"});  // For ann to end.
   const Ran ended = ann.get();
   EXPECT_EQ(ended.code, cli::kExitRefused);
   EXPECT_NE(ended.out.find("the game was ended by somebody else\n"), std::string::npos);

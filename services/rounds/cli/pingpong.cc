@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "services/rounds/rounds.pb.h"
+#include "src/api/scalar.h"
 #include "src/base/bounds.h"
 #include "src/base/text.h"
 
@@ -46,6 +47,18 @@ std::string Shown(const Moved& moved) {
   return text;
 }
 
+// As std::getline, but it does not keep what is longer than a move may be with an end of line.
+bool ReadLine(std::istream& in, std::string* line) {
+  line->clear();
+  bool any = false;
+  for (char c = 0; in.get(c);) {
+    any = true;
+    if (c == '\n') break;
+    if (line->size() <= bounds::kRoundsMoveBytesMax + 1) line->push_back(c);
+  }
+  return any;
+}
+
 class Table {
  public:
   Table(const PingpongFlags& flags, client::Client& client, cli::Context& context)
@@ -58,7 +71,13 @@ class Table {
       const auto move = NextMove();
       if (!move) break;
       Result<std::optional<Round>> result = PlayRound(*move);
-      if (!result) return context_.Tell(result.error());
+      if (!result) {
+        const int code = context_.Tell(result.error());
+        // The other one waits no longer for who cannot move; of nodes that do not answer nobody
+        // can tell.
+        if (!IsPassing(result.error())) Leave();
+        return code;
+      }
       if (!*result) return Ended();
       Show(**result);
       ++played;
@@ -68,11 +87,7 @@ class Table {
         break;
       }
     }
-    LeaveRequest leave;
-    leave.set_game(flags_.game);
-    leave.set_participant(flags_.player);
-    const auto left = Ask<LeaveReply>("Leave", leave);
-    if (!left) return context_.Tell(left.error());
+    if (const auto left = Leave(); !left) return context_.Tell(left.error());
     context_.out() << played << (played == 1 ? " round" : " rounds") << " played" << std::endl;
     return cli::kExitOk;
   }
@@ -94,6 +109,15 @@ class Table {
       told = true;
       std::this_thread::sleep_for(kPause);
     }
+  }
+
+  // Only of the game that we play, however late the call arrives.
+  Result<LeaveReply> Leave() {
+    LeaveRequest leave;
+    leave.set_game(flags_.game);
+    leave.set_participant(flags_.player);
+    leave.set_id(id_);
+    return Ask<LeaveReply>("Leave", leave);
   }
 
   // Into the game. nullopt: we take part; else the exit code.
@@ -123,6 +147,7 @@ class Table {
       JoinRequest join;
       join.set_game(flags_.game);
       join.set_participant(flags_.player);
+      join.set_id(created->id());
       const auto joined = Ask<JoinReply>("Join", join);
       if (!joined) return context_.Tell(joined.error());
       if (joined->outcome() == JoinOutcome::game_full) return Full();
@@ -197,10 +222,16 @@ class Table {
                        << "]: " << std::flush;
       }
       std::string line;
-      if (!std::getline(context_.in(), line)) return std::nullopt;
+      if (!ReadLine(context_.in(), &line)) return std::nullopt;
       if (line.ends_with('\r')) line.pop_back();
-      if (line.size() <= bounds::kRoundsMoveBytesMax) return line.empty() ? Suggested() : line;
-      context_.err() << "a move has at most " << bounds::kRoundsMoveBytesMax << " bytes\n";
+      if (line.empty()) return Suggested();
+      if (line.size() > bounds::kRoundsMoveBytesMax) {
+        context_.err() << "a move has at most " << bounds::kRoundsMoveBytesMax << " bytes\n";
+      } else if (!api::IsValidUtf8(line)) {
+        context_.err() << "a move is text in UTF-8, as this is not\n";
+      } else {
+        return line;
+      }
     }
   }
 
