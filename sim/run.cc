@@ -44,9 +44,9 @@ class Simulation {
     options.writes_max = Draw("writes");
     options.pause_us_max = Draw("pause_us");
     options.patience_ms_max = Draw("patience_ms");
-    options.shares = {Draw("ledger"), Draw("coordination"), Draw("queues"),  Draw("cache"),
-                      Draw("todo"),   Draw("execute"),      Draw("orders"),  Draw("rounds"),
-                      Draw("clock"),  Draw("clock"),        Draw("journal"), Draw("chat")};
+    options.shares = {Draw("ledger"), Draw("coordination"), Draw("queues"), Draw("cache"),
+                      Draw("todo"),   Draw("execute"),      Draw("orders"), Draw("rounds"),
+                      Draw("journal"), Draw("chat")};
     Workload workload(world_, cluster_, checker_, options);
     near_caches_ = std::make_unique<NearCaches>(world_, cluster_, checker_, Draw("near_caches"));
     PlanFaults();

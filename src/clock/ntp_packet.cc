@@ -10,8 +10,8 @@ namespace {
 constexpr uint8_t kVersion = 4;
 constexpr uint8_t kClientMode = 3;
 constexpr uint8_t kServerMode = 4;
-constexpr uint8_t kNoLeapKnown = 3;  // The server's own clock is not synchronised.
-constexpr uint8_t kStratumMax = 15;  // 16: not synchronised either.
+constexpr uint8_t kNoLeapKnown = 3;                // The server's own clock is not synchronised.
+constexpr uint8_t kStratumMax = 15;                // 16: not synchronised either.
 constexpr uint64_t kEpochSeconds = 2'208'988'800;  // From 1900 to 1970.
 constexpr uint64_t kEraSeconds = uint64_t{1} << 32;
 
@@ -115,7 +115,8 @@ NtpAnswer ReadOurs(std::string_view datagram) {
   // up on it.
   answer.error_us = (ShortUs(Read<uint32_t>(datagram, kRootDelayAt)) + 1) / 2 +
                     ShortUs(Read<uint32_t>(datagram, kRootDispersionAt));
-  if (answer.answered_us < answer.received_us) return Refused("it was answered before it was asked");
+  if (answer.answered_us < answer.received_us)
+    return Refused("it was answered before it was asked");
   if (answer.error_us > int64_t{bounds::kNtpRootDistanceMsMax} * 1'000) {
     return Refused("the server is too far from the root");
   }

@@ -1,5 +1,5 @@
-// NTP version 4 as a client speaks it (RFC 5905, section 7.3): one question, one answer of 48 bytes.
-// No authentication, and no extension fields: what follows is not looked at.
+// NTP version 4 as a client speaks it (RFC 5905, section 7.3): one question, one answer of 48
+// bytes. No authentication, and no extension fields: what follows is not looked at.
 //
 // An answer comes from the network and may say anything. What protects the asker is a number that
 // nobody else knows: the question's transmit timestamp is drawn at random, and an answer that does
@@ -27,11 +27,11 @@ struct NtpAnswer {
   Kind kind = Kind::kRefused;
   bool is_ours = false;  // It repeats the number of the question.
   const char* why = "";
-  std::string kiss;            // Four characters, or fewer; letters and digits only.
-  int64_t received_us = 0;     // When the server got the question, since the epoch ...
-  int64_t answered_us = 0;     // ... and when it answered.
-  int64_t error_us = 0;        // That it gives for its own time: its distance from the root.
-  uint32_t stratum = 0;        // 1: it has a clock of its own.
+  std::string kiss;         // Four characters, or fewer; letters and digits only.
+  int64_t received_us = 0;  // When the server got the question, since the epoch ...
+  int64_t answered_us = 0;  // ... and when it answered.
+  int64_t error_us = 0;     // That it gives for its own time: its distance from the root.
+  uint32_t stratum = 0;     // 1: it has a clock of its own.
 };
 
 // Of a datagram that came from where the question was sent to.

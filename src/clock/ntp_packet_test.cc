@@ -61,7 +61,8 @@ TEST(NtpPacketTest, WhatIsNoTimeIsRefused) {
     const char* why;
   };
   const Case cases[] = {
-      {"another's question", [](NtpServerState& s) { s.origin ^= 1; }, "it answers another question"},
+      {"another's question", [](NtpServerState& s) { s.origin ^= 1; },
+       "it answers another question"},
       {"no question", [](NtpServerState& s) { s.origin = 0; }, "it answers another question"},
       {"a client", [](NtpServerState& s) { s.mode = 3; }, "it is not from a server"},
       {"a broadcast", [](NtpServerState& s) { s.mode = 5; }, "it is not from a server"},

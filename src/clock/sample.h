@@ -47,8 +47,7 @@ struct Sample {
   // What it claims now. The answer was under way for `delay`, and nobody knows on which way for how
   // long: that is half of it in either direction. Since then the own clock may have drifted.
   Claim At(int64_t elapsed_us, uint64_t drift_ppm) const {
-    return {offset_us,
-            error_us + (delay_us + 1) / 2 + DriftUs(elapsed_us - since_us, drift_ppm)};
+    return {offset_us, error_us + (delay_us + 1) / 2 + DriftUs(elapsed_us - since_us, drift_ppm)};
   }
 };
 

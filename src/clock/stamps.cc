@@ -6,9 +6,9 @@ namespace holdfast::clock {
 namespace {
 
 constexpr int64_t kStepUs = 1'000;
-// What clocks drift, and how fast an estimate follows one, is less than a thousandth. If that were
-// a correction, leases of an idle cluster would never end: each tick would come behind a mark.
-constexpr int64_t kPacePerStep = 1'000;
+// What two clocks drift, and how fast an estimate follows one (synchroniser.cc). If that were a
+// correction, leases of an idle cluster would never end: each tick would come behind a mark.
+uint64_t PacePpm(uint64_t drift_ppm) { return 2 * drift_ppm + 600; }
 
 }  // namespace
 
@@ -17,6 +17,7 @@ int64_t Stamps::PassedUs(int64_t elapsed_us) const {
 }
 
 void Stamps::Saw(int64_t stamp_us, int64_t elapsed_us) {
+  if (stamp_us <= 0 || stamp_us > kTimeUsMax) return;  // Of a log that is damaged.
   if (last_us_ && stamp_us <= *last_us_) return;
   last_us_ = stamp_us;
   seen_us_ = elapsed_us;
@@ -36,7 +37,8 @@ int64_t Stamps::Now(int64_t elapsed_us, const Estimate& estimate, int64_t wall_u
 bool Stamps::Steps(int64_t elapsed_us, const Estimate& estimate) const {
   if (!last_us_ || !estimate.agreed()) return false;
   const int64_t passed_us = PassedUs(elapsed_us);
-  return estimate.now_us - *last_us_ > passed_us + passed_us / kPacePerStep + kStepUs;
+  return estimate.now_us - *last_us_ >
+         passed_us + DriftUs(passed_us, PacePpm(drift_ppm_)) + kStepUs;
 }
 
 int64_t Stamps::Next(int64_t elapsed_us, const Estimate& estimate, int64_t wall_us) {

@@ -5,7 +5,8 @@
 //   - While the node knows the time (synchronised or holdover) they lie within its bounds; unless
 //     the log is ahead of them already. Then log time goes on at half the pace until the world has
 //     caught up: it neither goes back nor stands still, and nobody can pull it further ahead.
-//   - While it does not, they advance as the node's clock that nobody sets does, from the last stamp
+//   - While it does not, they advance as the node's clock that nobody sets does, from the last
+//   stamp
 //     it has seen, whoever gave that. What its wall clock says is not believed, however it jumps.
 //   - Before the first stamp of a log there is nothing to go on from: without agreement it is the
 //     wall clock's word.
@@ -22,6 +23,8 @@ namespace holdfast::clock {
 
 class Stamps {
  public:
+  explicit Stamps(uint64_t drift_ppm = bounds::kClockDriftPpmDefault) : drift_ppm_(drift_ppm) {}
+
   // The log has this stamp, seen now: an entry of any leader.
   void Saw(int64_t stamp_us, int64_t elapsed_us);
 
@@ -39,6 +42,7 @@ class Stamps {
  private:
   int64_t PassedUs(int64_t elapsed_us) const;
 
+  uint64_t drift_ppm_;
   std::optional<int64_t> last_us_;
   int64_t seen_us_ = 0;  // Elapsed, when it was given or seen.
 };

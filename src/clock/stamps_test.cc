@@ -41,6 +41,21 @@ TEST(StampsTest, AJumpOfTheWallClockIsNotBelieved) {
   EXPECT_EQ(stamps.Next(2 * kSecond, kNothing, 0), kEpochUs + 2 * kSecond);
 }
 
+// A quartz of three thousandths, as the settings allow: what is declared is no correction.
+TEST(StampsTest, DriftAsDeclaredIsNoStep) {
+  Stamps stamps(3'000);
+  stamps.Saw(kEpochUs, 0);
+  EXPECT_FALSE(stamps.Steps(100 * kSecond, Known(kEpochUs + 100 * kSecond + 600 * kMs)));
+  EXPECT_TRUE(stamps.Steps(100 * kSecond, Known(kEpochUs + 102 * kSecond)));
+}
+
+TEST(StampsTest, AStampOutOfAllReasonIsNotSeen) {
+  Stamps stamps;
+  stamps.Saw(INT64_MAX, 0);
+  stamps.Saw(-1, 0);
+  EXPECT_EQ(stamps.last_us(), std::nullopt);
+}
+
 // A new leader, whose clock is far from that of the one before, goes on from where that was.
 TEST(StampsTest, GoesOnFromTheStampOfAnother) {
   Stamps stamps;
@@ -77,7 +92,7 @@ TEST(StampsTest, OnlyACorrectionIsAStep) {
   stamps.Saw(kEpochUs, 0);
   EXPECT_FALSE(stamps.Steps(kSecond, Known(kEpochUs + kSecond)));
   EXPECT_FALSE(stamps.Steps(kSecond, Known(kEpochUs + kSecond + 2 * kMs)));
-  EXPECT_TRUE(stamps.Steps(kSecond, Known(kEpochUs + kSecond + 2 * kMs + 1)));
+  EXPECT_TRUE(stamps.Steps(kSecond, Known(kEpochUs + kSecond + 2 * kMs + 10)));
   EXPECT_FALSE(stamps.Steps(kSecond, Known(kEpochUs - kSecond))) << "nothing is put forward";
 }
 

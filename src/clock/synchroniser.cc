@@ -70,8 +70,7 @@ Estimate Synchroniser::At(int64_t elapsed_us) const {
 std::string Synchroniser::Reason(int64_t elapsed_us) const {
   const Status status = At(elapsed_us).status;
   if (status == Status::kSynchronised) return "";
-  const std::string heard =
-      std::to_string(heard_) + " of " + std::to_string(sources_) + " clocks";
+  const std::string heard = std::to_string(heard_) + " of " + std::to_string(sources_) + " clocks";
   std::string why;
   if (agrees_now_) {
     why = "they agree within " + Ms(OffsetsAt(elapsed_us).error_us()) + " only, and " +
@@ -83,8 +82,8 @@ std::string Synchroniser::Reason(int64_t elapsed_us) const {
   }
   if (!agreed_) return why;
   if (agrees_now_) return why;
-  why += "; agreement ended " + std::to_string((elapsed_us - agreed_->at_us) / 1'000'000) +
-         " s ago";
+  why +=
+      "; agreement ended " + std::to_string((elapsed_us - agreed_->at_us) / 1'000'000) + " s ago";
   if (status == Status::kUnsynchronised) {
     why += ", and by now this clock may be off by more than " + Ms(options_.error_us_max);
   }

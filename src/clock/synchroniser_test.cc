@@ -77,8 +77,7 @@ TEST(SynchroniserTest, HoldsOverUntilItMayHaveDriftedTooFar) {
   one.Update(0, {Off(0), Off(0), Off(0)}, 2, kEpochUs);
   one.Update(1 * kSecond, {Off(0), std::nullopt, std::nullopt}, 2, kEpochUs);
   EXPECT_EQ(one.At(kSecond).status, Status::kHoldover);
-  EXPECT_EQ(one.Reason(kSecond),
-            "heard 1 of 3 clocks, and 2 must agree; agreement ended 1 s ago");
+  EXPECT_EQ(one.Reason(kSecond), "heard 1 of 3 clocks, and 2 must agree; agreement ended 1 s ago");
   // 100 ms, and 200 millionths of 4,500 s: a bit more than one second.
   EXPECT_EQ(one.At(4'499 * kSecond).status, Status::kHoldover);
   EXPECT_EQ(one.At(4'499 * kSecond).error_us() / kMs, 999);
@@ -124,8 +123,8 @@ TEST(SynchroniserTest, TheEstimateStaysWithinTheBounds) {
   EXPECT_EQ(one.At(kSecond).now_us, kEpochUs + kSecond + 5 * kMs);
 }
 
-// The theorem of the header: over long times, with drift, holdover and a lying minority, whenever it
-// claims to know the time the truth is within.
+// The theorem of the header: over long times, with drift, holdover and a lying minority, whenever
+// it claims to know the time the truth is within.
 TEST(SynchroniserTest, HoldsTheTruthWhenAMajorityTellsIt) {
   std::mt19937 random(8);  // NOLINT: a fixed seed.
   const auto draw = [&random](int64_t from, int64_t to) {

@@ -79,6 +79,7 @@ int64_t ClockKeeper::ServerAgeUsMax() const {
 }
 
 void ClockKeeper::SetVoters(const std::vector<NodeId>& voters) {
+  knows_voters_ = true;
   std::erase_if(peers_, [&](const auto& peer) {
     return std::find(voters.begin(), voters.end(), peer.first) == voters.end();
   });
@@ -224,6 +225,8 @@ std::optional<Claim> ClockKeeper::OwnClaim(int64_t elapsed_us) const {
 }
 
 void ClockKeeper::Look() {
+  // Until it is known who has to agree, nobody's word alone is an agreement.
+  if (!knows_voters_) return;
   const int64_t elapsed_us = clock_.ElapsedUs();
   const auto own = OwnClaim(elapsed_us);
   std::vector<std::optional<Claim>> claims = {own};

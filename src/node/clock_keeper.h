@@ -125,6 +125,7 @@ class ClockKeeper {
   const Clock& clock_;
   Send send_;
   clock::Synchroniser synchroniser_;
+  bool knows_voters_ = false;
   std::map<NodeId, Peer> peers_;
   std::vector<Source> servers_;
   uint64_t due_ms_ = 0;   // When the next question is, or a look.

@@ -15,8 +15,9 @@ class EntryStamps {
   // `estimate`: what is known about the time of the world, at a moment of Clock::ElapsedUs.
   using EstimateAt = std::function<clock::Estimate(int64_t elapsed_us)>;
 
-  EntryStamps(const Clock& clock, EstimateAt estimate)
-      : clock_(clock), estimate_(std::move(estimate)) {}
+  EntryStamps(const Clock& clock, EstimateAt estimate,
+              uint64_t drift_ppm = bounds::kClockDriftPpmDefault)
+      : clock_(clock), estimate_(std::move(estimate)), stamps_(drift_ppm) {}
 
   // The log has this stamp.
   void Saw(int64_t stamp_us) { stamps_.Saw(stamp_us, clock_.ElapsedUs()); }

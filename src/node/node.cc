@@ -56,7 +56,9 @@ Node::Node(NodeOptions options, Parts parts, Endings endings)
       backup_(exports_, parts_.clock),
       clock_(options_.clock, options_.raft.id, parts_.clock,
              [this](NodeId to, PeerFrame frame) { return link_->Send(to, std::move(frame)); }),
-      stamps_(parts_.clock, [this](int64_t elapsed_us) { return clock_.At(elapsed_us); }),
+      stamps_(
+          parts_.clock, [this](int64_t elapsed_us) { return clock_.At(elapsed_us); },
+          options_.clock.drift_ppm),
       fetch_({parts_.files, parts_.folder + "/" + kCheckpointIncomingFolder,
               parts_.folder + "/" + kCheckpointFolder, parts_.background,
               [this](Task task) { OnLoop(std::move(task)); },

@@ -281,6 +281,7 @@ class Node : public Dispatcher, public PeerHandler {
   uint64_t timeless_ms_ = 0;    // As leader: since when it has not known the time.
   uint64_t giving_way_ms_ = 0;  // Until when writes wait, for another to take over; 0: they do not.
   bool gave_way_ = false;       // It was asked to.
+  uint64_t give_way_pause_ms_ = bounds::kClockHandOverMs;  // Before the next attempt.
   uint64_t clock_hand_overs_ = 0;
   std::optional<clock::Status> clock_told_;  // In the node's log.
   uint64_t clock_published_ = 0;             // That version of the report.

@@ -12,6 +12,7 @@ namespace {
 
 using clock::Status;
 
+constexpr uint64_t kGiveWayPauseMsMax = 64 * bounds::kClockHandOverMs;
 constexpr uint64_t kTellMs = 5'000;  // After the start: then not to know the time is worth a line.
 
 // The first field of a LogEntry, which is written first, without the requests behind it. 0: none.
@@ -78,16 +79,19 @@ void Node::GiveWayInTime(uint64_t now_ms) {
       return;
     }
     giving_way_ms_ = 0;
+    // It could not take over: the next attempt keeps writes out as well, so it is not made soon.
+    if (leads) give_way_pause_ms_ = std::min(2 * give_way_pause_ms_, kGiveWayPauseMsMax);
     if (!leads && gave_way_) ++clock_hand_overs_;
     if (!handing_over_) writes_->Pause(false);
     return;
   }
   if (!leads || handing_over_ || clock_.Now().agreed()) {
     timeless_ms_ = 0;
+    give_way_pause_ms_ = bounds::kClockHandOverMs;
     return;
   }
   if (timeless_ms_ == 0) timeless_ms_ = now_ms;
-  if (now_ms < timeless_ms_ + bounds::kClockHandOverMs) return;
+  if (now_ms < timeless_ms_ + give_way_pause_ms_) return;
   const std::vector<NodeId>& voters = replica_->membership().voters;
   if (std::none_of(voters.begin(), voters.end(), knows)) return;
   HOLDFAST_REACHED("node.clock.gives_way_in_time");

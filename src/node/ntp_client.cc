@@ -83,12 +83,11 @@ class NtpClient::Server : public std::enable_shared_from_this<Server> {
   }
 
   void Listen() {
-    socket_.async_wait(
-        udp::socket::wait_read,
-        loop_.Wrap([self = shared_from_this(), question = question_](error_code error) {
-          if (self->ended_ || question != self->question_ || error) return;
-          self->Take();
-        }));
+    socket_.async_wait(udp::socket::wait_read, loop_.Wrap([self = shared_from_this(),
+                                                           question = question_](error_code error) {
+      if (self->ended_ || question != self->question_ || error) return;
+      self->Take();
+    }));
   }
 
   void Take() {
