@@ -144,8 +144,7 @@ class Talker {
       lines_.pop_front();
     }
     if (now_ms < retry_ms_) return;
-    const bool has_room = conversation_.under_way() < bounds::kChatInFlightMax;
-    if (!receiving_ && !(finishing_ && CaughtUp()) && has_room) Receive();
+    if (!receiving_ && !(finishing_ && CaughtUp()) && conversation_.TakesPage()) Receive();
     if (!posting_ && !posts_.empty()) Post();
     const uint64_t shown_to = conversation_.shown_to();
     if (!marking_ && shown_to > marked_ && (finishing_ || now_ms >= mark_ms_)) Mark(shown_to);
@@ -244,7 +243,8 @@ class Talker {
     } else if (const cli::Outcome outcome = cli::OutcomeOf(reply->message); outcome.refused()) {
       NotPosted(outcome.name + " (" + outcome.help + ")");
     } else {
-      conversation_.Posted(posts_.front().id());
+      const auto& follows = posts_.front().follows();
+      conversation_.Posted(posts_.front().id(), {follows.begin(), follows.end()});
       last_number_ = std::max(last_number_, reply->message.number());
     }
     posts_.pop_front();
@@ -404,6 +404,7 @@ int Talk(const TalkFlags& flags, cli::Context& context) {
     end_ms = NowMs() + *duration;
   }
   client::CausalBounds bounds;
+  bounds.held_max = bounds::kChatInFlightMax;
   bounds.patience_ms += flags.delay_ms_max;
   if (!flags.patience.empty()) {
     const auto patience = cli::ParseTimeout(flags.patience);
