@@ -20,8 +20,10 @@
 // bytes, than fit. Past any of these what is missing below is given up: a gap comes out in its
 // place, then what waited for it, each with those of its own dependencies that are missing. What
 // was given up and comes after all comes out as late, as long as its gap is remembered: past
-// kCausalGapsMax gaps the oldest are forgotten, and what comes of them is dropped as a repeat. So
-// programs that give up nothing agree on all of the order, and whoever gives up something sees that.
+// kCausalGapsMax gaps the oldest are forgotten, and what comes of them is dropped as a repeat.
+//
+// So programs that give up nothing agree on all of the order, and whoever gives up something sees
+// that.
 //
 // Pure: no clock and no threads of its own. Not thread-safe.
 #pragma once

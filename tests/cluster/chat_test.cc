@@ -194,14 +194,15 @@ TEST(ChatTest, ReadersAtAllNodesSeeOneCausalOrderWhileTheLeaderDies) {
 // `holdfast` on a terminal of its own.
 class OnATerminal {
  public:
-  explicit OnATerminal(std::vector<std::string> arguments) {
+  explicit OnATerminal(std::vector<std::string> arguments,
+                       const std::string& program = ProcessCluster::Program()) {
     winsize size{};
     size.ws_row = 24;
     size.ws_col = 80;
     // Made here, so that its settings can be looked at after the program's end.
     EXPECT_EQ(openpty(&master_, &slave_, nullptr, nullptr, &size), 0);
     EXPECT_EQ(tcgetattr(slave_, &before_), 0);
-    arguments.insert(arguments.begin(), ProcessCluster::Program());
+    arguments.insert(arguments.begin(), program);
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
@@ -284,6 +285,12 @@ TEST(ChatTest, WhatComesThroughAPipeIsPostedAndThenItEnds) {
                            "shown    #3 ann: last without an end\n"}) {
     EXPECT_NE(ended.output.find(line), std::string::npos) << ended.output;
   }
+  // So it does on a terminal: keys come from there only if input does.
+  OnATerminal shell({"-c", "echo toad | " + ProcessCluster::Program() +
+                               " chat pond --as bob --endpoints " + Endpoint(cluster, 1)},
+                    "/bin/sh");
+  EXPECT_EQ(shell.Wait(), 0) << shell.shown();
+  EXPECT_NE(shell.shown().find("shown    #4 bob: toad"), std::string::npos) << shell.shown();
   // Nobody answers: it says so, and ends when it was told to.
   cluster.Kill(1);
   const auto alone = testing::RunHoldfast("chat pond --as ann --duration 10s --timeout 500ms" +
