@@ -17,7 +17,7 @@ using chat::Model;
 // number; what a member has read does not become less.
 class ChatJudge : public Judge {
  public:
-  void Begin(const Moment& at) override { model_.PassTo(at.log_us); }
+  void Begin(const Moment& at) override { model_.PassTo(at); }
 
   std::string Execute(const std::string& method, const std::string& body) override {
     if (method == "chat.CreateRoom") return Do(&Model::CreateRoom, body);

@@ -5,10 +5,11 @@
 namespace holdfast::sim {
 namespace {
 
-constexpr uint64_t kIdsKnown = 10;    // Of the near past, ...
-constexpr uint64_t kIdsToCome = 2;    // ... and of those that nobody has posted yet.
-constexpr uint64_t kRoomsMax = 6;     // That are ever deleted.
-constexpr uint64_t kHoldMsMax = 800;  // Short, so that some leave and some come.
+constexpr uint64_t kIdsKnown = 10;       // Of the near past, ...
+constexpr uint64_t kIdsToCome = 2;       // ... and of those that nobody has posted yet.
+constexpr uint64_t kRoomsMax = 6;        // That are ever deleted.
+constexpr uint64_t kHoldMsMax = 800;     // Short, so that some leave and some come.
+constexpr uint64_t kHoldMsLong = 8'000;  // As long as nobody leads, or longer.
 
 }  // namespace
 
@@ -53,7 +54,8 @@ chat::PostRequest ChatRequests::Post() {
     request.add_follows(other);
   }
   if (!random_.OneIn(8)) {
-    request.set_hold_ms(static_cast<uint32_t>(random_.Between(0, kHoldMsMax)));
+    const uint64_t longest = random_.OneIn(4) ? kHoldMsLong : kHoldMsMax;
+    request.set_hold_ms(static_cast<uint32_t>(random_.Between(0, longest)));
   }
   return request;
 }

@@ -440,6 +440,11 @@ MUTANTS = {
         '    if (Objection(room, held) != PostOutcome::unspecified) {',
         '    if (Objection(room, held) == PostOutcome::target_not_text) {',
         'chat'),
+    'count time without a leader against what is held back': (
+        'services/chat/sequence.cc',
+        '  if (fired.due_us > context.lease_now().us) {',
+        '  if (fired.due_us > context.now().us) {',
+        'chat'),
     'forget the numbers of message ids in a checkpoint': (
         'src/store/store.cc',
         '  for (TableBase* table : tables_) parts.push_back([table] { return table->FrozenChanges(); });\n'

@@ -82,41 +82,18 @@ Result<void> Chat::DeleteRoom(const DeleteRoomRequest& request, WriteContext& co
   }
   FillRoom(room, *row, reply->mutable_room());
   reply->set_outcome(RoomOutcome::deleted);
-  Empty(room, context);
   row->deleted = true;
   row->topic.clear();
   row->members = row->held = 0;
   tables_.rooms.Put(room, *std::move(row));
-  bool others = false;
-  tables_.trash.Scan("", [&](const std::string&, const TrashRow&) {
-    others = true;
-    return false;
-  });
-  tables_.trash.Put(room, {});
-  if (!others) context.SetTimer(context.now(), kSweepTimer);  // Otherwise its turn comes.
+  MetaRow meta = *tables_.meta.Find(kOnlyRow);
+  if (meta.swept == meta.deleted) context.SetTimer(context.now(), kSweepTimer);
+  TrashRow trash;
+  trash.room = room;
+  tables_.trash.Put(++meta.deleted, std::move(trash));
+  tables_.meta.Put(kOnlyRow, meta);
   context.Touch(room);
   return {};
-}
-
-// Ends all memberships, and drops what is held back.
-void Chat::Empty(const std::string& room, WriteContext& context) {
-  std::vector<uint64_t> tickets;
-  tables_.held.Scan({room, 0}, [&](const HeldKey& key, const HeldRow&) {
-    if (std::get<0>(key) != room) return false;
-    tickets.push_back(std::get<1>(key));
-    return true;
-  });
-  for (const uint64_t ticket : tickets) sequence_.Drop(room, ticket, context);
-  std::vector<std::string> members;
-  tables_.members.Scan({room, ""}, [&](const MemberKey& key, const MemberRow&) {
-    if (std::get<0>(key) != room) return false;
-    members.push_back(std::get<1>(key));
-    return true;
-  });
-  for (const std::string& member : members) {
-    tables_.members.EraseKnown({room, member});
-    tables_.memberships.EraseKnown({member, room});
-  }
 }
 
 Result<void> Chat::Join(const JoinRequest& request, WriteContext& context, MemberReply* reply) {
@@ -183,7 +160,7 @@ PostOutcome::Code Chat::Known(const PostRequest& request, const HeldRow& want,
     return different == PostOutcome::unspecified ? PostOutcome::already_exists : different;
   }
   const HeldRow* held = tables_.held.Find({room, id.ticket});
-  if (held->due_us <= context.now().us) {  // Its timer has not fired yet.
+  if (held->due_us <= context.lease_now().us) {  // Its timer has not fired yet.
     sequence_.Drop(room, id.ticket, context);
     return PostOutcome::unspecified;
   }
@@ -214,7 +191,7 @@ PostOutcome::Code Chat::TryPost(const PostRequest& request, WriteContext& contex
   if (hold_ms != 0 && row.held >= bounds::kChatHeldMax) return PostOutcome::too_many_held;
   Tell(missing, reply);
   if (hold_ms == 0) return PostOutcome::unknown_dependency;
-  want.due_us = context.now().us + int64_t{hold_ms} * 1'000;
+  want.due_us = context.lease_now().us + int64_t{hold_ms} * 1'000;
   sequence_.Hold(room, std::move(want), missing, context);
   return PostOutcome::held;
 }
@@ -260,31 +237,69 @@ void Chat::OnTimer(WriteContext& context, std::string_view key) {
   }
 }
 
-// The messages of one room after the other, so that it takes the same small share of an entry
-// whatever was deleted.
+// One room after the other, so that it takes the same small share of an entry whatever was deleted.
 void Chat::Sweep(WriteContext& context) {
-  std::optional<std::pair<std::string, TrashRow>> first;
-  tables_.trash.Scan("", [&](const std::string& room, const TrashRow& row) {
-    first.emplace(room, row);
-    return false;
-  });
-  if (!first) return;
-  const std::string& room = first->first;
-  TrashRow& trash = first->second;
-  const uint64_t last = tables_.rooms.Find(room)->last;
-  for (size_t i = 0; i < bounds::kChatSweptPerEntry && trash.swept < last; ++i) {
-    const MessageKey key{room, ++trash.swept};
-    tables_.ids.Erase({room, tables_.messages.Find(key)->id});
+  MetaRow meta = *tables_.meta.Find(kOnlyRow);
+  const uint64_t place = meta.swept + 1;
+  TrashRow trash = *tables_.trash.Find(place);
+  if (SweepRoom(&trash, bounds::kChatSweptPerEntry, context)) {
+    tables_.trash.Erase(place);
+    meta.swept = place;
+    tables_.meta.Put(kOnlyRow, meta);
+  } else {
+    tables_.trash.Put(place, std::move(trash));
+  }
+  if (meta.swept == meta.deleted) return;
+  // Nobody waits for what is swept: whoever does something meanwhile comes first.
+  context.SetTimer(LogTime{context.now().us + bounds::kChatSweepPauseMs * 1'000}, kSweepTimer);
+}
+
+bool Chat::SweepRoom(TrashRow* trash, size_t rows, WriteContext& context) {
+  if (!trash->held_is_gone) SweepHeld(trash, &rows, context);
+  if (trash->held_is_gone && !trash->members_are_gone) SweepMembers(trash, &rows);
+  if (!trash->members_are_gone) return false;
+  const uint64_t last = tables_.rooms.Find(trash->room)->last;
+  for (; rows > 0 && trash->swept < last; --rows) {
+    const MessageKey key{trash->room, ++trash->swept};
+    tables_.ids.Erase({trash->room, tables_.messages.Find(key)->id});
     tables_.changes.Erase(key);
     tables_.messages.EraseKnown(key);
   }
-  if (trash.swept == last) {
-    tables_.trash.EraseKnown(room);
-  } else {
-    tables_.trash.Put(room, trash);
+  return trash->swept == last;
+}
+
+void Chat::SweepHeld(TrashRow* trash, size_t* rows, WriteContext& context) {
+  const std::string& room = trash->room;
+  std::vector<std::pair<uint64_t, HeldRow>> swept;
+  const auto rest = tables_.held.ScanWithin({room, trash->next_ticket}, *rows,
+                                            [&](const HeldKey& key, const HeldRow& held) {
+                                              if (std::get<0>(key) != room) return false;
+                                              swept.emplace_back(std::get<1>(key), held);
+                                              return true;
+                                            });
+  for (const auto& [ticket, held] : swept) sequence_.Forget(room, ticket, held, context);
+  *rows -= swept.size();
+  trash->held_is_gone = !rest || std::get<0>(*rest) != room;
+  if (!trash->held_is_gone) trash->next_ticket = std::get<1>(*rest);
+}
+
+// What the walk came over counts by its rows that are left: the steps are bounded either way.
+void Chat::SweepMembers(TrashRow* trash, size_t* rows) {
+  const std::string& room = trash->room;
+  std::vector<std::string> swept;
+  const auto rest = tables_.members.ScanWithin({room, trash->next_member}, *rows,
+                                               [&](const MemberKey& key, const MemberRow&) {
+                                                 if (std::get<0>(key) != room) return false;
+                                                 swept.push_back(std::get<1>(key));
+                                                 return true;
+                                               });
+  for (const std::string& member : swept) {
+    tables_.members.EraseKnown({room, member});
+    tables_.memberships.EraseKnown({member, room});
   }
-  // Nobody waits for what is swept: whoever does something meanwhile comes first.
-  context.SetTimer(LogTime{context.now().us + bounds::kChatSweepPauseMs * 1'000}, kSweepTimer);
+  *rows -= swept.size();
+  trash->members_are_gone = !rest || std::get<0>(*rest) != room;
+  if (!trash->members_are_gone) trash->next_member = std::get<1>(*rest);
 }
 
 void Register(state_machine::Registry& registry) {

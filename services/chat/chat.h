@@ -55,9 +55,12 @@ class Chat : public state_machine::Service {
   // What a message of the same id says of this one; unspecified: there is none any more.
   PostOutcome::Code Known(const PostRequest& request, const HeldRow& want, WriteContext& context,
                           PostReply* reply);
-  void Empty(const std::string& room, WriteContext& context);
-  // Removes some messages of rooms that were deleted, and comes again for the rest.
+  // Removes some rows of rooms that were deleted, and comes again for the rest.
   void Sweep(WriteContext& context);
+  // Removes so many rows of one, at most. Returns whether it is gone.
+  bool SweepRoom(TrashRow* trash, size_t rows, WriteContext& context);
+  void SweepHeld(TrashRow* trash, size_t* rows, WriteContext& context);
+  void SweepMembers(TrashRow* trash, size_t* rows);
 
   Tables tables_;
   Sequence sequence_;

@@ -145,6 +145,31 @@ TEST_F(ChatTest, WhatNeverComesIsNotWaitedForForever) {
   EXPECT_EQ(Get("r")->held(), 0u);
 }
 
+TEST_F(ChatTest, AFailoverTakesNobodysTimeAway) {
+  EXPECT_EQ(Told(Post(Held(TextOf("r", "ann", "m2", {"m1"}), 2'000))), "held:m1");
+  EXPECT_EQ(Told(Post(Held(TextOf("r", "ann", "m9", {"m8"}), 2'000))), "held:m8");
+  PassMs(1'000);
+  NewLeader();
+  PassMs(60'000);
+  EXPECT_EQ(Get("r")->held(), 2u) << "who was told so could not send the rest";
+  Restart();
+  EXPECT_EQ(Told(Post(Held(TextOf("r", "ann", "m9", {"m8"}), 2'000))), "already_held:m8");
+  PassMs(900);
+  EXPECT_EQ(Told(Post(TextOf("r", "ann", "m1"))), "posted 1");
+  EXPECT_EQ(History("r"), "1:m1 2:m2");
+  PassMs(99);
+  EXPECT_EQ(Get("r")->held(), 1u);
+  PassMs(1);
+  EXPECT_EQ(Get("r")->held(), 0u) << "but it is not held back for ever";
+  EXPECT_EQ(Broken(testing::kChat), "");
+  // In the very entry in which the new leader begins.
+  EXPECT_EQ(Told(Post(Held(TextOf("r", "ann", "m4", {"m3"}), 2'000))), "held:m3");
+  NewLeader();
+  PassMs(0);
+  EXPECT_EQ(Told(Post(TextOf("r", "ann", "m3"))), "posted 3");
+  EXPECT_EQ(History("r"), "1:m1 2:m2 3:m3 4:m4");
+}
+
 TEST_F(ChatTest, MessagesThatFollowOneAnotherInACircleNeverCome) {
   EXPECT_EQ(Told(Post(TextOf("r", "ann", "m1", {"m2"}))), "held:m2");
   EXPECT_EQ(Told(Post(TextOf("r", "ann", "m2", {"m1"}))), "held:m1");
@@ -309,6 +334,72 @@ TEST_F(ChatTest, ADeletedRoomIsEmptyAtOnceAndSweptBitByBit) {
   for (uint8_t table = 2; table <= 10; ++table) EXPECT_EQ(Rows(table), 0u) << int{table};
   EXPECT_EQ(Rows(1), 2u);
   PassMs(bounds::kChatHoldMsDefault);
+}
+
+TEST_F(ChatTest, HoweverManyAreInARoomItIsDeletedInSmallPortions) {
+  for (uint32_t i = 0; i < 1'500; ++i) {
+    Write<MemberReply>("chat.Join", Of<JoinRequest>("r", "m" + std::to_string(i)));
+  }
+  Checkpoint();
+  for (uint32_t i = 0; i < 1'500; i += 2) {  // Erased and not written yet: walked over.
+    Write<MemberReply>("chat.Leave", Of<LeaveRequest>("r", "m" + std::to_string(i)));
+  }
+  for (uint32_t i = 0; i < bounds::kChatHeldMax; ++i) {
+    Write<PostReply>("chat.Post", TextOf("r", "ann", "m" + std::to_string(i), {"first"}));
+  }
+  // Small ones before and behind it; of several the rest waits for its turn.
+  ASSERT_EQ(Create("p"), "created");
+  ASSERT_EQ(Create("q"), "created");
+  Join("q", "ann");
+  Post(TextOf("q", "ann", "m1"));
+  const auto rows = [&] {
+    uint64_t all = 0;
+    for (const uint8_t table : {2, 4, 6}) all += Rows(table);
+    return all;
+  };
+  const uint64_t before = rows();
+  EXPECT_EQ(Delete("p"), "deleted");
+  PassMs(0);
+  EXPECT_EQ(Delete("r"), "deleted");
+  EXPECT_EQ(Delete("q"), "deleted");
+  EXPECT_GE(rows() + 2 * bounds::kChatSweptPerEntry, before) << "not at once";
+  ListRoomsRequest of_ann;
+  of_ann.set_member("ann");
+  EXPECT_EQ(Read<ListRoomsReply>("chat.ListRooms", of_ann)->rooms_size(), 0);
+  // Never more than a portion an entry, whoever deletes what meanwhile.
+  for (int i = 0; rows() > 0; ++i) {
+    ASSERT_LT(i, 40);
+    const uint64_t left = rows();
+    PassMs(bounds::kChatSweepPauseMs);
+    EXPECT_LE(left, rows() + bounds::kChatSweptPerEntry);
+    EXPECT_EQ(Broken(testing::kChat), "") << i;
+    if (i == 1) Restart();
+  }
+  for (uint8_t table = 2; table <= 10; ++table) EXPECT_EQ(Rows(table), 0u) << int{table};
+  PassMs(bounds::kChatHoldMsDefault);
+}
+
+TEST_F(ChatTest, PagesOverWhatIsErasedEndAndGoOn) {
+  // Not written yet: a walk has to pass each.
+  const uint64_t gone = bounds::kPageStepsMax + 10;
+  for (const char* method : {"chat.Join", "chat.Leave"}) {
+    for (uint64_t i = 0; i < gone; ++i) {
+      Write<MemberReply>(method, Of<JoinRequest>("r", "b" + std::to_string(10'000 + i)));
+    }
+    if (method == std::string("chat.Join")) Checkpoint();
+  }
+  Join("r", "zoe");
+  auto request = Of<ListMembersRequest>("r");
+  std::string all;
+  int pages = 0;
+  do {
+    const auto page = Read<ListMembersReply>("chat.ListMembers", request);
+    for (const Member& member : page->members()) all += member.member() + " ";
+    ASSERT_LT(++pages, 5);
+    request.set_after(page->next_after());
+  } while (!request.after().empty());
+  EXPECT_EQ(all, "ann bob zoe ");
+  EXPECT_EQ(pages, 2);
 }
 
 TEST_F(ChatTest, FullIsSaidAndChangesNothing) {

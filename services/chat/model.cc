@@ -136,10 +136,10 @@ Member Model::Told(const Chatroom& room, const Member& member) {
   return told;
 }
 
-void Model::PassTo(int64_t now_us) {
-  now_us_ = now_us;
+void Model::PassTo(const sessions::Moment& now) {
+  now_ = now;
   for (auto& [name, room] : rooms_) {
-    std::erase_if(room.held, [&](const Held& held) { return held.due_us <= now_us; });
+    std::erase_if(room.held, [&](const Held& held) { return held.due_us <= now.lease_us(); });
   }
 }
 
@@ -159,7 +159,7 @@ RoomReply Model::CreateRoom(const CreateRoomRequest& request) {
   }
   Chatroom& room = rooms_[request.room()];
   room.topic = request.topic();
-  room.created_us = now_us_;
+  room.created_us = now_.log_us;
   reply.set_outcome(RoomOutcome::created);
   *reply.mutable_room() = Told(request.room(), room);
   return reply;
@@ -199,7 +199,7 @@ MemberReply Model::Join(const JoinRequest& request) {
   }
   Member& member = room->members[request.member()];
   member.set_member(request.member());
-  SetTime(now_us_, member.mutable_joined());
+  SetTime(now_.log_us, member.mutable_joined());
   member.set_read_to(room->messages.size());
   reply.set_outcome(MemberOutcome::joined);
   *reply.mutable_member() = Told(*room, member);
@@ -263,7 +263,7 @@ void Model::Place(Chatroom& room, const PostRequest& request) {
   };
   for (const std::string& id : request.follows()) name(id, message.add_follows());
   if (!request.target().empty()) name(request.target(), message.mutable_target());
-  SetTime(now_us_, message.mutable_posted());
+  SetTime(now_.log_us, message.mutable_posted());
   room.messages.push_back(message);
   const auto author = room.members.find(request.author());
   if (author != room.members.end() && author->second.read_to() + 1 == message.number()) {
@@ -316,7 +316,7 @@ PostReply Model::Post(const PostRequest& request) {
     } else {
       reply.set_outcome(PostOutcome::held);
       miss(request);
-      room->held.push_back({request, now_us_ + int64_t{hold_ms} * 1'000});
+      room->held.push_back({request, now_.lease_us() + int64_t{hold_ms} * 1'000});
     }
     return reply;
   }

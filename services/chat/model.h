@@ -9,13 +9,14 @@
 #include <vector>
 
 #include "services/chat/chat.pb.h"
+#include "services/sessions/moment.h"
 
 namespace holdfast::chat {
 
 class Model {
  public:
-  // What is held back and due by then leaves.
-  void PassTo(int64_t now_us);
+  // What is held back and due by then, by lease time, leaves.
+  void PassTo(const sessions::Moment& now);
 
   // --- Writes
   RoomReply CreateRoom(const CreateRoomRequest& request);
@@ -38,7 +39,7 @@ class Model {
  private:
   struct Held {
     PostRequest request;
-    int64_t due_us = 0;
+    int64_t due_us = 0;  // By lease time.
   };
   struct Chatroom {
     std::string topic;
@@ -61,7 +62,7 @@ class Model {
   static Member Told(const Chatroom& room, const Member& member);
   void Place(Chatroom& room, const PostRequest& request);
 
-  int64_t now_us_ = 0;
+  sessions::Moment now_;
   std::map<std::string, Chatroom> rooms_;  // With those that were deleted.
 };
 

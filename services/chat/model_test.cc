@@ -17,9 +17,9 @@ class ChatModelTest : public testing::ChatFixture {
   template <class Request, class Ask>
   void Compare(const std::string& method, const Request& request, Ask ask) {
     using Reply = std::invoke_result_t<Ask>;
-    model_.PassTo(now_us() + 1);
-    const Reply wanted = ask();
     const Reply reply = Do<Reply>(method, request);
+    model_.PassTo(moment());
+    const Reply wanted = ask();
     EXPECT_EQ(reply.ShortDebugString(), wanted.ShortDebugString())
         << method << " " << request.ShortDebugString();
     const auto* field = reply.GetDescriptor()->FindFieldByName("outcome");
@@ -28,6 +28,7 @@ class ChatModelTest : public testing::ChatFixture {
 
   void Step() {
     const std::string room = ARoom();
+    if (Below(30) == 0) NewLeader();
     switch (Below(20)) {
       case 0:
         if (Below(4) == 0 || !model_.GetRoom(Of<GetRoomRequest>(room))) {
@@ -82,7 +83,7 @@ class ChatModelTest : public testing::ChatFixture {
   }
 
   void CompareReads() {
-    model_.PassTo(now_us());
+    model_.PassTo(moment());
     const std::string room = ARoom();
     const uint64_t after = Below(Last(room) + 2);
     auto receive = ReceiveOf(room, after);
@@ -165,6 +166,8 @@ class ChatModelTest : public testing::ChatFixture {
   std::set<std::string> seen_;  // Methods and outcomes.
 
  private:
+  sessions::Moment moment() { return {now_us(), now_us() - lease_now_us()}; }
+
   std::mt19937_64 random_{1};
   uint64_t rooms_ = 0;  // That are not asked for any more.
   uint64_t last_id_ = 0;

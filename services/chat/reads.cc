@@ -28,6 +28,23 @@ class NamePage {
     return false;
   }
   void Passed(const std::string& name) { last_ = name; }
+  // Rows of a table whose rows go, from behind `after`: those that are erased and not written yet
+  // are walked over, so many at most. Then the page ends behind the row where the walk stopped.
+  template <class Row, class Visit>
+  void Scan(const store::SortedTable<std::tuple<std::string, std::string>, Row>& table,
+            const std::string& of, const std::string& after, Visit visit) {
+    const auto mine = [&](const std::tuple<std::string, std::string>& key, const Row& row) {
+      const std::string& name = std::get<1>(key);
+      if (std::get<0>(key) != of) return false;
+      return name == after || visit(name, row);
+    };
+    const auto rest = table.ScanWithin({of, after}, bounds::kPageStepsMax, mine);
+    if (!rest || std::get<0>(*rest) != of) return;
+    const auto row = table.Get(*rest);
+    if (row && !mine(*rest, *row)) return;
+    Passed(std::get<1>(*rest));
+    more_ = true;
+  }
   void End(std::string* next_after) const {
     if (more_) *next_after = last_;
   }
@@ -75,18 +92,15 @@ Result<void> Chat::ListRooms(const ListRoomsRequest& request, const ReadContext&
       return true;
     });
   } else {
-    tables_.memberships.Scan(
-        {member, request.after()}, [&](const MembershipKey& key, const NoRow&) {
-          const std::string& room = std::get<1>(key);
-          if (std::get<0>(key) != member) return false;
-          if (room == request.after()) return true;
-          if (!page.TakesMore(size())) return false;
-          if (const auto row = LookUpRoom(room)) {
-            FillRoom(room, *row, *tables_.members.Get({room, member}), reply->add_rooms());
-          }
-          page.Passed(room);
-          return true;
-        });
+    page.Scan(tables_.memberships, member, request.after(),
+              [&](const std::string& room, const NoRow&) {
+                if (!page.TakesMore(size())) return false;
+                if (const auto row = LookUpRoom(room)) {
+                  FillRoom(room, *row, *tables_.members.Get({room, member}), reply->add_rooms());
+                }
+                page.Passed(room);
+                return true;
+              });
   }
   page.End(reply->mutable_next_after());
   return {};
@@ -98,15 +112,13 @@ Result<void> Chat::ListMembers(const ListMembersRequest& request, const ReadCont
   const auto row = LookUpRoom(room);
   if (!row) return Fail(NoRoom(room));
   NamePage page(LimitOf(request));
-  tables_.members.Scan({room, request.after()}, [&](const MemberKey& key, const MemberRow& member) {
-    const std::string& name = std::get<1>(key);
-    if (std::get<0>(key) != room) return false;
-    if (name == request.after()) return true;
-    if (!page.TakesMore(static_cast<size_t>(reply->members_size()))) return false;
-    FillMember(name, member, *row, reply->add_members());
-    page.Passed(name);
-    return true;
-  });
+  page.Scan(tables_.members, room, request.after(),
+            [&](const std::string& name, const MemberRow& member) {
+              if (!page.TakesMore(static_cast<size_t>(reply->members_size()))) return false;
+              FillMember(name, member, *row, reply->add_members());
+              page.Passed(name);
+              return true;
+            });
   page.End(reply->mutable_next_after());
   return {};
 }
@@ -123,13 +135,15 @@ Result<void> Chat::Receive(const ReceiveRequest& request, const ReadContext& con
     return {};
   }
   size_t bytes = 0;
+  // To the last and no further: behind it may be what was swept of another room, row by row.
   tables_.messages.Scan({room, request.after() + 1},
                         [&](const MessageKey& key, const MessageRow& message) {
                           if (std::get<0>(key) != room) return false;
                           Message* sent = reply->add_messages();
                           FillMessage(std::get<1>(key), message, sent);
                           bytes += sent->ByteSizeLong();
-                          return static_cast<size_t>(reply->messages_size()) < LimitOf(request) &&
+                          return std::get<1>(key) < row->last &&
+                                 static_cast<size_t>(reply->messages_size()) < LimitOf(request) &&
                                  bytes < bounds::kChatPageBytesMax;
                         });
   reply->set_next_after(reply->messages(reply->messages_size() - 1).number());
@@ -161,7 +175,7 @@ Result<void> Chat::ListMessages(const ListMessagesRequest& request, const ReadCo
       return false;
     }
     last = number;
-    if (message.kind != MessageKind::text) return true;
+    if (message.kind != MessageKind::text) return number < row->last;
     const ChangeRow change = tables_.changes.Get(key).value_or(ChangeRow());
     Shown* shown = reply->add_messages();
     shown->set_number(number);
@@ -176,7 +190,7 @@ Result<void> Chat::ListMessages(const ListMessagesRequest& request, const ReadCo
                                             : tables_.messages.Get({room, change.last_edit})->text);
     }
     bytes += shown->ByteSizeLong();
-    return true;
+    return number < row->last;
   });
   return {};
 }

@@ -77,11 +77,12 @@ void Sequence::Place(const std::string& room, const HeldRow& message, WriteConte
     tables_.members.Put({room, message.author}, read);
   }
   std::vector<uint64_t> waiting;
-  tables_.awaited.Scan({room, message.id, 0}, [&](const AwaitedKey& key, const NoRow&) {
-    if (std::get<0>(key) != room || std::get<1>(key) != message.id) return false;
-    waiting.push_back(std::get<2>(key));
-    return true;
-  });
+  ScanWhile(
+      tables_.awaited, {room, message.id, 0},
+      [&](const AwaitedKey& key) {
+        return std::get<0>(key) == room && std::get<1>(key) == message.id;
+      },
+      [&](const AwaitedKey& key, const NoRow&) { waiting.push_back(std::get<2>(key)); });
   for (const uint64_t ticket : waiting) {
     tables_.awaited.EraseKnown({room, message.id, ticket});
     WaitRow wait = *tables_.waits.Find({room, ticket});
@@ -105,7 +106,7 @@ uint64_t Sequence::Append(const std::string& room, const HeldRow& message, Write
     Forget(room, ticket, held, context);
     --row.held;
     // Its timer may not have fired yet.
-    if (held.due_us <= context.now().us) continue;
+    if (held.due_us <= context.lease_now().us) continue;
     if (Objection(room, held) != PostOutcome::unspecified) {
       HOLDFAST_REACHED("chat.sequence.is_refused_after_all");
       continue;
@@ -129,7 +130,8 @@ void Sequence::Hold(const std::string& room, HeldRow message,
   tables_.ids.Put({room, message.id}, {0, ticket});
   for (const std::string& id : missing) tables_.awaited.PutNew({room, id, ticket}, {});
   tables_.waits.Put({room, ticket}, {static_cast<uint32_t>(missing.size())});
-  context.SetTimer(LogTime{message.due_us}, HeldTimer(room, ticket));
+  context.SetLeaseTimer(state_machine::LeaseTime{message.due_us}, HeldTimer(room, ticket),
+                        &message.timer_us);
   tables_.held.PutNew({room, ticket}, std::move(message));
 }
 
@@ -138,7 +140,8 @@ void Sequence::Forget(const std::string& room, uint64_t ticket, const HeldRow& h
   for (const std::string& id : Missing(room, held)) {
     tables_.awaited.EraseKnown({room, id, ticket});
   }
-  context.CancelTimer(LogTime{held.due_us}, HeldTimer(room, ticket));
+  int64_t timer_us = held.timer_us;
+  context.CancelLeaseTimer(HeldTimer(room, ticket), &timer_us);
   tables_.ids.Erase({room, held.id});
   tables_.waits.Erase({room, ticket});
   tables_.held.EraseKnown({room, ticket});
@@ -164,7 +167,17 @@ void Sequence::Due(std::string_view key, WriteContext& context) {
   for (size_t i = 1; i < kRoomAt; ++i) ticket = ticket << 8 | static_cast<uint8_t>(key[i]);
   const std::string room(key.substr(kRoomAt));
   const HeldRow* held = tables_.held.Find({room, ticket});
-  if (held == nullptr || held->due_us > context.now().us) return;
+  if (held == nullptr) return;
+  HeldRow fired = *held;
+  fired.timer_us = 0;
+  if (fired.due_us > context.lease_now().us) {
+    HOLDFAST_REACHED("chat.sequence.nobody_led");
+    context.SetLeaseTimer(state_machine::LeaseTime{fired.due_us}, HeldTimer(room, ticket),
+                          &fired.timer_us);
+    tables_.held.Put({room, ticket}, std::move(fired));
+    return;
+  }
+  if (tables_.rooms.Find(room)->deleted) return;  // It goes with the room.
   HOLDFAST_REACHED("chat.sequence.never_came");
   Drop(room, ticket, context);
 }

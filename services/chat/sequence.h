@@ -7,6 +7,9 @@
 //                                     |
 //                                     +-- its time is over --> gone, as if it had never been posted
 //
+// Its time is lease time (docs/decisions/0020-leases.md): who was told `held` could not send the
+// rest while nobody led.
+//
 // So a number is greater than those of all that its message follows. What is held back is looked at
 // again as it gets its number: an edit whose text has been deleted meanwhile is gone as well.
 //
@@ -40,6 +43,8 @@ class Sequence {
   uint64_t Append(const std::string& room, const HeldRow& message, WriteContext& context);
   void Hold(const std::string& room, HeldRow message, const std::vector<std::string>& missing,
             WriteContext& context);
+  // Rows of something held back: everything but the room's count of them.
+  void Forget(const std::string& room, uint64_t ticket, const HeldRow& held, WriteContext& context);
   // What is held back under this ticket goes, unnumbered.
   void Drop(const std::string& room, uint64_t ticket, WriteContext& context);
 
@@ -51,8 +56,6 @@ class Sequence {
   bool HasNumber(const std::string& room, const std::string& id) const;
   void Place(const std::string& room, const HeldRow& message, WriteContext& context, RoomRow* row,
              std::set<uint64_t>* ready);
-  // Everything but its id's number and the room's row.
-  void Forget(const std::string& room, uint64_t ticket, const HeldRow& held, WriteContext& context);
 
   Tables& tables_;
 };

@@ -5,12 +5,15 @@
 // that one names has a lower number than it. Every message and every one that is held back has its
 // id in `ids`, and no other id is there. What is held back waits for at least one message that has
 // no number, and has a row in `awaited` for each. The counts of rooms and members are what there
-// is; a member is in `members` and in `memberships`.
+// is; a member is in `members` and in `memberships`. A room that was deleted has rows in `rooms`
+// and `trash`, and others as far as it is not swept; nothing else reads these.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "services/chat/chat.pb.h"
@@ -83,10 +86,13 @@ struct HeldRow {
   std::string text;
   std::vector<std::string> follows;
   std::string target;
-  int64_t due_us = 0;  // Then it leaves.
+  int64_t due_us = 0;    // Then it leaves, by lease time.
+  int64_t timer_us = 0;  // When its timer fires, by log time.
 
-  auto Fields() { return std::tie(id, author, kind, text, follows, target, due_us); }
-  auto Fields() const { return std::tie(id, author, kind, text, follows, target, due_us); }
+  auto Fields() { return std::tie(id, author, kind, text, follows, target, due_us, timer_us); }
+  auto Fields() const {
+    return std::tie(id, author, kind, text, follows, target, due_us, timer_us);
+  }
 };
 
 // Apart from what is held back, as it changes with each message that comes.
@@ -107,19 +113,32 @@ struct ChangeRow {
   auto Fields() const { return std::tie(edits, last_edit, deletion); }
 };
 
+// What is gone already of a room that was deleted; in this order, as what is held back awaits what
+// has no number.
 struct TrashRow {
-  uint64_t swept = 0;  // Messages up to this number are gone.
+  std::string room;
+  uint64_t next_ticket = 0;  // What is held back, up to before this ticket.
+  bool held_is_gone = false;
+  std::string next_member;  // Members, up to before this one.
+  bool members_are_gone = false;
+  uint64_t swept = 0;  // Messages, up to this number.
 
-  auto Fields() { return std::tie(swept); }
-  auto Fields() const { return std::tie(swept); }
+  auto Fields() {
+    return std::tie(room, next_ticket, held_is_gone, next_member, members_are_gone, swept);
+  }
+  auto Fields() const {
+    return std::tie(room, next_ticket, held_is_gone, next_member, members_are_gone, swept);
+  }
 };
 
 struct MetaRow {
   uint64_t rooms = 0;  // With those that were deleted.
   uint64_t last_ticket = 0;
+  uint64_t deleted = 0;  // Of the rooms; each has this place in `trash` until it is swept.
+  uint64_t swept = 0;    // Of these. One timer is set while they are fewer.
 
-  auto Fields() { return std::tie(rooms, last_ticket); }
-  auto Fields() const { return std::tie(rooms, last_ticket); }
+  auto Fields() { return std::tie(rooms, last_ticket, deleted, swept); }
+  auto Fields() const { return std::tie(rooms, last_ticket, deleted, swept); }
 };
 
 struct NoRow {
@@ -135,6 +154,20 @@ using HeldKey = std::tuple<std::string, uint64_t>;                  // (room, ti
 using AwaitedKey = std::tuple<std::string, std::string, uint64_t>;  // (room, id, ticket)
 
 inline constexpr uint64_t kOnlyRow = 0;
+
+// Visits the rows from `from` on whose keys are `mine`. Rows that were erased and are not written
+// yet have to be walked over: a few of others, but not all of theirs.
+template <class Key, class Row, class Mine, class Visit>
+void ScanWhile(const store::SortedTable<Key, Row>& table, Key from, Mine mine, Visit visit) {
+  constexpr size_t kSteps = 64;
+  for (std::optional<Key> next = std::move(from); next && mine(*next);) {
+    next = table.ScanWithin(*next, kSteps, [&](const Key& key, const Row& row) {
+      if (!mine(key)) return false;
+      visit(key, row);
+      return true;
+    });
+  }
+}
 
 struct Tables {
   explicit Tables(store::Store& store)
@@ -159,7 +192,7 @@ struct Tables {
   store::SortedTable<AwaitedKey, NoRow> awaited;
   store::HashTable<HeldKey, WaitRow> waits;
   store::HashTable<MessageKey, ChangeRow> changes;
-  store::SortedTable<std::string, TrashRow> trash;  // Rooms that are deleted and not swept yet.
+  store::HashTable<uint64_t, TrashRow> trash;  // Rooms that are deleted and not swept yet.
   store::HashTable<uint64_t, MetaRow> meta;
 };
 

@@ -3,10 +3,12 @@
 //
 //   client::CausalBuffer<std::string> room(/*after=*/0);
 //   std::vector<client::CausalBuffer<std::string>::Out> out;
-//   room.Add({.number = 2, .follows = {1}, .bytes = 5, .payload = "hello"}, now_ms, &out);  //
-//   Held. room.Add({.number = 1, .follows = {}, .bytes = 2, .payload = "hi"}, now_ms, &out);  //
-//   Both. room.Pass(now_ms, &out);  // By room.next_due_ms() at the latest: what has waited too
-//   long.
+//   // Held back.
+//   room.Add({.number = 2, .follows = {1}, .bytes = 5, .payload = "hello"}, now_ms, &out);
+//   // Both come out.
+//   room.Add({.number = 1, .follows = {}, .bytes = 2, .payload = "hi"}, now_ms, &out);
+//   // By room.next_due_ms() at the latest: what has waited for too long.
+//   room.Pass(now_ms, &out);
 //
 // The rule: a message comes out once every message of a lower number has come out or was given up.
 // A message follows lower numbers only, so nothing comes before what it follows; and concurrent
@@ -17,8 +19,11 @@
 // The bounds: no message is held back for longer than the patience, nor more of them, or of their
 // bytes, than fit. Past any of these what is missing below is given up: a gap comes out in its
 // place, then what waited for it, each with those of its own dependencies that are missing. What
-// was given up and comes after all comes out as late. So programs that give up nothing agree on all
-// of the order, and whoever gives up something sees that.
+// was given up and comes after all comes out as late, as long as its gap is remembered: past
+// kCausalGapsMax gaps the oldest are forgotten, and what comes of them is dropped as a repeat.
+//
+// So programs that give up nothing agree on all of the order, and whoever gives up something sees
+// that.
 //
 // Pure: no clock and no threads of its own. Not thread-safe.
 #pragma once
@@ -65,7 +70,7 @@ class CausalBuffer {
   // What an arrival was.
   enum class Took {
     kNew,        // It is out, or held back.
-    kRepeat,     // It was there before: dropped.
+    kRepeat,     // It was there before, or its gap is forgotten: dropped.
     kLate,       // It had been given up, and is out.
     kMalformed,  // It has no number, or follows what is not lower: dropped.
   };

@@ -104,7 +104,9 @@ struct Reader {
     chat::ReceiveRequest request;
     request.set_room(kRoom);
     request.set_wait_ms(200);
+    const auto deadline = Clock::now() + seconds(90);  // Of a message that is lost.
     while (wrong.empty() && ids.size() < until) {
+      if (Clock::now() > deadline) wrong = "nothing more comes";
       const auto page = Call<chat::ReceiveReply>(client, "Receive", request);
       for (const chat::Message& message : page.messages()) {
         if (message.number() != ids.size() + 1) wrong = "a gap before " + message.id();
@@ -192,14 +194,15 @@ TEST(ChatTest, ReadersAtAllNodesSeeOneCausalOrderWhileTheLeaderDies) {
 // `holdfast` on a terminal of its own.
 class OnATerminal {
  public:
-  explicit OnATerminal(std::vector<std::string> arguments) {
+  explicit OnATerminal(std::vector<std::string> arguments,
+                       const std::string& program = ProcessCluster::Program()) {
     winsize size{};
     size.ws_row = 24;
     size.ws_col = 80;
     // Made here, so that its settings can be looked at after the program's end.
     EXPECT_EQ(openpty(&master_, &slave_, nullptr, nullptr, &size), 0);
     EXPECT_EQ(tcgetattr(slave_, &before_), 0);
-    arguments.insert(arguments.begin(), ProcessCluster::Program());
+    arguments.insert(arguments.begin(), program);
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
@@ -282,6 +285,12 @@ TEST(ChatTest, WhatComesThroughAPipeIsPostedAndThenItEnds) {
                            "shown    #3 ann: last without an end\n"}) {
     EXPECT_NE(ended.output.find(line), std::string::npos) << ended.output;
   }
+  // So it does on a terminal: keys come from there only if input does.
+  OnATerminal shell({"-c", "echo toad | " + ProcessCluster::Program() +
+                               " chat pond --as bob --endpoints " + Endpoint(cluster, 1)},
+                    "/bin/sh");
+  EXPECT_EQ(shell.Wait(), 0) << shell.shown();
+  EXPECT_NE(shell.shown().find("shown    #4 bob: toad"), std::string::npos) << shell.shown();
   // Nobody answers: it says so, and ends when it was told to.
   cluster.Kill(1);
   const auto alone = testing::RunHoldfast("chat pond --as ann --duration 10s --timeout 500ms" +
@@ -318,12 +327,12 @@ TEST(ChatTest, TheTerminalShowsBothOrdersAndIsGivenBack) {
     EXPECT_TRUE(ann.IsAsItWas());
     EXPECT_TRUE(ann.shown().ends_with("\x1b[?1049l")) << "the screen before is back";
   }
-  for (const int number : {SIGTERM, SIGHUP, SIGINT, SIGQUIT}) {
+  for (const int number : {SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGABRT}) {
     OnATerminal ann(arguments);
     ASSERT_TRUE(ann.Shows("as they arrive"));
     ann.Signal(SIGWINCH);
     ann.Signal(number);
-    EXPECT_EQ(ann.Wait(), 0) << number;
+    EXPECT_EQ(ann.Wait(), number == SIGABRT ? -SIGABRT : 0) << number;
     EXPECT_TRUE(ann.IsAsItWas()) << number;
     EXPECT_TRUE(ann.shown().ends_with("\x1b[?1049l")) << number;
   }

@@ -23,7 +23,7 @@ shown as a gap, and the rest goes on.
   /edit NUMBER TEXT, /delete NUMBER   changes a message of your own
   /quit, Ctrl-C                       ends it
 
-Where the output is no terminal, or with --plain, it is lines, each with a word of what it is:
+Where input or output is no terminal, or with --plain, it is lines, each with a word of what it is:
 arrived, again, shown, gap or late. It ends then when its input has ended and all that is there is
 shown; exit code 1: something that was typed was not posted.)";
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "services/chat/cli/view.h"
 #include "src/cli/testing.h"
 
 namespace holdfast::chat {
@@ -128,6 +129,22 @@ TEST_F(ChatCommandsTest, MistakesAreToldAndRoomsThatAreGone) {
   ran = Run({"chat", "r", "--as", "ann", "--once"});
   EXPECT_EQ(ran.code, cli::kExitRefused);
   EXPECT_NE(ran.err.find("room_deleted"), std::string::npos) << ran.err;
+}
+
+TEST_F(ChatCommandsTest, WhatIsTypedAndNotPostedIsTold) {
+  // Whoever says that it ends leaves what comes behind it.
+  Ran ran = Run({"chat", "r", "--as", "ann"}, "hello\n/quit\nnever\n\nsaid\n");
+  EXPECT_EQ(ran.code, cli::kExitRefused);
+  EXPECT_NE(ran.err.find("lines were typed and not posted"), std::string::npos) << ran.err;
+  // A line is not cut in silence: neither in a letter nor behind a command.
+  const std::string longest(bounds::kChatTextBytesMax, 'x');
+  ran = Run({"chat", "long", "--as", "ann"}, longest + "\n/edit 1 " + longest + "\n");
+  EXPECT_EQ(ran.code, cli::kExitOk) << ran.err;
+  std::string letters;
+  for (size_t i = 0; i < kLineBytesMax; ++i) letters += "\xc3\xa9";
+  ran = Run({"chat", "long", "--as", "ann"}, letters + "\n");
+  EXPECT_EQ(ran.code, cli::kExitRefused);
+  EXPECT_NE(ran.err.find("at most 8192 bytes"), std::string::npos) << ran.err;
 }
 
 TEST_F(ChatCommandsTest, ItEndsByItselfAfterAWhile) {

@@ -10,6 +10,9 @@
 namespace holdfast::chat {
 namespace {
 
+// Of a message beside its text: what it follows, and its other fields.
+constexpr size_t kOtherBytesMax = (bounds::kChatFollowsMax + 4) * (bounds::kChatNameBytesMax + 32);
+
 std::string NumberText(uint64_t number) { return "#" + std::to_string(number); }
 
 // "#3 ann: hello", all of it harmless.
@@ -35,6 +38,7 @@ std::string MissingText(const std::vector<uint64_t>& missing) {
 
 void Conversation::Receive(const ReceiveReply& page, int64_t now_ms) {
   for (const Message& message : page.messages()) {
+    under_way_bytes_ += message.ByteSizeLong();
     under_way_.emplace(now_ms + message.delay_ms(), message);
   }
 }
@@ -49,6 +53,7 @@ std::vector<Line> Conversation::Pass(int64_t now_ms) {
   while (!under_way_.empty() && under_way_.begin()->first <= now_ms) {
     const int64_t at_ms = under_way_.begin()->first;
     Message message = std::move(under_way_.extract(under_way_.begin()).mapped());
+    under_way_bytes_ -= message.ByteSizeLong();
     buffer_.Pass(at_ms, &out);
     show();
     std::string text = TextOf(message);
@@ -106,9 +111,24 @@ std::vector<std::string> Conversation::Heads() const {
   return heads;
 }
 
-void Conversation::Posted(const std::string& id) {
-  heads_.clear();
+void Conversation::Posted(const std::string& id, const std::vector<std::string>& follows) {
+  std::erase_if(heads_, [&](const auto& head) {
+    return std::find(follows.begin(), follows.end(), head.second) != follows.end();
+  });
+  // It may have been shown before the answer came: then it is remembered as such.
+  const auto is_it = [&](const auto& shown) { return shown.second == id; };
+  if (std::any_of(ids_.begin(), ids_.end(), is_it)) return;
   heads_[std::numeric_limits<uint64_t>::max()] = id;
+  if (heads_.size() > bounds::kChatFollowsMax) heads_.erase(heads_.begin());
+}
+
+bool Conversation::TakesPage() const {
+  // A page ends with the message that reaches its bytes; repeats come on top and are not held back.
+  constexpr size_t kPageBytes =
+      bounds::kChatPageBytesMax + bounds::kChatTextBytesMax + kOtherBytesMax +
+      bounds::kPageRowsMax * 16;  // What a network that is played writes into each.
+  return under_way_.size() + buffer_.held() + bounds::kPageRowsMax <= bounds_.held_max &&
+         under_way_bytes_ + buffer_.held_bytes() + kPageBytes <= bounds_.held_bytes_max;
 }
 
 std::optional<std::string> Conversation::IdOf(uint64_t number) const {

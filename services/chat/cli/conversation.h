@@ -29,7 +29,8 @@ struct Line {
 class Conversation {
  public:
   // From after this number on.
-  Conversation(uint64_t after, client::CausalBounds bounds) : buffer_(after, bounds) {}
+  Conversation(uint64_t after, client::CausalBounds bounds)
+      : bounds_(bounds), buffer_(after, bounds) {}
 
   // A page has come: its messages are under way from now on, for as long as they say.
   void Receive(const ReceiveReply& page, int64_t now_ms);
@@ -38,14 +39,18 @@ class Conversation {
   // When to call Pass next; nullopt: nothing is under way or held back.
   std::optional<int64_t> next_due_ms() const;
   size_t under_way() const { return under_way_.size(); }
+  // Whether a page more fits: all of it could have to be held back, with all that is under way.
+  // Otherwise messages would be given up that are only late.
+  bool TakesPage() const;
 
   // All up to this number has been shown, or given up.
   uint64_t shown_to() const { return buffer_.next() - 1; }
   // What a message that is written now follows: all that is shown, and what was posted from here.
   // Of all that, those that nothing else of it follows; the newest, if they are too many.
   std::vector<std::string> Heads() const;
-  // A message of these heads was posted from here.
-  void Posted(const std::string& id);
+  // A message that follows these ids was posted from here. What was shown since it was written
+  // stays a head: the message does not follow it.
+  void Posted(const std::string& id, const std::vector<std::string>& follows);
   // The id of a message that was shown, if it is remembered.
   std::optional<std::string> IdOf(uint64_t number) const;
 
@@ -54,8 +59,10 @@ class Conversation {
   void Show(const Buffer::Out& out, std::vector<Line>* lines);
   void Remember(const Message& message);
 
+  const client::CausalBounds bounds_;
   Buffer buffer_;
   std::multimap<int64_t, Message> under_way_;  // By when they arrive.
+  size_t under_way_bytes_ = 0;
   std::map<uint64_t, std::string> heads_;  // By number; those of our own that are not back, above.
   std::map<uint64_t, std::string> ids_;    // Of the last that were shown.
 };

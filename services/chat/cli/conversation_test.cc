@@ -101,7 +101,7 @@ TEST(ConversationTest, WhatIsWrittenFollowsWhatIsShown) {
   conversation.Receive(PageOf({Of(1), Of(2, {1}), Of(3, {1}), Of(9)}), 0);
   conversation.Pass(0);
   EXPECT_EQ(conversation.Heads(), (Ids{"m2", "m3"})) << "9 is not shown, and 1 is followed";
-  conversation.Posted("own");
+  conversation.Posted("own", {"m2", "m3"});
   EXPECT_EQ(conversation.Heads(), Ids{"own"});
   conversation.Receive(PageOf({Of(4, {3})}), 0);
   conversation.Pass(0);
@@ -118,6 +118,64 @@ TEST(ConversationTest, WhatIsWrittenFollowsWhatIsShown) {
   many.Pass(0);
   EXPECT_EQ(many.Heads().size(), bounds::kChatFollowsMax);
   EXPECT_EQ(many.Heads().back(), "m40");
+}
+
+TEST(ConversationTest, WhatIsShownWhileAPostIsUnderWayStaysAHead) {
+  using Ids = std::vector<std::string>;
+  Conversation conversation(0, {});
+  conversation.Receive(PageOf({Of(1), Of(2, {1})}), 0);
+  conversation.Pass(0);
+  const Ids follows = conversation.Heads();
+  EXPECT_EQ(follows, Ids{"m2"});
+  conversation.Receive(PageOf({Of(3, {1})}), 1);
+  conversation.Pass(1);
+  conversation.Posted("own", follows);
+  EXPECT_EQ(conversation.Heads(), (Ids{"m3", "own"})) << "it does not follow m3";
+  // What comes back before its answer does is a head once, or none if it was answered already.
+  Conversation quick(0, {});
+  Message own = Of(1);
+  own.set_id("own");
+  quick.Receive(PageOf({own}), 0);
+  quick.Pass(0);
+  quick.Posted("own", {});
+  EXPECT_EQ(quick.Heads(), Ids{"own"});
+  quick.Receive(PageOf({Of(2, {1})}), 0);
+  quick.Pass(0);
+  quick.Posted("own", {});
+  EXPECT_EQ(quick.Heads(), Ids{"m2"});
+}
+
+// Page after page, as long as they fit, over a network that holds each up for up to ten seconds.
+TEST(ConversationTest, NoMessageIsGivenUpThatIsOnlyLate) {
+  constexpr uint64_t kMessages = 12'000;
+  for (const size_t text_bytes : {size_t{3}, bounds::kChatTextBytesMax / 8}) {
+    std::mt19937_64 random(2);
+    Conversation conversation(0, {.held_max = bounds::kChatInFlightMax, .patience_ms = 15'000});
+    const std::string text(text_bytes, 't');
+    int64_t now_ms = 0;
+    uint64_t received = 0, shown = 0;
+    while (shown < kMessages) {
+      while (received < kMessages && conversation.TakesPage()) {
+        ReceiveReply page;
+        size_t bytes = 0;
+        while (page.messages_size() < static_cast<int>(bounds::kPageRowsMax) &&
+               bytes < bounds::kChatPageBytesMax && received < kMessages) {
+          Message message = Of(++received);
+          message.set_text(text);
+          bytes += message.ByteSizeLong();
+          message.set_delay_ms(static_cast<uint32_t>(random() % (bounds::kChatDelayMsMax + 1)));
+          *page.add_messages() = message;
+        }
+        conversation.Receive(page, now_ms);
+      }
+      ASSERT_TRUE(conversation.next_due_ms()) << "nothing comes any more";
+      now_ms = std::max(now_ms, *conversation.next_due_ms());
+      for (const Line& line : conversation.Pass(now_ms)) {
+        ASSERT_NE(line.what, Line::What::kGap) << line.text;
+        if (line.what == Line::What::kShown) ++shown;
+      }
+    }
+  }
 }
 
 // Seed 0, part 4, in small: users' messages arrive in random order with random delays.

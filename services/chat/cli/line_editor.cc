@@ -17,6 +17,15 @@ constexpr char kDelete = 0x7f;
 
 }  // namespace
 
+void LineEditor::Append(char byte) {
+  const auto value = static_cast<unsigned char>(byte);
+  if ((value & 0xc0) != 0x80) {  // The first of a letter says how many it has.
+    const size_t bytes = value < 0xc0 ? 1 : value < 0xe0 ? 2 : value < 0xf0 ? 3 : 4;
+    is_full_ = line_.size() + bytes > bounds::kChatTextBytesMax;
+  }
+  if (!is_full_ && line_.size() < bounds::kChatTextBytesMax) line_ += byte;
+}
+
 void LineEditor::DropLetter() {
   while (!line_.empty()) {
     const bool goes_on = (static_cast<unsigned char>(line_.back()) & 0xc0) == 0x80;
@@ -51,12 +60,9 @@ LineEditor::Typed LineEditor::Feed(std::string_view bytes) {
       case kCtrlW: DropWord(); break;
       case kCtrlC: typed.quit = true; break;
       case kCtrlD: typed.quit = typed.quit || line_.empty(); break;
-      case '\t':
-        if (line_.size() < bounds::kChatTextBytesMax) line_ += ' ';
-        break;
+      case '\t': Append(' '); break;
       default:
-        if (static_cast<unsigned char>(byte) < 0x20) break;
-        if (line_.size() < bounds::kChatTextBytesMax) line_ += byte;
+        if (static_cast<unsigned char>(byte) >= 0x20) Append(byte);
     }
   }
   return typed;

@@ -23,11 +23,14 @@ class LineEditor {
  private:
   enum class State { kText, kEscape, kSequence };
 
+  // A byte of a letter, if all of the letter fits.
+  void Append(char byte);
   void DropLetter();
   void DropWord();
 
   State state_ = State::kText;
-  std::string line_;  // Bytes of UTF-8, as far as the terminal sends such; at most a message's.
+  bool is_full_ = false;  // The letter that comes does not fit.
+  std::string line_;      // Bytes of UTF-8, as far as the terminal sends such; at most a message's.
 };
 
 }  // namespace holdfast::chat

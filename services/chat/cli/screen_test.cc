@@ -110,6 +110,17 @@ TEST(LineEditorTest, CtrlCEndsAndCtrlDOnAnEmptyLine) {
   EXPECT_TRUE(editor.Feed("b\x03").quit);
 }
 
+TEST(LineEditorTest, ALetterThatDoesNotFitIsNotCut) {
+  LineEditor editor;
+  const std::string before(bounds::kChatTextBytesMax - 2, 'x');
+  editor.Feed(before);
+  editor.Feed("\xe2\x82");  // In parts, as it comes.
+  editor.Feed("\xac!\xc3");
+  EXPECT_EQ(editor.line(), before + "!");
+  editor.Feed("\x7f\xc3\xbc");
+  EXPECT_EQ(editor.line(), before + "\xc3\xbc");
+}
+
 TEST(LineEditorTest, NoLineIsLongerThanAMessage) {
   LineEditor editor;
   editor.Feed(std::string(10'000, 'x'));

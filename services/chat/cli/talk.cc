@@ -43,6 +43,10 @@ int64_t NowMs() {
   return std::chrono::duration_cast<milliseconds>(now).count();
 }
 
+std::string TooLong() {
+  return fmt::format("a message has at most {} bytes", bounds::kChatTextBytesMax);
+}
+
 // "500ms", "10s" or "10", of up to a day.
 Result<int64_t> ParseDuration(const std::string& text) {
   int64_t number = 0;
@@ -114,26 +118,42 @@ class Talker {
     }
   }
 
+  // What was typed and not posted by the end of Run, in words; empty: nothing.
+  const std::string& left() const { return left_; }
   int Run() {
     for (;;) {
       const int64_t now_ms = NowMs();
       for (const Line& line : conversation_.Pass(now_ms)) view_.Show(line);
       view_.Flush();
-      if (end_ms_ && now_ms >= *end_ms_) return code_;
+      if (end_ms_ && now_ms >= *end_ms_) return Leave(code_);
       Ask(now_ms);
-      if (quit_) return cli::kExitOk;
+      if (quit_) return Leave(cli::kExitOk);
       if (Finished()) return code_;
       const bool wants_more = lines_.size() < bounds::kChatScreenLinesMax;
       const View::Input input = view_.Wait(inbox_->event(), wants_more, TimeoutMs(now_ms));
       inbox_->Run();
       lines_.insert(lines_.end(), input.lines.begin(), input.lines.end());
-      if (input.quit) return cli::kExitOk;
+      if (input.quit) return Leave(cli::kExitOk);
       if (input.ended) finishing_ = flags_.duration.empty();
-      if (failed_) return context_.Tell(*failed_);
+      if (failed_) {
+        Leave(code_);
+        return context_.Tell(*failed_);
+      }
     }
   }
 
  private:
+  // Ends with this code, unless something that was typed is not posted.
+  int Leave(int code) {
+    const auto is_text = [](const std::string& line) { return !line.empty(); };
+    const auto left =
+        posts_.size() + static_cast<size_t>(std::count_if(lines_.begin(), lines_.end(), is_text));
+    if (left == 0) return code;
+    left_ = fmt::format("{} {} typed and not posted, as far as is known", left,
+                        left == 1 ? "line was" : "lines were");
+    return cli::kExitRefused;
+  }
+
   // What is to be asked for and is not under way.
   void Ask(int64_t now_ms) {
     if (flags_.once) finishing_ = true;
@@ -144,8 +164,7 @@ class Talker {
       lines_.pop_front();
     }
     if (now_ms < retry_ms_) return;
-    const bool has_room = conversation_.under_way() < bounds::kChatInFlightMax;
-    if (!receiving_ && !(finishing_ && CaughtUp()) && has_room) Receive();
+    if (!receiving_ && !(finishing_ && CaughtUp()) && conversation_.TakesPage()) Receive();
     if (!posting_ && !posts_.empty()) Post();
     const uint64_t shown_to = conversation_.shown_to();
     if (!marking_ && shown_to > marked_ && (finishing_ || now_ms >= mark_ms_)) Mark(shown_to);
@@ -244,7 +263,8 @@ class Talker {
     } else if (const cli::Outcome outcome = cli::OutcomeOf(reply->message); outcome.refused()) {
       NotPosted(outcome.name + " (" + outcome.help + ")");
     } else {
-      conversation_.Posted(posts_.front().id());
+      const auto& follows = posts_.front().follows();
+      conversation_.Posted(posts_.front().id(), {follows.begin(), follows.end()});
       last_number_ = std::max(last_number_, reply->message.number());
     }
     posts_.pop_front();
@@ -273,6 +293,7 @@ class Talker {
   // A line that was typed.
   void Take(const std::string& line) {
     if (line.empty()) return;
+    if (line.size() >= kLineBytesMax) return NotPosted(TooLong());  // It may be cut, in a letter.
     if (!api::IsValidUtf8(line)) return NotPosted("it is no UTF-8");
     PostRequest request;
     request.set_room(flags_.room);
@@ -284,8 +305,7 @@ class Talker {
       return;
     }
     if (request.text().size() > bounds::kChatTextBytesMax) {
-      return NotPosted("a message has at most " + std::to_string(bounds::kChatTextBytesMax) +
-                       " bytes");
+      return NotPosted(TooLong());
     }
     posts_.push_back(std::move(request));
   }
@@ -359,6 +379,7 @@ class Talker {
   int64_t mark_ms_ = 0;
   std::string said_;
   std::optional<Error> failed_;
+  std::string left_;
 };
 
 int Refused(cli::Context& context, const cli::Outcome& outcome) {
@@ -404,6 +425,7 @@ int Talk(const TalkFlags& flags, cli::Context& context) {
     end_ms = NowMs() + *duration;
   }
   client::CausalBounds bounds;
+  bounds.held_max = bounds::kChatInFlightMax;
   bounds.patience_ms += flags.delay_ms_max;
   if (!flags.patience.empty()) {
     const auto patience = cli::ParseTimeout(flags.patience);
@@ -432,15 +454,24 @@ int Talk(const TalkFlags& flags, cli::Context& context) {
         "since", "is past the last message of the room, which is " + std::to_string(last)));
   }
   std::unique_ptr<View> view;
-  if (flags.plain || flags.once || !context.out_is_terminal()) {
+  const bool is_terminal = context.out_is_terminal() && isatty(STDIN_FILENO) == 1;
+  if (flags.plain || flags.once || !is_terminal) {
     view = MakePlainView(context);
   } else {
     auto terminal = MakeTerminalView(Harmless(flags.room + " as " + flags.as));
     if (!terminal) return context.Tell(terminal.error());
     view = *std::move(terminal);
   }
-  Talker talker(flags, context, **client, *options, *view, after, bounds, end_ms);
-  return talker.Run();
+  std::string left;
+  int code = cli::kExitOk;
+  {
+    Talker talker(flags, context, **client, *options, *view, after, bounds, end_ms);
+    code = talker.Run();
+    left = talker.left();
+  }
+  view.reset();  // The terminal is given back: what is said now stays.
+  if (!left.empty()) context.err() << "holdfast: " << left << "\n";
+  return code;
 }
 
 }  // namespace holdfast::chat

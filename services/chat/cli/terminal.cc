@@ -13,7 +13,7 @@
 namespace holdfast::chat {
 namespace {
 
-constexpr std::array kSignals = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH};
+constexpr std::array kSignals = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP, SIGABRT};
 constexpr char kEnter[] = "\x1b[?1049h\x1b[2J";  // A screen of its own, empty.
 constexpr char kLeave[] = "\x1b[0m\x1b[?1049l";  // The one before.
 constexpr int kWriteMsMax = 1'000;               // For a terminal that takes nothing.
@@ -21,7 +21,20 @@ constexpr int kWriteMsMax = 1'000;               // For a terminal that takes no
 int signal_pipe = -1;  // Where the handler writes; of the one Terminal.
 std::array<struct sigaction, kSignals.size()> actions_before;
 
+termios settings_before;
+
+// The program breaks off: whoever sat there goes on with the shell, on its screen.
+void OnAbort() {
+  if (write(STDOUT_FILENO, kLeave, sizeof(kLeave) - 1) < 0) {
+    // The terminal is gone.
+  }
+  tcsetattr(STDIN_FILENO, TCSANOW, &settings_before);
+  signal(SIGABRT, SIG_DFL);
+  raise(SIGABRT);
+}
+
 void OnSignal(int number) {
+  if (number == SIGABRT) return OnAbort();
   const int error = errno;
   const char byte = static_cast<char>(number);
   if (write(signal_pipe, &byte, 1) < 0) {
@@ -31,7 +44,7 @@ void OnSignal(int number) {
 }
 
 Error Failed(const char* what) {
-  return Error{ErrorCode::kInternal, std::string(what) + ": " + std::strerror(errno), "",
+  return Error{ErrorCode::kInvalidArgument, std::string(what) + ": " + std::strerror(errno), "",
                "use --plain", 0};
 }
 
@@ -42,9 +55,11 @@ Result<std::unique_ptr<Terminal>> Terminal::Take() {
   if (pipe2(terminal->pipe_, O_CLOEXEC | O_NONBLOCK) != 0) return Fail(Failed("pipe"));
   if (tcgetattr(STDIN_FILENO, &terminal->before_) != 0) return Fail(Failed("no terminal"));
   signal_pipe = terminal->pipe_[1];
+  settings_before = terminal->before_;
   for (size_t i = 0; i < kSignals.size(); ++i) {
     struct sigaction action {};
-    action.sa_handler = OnSignal;
+    // It does not stop: a shell would come back to a terminal that is not its own.
+    action.sa_handler = kSignals[i] == SIGTSTP ? SIG_IGN : OnSignal;
     sigemptyset(&action.sa_mask);
     sigaction(kSignals[i], &action, &actions_before[i]);
   }
@@ -52,7 +67,7 @@ Result<std::unique_ptr<Terminal>> Terminal::Take() {
   cfmakeraw(&raw);
   raw.c_cc[VMIN] = 0;
   raw.c_cc[VTIME] = 0;
-  tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+  if (tcsetattr(STDIN_FILENO, TCSANOW, &raw) != 0) return Fail(Failed("no terminal"));
   terminal->Write(kEnter);
   return terminal;
 }

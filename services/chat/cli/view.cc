@@ -65,7 +65,7 @@ class PlainView : public View {
       const char byte = bytes[static_cast<size_t>(i)];
       if (byte == '\n') {
         waiting_.lines.push_back(std::exchange(line_, ""));
-      } else if (line_.size() <= bounds::kChatTextBytesMax) {  // Too long is refused as such.
+      } else if (line_.size() < kLineBytesMax) {
         line_ += byte;
       }
     }

@@ -6,9 +6,13 @@
 #include <vector>
 
 #include "services/chat/cli/conversation.h"
+#include "src/base/bounds.h"
 #include "src/cli/commands.h"
 
 namespace holdfast::chat {
+
+// Of a line that is typed: a command and a text. A longer one is cut to this, and refused.
+inline constexpr size_t kLineBytesMax = 2 * bounds::kChatTextBytesMax;
 
 // One thread.
 class View {
