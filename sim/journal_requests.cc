@@ -163,6 +163,7 @@ std::optional<Asked> JournalRequests::NextPage(const Asked& asked, const std::st
     auto request = static_cast<const journal::FollowRequest&>(*asked.request);
     if (request.journal() == kKeptJournal) released_ = std::max(released_, page.after());
     request.set_after(page.after());
+    request.set_id(page.id());
     return AskedOf("journal.Follow", request);
   }
   return std::nullopt;
