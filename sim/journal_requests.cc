@@ -155,6 +155,7 @@ std::optional<Asked> JournalRequests::NextPage(const Asked& asked, const std::st
     if (page.next_cursor().empty()) return std::nullopt;
     auto request = static_cast<const journal::QueryRequest&>(*asked.request);
     request.set_cursor(page.next_cursor());
+    request.set_id(page.id());
     return AskedOf("journal.Query", request);
   }
   if (asked.method == "journal.Follow") {

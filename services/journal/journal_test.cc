@@ -494,6 +494,11 @@ TEST_F(JournalTest, WhoFollowsIsToldOfAnotherJournalUnderTheName) {
   Do<JournalReply>("Delete", remove);
   Create("j");
   EXPECT_EQ(Read<FollowReply>("journal.Follow", follow).error().code, ErrorCode::kNotFound);
+  QueryRequest query = QueryOf();
+  query.set_id(follow.id());
+  EXPECT_EQ(Read<QueryReply>("journal.Query", query).error().code, ErrorCode::kNotFound);
+  query.set_id(Query(QueryOf()).id());
+  EXPECT_TRUE(Read<QueryReply>("journal.Query", query).has_value());
   follow.set_id(0);
   EXPECT_TRUE(Read<FollowReply>("journal.Follow", follow).has_value());
 }

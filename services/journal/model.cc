@@ -516,7 +516,9 @@ std::optional<QueryReply> Model::Query(const QueryRequest& request) const {
   if (found == books_.end()) return std::nullopt;
   const Book& book = found->second;
   const int limit = request.limit() == 0 ? 100 : static_cast<int>(request.limit());
+  if (request.id() != 0 && request.id() != book.settings.id()) return std::nullopt;
   QueryReply reply;
+  reply.set_id(book.settings.id());
   std::vector<const Entry*> wanted;
   for (const Entry& entry : book.entries) {
     if (!request.source().empty() && entry.record.source() != request.source()) continue;

@@ -173,6 +173,7 @@ class JournalModelTest : public testing::JournalFixture {
     if (Below(3) == 0) FillTime(now_us() - kSecond, query.mutable_from());
     if (Below(3) == 0) FillTime(now_us() - kSecond / 3, query.mutable_before());
     query.set_cursor(cursor_);
+    if (Below(6) == 0) query.set_id(1 + Below(3));
     const auto wanted = model_.Query(query);
     CompareRead("Query", query, wanted);
     cursor_ = wanted ? wanted->next_cursor() : "";

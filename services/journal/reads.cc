@@ -11,6 +11,18 @@ namespace {
 
 Error NoJournal(const std::string& name) { return NotFound("there is no journal '" + name + "'"); }
 
+// Whether it is the journal that the page before was of.
+template <class Request>
+bool IsMeant(const Request& request, const JournalRow& row) {
+  return request.id() == 0 || request.id() == row.number;
+}
+template <class Request>
+Error Another(const Request& request, const JournalRow& row) {
+  return NotFound("the journal '" + request.journal() + "' with id " +
+                  std::to_string(request.id()) + " is gone; this one has id " +
+                  std::to_string(row.number));
+}
+
 size_t RowsOf(uint32_t limit) { return limit == 0 ? bounds::kPageRowsDefault : limit; }
 
 // One page of records as it grows: bounded by records, by their bytes, and by what had to be looked
@@ -104,11 +116,7 @@ Result<void> Journal::Follow(const FollowRequest& request, const ReadContext& co
                              FollowReply* reply) const {
   const auto row = tables_.journals.Get(request.journal());
   if (!row) return Fail(NoJournal(request.journal()));
-  if (request.id() != 0 && request.id() != row->number) {
-    return Fail(NotFound("the journal '" + request.journal() + "' with id " +
-                         std::to_string(request.id()) + " is gone; this one has id " +
-                         std::to_string(row->number)));
-  }
+  if (!IsMeant(request, *row)) return Fail(Another(request, *row));
   const auto level = tables_.levels.Get(row->number);
   reply->set_id(row->number);
   uint64_t after = request.after();
@@ -136,6 +144,8 @@ Result<void> Journal::Query(const QueryRequest& request, const ReadContext& /*co
                             QueryReply* reply) const {
   const auto row = tables_.journals.Get(request.journal());
   if (!row) return Fail(NoJournal(request.journal()));
+  if (!IsMeant(request, *row)) return Fail(Another(request, *row));
+  reply->set_id(row->number);
   const int64_t before_us =
       request.has_before() ? CeilingUs(request.before()) : std::numeric_limits<int64_t>::max();
   Place last{request.has_from() ? CeilingUs(request.from()) : std::numeric_limits<int64_t>::min(),
