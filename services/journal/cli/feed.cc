@@ -42,6 +42,15 @@ void TellClock(const Offset& offset, std::ostream& err) {
       << Milliseconds(offset.error_us()).substr(1) << " ms\n";
 }
 
+void TellZone(std::optional<int64_t> off_us, std::ostream& err) {
+  if (!off_us) return;
+  const int64_t minutes = std::abs(*off_us) / 60'000'000;
+  err << fmt::format(
+      "feed: the times of the lines are {}:{:02} hours {} now, and name no zone: is "
+      "another --zone meant?\n",
+      minutes / 60, minutes % 60, *off_us < 0 ? "before" : "after");
+}
+
 }  // namespace
 
 Feeder::Feeder(std::string journal, std::string source, Send send, ClockUs clock, ClockUs steady,
@@ -206,6 +215,7 @@ int Feed(const FeedFlags& flags, cli::Context& context) {
 
   const auto format = ParseLineFormat(flags.format).value_or(LineFormat::kAuto);
   bool unfinished = false;
+  bool zone_was_looked_at = false;
   // A batch goes out when it is full, or some time after its first line, however fast others come.
   std::chrono::steady_clock::time_point goes_at;
   while (true) {
@@ -224,6 +234,12 @@ int Feed(const FeedFlags& flags, cli::Context& context) {
       const auto time_us = TimeOf(line.text, format, *untold);
       feeder.Add(std::move(line), time_us);
       if (!feeder.full() && now < goes_at) continue;
+    }
+    if (*got == LineReader::Got::kNothingYet && !zone_was_looked_at) {
+      // The newest line was written just now.
+      zone_was_looked_at = true;
+      const int64_t now_us = NowUs<std::chrono::system_clock>();
+      TellZone(OtherZone(feeder.newest(), format, *untold, now_us), context.err());
     }
     if (auto flushed = feeder.Flush(); !flushed) return stopped(flushed.error());
     if (*got == LineReader::Got::kEnd) break;

@@ -55,6 +55,7 @@ class Feeder {
   void Add(Line line, std::optional<int64_t> time_us);
   bool full() const;
   bool empty() const { return batch_.records().empty(); }
+  const std::string& newest() const { return batch_.records().rbegin()->body(); }
   Result<void> Flush();
 
   uint64_t next_sequence() const { return next_; }  // Of the first that is not answered.

@@ -69,6 +69,11 @@ inline constexpr char kZoneWrong[] = "must be local, UTC or such as +01:00";
 // Whatever else the line holds, it is looked at to a bounded depth.
 std::optional<int64_t> TimeOf(std::string_view line, LineFormat format, const Untold& untold);
 
+// By how much a time that a line has just been written with is off `now_us`, if by a quarter of an
+// hour or several, as of another zone, and the line names none. Of old lines one in ninety is, too.
+std::optional<int64_t> OtherZone(std::string_view line, LineFormat format, const Untold& untold,
+                                 int64_t now_us);
+
 // "120ms", "-1.5s", "250us" or "3": milliseconds. In microseconds.
 std::optional<int64_t> ParseSpan(std::string_view text);
 

@@ -139,6 +139,20 @@ TEST(JournalLinesTest, AZoneThatIsNotToldIsTheOneThatIsAskedFor) {
   }
 }
 
+TEST(JournalLinesTest, ATimeOfAnotherZoneIsFoundOut) {
+  constexpr int64_t kNowUs = 1'796'050'740'000'000;  // 2026-11-30T14:59:00Z
+  const auto off = [](const char* line) {
+    return OtherZone(line, LineFormat::kAuto, {.latest_us = kNowUs}, kNowUs);
+  };
+  EXPECT_EQ(off("2026-11-30 09:58:59 x"), -5 * 3'600 * int64_t{1'000'000});
+  EXPECT_EQ(off("Nov 30 20:28:58 x"), 19'800 * int64_t{1'000'000});
+  for (const char* fine :
+       {"2026-11-30 14:58:59 x", "2026-11-30T09:58:59Z x", "2026-11-30 09:58:50 x",
+        "2026-11-28 14:58:59 x", R"({"ts":1796032739})", "none"}) {
+    EXPECT_EQ(off(fine), std::nullopt) << fine;
+  }
+}
+
 TEST(JournalLinesTest, AFormatNarrowsDownWhatIsATime) {
   EXPECT_EQ(TimeText("2026-11-30T14:58:59Z x", LineFormat::kJson), "none");
   EXPECT_EQ(TimeText(R"({"time":"2026-11-30T14:58:59Z"})", LineFormat::kSyslog), "none");

@@ -319,6 +319,25 @@ std::optional<int64_t> TimeOf(std::string_view line, LineFormat format, const Un
   return taken ? time : std::nullopt;
 }
 
+std::optional<int64_t> OtherZone(std::string_view line, LineFormat format, const Untold& untold,
+                                 int64_t now_us) {
+  constexpr int64_t kQuarterUs = 900 * kSecondUs;
+  constexpr int64_t kNearUs = 5 * kSecondUs;
+  const auto time = TimeOf(line, format, untold);
+  Untold other = untold;
+  other.local = false;
+  other.zone_us = 0;
+  const auto here = TimeOf(line, format, other);
+  other.zone_us = 4 * kQuarterUs;
+  const auto elsewhere = TimeOf(line, format, other);
+  if (!time || here == elsewhere) return std::nullopt;
+  const int64_t off_us = *time - now_us;
+  const int64_t quarters = (off_us + (off_us < 0 ? -1 : 1) * kQuarterUs / 2) / kQuarterUs;
+  if (quarters == 0 || std::abs(quarters) > 56) return std::nullopt;
+  if (std::abs(off_us - quarters * kQuarterUs) > kNearUs) return std::nullopt;
+  return quarters * kQuarterUs;
+}
+
 std::optional<int64_t> ParseSpan(std::string_view text) {
   Scanner scanner(text);
   const bool minus = scanner.Take('-');
