@@ -10,9 +10,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view line(reinterpret_cast<const char*>(data), size);
   for (const auto format : {journal::LineFormat::kAuto, journal::LineFormat::kJson,
                             journal::LineFormat::kSyslog, journal::LineFormat::kHoldfast}) {
-    const auto time = journal::TimeOf(line, format, 2026);
-    HOLDFAST_CHECK(!time || (*time >= 0 && *time < int64_t{253'402'300'800} * 1'000'000),
-                   "a time that a journal would not take");
+    for (const int year : {0, 1970, 9999}) {
+      const auto time =
+          journal::TimeOf(line, format, {.year = year, .latest_us = int64_t{1} << 50});
+      HOLDFAST_CHECK(!time || (*time >= 0 && *time < int64_t{253'402'300'800} * 1'000'000),
+                     "a time that a journal would not take");
+    }
   }
   journal::ParseSpan(line);
   const std::string text = journal::ToUtf8(std::string(line));

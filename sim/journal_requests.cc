@@ -155,6 +155,7 @@ std::optional<Asked> JournalRequests::NextPage(const Asked& asked, const std::st
     if (page.next_cursor().empty()) return std::nullopt;
     auto request = static_cast<const journal::QueryRequest&>(*asked.request);
     request.set_cursor(page.next_cursor());
+    request.set_id(page.id());
     return AskedOf("journal.Query", request);
   }
   if (asked.method == "journal.Follow") {
@@ -163,6 +164,7 @@ std::optional<Asked> JournalRequests::NextPage(const Asked& asked, const std::st
     auto request = static_cast<const journal::FollowRequest&>(*asked.request);
     if (request.journal() == kKeptJournal) released_ = std::max(released_, page.after());
     request.set_after(page.after());
+    request.set_id(page.id());
     return AskedOf("journal.Follow", request);
   }
   return std::nullopt;

@@ -31,12 +31,18 @@ AppendOutcome::Code Journal::Compare(const AppendRequest& request, JournalNumber
     return AppendOutcome::out_of_order;
   }
   const auto count = static_cast<uint64_t>(request.records_size());
+  uint32_t unverified = 0;
   for (uint64_t i = 0; i < count && first + i < next; ++i) {
-    // Of what was removed nobody knows any more what it was.
+    // Of what was removed nobody knows any more what it was: the caller is told.
     const RecordRow* known = tables_.records.Find({journal, source.number, first + i});
-    if (known == nullptr) continue;
+    if (known == nullptr) {
+      ++unverified;
+      continue;
+    }
     const NewRecord& record = request.records(static_cast<int>(i));
-    const bool same_time = known->time_us == FloorUs(record.time());
+    const bool had_time = known->how != Correct::kNoTime;
+    const bool same_time =
+        had_time == record.has_time() && (!had_time || known->time_us == FloorUs(record.time()));
     if (same_time && known->body == record.body()) continue;
     reply->set_sequence(first + i);
     reply->set_field(same_time ? "body" : "time");
@@ -44,6 +50,7 @@ AppendOutcome::Code Journal::Compare(const AppendRequest& request, JournalNumber
   }
   reply->set_first_sequence(first);
   reply->set_last_sequence(first + count - 1);
+  reply->set_unverified(unverified);
   return first + count <= next ? AppendOutcome::already_appended : AppendOutcome::appended;
 }
 
@@ -72,9 +79,12 @@ void Journal::LearnFrom(const AppendRequest& request, const JournalRow& journal,
 int64_t Journal::Enter(const JournalRow& journal, const NewRecord& record, Sequence sequence,
                        int64_t now_us, SourceRow* source, LevelRow* level, AppendReply* reply) {
   RecordRow row;
-  row.time_us = FloorUs(record.time());
-  const Corrected corrected =
-      CorrectTime(source->facts(), row.time_us, now_us, journal.drift_ppm, journal.max_offset_us());
+  Corrected corrected{Correct::kNoTime, now_us, std::nullopt};
+  if (record.has_time()) {
+    row.time_us = FloorUs(record.time());
+    corrected = CorrectTime(source->facts(), row.time_us, now_us, journal.drift_ppm,
+                            journal.max_offset_us());
+  }
   row.corrected_us = corrected.at_us;
   row.error_us = corrected.error_us;
   row.how = corrected.how;
@@ -95,6 +105,11 @@ int64_t Journal::Enter(const JournalRow& journal, const NewRecord& record, Seque
     source->late += 1;
     reply->set_late(reply->late() + 1);
     return now_us + journal.retention_us();
+  }
+  if (level->waiting == 0) {
+    // Nothing below the watermark waits, so the sweep need not look there: old logs may be there.
+    const Place watermark{Watermark(journal, *level, now_us), 0, 0};
+    level->swept = std::max(level->swept, watermark);
   }
   level->waiting += 1;
   level->waiting_bytes += order.bytes;
@@ -130,6 +145,7 @@ Result<void> Journal::Append(const AppendRequest& request, WriteContext& context
       if (level.waiting_bytes + bytes > journal.max_bytes) {
         reply->clear_first_sequence();
         reply->clear_last_sequence();
+        reply->clear_unverified();
         outcome = AppendOutcome::too_much_waiting;
       }
     }

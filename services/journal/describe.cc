@@ -67,7 +67,7 @@ void FillRecord(uint64_t number, const std::string& source, Sequence sequence, R
   record->set_number(number);
   record->set_source(source);
   record->set_sequence(sequence);
-  FillTime(row.time_us, record->mutable_time());
+  if (row.how != Correct::kNoTime) FillTime(row.time_us, record->mutable_time());
   FillTime(row.corrected_us, record->mutable_corrected());
   if (row.error_us) record->set_error_us(*row.error_us);
   record->set_correction(static_cast<Correction::Code>(row.how));

@@ -134,7 +134,7 @@ TEST_F(JournalTest, MalformedRequestsNameTheField) {
   EXPECT_EQ(field("Append", append), "records[1].body");
   append = AppendOf("s", {{now_us(), "x"}});
   append.add_records();
-  EXPECT_EQ(field("Append", append), "records[1].time");
+  EXPECT_EQ(field("Append", append), "fine") << "a time may be unknown";
   append.mutable_records(1)->mutable_time()->set_seconds(-1);
   EXPECT_EQ(field("Append", append), "records[1].time");
   append.mutable_records(1)->mutable_time()->set_seconds(253'402'300'800);
@@ -345,6 +345,26 @@ TEST_F(JournalTest, AClockThatIsSetIsFoundOut) {
   EXPECT_EQ(FloorUs(SourceNamed("s").last_jump()), now_us());
 }
 
+TEST_F(JournalTest, ARecordWithoutATimeHasThatOfItsStamp) {
+  Settle("s", 30 * kSecond);
+  AppendRequest request = AppendOf("s", {{now_us() + 30 * kSecond, "told"}, {0, "banner"}}, 1);
+  request.mutable_records(1)->clear_time();
+  EXPECT_EQ(Name(Append(request)), "appended");
+  const Record record = Query(QueryOf("banner")).records(0);
+  EXPECT_FALSE(record.has_time());
+  EXPECT_EQ(record.correction(), Correction::no_time);
+  EXPECT_EQ(FloorUs(record.corrected()), now_us());
+  EXPECT_FALSE(record.has_error_us());
+  PassMs(50);
+  EXPECT_EQ(Name(Append(request)), "already_appended") << "whenever it comes again";
+  AppendRequest other = request;
+  FillTime(0, other.mutable_records(1)->mutable_time());
+  EXPECT_EQ(Append(other).field(), "time");
+  other = request;
+  other.mutable_records(0)->clear_time();
+  EXPECT_EQ(Append(other).field(), "time");
+}
+
 TEST_F(JournalTest, AnAnswerThatIsNotTheLastOneTellsNothing) {
   const AppendReply first = Append(ExchangeOf("s", now_us()));
   Append(ExchangeOf("s", now_us()));
@@ -446,6 +466,41 @@ TEST_F(JournalTest, OneEntryReleasesABoundedPortion) {
     ASSERT_EQ(page.after(), after);
   }
   EXPECT_EQ(sequences.size(), 2'000u);
+}
+
+// What went wrong: the first record that waited after an old log was fed waited for a sweep over
+// all of it.
+TEST_F(JournalTest, AnOldLogIsNotSweptOver) {
+  AppendRequest old = AppendOf("old", {});
+  for (int i = 0; i < 1'000; ++i) {
+    FillTime(now_us() - 60 * kSecond + i, old.add_records()->mutable_time());
+  }
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Append(old).late(), 1'000u);
+  Append("live", {{now_us(), "live"}});
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Append(old).late(), 1'000u);
+  PassMs(1'005);
+  EXPECT_EQ(State().waiting(), 0u) << "with the first sweep";
+  EXPECT_EQ(Bodies(Follow(6'000)), "live");
+}
+
+TEST_F(JournalTest, WhoFollowsIsToldOfAnotherJournalUnderTheName) {
+  FollowRequest follow;
+  follow.set_journal("j");
+  follow.set_id(Follow().id());
+  EXPECT_EQ(follow.id(), State().id());
+  EXPECT_TRUE(Read<FollowReply>("journal.Follow", follow).has_value());
+  DeleteRequest remove;
+  remove.set_name("j");
+  Do<JournalReply>("Delete", remove);
+  Create("j");
+  EXPECT_EQ(Read<FollowReply>("journal.Follow", follow).error().code, ErrorCode::kNotFound);
+  QueryRequest query = QueryOf();
+  query.set_id(follow.id());
+  EXPECT_EQ(Read<QueryReply>("journal.Query", query).error().code, ErrorCode::kNotFound);
+  query.set_id(Query(QueryOf()).id());
+  EXPECT_TRUE(Read<QueryReply>("journal.Query", query).has_value());
+  follow.set_id(0);
+  EXPECT_TRUE(Read<FollowReply>("journal.Follow", follow).has_value());
 }
 
 TEST_F(JournalTest, WhoFollowsIsWokenByAReleaseAndByTheEnd) {
@@ -588,11 +643,46 @@ TEST_F(JournalTest, TheOldestAreRemovedByAge) {
   EXPECT_EQ(State("brief").records(), 0u);
   EXPECT_EQ(State("brief").bytes(), 0u);
   EXPECT_EQ(State("brief").removed(), 2u);
-  // The numbers of what is gone are still known.
-  EXPECT_EQ(Name(Append(AppendOf("a", {{now_us(), "another"}}, 1, "brief"))), "already_appended");
+  // The numbers of what is gone are still known, and it is told that nothing else is.
+  AppendReply reply = Append(AppendOf("a", {{now_us(), "another"}}, 1, "brief"));
+  EXPECT_EQ(Name(reply), "already_appended");
+  EXPECT_EQ(reply.unverified(), 1u);
+  const int64_t then = now_us();
   append("a3");
+  reply = Append(AppendOf("a", {{then, "?"}, {then, "a3"}, {now_us(), "a4"}}, 2, "brief"));
+  EXPECT_EQ(Name(reply), "appended");
+  EXPECT_EQ(reply.unverified(), 1u);
+  EXPECT_EQ(reply.appended(), 1u);
+  reply = Append(AppendOf("a", {{then, "?"}, {then, "A3"}}, 2, "brief"));
+  EXPECT_EQ(Name(reply), "different_record");
+  EXPECT_EQ(reply.unverified(), 0u);
   PassStepsMs(150, 10);
-  EXPECT_EQ(State("brief").released(), 3u);
+  EXPECT_EQ(State("brief").released(), 4u);
+}
+
+// What went wrong: each page walked over all that was removed since the last checkpoint.
+TEST_F(JournalTest, AQueryOverWhatWasRemovedIsBounded) {
+  CreateRequest brief = JournalOf("brief", 1);
+  brief.set_retention_seconds(1);
+  Do<JournalReply>("Create", brief);
+  AppendRequest request = AppendOf("a", {}, 0, "brief");
+  for (int i = 0; i < 1'000; ++i) FillTime(now_us() + i, request.add_records()->mutable_time());
+  for (int i = 0; i < 3; ++i) Write<AppendReply>("journal.Append", request);
+  Checkpoint();
+  PassStepsMs(1'100);
+  EXPECT_EQ(State("brief").removed(), 3'000u);
+  Append(AppendOf("a", {{now_us(), "kept"}}, 0, "brief"));
+  for (const char* source : {"", "a"}) {
+    QueryRequest query = QueryOf("", source);
+    query.set_journal("brief");
+    QueryReply page = Query(query);
+    EXPECT_EQ(Bodies(page), "") << "2,000 steps are not enough";
+    ASSERT_NE(page.next_cursor(), "");
+    query.set_cursor(page.next_cursor());
+    page = Query(query);
+    EXPECT_EQ(Bodies(page), "kept");
+    EXPECT_EQ(page.next_cursor(), "");
+  }
 }
 
 TEST_F(JournalTest, TheOldestAreRemovedByBytesInBoundedPortions) {

@@ -83,12 +83,22 @@ const Model::Entry* Model::Numbered(const Book& book, uint64_t number) {
   return nullptr;
 }
 
+bool Model::Waits(const Entry& entry) { return entry.record.number() == 0; }
+
+// Everything before `watermark` was looked at.
+void Model::SweptTo(Book& book, int64_t watermark) {
+  if (watermark <= book.swept_corrected) return;
+  book.swept_corrected = watermark;
+  book.swept_source = 0;
+  book.swept_sequence = 0;
+}
+
 void Model::Sweep(Book& book) {
   book.sweep_at.reset();
   std::optional<int64_t> next;
   // Releases: the next 512 places in the order of time, as far as the watermark has come.
-  const auto waits = [](const Entry& entry) { return entry.record.number() == 0; };
-  if (std::any_of(book.entries.begin(), book.entries.end(), waits)) {
+  if (std::any_of(book.entries.begin(), book.entries.end(), Waits)) {
+    bool all = true;
     std::vector<const Entry*> ahead;
     for (const Entry& entry : book.entries) {
       if (std::make_tuple(entry.corrected, entry.source, entry.record.sequence()) >
@@ -104,14 +114,16 @@ void Model::Sweep(Book& book) {
         break;
       }
       if (i == 512) {
+        all = false;
         next = now_;
         break;
       }
-      if (waits(*entry)) entry->record.set_number(++book.released);
+      if (Waits(*entry)) entry->record.set_number(++book.released);
       book.swept_corrected = entry->corrected;
       book.swept_source = entry->source;
       book.swept_sequence = entry->record.sequence();
     }
+    if (all) SweptTo(book, WatermarkOf(book));
   }
   // Removals: the 512 with the least numbers, as far as they are too old or too much.
   for (int i = 0; book.removed < book.released; ++i) {
@@ -175,6 +187,7 @@ JournalReply Model::Create(const CreateRequest& request) {
     return Told(JournalOutcome::too_many_journals, request.name());
   }
   FillTime(now_, settings.mutable_created());
+  settings.set_id(++created_);
   books_[request.name()].settings = settings;
   return Told(JournalOutcome::created, request.name());
 }
@@ -251,6 +264,12 @@ void Model::LearnFrom(const AppendRequest& request, const Book& book, Clock* clo
 }
 
 void Model::Correct(const Book& book, const Clock& clock, Entry* entry) const {
+  if (!entry->record.has_time()) {
+    entry->corrected = now_;
+    entry->record.set_correction(Correction::no_time);
+    FillTime(now_, entry->record.mutable_corrected());
+    return;
+  }
   const uint32_t ppm = book.settings.drift_ppm();
   const auto most_us = static_cast<int64_t>(book.settings.max_offset_ms()) * kMs;
   const int64_t time = FloorUs(entry->record.time());
@@ -348,16 +367,23 @@ AppendReply Model::Append(const AppendRequest& request) {
       return reply;
     }
     for (int i = 0; i < request.records_size(); ++i) {
+      bool kept = false;
       for (const Entry& entry : book.entries) {
         if (entry.source != at || entry.record.sequence() != first + static_cast<uint64_t>(i)) {
           continue;
         }
-        const bool other_time = FloorUs(entry.record.time()) != FloorUs(request.records(i).time());
+        kept = true;
+        const bool other_time = entry.record.has_time() != request.records(i).has_time() ||
+                                FloorUs(entry.record.time()) != FloorUs(request.records(i).time());
         if (!other_time && entry.record.body() == request.records(i).body()) continue;
         reply.set_outcome(AppendOutcome::different_record);
         reply.set_sequence(entry.record.sequence());
         reply.set_field(other_time ? "time" : "body");
+        reply.clear_unverified();
         return reply;
+      }
+      if (!kept && first + static_cast<uint64_t>(i) <= clock.last_sequence) {
+        reply.set_unverified(reply.unverified() + 1);
       }
     }
   }
@@ -387,6 +413,7 @@ AppendReply Model::Append(const AppendRequest& request) {
   }
   if (request.records_size() > 0 && bytes > book.settings.max_bytes()) {
     reply.set_outcome(AppendOutcome::too_much_waiting);
+    reply.clear_unverified();
     return reply;
   }
 
@@ -401,10 +428,16 @@ AppendReply Model::Append(const AppendRequest& request) {
     entry.stamped = now_;
     entry.record.set_source(request.source());
     entry.record.set_sequence(sequence);
-    FillTime(FloorUs(request.records(i).time()), entry.record.mutable_time());
+    if (request.records(i).has_time()) {
+      FillTime(FloorUs(request.records(i).time()), entry.record.mutable_time());
+    }
     FillTime(now_, entry.record.mutable_stamped());
     entry.record.set_body(request.records(i).body());
     Correct(book, clock, &entry);
+    if (std::none_of(book.entries.begin(), book.entries.end(), Waits) &&
+        entry.corrected >= WatermarkOf(book)) {
+      SweptTo(book, WatermarkOf(book));
+    }
     int64_t wanted = entry.corrected + book.settings.window_ms() * kMs + 1;
     if (entry.corrected < WatermarkOf(book)) {
       entry.record.set_late(true);
@@ -455,8 +488,10 @@ std::optional<FollowReply> Model::Follow(const FollowRequest& request) const {
   const auto found = books_.find(request.journal());
   if (found == books_.end()) return std::nullopt;
   const Book& book = found->second;
+  if (request.id() != 0 && request.id() != book.settings.id()) return std::nullopt;
   const int limit = request.limit() == 0 ? 100 : static_cast<int>(request.limit());
   FollowReply reply;
+  reply.set_id(book.settings.id());
   uint64_t after = request.after();
   if (after < book.removed) {
     reply.set_missed(book.removed - after);
@@ -481,7 +516,9 @@ std::optional<QueryReply> Model::Query(const QueryRequest& request) const {
   if (found == books_.end()) return std::nullopt;
   const Book& book = found->second;
   const int limit = request.limit() == 0 ? 100 : static_cast<int>(request.limit());
+  if (request.id() != 0 && request.id() != book.settings.id()) return std::nullopt;
   QueryReply reply;
+  reply.set_id(book.settings.id());
   std::vector<const Entry*> wanted;
   for (const Entry& entry : book.entries) {
     if (!request.source().empty() && entry.record.source() != request.source()) continue;

@@ -78,6 +78,8 @@ class Model {
   static JournalState StateOf(const Book& book);
   int64_t WatermarkOf(const Book& book) const;
   void SweepBy(Book& book, int64_t due);
+  static bool Waits(const Entry& entry);
+  static void SweptTo(Book& book, int64_t watermark);
   void Sweep(Book& book);
   static void SortByTime(std::vector<const Entry*>* entries);
   static const Entry* Numbered(const Book& book, uint64_t number);
@@ -86,6 +88,7 @@ class Model {
   JournalReply Told(JournalOutcome::Code outcome, const std::string& name) const;
 
   std::map<std::string, Book> books_;
+  uint64_t created_ = 0;  // Books, ever.
   int64_t now_ = 0;
 };
 

@@ -138,6 +138,7 @@ class JournalModelTest : public testing::JournalFixture {
       clock->received_us = now_us() + clock->ahead_us + static_cast<int64_t>(Below(20'000));
     }
     if (reply.late() > 0) seen_.insert("late");
+    if (reply.unverified() > 0) seen_.insert("unverified");
     return done;
   }
 
@@ -145,7 +146,9 @@ class JournalModelTest : public testing::JournalFixture {
     NewRecord record;
     const int64_t age_us = static_cast<int64_t>(Below(10) == 0 ? Below(3'000) : Below(300)) * kMs;
     const int64_t ahead_us = Below(30) == 0 ? 20 * kSecond : 0;
-    FillTime(now_us() + clock.ahead_us - age_us + ahead_us, record.mutable_time());
+    if (Below(25) != 0) {
+      FillTime(now_us() + clock.ahead_us - age_us + ahead_us, record.mutable_time());
+    }
     record.set_body(std::string(Below(90) == 0 ? 60'000 : Below(20), 'x') +
                     std::to_string(Below(20)));
     return record;
@@ -160,6 +163,7 @@ class JournalModelTest : public testing::JournalFixture {
     follow.set_journal(journal);
     follow.set_after(Below(4) == 0 ? 0 : Below(200));
     follow.set_limit(static_cast<uint32_t>(Below(30)));
+    if (Below(6) == 0) follow.set_id(1 + Below(3));
     CompareRead("Follow", follow, model_.Follow(follow));
     QueryRequest query;
     query.set_journal(journal);
@@ -169,6 +173,7 @@ class JournalModelTest : public testing::JournalFixture {
     if (Below(3) == 0) FillTime(now_us() - kSecond, query.mutable_from());
     if (Below(3) == 0) FillTime(now_us() - kSecond / 3, query.mutable_before());
     query.set_cursor(cursor_);
+    if (Below(6) == 0) query.set_id(1 + Below(3));
     const auto wanted = model_.Query(query);
     CompareRead("Query", query, wanted);
     cursor_ = wanted ? wanted->next_cursor() : "";
@@ -211,10 +216,13 @@ TEST_F(JournalModelTest, DoesWhatTheModelDoes) {
     Checkpoint();
   }
   for (const char* outcome :
-       {"created", "already_exists", "exists_with_different_settings", "updated", "deleted",
-        "journal_not_found", "appended", "exchanged", "already_appended", "different_record",
-        "out_of_order", "late", "jumped", "none", "one_sided", "bounded", "too_far",
-        "contradicted"}) {
+       {"created",          "already_exists", "exists_with_different_settings",
+        "updated",          "deleted",        "journal_not_found",
+        "appended",         "exchanged",      "already_appended",
+        "different_record", "out_of_order",   "late",
+        "jumped",           "none",           "one_sided",
+        "bounded",          "too_far",        "contradicted",
+        "no_time",          "unverified"}) {
     EXPECT_TRUE(seen_.contains(outcome)) << outcome << " was never reached";
   }
 }

@@ -45,11 +45,12 @@ std::optional<int64_t> UpperAt(const Facts& facts, int64_t at_us, uint32_t drift
 bool Learn(const Facts& told, uint32_t drift_ppm, Facts* known);
 
 enum class Correct : uint8_t {
-  kNone = 1,         // Nothing is known.
-  kOneSided = 2,     // By as little as agrees with the one bound that is known.
-  kBounded = 3,      // By the middle of both bounds.
-  kTooFar = 4,       // The clock is off by more than was allowed: taken as it is.
-  kContradicted = 5  // It would have happened after its stamp: by another clock, so the stamp.
+  kNone = 1,          // Nothing is known.
+  kOneSided = 2,      // By as little as agrees with the one bound that is known.
+  kBounded = 3,       // By the middle of both bounds.
+  kTooFar = 4,        // The clock is off by more than was allowed: taken as it is.
+  kContradicted = 5,  // It would have happened after its stamp: by another clock, so the stamp.
+  kNoTime = 6         // It came without a time: the stamp.
 };
 
 struct Corrected {

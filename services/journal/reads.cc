@@ -11,6 +11,18 @@ namespace {
 
 Error NoJournal(const std::string& name) { return NotFound("there is no journal '" + name + "'"); }
 
+// Whether it is the journal that the page before was of.
+template <class Request>
+bool IsMeant(const Request& request, const JournalRow& row) {
+  return request.id() == 0 || request.id() == row.number;
+}
+template <class Request>
+Error Another(const Request& request, const JournalRow& row) {
+  return NotFound("the journal '" + request.journal() + "' with id " +
+                  std::to_string(request.id()) + " is gone; this one has id " +
+                  std::to_string(row.number));
+}
+
 size_t RowsOf(uint32_t limit) { return limit == 0 ? bounds::kPageRowsDefault : limit; }
 
 // One page of records as it grows: bounded by records, by their bytes, and by what had to be looked
@@ -74,6 +86,7 @@ void Journal::FillState(const std::string& name, const JournalRow& row, JournalS
   state->set_removed(level->removed);
   state->set_late(level->late);
   state->set_sources(level->sources);
+  state->set_id(row.number);
 }
 
 Result<void> Journal::Get(const GetRequest& request, const ReadContext& /*context*/,
@@ -103,7 +116,9 @@ Result<void> Journal::Follow(const FollowRequest& request, const ReadContext& co
                              FollowReply* reply) const {
   const auto row = tables_.journals.Get(request.journal());
   if (!row) return Fail(NoJournal(request.journal()));
+  if (!IsMeant(request, *row)) return Fail(Another(request, *row));
   const auto level = tables_.levels.Get(row->number);
+  reply->set_id(row->number);
   uint64_t after = request.after();
   if (after < level->removed) {
     reply->set_missed(level->removed - after);
@@ -129,40 +144,59 @@ Result<void> Journal::Query(const QueryRequest& request, const ReadContext& /*co
                             QueryReply* reply) const {
   const auto row = tables_.journals.Get(request.journal());
   if (!row) return Fail(NoJournal(request.journal()));
+  if (!IsMeant(request, *row)) return Fail(Another(request, *row));
+  reply->set_id(row->number);
   const int64_t before_us =
       request.has_before() ? CeilingUs(request.before()) : std::numeric_limits<int64_t>::max();
   Place last{request.has_from() ? CeilingUs(request.from()) : std::numeric_limits<int64_t>::min(),
              0, 0};
   if (!request.cursor().empty()) last = std::max(last, *ParseCursor(request.cursor()));
   Page page(tables_, row->number, request.limit(), reply);
-  const auto visit = [&](const Place& place) {
+  // The number is known, or looked for.
+  const auto visit = [&](const Place& place, const OrderRow* order) {
     if (place.corrected_us >= before_us) return false;
     if (!page.TakesMore()) {
       reply->set_next_cursor(CursorText(last));
       return false;
     }
     last = place;
-    const auto order =
-        tables_.order.Get({row->number, place.corrected_us, place.source, place.sequence});
-    page.Look(order->number, place.source, place.sequence, request.text());
+    const uint64_t number =
+        order != nullptr
+            ? order->number
+            : tables_.order.Get({row->number, place.corrected_us, place.source, place.sequence})
+                  ->number;
+    page.Look(number, place.source, place.sequence, request.text());
     return true;
   };
+  // Where to go on if the steps were used up, by rows that were removed as well.
+  const auto go_on_at = [&](const Place& next) {
+    reply->set_next_cursor(CursorText({next.corrected_us, next.source, next.sequence - 1}));
+  };
   if (request.source().empty()) {
-    tables_.order.Scan({row->number, last.corrected_us, last.source, last.sequence + 1},
-                       [&](const OrderKey& key, const OrderRow&) {
-                         const auto& [journal, corrected_us, source, sequence] = key;
-                         return journal == row->number && visit({corrected_us, source, sequence});
-                       });
+    const auto rest = tables_.order.ScanWithin(
+        {row->number, last.corrected_us, last.source, last.sequence + 1}, bounds::kPageStepsMax,
+        [&](const OrderKey& key, const OrderRow& order) {
+          const auto& [journal, corrected_us, source, sequence] = key;
+          return journal == row->number && visit({corrected_us, source, sequence}, &order);
+        });
+    if (rest && std::get<0>(*rest) == row->number && std::get<1>(*rest) < before_us) {
+      go_on_at({std::get<1>(*rest), std::get<2>(*rest), std::get<3>(*rest)});
+    }
     return {};
   }
   const auto source = tables_.sources.Get({row->number, request.source()});
   if (!source) return {};
-  tables_.of_source.Scan({row->number, source->number, last.corrected_us, last.sequence + 1},
-                         [&](const OfSourceKey& key, const NoRow&) {
-                           const auto& [journal, number, corrected_us, sequence] = key;
-                           return journal == row->number && number == source->number &&
-                                  visit({corrected_us, number, sequence});
-                         });
+  const auto rest = tables_.of_source.ScanWithin(
+      {row->number, source->number, last.corrected_us, last.sequence + 1}, bounds::kPageStepsMax,
+      [&](const OfSourceKey& key, const NoRow&) {
+        const auto& [journal, number, corrected_us, sequence] = key;
+        return journal == row->number && number == source->number &&
+               visit({corrected_us, number, sequence}, nullptr);
+      });
+  if (rest && std::get<0>(*rest) == row->number && std::get<1>(*rest) == source->number &&
+      std::get<2>(*rest) < before_us) {
+    go_on_at({std::get<2>(*rest), std::get<1>(*rest), std::get<3>(*rest)});
+  }
   return {};
 }
 

@@ -103,6 +103,8 @@ int64_t Journal::Release(const JournalRow& journal, WriteContext& context, Level
                        if (row.number == 0) ready.emplace_back(swept, row);
                        return true;
                      });
+  // All below the watermark was looked at: late ones that come there yet need not be.
+  if (looked_at <= bounds::kJournalReleasedPerEntry) swept = std::max(swept, {watermark, 0, 0});
   level->swept = swept;
   for (const auto& [place, row] : ready) {
     GiveNumber(journal.number, place, row, level);

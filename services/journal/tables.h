@@ -74,7 +74,7 @@ struct LevelRow {
   uint64_t removed = 0;   // ... the last one that is not kept any more.
   uint64_t late = 0;
   uint32_t sources = 0;
-  Place swept;               // Up to here all is released.
+  Place swept;               // Up to here all is released; no record need be at this place.
   int64_t watermark_us = 0;  // From before the window was changed: never go back behind it.
   int64_t timer_us = 0;      // When the next sweep is due; 0: never.
   auto Fields() {
@@ -116,7 +116,7 @@ struct NameRow {
 };
 
 struct RecordRow {
-  int64_t time_us = 0;  // By the source's clock.
+  int64_t time_us = 0;  // By the source's clock; nothing with kNoTime.
   int64_t corrected_us = 0;
   std::optional<uint64_t> error_us;
   Correct how = Correct::kNone;

@@ -66,7 +66,7 @@ Result<void> Validate(const AppendRequest& request) {
     return checked;
   }
   for (int i = 0; i < request.records_size(); ++i) {
-    if (IsTime(request.records(i).time(), 0)) continue;
+    if (IsTime(request.records(i).time(), 0)) continue;  // Or absent.
     return CheckClock("records[" + std::to_string(i) + "].time", request.records(i).time());
   }
   return {};

@@ -57,6 +57,21 @@ std::vector<std::string> Followed(const std::string& endpoint) {
   return bodies;
 }
 
+// Waits until so many lines were released.
+bool WaitReleased(const std::string& endpoint, uint64_t wanted) {
+  client::Client client({endpoint});
+  journal::FollowRequest request;
+  request.set_journal("ops");
+  request.set_wait_ms(5'000);
+  while (request.after() < wanted) {
+    const auto page =
+        client.Call<journal::FollowReply>("/holdfast.journal.Journal/Follow", request);
+    if (!page || page->message.records().empty()) return false;
+    request.set_after(page->message.after());
+  }
+  return true;
+}
+
 TEST(JournalClusterTest, ALogIsFedThroughAFailoverWithoutALineLostOrTwice) {
   ProcessCluster cluster(3);
   cluster.StartAll();
@@ -80,8 +95,12 @@ TEST(JournalClusterTest, ALogIsFedThroughAFailoverWithoutALineLostOrTwice) {
     const std::string line = UtcText(NowUs(), 6) + " line " + std::to_string(i);
     wanted.push_back(line);
     fprintf(feed, "%s\n", line.c_str());
-    if (i % 50 == 0) fflush(feed);
-    if (i == kLines / 2) cluster.Kill(leader);
+    if (i == kLines / 2) {
+      // In the midst: some are in the journal, and the others go to the next leader.
+      fflush(feed);
+      EXPECT_TRUE(WaitReleased(EndpointOf(cluster, leader), kLines / 2));
+      cluster.Kill(leader);
+    }
   }
   const int status = pclose(feed);
   std::ostringstream output;

@@ -28,16 +28,21 @@ constexpr char kFeedFooter[] = R"(Examples:
 Run it on the machine that writes the log: the times are of its clock, and every batch measures how
 far that is off. Lines are numbered from 1: fed again from its beginning, a log appends nothing
 twice, and a batch whose answer was lost is repeated under the same numbers. A log that was begun
-anew under the same name goes on with --go-on; what is repeated then is not recognised.)";
+anew under the same name goes on with --go-on; what is repeated then is not recognised. Where records
+were removed since, nobody can tell the two apart: then say --trust-removed or --go-on. A last line
+without an end is left out.)";
 
-void AddFormat(CLI::App* command, std::string* format, int* year) {
+void AddFormat(CLI::App* command, std::string* format, int* year, std::string* zone) {
   command->add_option("--format", *format, "What a line is: auto, jsonl, syslog or holdfast")
       ->type_name("WORD")
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "jsonl", "syslog", "holdfast"}).description(""));
-  command->add_option("--year", *year, "Of times that name none; default: this year")
+  command->add_option("--year", *year, "Of times that name none; default: the last one that fits")
       ->type_name("YEAR")
       ->check(CLI::Range(1970, 9999).description(""));
+  command->add_option("--zone", *zone, "Of times that name none: local, UTC, +01:00")
+      ->type_name("ZONE")
+      ->capture_default_str();
 }
 
 }  // namespace
@@ -59,7 +64,7 @@ void RegisterCommands(cli::Commands& commands) {
       ->type_name("MS")
       ->capture_default_str()
       ->check(CLI::Range(uint32_t{0}, bounds::kJournalWindowMsMax).description(""));
-  AddFormat(merge, &merge_flags->format, &merge_flags->year);
+  AddFormat(merge, &merge_flags->format, &merge_flags->year, &merge_flags->zone);
   merge->add_flag("--json", merge_flags->json, "A JSON object for each line");
   commands.OnRun(merge,
                  [merge_flags](cli::Context& context) { return Merge(*merge_flags, context); });
@@ -74,9 +79,11 @@ void RegisterCommands(cli::Commands& commands) {
       ->required();
   feed->add_option("FILE", feed_flags->file, "The log; -: the standard input")
       ->capture_default_str();
-  AddFormat(feed, &feed_flags->format, &feed_flags->year);
+  AddFormat(feed, &feed_flags->format, &feed_flags->year, &feed_flags->zone);
   feed->add_flag("--go-on", feed_flags->go_on,
                  "Number the lines behind what the source has appended before");
+  feed->add_flag("--trust-removed", feed_flags->trust_removed,
+                 "Take lines for the same whose records were removed since they were appended");
   commands.OnRun(feed, [feed_flags](cli::Context& context) { return Feed(*feed_flags, context); });
 
   for (const char* line :

@@ -20,9 +20,9 @@ constexpr int64_t kPauseMsMax = 5'000;
 // What an exchange told is worth less with time: after so long it is asked anew.
 constexpr int64_t kExchangeAgeUs = 10'000'000;
 
-int64_t SystemClockUs() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
+template <class Clock>
+int64_t NowUs() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now().time_since_epoch())
       .count();
 }
 
@@ -42,10 +42,23 @@ void TellClock(const Offset& offset, std::ostream& err) {
       << Milliseconds(offset.error_us()).substr(1) << " ms\n";
 }
 
+void TellZone(std::optional<int64_t> off_us, std::ostream& err) {
+  if (!off_us) return;
+  const int64_t minutes = std::abs(*off_us) / 60'000'000;
+  err << fmt::format(
+      "feed: the times of the lines are {}:{:02} hours {} now, and name no zone: is "
+      "another --zone meant?\n",
+      minutes / 60, minutes % 60, *off_us < 0 ? "before" : "after");
+}
+
 }  // namespace
 
-Feeder::Feeder(std::string journal, std::string source, Send send, ClockUs clock, Pause pause)
-    : send_(std::move(send)), clock_(std::move(clock)), pause_(std::move(pause)) {
+Feeder::Feeder(std::string journal, std::string source, Send send, ClockUs clock, ClockUs steady,
+               Pause pause)
+    : send_(std::move(send)),
+      clock_(std::move(clock)),
+      steady_(std::move(steady)),
+      pause_(std::move(pause)) {
   batch_.set_journal(std::move(journal));
   batch_.set_source(std::move(source));
 }
@@ -53,16 +66,15 @@ Feeder::Feeder(std::string journal, std::string source, Send send, ClockUs clock
 // Until it is answered. What the journal refuses by its state is an answer; too much that waits is
 // none yet.
 Result<AppendReply> Feeder::Try(AppendRequest* request) {
-  int64_t waited_ms = 0;
+  const int64_t begun_us = steady_();
   for (int64_t pause_ms = kPauseMsMin;; pause_ms = std::min(2 * pause_ms, kPauseMsMax)) {
-    const int64_t sent_us = clock_();
-    FillTime(sent_us, request->mutable_sent_time());
+    FillTime(clock_(), request->mutable_sent_time());
     auto reply = send_(*request);
     const bool again =
         reply ? reply->outcome() == AppendOutcome::too_much_waiting : WorthRepeating(reply.error());
     if (!again) return reply;
-    waited_ms += pause_ms + (clock_() - sent_us) / 1'000;
-    if (waited_ms > bounds::kJournalFeedRetryMsMax) return reply;
+    const int64_t waited_ms = (steady_() - begun_us) / 1'000;
+    if (waited_ms + pause_ms > bounds::kJournalFeedRetryMsMax) return reply;
     pause_(pause_ms);
   }
 }
@@ -106,7 +118,13 @@ Result<void> Feeder::Deliver(AppendRequest request) {
   counts_.appended += reply->appended();
   counts_.already_there += static_cast<uint64_t>(request.records_size()) - reply->appended();
   counts_.late += reply->late();
-  return {};
+  if (reply->unverified() == 0 || trust_removed_) return {};
+  return refused(
+      fmt::format("{} of the lines {} to {} have the numbers of records that were removed since: "
+                  "nobody can tell whether they are the same",
+                  cli::Grouped(reply->unverified()), cli::Grouped(reply->first_sequence()),
+                  cli::Grouped(reply->last_sequence())),
+      "a log that was begun anew goes on with --go-on, the same one with --trust-removed");
 }
 
 Result<void> Feeder::Begin(bool go_on, uint64_t last_sequence) {
@@ -124,12 +142,12 @@ Result<void> Feeder::Exchange() {
 void Feeder::Add(Line line, std::optional<int64_t> time_us) {
   if (!time_us) ++counts_.without_time;
   if (line.cut) ++counts_.cut;
-  // Without one the time of the line before; of the first line, now.
+  // Without one the time of the line before. Lines before the first time have none, rather than one
+  // of now: fed again they must be the same records.
   if (time_us) last_time_us_ = time_us;
-  if (!last_time_us_) last_time_us_ = clock_();
   bytes_ += line.text.size() + bounds::kJournalRecordBytes;
   NewRecord* record = batch_.add_records();
-  FillTime(*last_time_us_, record->mutable_time());
+  if (last_time_us_) FillTime(*last_time_us_, record->mutable_time());
   record->set_body(std::move(line.text));
 }
 
@@ -159,6 +177,9 @@ int Feed(const FeedFlags& flags, cli::Context& context) {
     return context.Tell(InvalidArgument(
         "idempotency-key", "does not go with feed: it is many requests, each safe by its numbers"));
   }
+  auto untold = ParseZone(flags.zone);
+  if (!untold) return context.Tell(InvalidArgument("zone", kZoneWrong));
+  untold->year = flags.year;
   auto reader = LineReader::Open(flags.file);
   if (!reader) return context.Tell(reader.error());
   const auto client = context.Client();
@@ -173,8 +194,9 @@ int Feed(const FeedFlags& flags, cli::Context& context) {
         if (!reply) return Fail(reply.error());
         return std::move(reply->message);
       },
-      SystemClockUs,
+      NowUs<std::chrono::system_clock>, NowUs<std::chrono::steady_clock>,
       [](int64_t ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); });
+  if (flags.trust_removed) feeder.TrustRemoved();
   const auto stopped = [&](Error error) {
     context.err() << "feed: stopped before line " << cli::Grouped(feeder.next_sequence()) << "\n";
     return context.Tell(error);
@@ -192,11 +214,8 @@ int Feed(const FeedFlags& flags, cli::Context& context) {
   TellClock(feeder.offset(), context.err());
 
   const auto format = ParseLineFormat(flags.format).value_or(LineFormat::kAuto);
-  int year = flags.year;
-  if (year == 0) {
-    const auto today = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
-    year = static_cast<int>(std::chrono::year_month_day(today).year());
-  }
+  bool unfinished = false;
+  bool zone_was_looked_at = false;
   // A batch goes out when it is full, or some time after its first line, however fast others come.
   std::chrono::steady_clock::time_point goes_at;
   while (true) {
@@ -207,11 +226,20 @@ int Feed(const FeedFlags& flags, cli::Context& context) {
     const auto got = reader->Next(wait_ms, &line);
     if (!got) return stopped(got.error());
     if (*got == LineReader::Got::kLine) {
+      unfinished = !line.ended;
+      if (unfinished) continue;  // The end is next. Its other half may come yet.
       const auto now = std::chrono::steady_clock::now();
       if (feeder.empty()) goes_at = now + std::chrono::milliseconds(bounds::kJournalFeedWaitMs);
-      const auto time_us = TimeOf(line.text, format, year);
+      untold->latest_us = NowUs<std::chrono::system_clock>();
+      const auto time_us = TimeOf(line.text, format, *untold);
       feeder.Add(std::move(line), time_us);
       if (!feeder.full() && now < goes_at) continue;
+    }
+    if (*got == LineReader::Got::kNothingYet && !zone_was_looked_at) {
+      // The newest line was written just now.
+      zone_was_looked_at = true;
+      const int64_t now_us = NowUs<std::chrono::system_clock>();
+      TellZone(OtherZone(feeder.newest(), format, *untold, now_us), context.err());
     }
     if (auto flushed = feeder.Flush(); !flushed) return stopped(flushed.error());
     if (*got == LineReader::Got::kEnd) break;
@@ -221,6 +249,10 @@ int Feed(const FeedFlags& flags, cli::Context& context) {
                 << cli::Grouped(counts.already_there) << " already there, "
                 << cli::Grouped(counts.late) << " late, " << cli::Grouped(counts.without_time)
                 << " without a time, " << cli::Grouped(counts.cut) << " cut" << std::endl;
+  if (unfinished) {
+    context.err() << "feed: the last line has no end yet and was left out; feed the log again when "
+                     "it has\n";
+  }
   TellClock(feeder.offset(), context.err());
   return cli::kExitOk;
 }

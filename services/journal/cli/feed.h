@@ -18,7 +18,9 @@ struct FeedFlags {
   std::string file = "-";
   std::string format = "auto";
   int year = 0;
-  bool go_on = false;  // Lines are numbered behind what the source has appended before.
+  std::string zone = "local";  // It runs where the log is written.
+  bool go_on = false;          // Lines are numbered behind what the source has appended before.
+  bool trust_removed = false;  // Lines whose records were removed are taken to be the same.
 };
 
 // What a feed came to.
@@ -39,7 +41,13 @@ class Feeder {
   using ClockUs = std::function<int64_t()>;
   using Pause = std::function<void(int64_t ms)>;
 
-  Feeder(std::string journal, std::string source, Send send, ClockUs clock, Pause pause);
+  // `clock` is the one whose times are told; `steady` measures how long an outage lasts, as the
+  // other may be set meanwhile.
+  Feeder(std::string journal, std::string source, Send send, ClockUs clock, ClockUs steady,
+         Pause pause);
+
+  // What has numbers of removed records is no reason to stop.
+  void TrustRemoved() { trust_removed_ = true; }
 
   // An exchange of times alone, so that the first records can be corrected; and where to go on.
   Result<void> Begin(bool go_on, uint64_t last_sequence);
@@ -47,6 +55,7 @@ class Feeder {
   void Add(Line line, std::optional<int64_t> time_us);
   bool full() const;
   bool empty() const { return batch_.records().empty(); }
+  const std::string& newest() const { return batch_.records().rbegin()->body(); }
   Result<void> Flush();
 
   uint64_t next_sequence() const { return next_; }  // Of the first that is not answered.
@@ -60,8 +69,10 @@ class Feeder {
 
   const Send send_;
   const ClockUs clock_;
+  const ClockUs steady_;
   const Pause pause_;
   AppendRequest batch_;
+  bool trust_removed_ = false;
   size_t bytes_ = 0;
   uint64_t next_ = 1;
   uint64_t answered_batch_ = 0;  // The last answer that came ...

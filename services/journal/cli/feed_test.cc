@@ -37,11 +37,13 @@ class FeederTest : public ::testing::Test {
           }
           reply.set_batch(++batch_);
           reply.set_appended(static_cast<uint32_t>(request.records_size()));
+          reply.set_unverified(unverified_);
           return reply;
         },
-        [this] { return clock_us_; },
+        [this] { return clock_us_; }, [this] { return steady_us_; },
         [this](int64_t ms) {
-          clock_us_ += ms * 1'000;
+          clock_us_ += ms * 1'000 + set_by_us_;
+          steady_us_ += ms * 1'000;
           ++pauses_;
         });
   }
@@ -52,6 +54,9 @@ class FeederTest : public ::testing::Test {
   std::vector<AppendRequest> sent_;
   uint64_t batch_ = 0;
   int64_t clock_us_ = 1'796'050'700'000'000;
+  int64_t steady_us_ = 5'000'000;
+  int64_t set_by_us_ = 0;  // The clock, at each pause.
+  uint32_t unverified_ = 0;
   int pauses_ = 0;
 };
 
@@ -113,14 +118,42 @@ TEST_F(FeederTest, ABatchIsRepeatedUnderTheSameNumbersUntilItIsAnswered) {
   }
 }
 
-TEST_F(FeederTest, AnOutageIsWaitedOutForTenMinutesAndNoLonger) {
+TEST_F(FeederTest, AnOutageIsWaitedOutForTenMinutesAndNoLongerHoweverTheClockIsSet) {
+  for (const int64_t set_by_us : {int64_t{0}, int64_t{3'600'000'000}, int64_t{-60'000'000}}) {
+    set_by_us_ = set_by_us;
+    Feeder feeder = MakeFeeder();
+    failures_.assign(1'000, Error{ErrorCode::kUnavailable});
+    const int64_t before_us = steady_us_;
+    const auto begun = feeder.Begin(false, 0);
+    ASSERT_FALSE(begun.has_value());
+    EXPECT_EQ(begun.error().code, ErrorCode::kUnavailable);
+    EXPECT_NEAR(static_cast<double>(steady_us_ - before_us), 600e6, 10e6);
+  }
+}
+
+// What went wrong: they had the time at which they were fed, so fed again they were others.
+TEST_F(FeederTest, LinesBeforeTheFirstTimeHaveNone) {
   Feeder feeder = MakeFeeder();
-  failures_.assign(1'000, Error{ErrorCode::kUnavailable});
-  const int64_t before_us = clock_us_;
-  const auto begun = feeder.Begin(false, 0);
-  ASSERT_FALSE(begun.has_value());
-  EXPECT_EQ(begun.error().code, ErrorCode::kUnavailable);
-  EXPECT_NEAR(static_cast<double>(clock_us_ - before_us), 600e6, 10e6);
+  feeder.Add(LineOf("banner"), std::nullopt);
+  feeder.Add(LineOf("one"), 5);
+  feeder.Add(LineOf("trace"), std::nullopt);
+  ASSERT_TRUE(feeder.Flush().has_value());
+  EXPECT_FALSE(sent_[0].records(0).has_time());
+  EXPECT_EQ(FloorUs(sent_[0].records(2).time()), 5);
+}
+
+TEST_F(FeederTest, NumbersOfRemovedRecordsEndItUnlessTheyAreTrusted) {
+  unverified_ = 1;
+  Feeder feeder = MakeFeeder();
+  feeder.Add(LineOf("one"), 5);
+  const auto flushed = feeder.Flush();
+  ASSERT_FALSE(flushed.has_value());
+  EXPECT_NE(flushed.error().hint.find("--go-on"), std::string::npos);
+  EXPECT_EQ(feeder.next_sequence(), 1u);
+  Feeder trusting = MakeFeeder();
+  trusting.TrustRemoved();
+  trusting.Add(LineOf("one"), 5);
+  EXPECT_TRUE(trusting.Flush().has_value());
 }
 
 TEST_F(FeederTest, WhatTheJournalRefusesEndsIt) {
@@ -205,6 +238,26 @@ TEST_F(FeedCommandTest, ALogIsFedOnceHoweverOftenItIsFed) {
   EXPECT_EQ(Run({"feed", "--source", "s", path}).code, cli::kExitUsage);
   EXPECT_EQ(Run({"feed", "--journal", "j", "--source", "s", path, "--idempotency-key", "k"}).code,
             cli::kExitUsage);
+}
+
+// What went wrong: its first and its last line were others each time.
+TEST_F(FeedCommandTest, ALogThatIsStillWrittenIsFedAgain) {
+  ASSERT_EQ(Run({"create", "--name", "j"}).code, 0);
+  const std::vector<std::string> feed = {"feed", "--journal", "j", "--source", "s"};
+  const auto fed = [&](const std::string& text) {
+    auto arguments = feed;
+    arguments.push_back(Write(text));
+    return Run(arguments);
+  };
+  Ran ran = fed("starting\n2026-11-30T14:58:59Z one\n2026-11-30T14:5");
+  EXPECT_TRUE(ran.out.starts_with("2 lines appended")) << ran.out << ran.err;
+  EXPECT_NE(ran.err.find("the last line has no end yet"), std::string::npos) << ran.err;
+  ran = fed("starting\n2026-11-30T14:58:59Z one\n2026-11-30T14:59:00Z two\n");
+  EXPECT_TRUE(ran.out.starts_with("1 lines appended, 2 already there")) << ran.out << ran.err;
+  EXPECT_EQ(ran.err.find("no end yet"), std::string::npos) << ran.err;
+  auto arguments = feed;
+  arguments.insert(arguments.end(), {"--zone", "CET", Write("x\n")});
+  EXPECT_EQ(Run(arguments).code, cli::kExitUsage);
 }
 
 }  // namespace

@@ -19,6 +19,26 @@ namespace {
 constexpr size_t kBlockBytes = 64 << 10;
 constexpr char kReplacement[] = "\xef\xbf\xbd";
 
+// C1, directions, ends of lines and paragraphs: a terminal does with them what the text wants.
+bool IsHarmful(std::string_view character) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(character[i]); };
+  if (character.size() == 1) return byte(0) < 0x20 || byte(0) == 0x7f;
+  if (character.size() == 2) return byte(0) == 0xc2 ? byte(1) < 0xa0 : character == "\xd8\x9c";
+  if (character.size() != 3 || byte(0) != 0xe2) return false;
+  if (byte(1) == 0x80)
+    return byte(2) == 0x8e || byte(2) == 0x8f || (byte(2) >= 0xa8 && byte(2) <= 0xae);
+  return byte(1) == 0x81 && byte(2) >= 0xa6 && byte(2) <= 0xa9;
+}
+
+uint32_t CodeOf(std::string_view character) {
+  const auto byte = [&](size_t i) {
+    return static_cast<uint32_t>(static_cast<unsigned char>(character[i]));
+  };
+  if (character.size() == 1) return byte(0);
+  if (character.size() == 2) return (byte(0) & 0x1f) << 6 | (byte(1) & 0x3f);
+  return (byte(0) & 0x0f) << 12 | (byte(1) & 0x3f) << 6 | (byte(2) & 0x3f);
+}
+
 // How many bytes of valid UTF-8 `text` begins with: one character's, or 0.
 size_t CharacterBytes(std::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
@@ -62,12 +82,17 @@ std::string ToUtf8(std::string text) {
 
 std::string Printable(std::string_view text) {
   std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if ((byte < 0x20 && c != '\t') || byte == 0x7f) {
-      fmt::format_to(std::back_inserter(out), "\\x{:02x}", byte);
+  while (!text.empty()) {
+    const size_t size = CharacterBytes(text);
+    const std::string_view character = text.substr(0, std::max<size_t>(size, 1));
+    text.remove_prefix(character.size());
+    if (size == 0) {
+      out += kReplacement;
+    } else if (character == "\t" || !IsHarmful(character)) {
+      out += character;
     } else {
-      out += c;
+      const uint32_t code = CodeOf(character);
+      out += code < 0x100 ? fmt::format("\\x{:02x}", code) : fmt::format("\\u{:04x}", code);
     }
   }
   return out;
@@ -75,15 +100,19 @@ std::string Printable(std::string_view text) {
 
 std::string Quoted(std::string_view text) {
   std::string out = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
+  while (!text.empty()) {
+    const size_t size = CharacterBytes(text);
+    const std::string_view character = text.substr(0, std::max<size_t>(size, 1));
+    text.remove_prefix(character.size());
+    if (size == 0) {
+      out += kReplacement;
+    } else if (character == "\"" || character == "\\") {
       out += '\\';
-      out += c;
-    } else if (byte < 0x20 || byte == 0x7f) {
-      fmt::format_to(std::back_inserter(out), "\\u{:04x}", byte);
+      out += character;
+    } else if (IsHarmful(character)) {
+      fmt::format_to(std::back_inserter(out), "\\u{:04x}", CodeOf(character));
     } else {
-      out += c;
+      out += character;
     }
   }
   return out + '"';
@@ -130,6 +159,8 @@ Line LineReader::Taken() {
 }
 
 Result<LineReader::Got> LineReader::Next(int wait_ms, Line* line) {
+  using std::chrono::steady_clock;
+  const auto until = steady_clock::now() + std::chrono::milliseconds(std::max(0, wait_ms));
   while (true) {
     while (at_ < block_.size()) {
       const size_t end = std::min(block_.find('\n', at_), block_.size());
@@ -145,10 +176,13 @@ Result<LineReader::Got> LineReader::Next(int wait_ms, Line* line) {
     if (ended_) {
       if (!begun_) return Got::kEnd;
       *line = Taken();
+      line->ended = false;
       return Got::kLine;
     }
     pollfd poller{fd_, POLLIN, 0};
-    const int ready = poll(&poller, 1, wait_ms);
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - steady_clock::now());
+    const int left_ms = wait_ms < 0 ? -1 : std::max(0, static_cast<int>(left.count()));
+    const int ready = poll(&poller, 1, left_ms);
     if (ready == 0) return Got::kNothingYet;
     if (ready < 0 && errno == EINTR) continue;
     block_.resize(kBlockBytes);

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstdlib>
+#include <ctime>
 #include <fstream>
 
 #include "src/base/bounds.h"
@@ -17,7 +19,7 @@ namespace {
 constexpr int kYear = 2026;
 
 std::string TimeText(std::string_view line, LineFormat format = LineFormat::kAuto) {
-  const auto time = TimeOf(line, format, kYear);
+  const auto time = TimeOf(line, format, {.year = kYear});
   return time ? UtcText(*time, 6) : "none";
 }
 
@@ -67,6 +69,90 @@ TEST(JournalLinesTest, TimesOfAllKindsAreRead) {
   for (const auto& [line, time] : kLines) EXPECT_EQ(TimeText(line), time) << line;
 }
 
+// What went wrong: whoever asked a web server could choose the time of its line.
+TEST(JournalLinesTest, TheTimeIsNotWhereOthersWrite) {
+  constexpr char kTrue[] = "2026-11-30T14:58:59.000000Z";
+  const std::pair<const char*, const char*> kLines[] = {
+      {R"(1.2.3.4 - - [30/Nov/2026:14:58:59 +0000] "GET /?q=a HTTP/1.1" 200 "-" "x time=2031-01-01T00:00:00Z")",
+       kTrue},
+      {R"(1.2.3.4 - - [30/Nov/2026:14:58:59 +0000] "GET / HTTP/1.1" 200 "-" "took t=12")", kTrue},
+      {R"(1.2.3.4 - - [30/Nov/2026:14:58:59 +0000] "GET /[01/Jan/2031:00:00:00 HTTP/1.1" 200)",
+       kTrue},
+      {R"(1.2.3.4 - [01/Jan/2031:00:00:00 [30/Nov/2026:14:58:59 +0000] "GET / HTTP/1.1" 200)",
+       kTrue},
+      {R"(1.2.3.4 - a time=2031-01-01T00:00:00Z [30/Nov/2026:14:58:59 +0000] "GET / HTTP/1.1")",
+       kTrue},
+      {R"(level=info msg="a time=2031-01-01T00:00:00Z" time=2026-11-30T14:58:59Z)", kTrue},
+      {R"(level=info msg="a \" time=2031-01-01T00:00:00Z" time="2026-11-30T14:58:59Z")", kTrue},
+      {R"(level=info done time=2026-11-30T14:58:59Z)", kTrue},
+      {"it took t=12", "none"},
+      {R"(msg="a time=2031-01-01T00:00:00Z)", "none"},
+  };
+  for (const auto& [line, time] : kLines) EXPECT_EQ(TimeText(line), time) << line;
+}
+
+// What went wrong: a node refuses them, so one such line ended a feed for ever.
+TEST(JournalLinesTest, NoTimeLiesOutsideOfTheYearsThatAJournalTakes) {
+  EXPECT_EQ(TimeText("- [01/Jan/1970:00:00:00 +0100] x"), "none");
+  EXPECT_EQ(TimeText("- [31/Dec/9999:23:59:59 -1800] x"), "none");
+  EXPECT_EQ(TimeText("1970-01-01T00:00:00+01:00 x"), "none");
+  EXPECT_EQ(TimeOf("Dec 31 23:59:60 x", LineFormat::kAuto, {.year = 9999}), std::nullopt);
+  EXPECT_EQ(TimeOf("Jan  1 00:00:00 x", LineFormat::kAuto, {.year = 1970, .zone_us = 1}),
+            std::nullopt);
+}
+
+TEST(JournalLinesTest, AYearThatIsNotToldIsTheLastThatFits) {
+  const auto text = [](const char* line, int64_t latest_us) {
+    return UtcText(*TimeOf(line, LineFormat::kSyslog, {.latest_us = latest_us}), 0);
+  };
+  constexpr int64_t kNewYear = 1'798'761'600'000'000;  // 2027-01-01T00:00:00Z
+  EXPECT_EQ(text("Dec 31 23:59:59 x", kNewYear - 1), "2026-12-31T23:59:59Z");
+  EXPECT_EQ(text("Dec 31 23:59:59 x", kNewYear + 1), "2026-12-31T23:59:59Z");
+  EXPECT_EQ(text("Jan  1 00:00:01 x", kNewYear - 1), "2027-01-01T00:00:01Z") << "a clock ahead";
+  EXPECT_EQ(text("Jan  1 00:00:01 x", kNewYear + 2'000'000), "2027-01-01T00:00:01Z");
+  EXPECT_EQ(text("Jan  3 00:00:01 x", kNewYear), "2026-01-03T00:00:01Z");
+  EXPECT_EQ(text("Feb 29 00:00:01 x", kNewYear), "2024-02-29T00:00:01Z");
+}
+
+TEST(JournalLinesTest, AZoneThatIsNotToldIsTheOneThatIsAskedFor) {
+  const auto text = [](const char* line, const char* zone) {
+    Untold untold = *ParseZone(zone);
+    untold.year = kYear;
+    return UtcText(*TimeOf(line, LineFormat::kAuto, untold), 0);
+  };
+  for (const char* line :
+       {"2026-07-30 14:58:59,1 x", "Jul 30 14:58:59 x", "time=2026-07-30T14:58:59",
+        "- [30/Jul/2026:14:58:59] x", R"({"ts":"2026-07-30T14:58:59"})"}) {
+    EXPECT_EQ(text(line, "UTC"), "2026-07-30T14:58:59Z") << line;
+    EXPECT_EQ(text(line, "+02:00"), "2026-07-30T12:58:59Z") << line;
+    setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
+    tzset();
+    EXPECT_EQ(text(line, "local"), "2026-07-30T12:58:59Z") << line;
+    unsetenv("TZ");
+    tzset();
+  }
+  EXPECT_EQ(text("2026-07-30T14:58:59Z x", "+02:00"), "2026-07-30T14:58:59Z") << "it says its own";
+  EXPECT_EQ(text("2026-11-30 14:58:59,123 +01:00 x", "UTC"), "2026-11-30T13:58:59Z");
+  EXPECT_EQ(text("2026-11-30 14:58:59 -12345 x", "UTC"), "2026-11-30T14:58:59Z") << "a number";
+  for (const char* wrong : {"", "CET", "+1", "+01:00x", " +01:00", "+19:00"}) {
+    EXPECT_FALSE(ParseZone(wrong).has_value()) << wrong;
+  }
+}
+
+TEST(JournalLinesTest, ATimeOfAnotherZoneIsFoundOut) {
+  constexpr int64_t kNowUs = 1'796'050'740'000'000;  // 2026-11-30T14:59:00Z
+  const auto off = [](const char* line) {
+    return OtherZone(line, LineFormat::kAuto, {.latest_us = kNowUs}, kNowUs);
+  };
+  EXPECT_EQ(off("2026-11-30 09:58:59 x"), -5 * 3'600 * int64_t{1'000'000});
+  EXPECT_EQ(off("Nov 30 20:28:58 x"), 19'800 * int64_t{1'000'000});
+  for (const char* fine :
+       {"2026-11-30 14:58:59 x", "2026-11-30T09:58:59Z x", "2026-11-30 09:58:50 x",
+        "2026-11-28 14:58:59 x", R"({"ts":1796032739})", "none"}) {
+    EXPECT_EQ(off(fine), std::nullopt) << fine;
+  }
+}
+
 TEST(JournalLinesTest, AFormatNarrowsDownWhatIsATime) {
   EXPECT_EQ(TimeText("2026-11-30T14:58:59Z x", LineFormat::kJson), "none");
   EXPECT_EQ(TimeText(R"({"time":"2026-11-30T14:58:59Z"})", LineFormat::kSyslog), "none");
@@ -107,12 +193,21 @@ TEST(JournalLinesTest, BytesThatAreNoTextAreReplaced) {
   EXPECT_EQ(ToUtf8("\xc0\xaf"), std::string(kR) + kR) << "too long for what it says";
   EXPECT_EQ(ToUtf8("\xed\xa0\x80"), std::string(kR) + kR + kR) << "half a pair";
   EXPECT_EQ(Printable("a\x1b[2Jb\tc\x7f"), "a\\x1b[2Jb\tc\\x7f");
+  EXPECT_EQ(Printable("\xc2\x9b"
+                      "2J\xe2\x80\xae\xe2\x81\xa6\xd8\x9c\xc2\xa0\xc3\xa4\xe2\x82\xac"),
+            "\\x9b2J\\u202e\\u2066\\u061c\xc2\xa0\xc3\xa4\xe2\x82\xac")
+      << "C1 and what turns the direction";
+  EXPECT_EQ(Printable("\x9b"
+                      "2J"),
+            std::string(kR) + "2J")
+      << "as a file may be named";
+  EXPECT_EQ(Quoted("\x9b\xe2\x80\xae\xc3\xa4"), std::string("\"") + kR + "\\u202e\xc3\xa4\"");
   EXPECT_EQ(Quoted("a\"b\\\n\x01"), R"("a\"b\\\u000a\u0001")");
 }
 
 class LineReaderTest : public ::testing::Test {
  protected:
-  // "text|text+|...": a plus for what was cut.
+  // "text|text+|...": a plus for what was cut, a low line for what has not ended.
   std::string Read(const std::string& bytes) {
     const std::string path = folder_.path() + "/lines";
     std::ofstream(path, std::ios::binary) << bytes;
@@ -121,7 +216,7 @@ class LineReaderTest : public ::testing::Test {
     Line line;
     while (*reader->Next(-1, &line) == LineReader::Got::kLine) {
       all += (line.text.size() > 40 ? std::to_string(line.text.size()) : line.text) +
-             (line.cut ? "+|" : "|");
+             (line.cut ? "+" : "") + (line.ended ? "|" : "_");
     }
     return all;
   }
@@ -136,13 +231,13 @@ class LineReaderTest : public ::testing::Test {
 
 TEST_F(LineReaderTest, LinesOfAnyLengthAreReadInBoundedMemory) {
   EXPECT_EQ(Read(""), "");
-  EXPECT_EQ(Read("a\nb"), "a|b|");
+  EXPECT_EQ(Read("a\nb"), "a|b_");
   EXPECT_EQ(Read("a\r\n\n\nb\n"), "a|||b|");
   EXPECT_EQ(Read(Of(most_) + "\ny\n"), std::to_string(most_) + "|y|");
   EXPECT_EQ(Read(Of(most_ + 1) + "\ny\n"), std::to_string(most_) + "+|y|");
-  EXPECT_EQ(Read(Of(5 * most_) + "\ny"), std::to_string(most_) + "+|y|");
+  EXPECT_EQ(Read(Of(5 * most_) + "\ny"), std::to_string(most_) + "+|y_");
   // What replaces a byte has three: cut to whole characters.
-  EXPECT_EQ(Read(Of(most_, '\xff') + "\ny"), std::to_string(most_ / 3 * 3) + "+|y|");
+  EXPECT_EQ(Read(Of(most_, '\xff') + "\ny"), std::to_string(most_ / 3 * 3) + "+|y_");
   EXPECT_FALSE(LineReader::Open(folder_.path() + "/none").has_value());
 }
 

@@ -1,6 +1,7 @@
 #include "services/journal/cli/merge.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <chrono>
@@ -40,9 +41,15 @@ void PrintJson(std::ostream& out, int64_t corrected_us, const MergedLine& line) 
   out << ",\"body\":" << Quoted(line.text) << "}\n";
 }
 
-int ThisYear() {
-  const auto today = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
-  return static_cast<int>(std::chrono::year_month_day(today).year());
+// What the lines of a file tell of was before it was last written.
+int64_t WrittenUs(const std::string& file) {
+  struct stat about {};
+  if (file != "-" && stat(file.c_str(), &about) == 0 && S_ISREG(about.st_mode)) {
+    return about.st_mtim.tv_sec * 1'000'000;
+  }
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 }  // namespace
@@ -76,7 +83,7 @@ Result<std::optional<MergeInput::Next>> MergeInput::ReadOne() {
   Next next;
   next.line.file = clock_.file;
   next.line.number = ++number_;
-  next.line.time = TimeOf(read.text, format_, year_);
+  next.line.time = TimeOf(read.text, format_, untold_);
   next.line.cut = read.cut;
   next.line.text = std::move(read.text);
   if (next.line.time) {
@@ -191,15 +198,18 @@ int Merge(const MergeFlags& flags, cli::Context& context) {
     clocks[known->file] = *std::move(known);
   }
   const auto format = ParseLineFormat(flags.format);
-  const int year = flags.year == 0 ? ThisYear() : flags.year;
+  auto untold = ParseZone(flags.zone);
+  if (!untold) return context.Tell(InvalidArgument("zone", kZoneWrong));
+  untold->year = flags.year;
   std::vector<MergeInput> inputs;
   for (const std::string& file : flags.files) {
     auto reader = LineReader::Open(file);
     if (!reader) return context.Tell(reader.error());
     KnownOffset clock{file, 0, std::nullopt};
     if (const auto known = clocks.find(file); known != clocks.end()) clock = known->second;
+    untold->latest_us = WrittenUs(file);
     inputs.emplace_back(*std::move(reader), std::move(clock), format.value_or(LineFormat::kAuto),
-                        year);
+                        *untold);
   }
   auto& out = context.out();
   Merger merger(std::move(inputs), int64_t{flags.window_ms} * 1'000, bounds::kJournalMergeBytesMax,

@@ -34,7 +34,8 @@ struct MergeFlags {
   std::vector<std::string> offsets;
   uint32_t window_ms = 2'000;
   std::string format = "auto";
-  int year = 0;  // Of formats that have none; 0: this one.
+  int year = 0;  // Of formats that have none; 0: the last that fits the file's age.
+  std::string zone = "UTC";
   bool json = false;
 };
 
@@ -55,8 +56,8 @@ struct MergedLine {
 // One file.
 class MergeInput {
  public:
-  MergeInput(LineReader reader, KnownOffset clock, LineFormat format, int year)
-      : reader_(std::move(reader)), clock_(std::move(clock)), format_(format), year_(year) {}
+  MergeInput(LineReader reader, KnownOffset clock, LineFormat format, Untold untold)
+      : reader_(std::move(reader)), clock_(std::move(clock)), format_(format), untold_(untold) {}
 
   // The next line and the corrected time that it is sorted by; its neighbour's if it has none.
   struct Next {
@@ -76,7 +77,7 @@ class MergeInput {
   LineReader reader_;
   const KnownOffset clock_;
   const LineFormat format_;
-  const int year_;
+  const Untold untold_;
   uint64_t number_ = 0;
   std::vector<Next> ahead_;  // The lines before the first that has a time, last first.
   bool begun_ = false;

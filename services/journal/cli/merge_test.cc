@@ -138,7 +138,7 @@ TEST_F(MergeTest, MemoryIsBoundedWhateverTheWindow) {
   const auto merge = [&](size_t held_bytes_max) {
     std::vector<MergeInput> inputs;
     inputs.emplace_back(*LineReader::Open(Write("a", text)), KnownOffset{"a", 0, std::nullopt},
-                        LineFormat::kAuto, 2026);
+                        LineFormat::kAuto, Untold{});
     std::vector<int64_t> times;
     Merger merger(std::move(inputs), 3'600 * kSecond, held_bytes_max,
                   [&](int64_t us, const MergedLine&) { times.push_back(us); });

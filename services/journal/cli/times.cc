@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <ctime>
 
 #include "services/journal/cli/lines.h"
 
@@ -78,18 +79,23 @@ class Scanner {
     if (text_.size() > 1 && IsDigit(text_[1]) && TakeOne(".,")) *us += FractionUs();
     return true;
   }
-  // "Z", "+01:00", "+0100" or nothing.
-  void Zone(int64_t* offset_us) {
-    *offset_us = 0;
-    if (TakeOne("Zz")) return;
+  // "Z", "+01:00", "+0100", these two also behind a space; or nothing.
+  bool Zone(int64_t* offset_us) {
+    if (TakeOne("Zz")) {
+      *offset_us = 0;
+      return true;
+    }
     Scanner ahead = *this;
+    ahead.Take(' ');
     const bool plus = ahead.Take('+');
     int hours = 0, minutes = 0;
-    if ((!plus && !ahead.Take('-')) || !ahead.Digits(2, &hours)) return;
+    if ((!plus && !ahead.Take('-')) || !ahead.Digits(2, &hours)) return false;
     ahead.Take(':');
-    if (!ahead.Digits(2, &minutes) || hours > 18 || minutes > 59) return;
+    if (!ahead.Digits(2, &minutes) || hours > 18 || minutes > 59) return false;
+    if (!ahead.text_.empty() && IsDigit(ahead.text_.front())) return false;
     *this = ahead;
     *offset_us = (hours * 60 + minutes) * 60 * kSecondUs * (plus ? 1 : -1);
+    return true;
   }
   std::string_view rest() const { return text_; }
 
@@ -103,6 +109,35 @@ std::optional<int64_t> DayUs(int year, int month, int day) {
                                          std::chrono::day(static_cast<unsigned>(day)));
   if (!date.ok() || year < 1970) return std::nullopt;
   return std::chrono::sys_days(date).time_since_epoch().count() * 24 * 3'600 * kSecondUs;
+}
+
+// How far the zone of this machine is ahead of UTC at a time.
+int64_t LocalZoneUs(int64_t utc_us) {
+  const time_t seconds = utc_us / kSecondUs;
+  std::tm at{};
+  return localtime_r(&seconds, &at) == nullptr ? 0 : at.tm_gmtoff * kSecondUs;
+}
+
+// What a clock on the wall says in a zone that is not told. Of the hour that comes twice when
+// clocks are set back always the same one, as a log that is fed again must have the same times.
+int64_t FromWall(int64_t wall_us, const Untold& untold) {
+  if (!untold.local) return wall_us - untold.zone_us;
+  return wall_us - LocalZoneUs(wall_us - LocalZoneUs(wall_us));
+}
+
+// "2026-11-30T14:58:59.123456Z", with any offset, a space for the T, a comma for the dot.
+std::optional<int64_t> ReadTime(std::string_view text, const Untold& untold) {
+  Scanner scanner(text);
+  int year = 0, month = 0, day = 0;
+  int64_t clock = 0, zone = 0;
+  if (!scanner.Digits(4, &year) || !scanner.TakeOne("-/") || !scanner.Digits(2, &month) ||
+      !scanner.TakeOne("-/") || !scanner.Digits(2, &day) || !scanner.TakeOne("Tt ") ||
+      !scanner.Clock(&clock)) {
+    return std::nullopt;
+  }
+  const auto date = DayUs(year, month, day);
+  if (!date) return std::nullopt;
+  return scanner.Zone(&zone) ? *date + clock - zone : FromWall(*date + clock, untold);
 }
 
 // Seconds, milliseconds, microseconds or nanoseconds since 1970: by its size. A fraction is one of
@@ -122,7 +157,7 @@ std::optional<int64_t> ParseNumber(std::string_view text) {
 }
 
 // The value of a JSON object's member of one of these names; the object may be damaged behind it.
-std::optional<int64_t> TimeOfJson(std::string_view line) {
+std::optional<int64_t> TimeOfJson(std::string_view line, const Untold& untold) {
   size_t depth = 0;
   std::string_view name;  // Of the string before a colon.
   for (size_t i = 0; i < line.size(); ++i) {
@@ -146,14 +181,14 @@ std::optional<int64_t> TimeOfJson(std::string_view line) {
     value.remove_prefix(std::min(value.find_first_not_of(" \t"), value.size()));
     const bool text = value.starts_with('"');
     if (text) value.remove_prefix(1);
-    if (const auto time = ParseTime(value)) return time;
+    if (const auto time = ReadTime(value, untold)) return time;
     if (const auto time = ParseNumber(value)) return time;
   }
   return std::nullopt;
 }
 
 // "Nov 30 14:58:59 host ...", "<13>Nov  3 14:58:59 ...".
-std::optional<int64_t> TimeOfSyslog(std::string_view line, int year) {
+std::optional<int64_t> TimeOfSyslog(std::string_view line, const Untold& untold) {
   Scanner scanner(line);
   int month = 0, day = 0;
   int64_t clock = 0;
@@ -161,14 +196,29 @@ std::optional<int64_t> TimeOfSyslog(std::string_view line, int year) {
   const bool one_digit = scanner.Take(' ');
   if (!scanner.Digits(one_digit ? 1 : 2, &day) || !scanner.Take(' ')) return std::nullopt;
   if (!scanner.Clock(&clock)) return std::nullopt;
-  const auto date = DayUs(year, month, day);
-  if (!date) return std::nullopt;
-  return *date + clock;
+  const auto in = [&](int year) -> std::optional<int64_t> {
+    const auto date = DayUs(year, month, day);
+    return date ? std::optional(FromWall(*date + clock, untold)) : std::nullopt;
+  };
+  if (untold.year != 0) return in(untold.year);
+  // Logs tell of what was. Looked for as far back as there was a 29th of February.
+  const std::chrono::sys_time<std::chrono::microseconds> latest(
+      std::chrono::microseconds(untold.latest_us) + std::chrono::days(1));
+  const auto today = std::chrono::floor<std::chrono::days>(latest);
+  const int last = static_cast<int>(std::chrono::year_month_day(today).year());
+  for (int year = last + 1; year >= last - 8; --year) {
+    const auto time = in(year);
+    if (time && *time <= latest.time_since_epoch().count()) return time;
+  }
+  return std::nullopt;
 }
 
-// "... [30/Nov/2026:14:58:59 +0100] ...", as web servers write.
-std::optional<int64_t> TimeInBrackets(std::string_view line) {
-  for (size_t at = line.find('['); at != line.npos; at = line.find('[', at + 1)) {
+// "... [30/Nov/2026:14:58:59 +0100] "GET ...", as web servers write. Whoever asks them chooses his
+// name, which comes before, and what he asks for, which comes behind the quote.
+std::optional<int64_t> TimeInBrackets(std::string_view line, const Untold& untold) {
+  const size_t quote = line.find(" \"");
+  std::optional<int64_t> last;
+  for (size_t at = line.find('['); at < quote; at = line.find('[', at + 1)) {
     Scanner scanner(line.substr(at + 1));
     int day = 0, month = 0, year = 0;
     int64_t clock = 0, zone = 0;
@@ -177,24 +227,41 @@ std::optional<int64_t> TimeInBrackets(std::string_view line) {
         !scanner.Clock(&clock)) {
       continue;
     }
-    scanner.Take(' ');
-    scanner.Zone(&zone);
-    if (const auto date = DayUs(year, month, day)) return *date + clock - zone;
+    const auto date = DayUs(year, month, day);
+    if (!date) continue;
+    last = scanner.Zone(&zone) ? *date + clock - zone : FromWall(*date + clock, untold);
+    if (quote == line.npos) break;
   }
-  return std::nullopt;
+  return last;
 }
 
-// "time=2026-11-30T14:58:59Z level=...".
-std::optional<int64_t> TimeOfLogfmt(std::string_view line) {
-  for (const std::string_view name : kNames) {
-    for (size_t at = line.find(name); at != line.npos; at = line.find(name, at + 1)) {
-      std::string_view value = line.substr(at + name.size());
-      if ((at != 0 && line[at - 1] != ' ') || !value.starts_with('=')) continue;
-      value.remove_prefix(1);
-      if (value.starts_with('"')) value.remove_prefix(1);
-      if (const auto time = ParseTime(value)) return time;
+// "time=2026-11-30T14:58:59Z level=...": a line that begins with a name, and of its names the first
+// that is one of a time. What stands in quotes is no name.
+std::optional<int64_t> TimeOfLogfmt(std::string_view line, const Untold& untold) {
+  bool first = true;
+  while (!line.empty()) {
+    const size_t end = std::min(line.find_first_of(" =\"[({<"), line.size());
+    const std::string_view name = line.substr(0, end);
+    line.remove_prefix(end);
+    const bool named = !name.empty() && line.starts_with('=');
+    if (first && !named) return std::nullopt;
+    first = false;
+    if (named) line.remove_prefix(1);
+    const bool quoted = line.starts_with('"');
+    if (named && std::find(kNames.begin(), kNames.end(), name) != kNames.end()) {
+      const std::string_view value = line.substr(quoted ? 1 : 0);
+      if (const auto time = ReadTime(value, untold)) return time;
       if (const auto time = ParseNumber(value)) return time;
     }
+    size_t behind = 0;
+    if (quoted) {
+      for (behind = 1; behind < line.size() && line[behind] != '"'; ++behind) {
+        if (line[behind] == '\\') ++behind;
+      }
+    }
+    behind = line.find(' ', std::min(behind, line.size()));
+    line.remove_prefix(std::min(behind, line.size()));
+    line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
   }
   return std::nullopt;
 }
@@ -224,36 +291,51 @@ std::optional<LineFormat> ParseLineFormat(std::string_view word) {
   return std::nullopt;
 }
 
-std::optional<int64_t> ParseTime(std::string_view text, std::string_view* rest) {
-  Scanner scanner(text);
-  int year = 0, month = 0, day = 0;
-  int64_t clock = 0, zone = 0;
-  if (!scanner.Digits(4, &year) || !scanner.TakeOne("-/") || !scanner.Digits(2, &month) ||
-      !scanner.TakeOne("-/") || !scanner.Digits(2, &day) || !scanner.TakeOne("Tt ") ||
-      !scanner.Clock(&clock)) {
+std::optional<Untold> ParseZone(std::string_view word) {
+  Untold untold;
+  untold.local = word == "local";
+  if (untold.local || word == "UTC") return untold;
+  Scanner scanner(word);
+  if (word.starts_with(' ') || !scanner.Zone(&untold.zone_us) || !scanner.rest().empty()) {
     return std::nullopt;
   }
-  scanner.Zone(&zone);
-  const auto date = DayUs(year, month, day);
-  if (!date) return std::nullopt;
-  if (rest != nullptr) *rest = scanner.rest();
-  const int64_t us = *date + clock - zone;
-  return us < 0 || us >= kTimeEndUs ? std::nullopt : std::optional(us);
+  return untold;
 }
 
-std::optional<int64_t> TimeOf(std::string_view line, LineFormat format, int year) {
+std::optional<int64_t> TimeOf(std::string_view line, LineFormat format, const Untold& untold) {
   const bool all = format == LineFormat::kAuto;
   line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
   std::optional<int64_t> time;
   if (all || format == LineFormat::kJson || format == LineFormat::kHoldfast) {
-    if (line.starts_with('{')) time = TimeOfJson(line);
+    if (line.starts_with('{')) time = TimeOfJson(line, untold);
   }
   const std::string_view front = WithoutPrefix(line);
-  if (!time && format != LineFormat::kJson) time = ParseTime(front);
-  if (!time && (all || format == LineFormat::kSyslog)) time = TimeOfSyslog(front, year);
-  if (!time && (all || format == LineFormat::kHoldfast)) time = TimeOfLogfmt(line);
-  if (!time && all) time = TimeInBrackets(line);
-  return time;
+  if (!time && format != LineFormat::kJson) time = ReadTime(front, untold);
+  if (!time && (all || format == LineFormat::kSyslog)) time = TimeOfSyslog(front, untold);
+  if (!time && (all || format == LineFormat::kHoldfast)) time = TimeOfLogfmt(line, untold);
+  if (!time && all) time = TimeInBrackets(line, untold);
+  // Zones and leap seconds lead out of the years that a journal takes, whatever the format.
+  const bool taken = time && *time >= 0 && *time < kTimeEndUs;
+  return taken ? time : std::nullopt;
+}
+
+std::optional<int64_t> OtherZone(std::string_view line, LineFormat format, const Untold& untold,
+                                 int64_t now_us) {
+  constexpr int64_t kQuarterUs = 900 * kSecondUs;
+  constexpr int64_t kNearUs = 5 * kSecondUs;
+  const auto time = TimeOf(line, format, untold);
+  Untold other = untold;
+  other.local = false;
+  other.zone_us = 0;
+  const auto here = TimeOf(line, format, other);
+  other.zone_us = 4 * kQuarterUs;
+  const auto elsewhere = TimeOf(line, format, other);
+  if (!time || here == elsewhere) return std::nullopt;
+  const int64_t off_us = *time - now_us;
+  const int64_t quarters = (off_us + (off_us < 0 ? -1 : 1) * kQuarterUs / 2) / kQuarterUs;
+  if (quarters == 0 || std::abs(quarters) > 56) return std::nullopt;
+  if (std::abs(off_us - quarters * kQuarterUs) > kNearUs) return std::nullopt;
+  return quarters * kQuarterUs;
 }
 
 std::optional<int64_t> ParseSpan(std::string_view text) {
