@@ -348,9 +348,10 @@ TEST_F(ChatTest, HoweverManyAreInARoomItIsDeletedInSmallPortions) {
     Write<PostReply>("chat.Post", TextOf("r", "ann", "m" + std::to_string(i), {"first"}));
   }
   // Small ones before and behind it; of several the rest waits for its turn.
-  ASSERT_EQ(Create("p"), "created");
-  ASSERT_EQ(Create("q"), "created");
-  Join("q", "ann");
+  for (const char* room : {"a", "p", "q"}) {
+    ASSERT_EQ(Create(room), "created");
+    if (room != std::string("p")) Join(room, "ann");
+  }
   Post(TextOf("q", "ann", "m1"));
   const auto rows = [&] {
     uint64_t all = 0;
@@ -365,9 +366,13 @@ TEST_F(ChatTest, HoweverManyAreInARoomItIsDeletedInSmallPortions) {
   EXPECT_GE(rows() + 2 * bounds::kChatSweptPerEntry, before) << "not at once";
   ListRoomsRequest of_ann;
   of_ann.set_member("ann");
-  EXPECT_EQ(Read<ListRoomsReply>("chat.ListRooms", of_ann)->rooms_size(), 0);
+  of_ann.set_limit(1);
+  const auto hers = Read<ListRoomsReply>("chat.ListRooms", of_ann);
+  ASSERT_EQ(hers->rooms_size(), 1);
+  EXPECT_EQ(hers->rooms(0).room(), "a");
+  EXPECT_EQ(hers->next_after(), "") << "the page does not tell of those that are not swept yet";
   // Never more than a portion an entry, whoever deletes what meanwhile.
-  for (int i = 0; rows() > 0; ++i) {
+  for (int i = 0; rows() > 1; ++i) {  // But for ann, who is in "a".
     ASSERT_LT(i, 40);
     const uint64_t left = rows();
     PassMs(bounds::kChatSweepPauseMs);
@@ -375,7 +380,8 @@ TEST_F(ChatTest, HoweverManyAreInARoomItIsDeletedInSmallPortions) {
     EXPECT_EQ(Broken(testing::kChat), "") << i;
     if (i == 1) Restart();
   }
-  for (uint8_t table = 2; table <= 10; ++table) EXPECT_EQ(Rows(table), 0u) << int{table};
+  for (uint8_t table = 2; table <= 10; ++table)
+    EXPECT_EQ(Rows(table), table <= 3 ? 1u : 0u) << int{table};
   PassMs(bounds::kChatHoldMsDefault);
 }
 

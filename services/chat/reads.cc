@@ -94,10 +94,10 @@ Result<void> Chat::ListRooms(const ListRoomsRequest& request, const ReadContext&
   } else {
     page.Scan(tables_.memberships, member, request.after(),
               [&](const std::string& room, const NoRow&) {
+                const auto row = LookUpRoom(room);
+                if (!row) return true;  // Deleted, and not swept yet.
                 if (!page.TakesMore(size())) return false;
-                if (const auto row = LookUpRoom(room)) {
-                  FillRoom(room, *row, *tables_.members.Get({room, member}), reply->add_rooms());
-                }
+                FillRoom(room, *row, *tables_.members.Get({room, member}), reply->add_rooms());
                 page.Passed(room);
                 return true;
               });
