@@ -92,11 +92,11 @@ class FrontendTest : public ::testing::Test {
   state_machine::testing::MachineOnDisk machine_;
   testing::QueueExecutor apply_, background_, reads_;
   std::optional<Applier> applier_;
+  std::vector<std::optional<Reply>> replies_;  // Still there when the frontend goes, which answers.
   std::optional<Frontend> frontend_;
   std::vector<ReadRouter::Done> asked_;
   size_t wakes_ = 0;
   LogIndex last_;
-  std::vector<std::optional<Reply>> replies_;
 };
 
 TEST_F(FrontendTest, AStaleReadIsAnsweredAtOnce) {
