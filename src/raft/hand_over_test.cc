@@ -36,10 +36,26 @@ class HandOverTest : public ::testing::Test {
         ms, [&] { return group_->Leader().value != 0 && group_->Leader() != first_; });
   }
   NodeId FirstFollower() const { return first_ == NodeId(1) ? NodeId(2) : NodeId(1); }
+  // Of three, another leads, elected with everything committed, and has written nothing; the first
+  // one follows it with an entry of its own behind that, which nobody else has.
+  void FirstKeepsWhatItAloneHas() {
+    group_->network().Isolate(first_, Network::Direction::kBoth, Network::Cut::kBreak);
+    ASSERT_TRUE(group_->Propose(first_, "nobody else has it"));
+    ASSERT_TRUE(AnotherLeadsWithin(10 * kElectionMs));
+    second_ = group_->Leader();
+    third_ = NodeId(6 - first_.value - second_.value);
+    group_->network().RestoreAll();
+    ASSERT_TRUE(group_->RunUntil(10 * kElectionMs, [&] {
+      return group_->replica(first_).leader() == second_ && group_->IsLeader(second_) &&
+             group_->replica(second_).MatchOf(first_) == group_->log(second_).last() &&
+             group_->replica(second_).MatchOf(third_) == group_->log(second_).last();
+    }));
+    ASSERT_GT(group_->log(first_).last(), group_->log(second_).last());
+  }
 
   testing::StopThrows stop_throws_;
   std::unique_ptr<Group> group_;
-  NodeId first_;
+  NodeId first_, second_, third_;
   int deceived_ = 0;
 };
 
@@ -85,6 +101,39 @@ TEST_F(HandOverTest, AStalledDiskDoesNotHandOverToADeadFollower) {
     group_->RunFor(50);
     group_->Crash(FirstFollower());
     EXPECT_TRUE(AnotherLeadsWithin(4 * kElectionMs)) << "seed " << seed;
+  }
+}
+
+// What went wrong: a leader that had written nothing named a follower whose log went on behind its
+// own, with what was never committed. Such a one does not take over, and until the next write
+// nothing cuts its log: every attempt named it, and kept writes out for an election timeout.
+TEST_F(HandOverTest, AFollowerThatHasMoreThanTheLeaderTakesOver) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    Begin(3, seed);
+    ASSERT_NO_FATAL_FAILURE(FirstKeepsWhatItAloneHas()) << "seed " << seed;
+    group_->Crash(third_);
+    group_->RunFor(2 * kElectionMs);
+    ASSERT_EQ(group_->Leader(), second_) << "seed " << seed;
+    group_->HandOver(second_);
+    EXPECT_TRUE(group_->RunUntil(50, [&] { return group_->Leader() == first_; }))
+        << "seed " << seed;
+    EXPECT_TRUE(Write(first_)) << "seed " << seed;
+  }
+}
+
+// And so a server that had lost its disk never got its voice back while nobody wrote: its leader
+// had counted on it, and could not hand over.
+TEST_F(HandOverTest, ALostDiskComesBackThoughAFollowerHasMoreThanTheLeader) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    Begin(3, seed);
+    ASSERT_NO_FATAL_FAILURE(FirstKeepsWhatItAloneHas()) << "seed " << seed;
+    group_->Wipe(third_);
+    group_->RunFor(50);
+    ASSERT_EQ(group_->Leader(), second_) << "seed " << seed;
+    group_->Restart(third_);
+    EXPECT_TRUE(group_->RunUntil(2 * kElectionMs, [&] { return !group_->IsRejoining(third_); }))
+        << "seed " << seed << group_->Describe();
+    EXPECT_TRUE(group_->RunUntil(kElectionMs, [&] { return group_->Converged(); })) << seed;
   }
 }
 

@@ -337,8 +337,15 @@ bool Replica::HandOver(uint64_t now_ms, const std::function<bool(NodeId)>& may) 
     if (!IsHeard(now_ms, voter)) continue;
     if (best.value == 0 || MatchOf(voter) > MatchOf(best)) best = voter;
   }
+  if (best.value == 0) return false;
+  // It takes over only with a log that ends where ours does, and may have entries behind that,
+  // which were never committed: one of this term cuts them off. The engine sends it first.
+  if (log_.TermAt(log_.last()) != term() &&
+      Propose(now_ms, wal::EntryType::kBarrier, "").has_value()) {
+    HOLDFAST_REACHED("raft.replica.levels_logs_to_hand_over");
+  }
   Effects effects;
-  if (best.value == 0 || !guard_->Transfer(now_ms, best, &effects)) return false;
+  if (!guard_->Transfer(now_ms, best, &effects)) return false;
   Execute(now_ms, std::move(effects));
   return true;
 }
