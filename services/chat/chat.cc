@@ -268,38 +268,46 @@ bool Chat::SweepRoom(TrashRow* trash, size_t rows, WriteContext& context) {
   return trash->swept == last;
 }
 
+// Both count rows that are there, and go on at one that is: what is erased and not yet written,
+// which a walk also passes, differs from node to node.
 void Chat::SweepHeld(TrashRow* trash, size_t* rows, WriteContext& context) {
   const std::string& room = trash->room;
   std::vector<std::pair<uint64_t, HeldRow>> swept;
-  const auto rest = tables_.held.ScanWithin({room, trash->next_ticket}, *rows,
-                                            [&](const HeldKey& key, const HeldRow& held) {
-                                              if (std::get<0>(key) != room) return false;
-                                              swept.emplace_back(std::get<1>(key), held);
-                                              return true;
-                                            });
+  trash->held_is_gone = true;
+  tables_.held.Scan({room, trash->next_ticket}, [&](const HeldKey& key, const HeldRow& held) {
+    if (std::get<0>(key) != room) return false;
+    if (swept.size() == *rows) {
+      trash->held_is_gone = false;
+      trash->next_ticket = std::get<1>(key);
+      return false;
+    }
+    swept.emplace_back(std::get<1>(key), held);
+    return true;
+  });
   for (const auto& [ticket, held] : swept) sequence_.Forget(room, ticket, held, context);
   *rows -= swept.size();
-  trash->held_is_gone = !rest || std::get<0>(*rest) != room;
-  if (!trash->held_is_gone) trash->next_ticket = std::get<1>(*rest);
 }
 
-// What the walk came over counts by its rows that are left: the steps are bounded either way.
 void Chat::SweepMembers(TrashRow* trash, size_t* rows) {
   const std::string& room = trash->room;
   std::vector<std::string> swept;
-  const auto rest = tables_.members.ScanWithin({room, trash->next_member}, *rows,
-                                               [&](const MemberKey& key, const MemberRow&) {
-                                                 if (std::get<0>(key) != room) return false;
-                                                 swept.push_back(std::get<1>(key));
-                                                 return true;
-                                               });
+  std::optional<std::string> next;
+  tables_.members.Scan({room, trash->next_member}, [&](const MemberKey& key, const MemberRow&) {
+    if (std::get<0>(key) != room) return false;
+    if (swept.size() == *rows) {
+      next = std::get<1>(key);
+      return false;
+    }
+    swept.push_back(std::get<1>(key));
+    return true;
+  });
   for (const std::string& member : swept) {
     tables_.members.EraseKnown({room, member});
     tables_.memberships.EraseKnown({member, room});
   }
   *rows -= swept.size();
-  trash->members_are_gone = !rest || std::get<0>(*rest) != room;
-  if (!trash->members_are_gone) trash->next_member = std::get<1>(*rest);
+  trash->members_are_gone = !next.has_value();
+  if (next) trash->next_member = *std::move(next);
 }
 
 void Register(state_machine::Registry& registry) {

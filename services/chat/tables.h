@@ -161,6 +161,7 @@ template <class Key, class Row, class Mine, class Visit>
 void ScanWhile(const store::SortedTable<Key, Row>& table, Key from, Mine mine, Visit visit) {
   constexpr size_t kSteps = 64;
   for (std::optional<Key> next = std::move(from); next && mine(*next);) {
+    // tidy: allow reads only, as it goes on to the end whatever a portion has.
     next = table.ScanWithin(*next, kSteps, [&](const Key& key, const Row& row) {
       if (!mine(key)) return false;
       visit(key, row);

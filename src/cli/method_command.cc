@@ -1,10 +1,14 @@
 #include "src/cli/method_command.h"
 
+#include <algorithm>
+#include <chrono>
 #include <ostream>
 
 #include "src/api/json.h"
+#include "src/base/bounds.h"
 #include "src/cli/arguments.h"
 #include "src/cli/help.h"
+#include "src/client/client.h"
 #include "src/state_machine/canonical.h"
 
 namespace holdfast::cli {
@@ -12,6 +16,7 @@ namespace {
 
 using google::protobuf::Message;
 using state_machine::Method;
+using std::chrono::milliseconds;
 
 // One method on the command line: its flags and what was given for them.
 struct MethodCommand {
@@ -50,14 +55,31 @@ struct MethodCommand {
       if (request.error().hint.empty()) request.error().hint = "see " + command + " --help";
       return context.Tell(request.error());
     }
-    const auto options = context.CallOptions();
+    auto options = context.CallOptions();
     if (!options) return context.Tell(options.error());
-    const auto client = context.Client();
-    if (!client) return context.Tell(client.error());
-    const auto reply =
-        (*client)->Call(method.full_name, state_machine::Canonical(**request), *options);
+    const auto reply = Call(**request, *options, context);
     if (!reply) return context.Tell(reply.error());
     return Show(*reply, context);
+  }
+
+  // What waits is given its time beside that of a call, also by the node that is asked first.
+  Result<client::Reply> Call(const Message& request, client::CallOptions options,
+                             Context& context) const {
+    const std::string bytes = state_machine::Canonical(request);
+    const milliseconds wait(method.wait_ms == nullptr
+                                ? 0
+                                : request.GetReflection()->GetUInt32(request, method.wait_ms));
+    if (wait.count() == 0) {
+      const auto client = context.Client();
+      if (!client) return Fail(client.error());
+      return (*client)->Call(method.full_name, bytes, options);
+    }
+    auto endpoints = client::ParseEndpoints(context.flags().endpoints);
+    if (!endpoints) return Fail(std::move(endpoints.error()));
+    client::Options of_client;
+    of_client.attempt_timeout += wait;
+    options.timeout = std::min(options.timeout + wait, milliseconds(bounds::kDeadlineMsMax));
+    return client::Client(*std::move(endpoints), of_client).Call(method.full_name, bytes, options);
   }
 
   int Show(const client::Reply& reply, Context& context) const {
@@ -78,9 +100,9 @@ struct MethodCommand {
       }
       context.err() << "\n";
     }
-    if (const Outcome outcome = OutcomeOf(*message); outcome.refused()) {
-      return Refused(context, "refused", outcome);
-    }
+    const Outcome outcome = OutcomeOf(*message);
+    if (outcome.refused()) return Refused(context, "refused", outcome);
+    if (method.OutcomeOf(reply.body).pending()) return Refused(context, "not yet", outcome);
     if (const ItemOutcomes items = ItemOutcomesOf(*message); items.refused > 0) {
       return Refused(context,
                      std::to_string(items.refused) + " of " + std::to_string(items.items) +

@@ -28,7 +28,7 @@ uint64_t SystemClock::MonotonicMs() const {
 // the sleep is added to it: by how much CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC, which is read
 // after it, so that a pause between the two makes that less, and the most ever seen counts.
 int64_t SystemClock::ElapsedUs() const {
-  static std::atomic<int64_t> slept_us{0};
+  static std::atomic<int64_t> slept_us{INT64_MIN};
   const int64_t boot_us = ReadUs(CLOCK_BOOTTIME);
   const int64_t now_slept_us = boot_us - ReadUs(CLOCK_MONOTONIC);
   int64_t known_us = slept_us.load(std::memory_order_relaxed);

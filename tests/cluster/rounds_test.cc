@@ -131,6 +131,23 @@ TEST_F(RoundsTest, TwoPlayOnAndSeeTheSameWhileTheLeaderDies) {
   EXPECT_EQ(watched, kRounds);
 }
 
+// A program that knows all nodes waits for as long as it was told to, and says that it has waited
+// in vain: a barrier that let its caller through then would be none.
+TEST_F(RoundsTest, ACommandWaitsOutItsTime) {
+  const std::string all = "--endpoints " + Nodes() + " ";
+  EXPECT_EQ(RunHoldfast(all + "rounds create --game build --places 2").code, 0);
+  EXPECT_EQ(RunHoldfast(all + "rounds join --game build --participant one").code, 0);
+  EXPECT_EQ(RunHoldfast(all + "rounds join --game build --participant two").code, 0);
+  const auto began = Clock::now();
+  const Ended waited =
+      RunHoldfast(all + "rounds move --game build --participant one --round 1 --wait-ms 3500");
+  EXPECT_GE(Clock::now() - began, std::chrono::milliseconds(3'500));
+  EXPECT_EQ(waited.code, 1) << waited.output;
+  EXPECT_NE(waited.output.find("waiting"), std::string::npos) << waited.output;
+  EXPECT_EQ(RunHoldfast(all + "rounds move --game build --participant two --round 1").code, 0);
+  EXPECT_EQ(RunHoldfast(all + "rounds move --game build --participant one --round 1").code, 0);
+}
+
 // Who knows one node only waits until it is back.
 TEST_F(RoundsTest, APlayerGoesOnWhenItsOnlyNodeIsBack) {
   const auto play = [&](const std::string& player, int node) {

@@ -1,6 +1,9 @@
 #include "src/api/grpc/health.h"
 
+#include <utility>
+
 #include "src/api/grpc/buffers.h"
+#include "src/base/bounds.h"
 
 namespace holdfast::api::grpc {
 namespace {
@@ -9,6 +12,8 @@ using ::grpc::ByteBuffer;
 using ::grpc::StatusCode;
 using ::grpc::health::v1::HealthCheckRequest;
 using ::grpc::health::v1::HealthCheckResponse;
+
+constexpr size_t kServiceBytesMax = bounds::kIdempotencyKeyBytesMax;  // No name is longer.
 
 ::grpc::Status NotUnderstood() {
   return {StatusCode::INVALID_ARGUMENT,
@@ -57,7 +62,13 @@ class Health::Watch : public Stream {
   void OnReadDone(bool ok) override {
     HealthCheckRequest request;
     if (!ok || !Parse(request_, &request)) return wire_.Finish(NotUnderstood());
-    std::lock_guard lock(health_.mutex_);
+    request_.Clear();  // It stays for as long as the watch.
+    if (request.service().size() > kServiceBytesMax) return wire_.Finish(NotUnderstood());
+    std::unique_lock lock(health_.mutex_);
+    if (health_.watches_.size() >= bounds::kPipesMax) {
+      lock.unlock();
+      return wire_.Finish({StatusCode::RESOURCE_EXHAUSTED, "too many watch this node's health"});
+    }
     service_ = request.service();
     health_.watches_.insert(this);
     Go();
@@ -117,7 +128,7 @@ Stream* Health::Open(Wire& wire) {
 
 void Health::Set(bool serving) {
   std::lock_guard lock(mutex_);
-  serving_ = serving;
+  if (std::exchange(serving_, serving) == serving) return;
   Tell();
 }
 
