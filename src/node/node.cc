@@ -149,6 +149,7 @@ void Node::WatchDisk(uint64_t now_ms) {
     }
   }
   replica_->StoreNothingNew(disk_.shut());
+  replica_->WriteNothingNew(disk_.full());
   writes_->Refuse(disk_.full() ? std::optional(disk_.Refusal("node " + options_.raft.id.ToString()))
                                : std::nullopt);
   if (disk_.full() && now_ms >= relief_ms_ + kReliefMs && HandOverWhenLevel(now_ms)) {

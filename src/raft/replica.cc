@@ -340,7 +340,7 @@ bool Replica::HandOver(uint64_t now_ms, const std::function<bool(NodeId)>& may) 
   if (best.value == 0) return false;
   // It takes over only with a log that ends where ours does, and may have entries behind that,
   // which were never committed: one of this term cuts them off. The engine sends it first.
-  if (!stores_nothing_ && log_.TermAt(log_.last()) != term() &&
+  if (!stores_nothing_ && !writes_nothing_ && log_.TermAt(log_.last()) != term() &&
       Propose(now_ms, wal::EntryType::kBarrier, "").has_value()) {
     HOLDFAST_REACHED("raft.replica.levels_logs_to_hand_over");
   }

@@ -99,6 +99,8 @@ class Replica {
   // As a follower: takes no new entries from its leader, until told otherwise. To consensus it is
   // one whose entries got lost on the way.
   void StoreNothingNew(bool nothing) { stores_nothing_ = nothing; }
+  // The same for entries of its own alone, as the leader: there is no room.
+  void WriteNothingNew(bool nothing) { writes_nothing_ = nothing; }
 
   // As a follower: the leader no longer has what this server lacks. It must fetch the leader's
   // checkpoint and start anew from it. Forgotten when entries arrive again.
@@ -203,6 +205,7 @@ class Replica {
   bool settled_ = false;    // The present membership is known to have committed something.
   bool started_ = false;
   bool stores_nothing_ = false;
+  bool writes_nothing_ = false;
   LogIndex checkpoint_;
   std::map<NodeId, LogIndex> holds_;
   std::optional<Behind> behind_;
