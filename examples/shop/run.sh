@@ -32,7 +32,11 @@ done
 folder=$(mktemp -d)
 declare -A pid=()
 say() { printf '%s\n' "$*"; }
-fail() { say "run.sh: $*; logs in $folder" >&2; exit 1; }
+fail() {
+  say "run.sh: $*; logs in $folder, which end with:" >&2
+  tail -n 2 "$folder"/[123].log >&2
+  exit 1
+}
 stop_all() {
   local name
   for name in "${!pid[@]}"; do kill -TERM "${pid[$name]}" 2>/dev/null || true; done

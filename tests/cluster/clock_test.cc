@@ -17,6 +17,7 @@
 
 #include "src/base/utc_text.h"
 #include "tests/faults/fault_control.h"
+#include "tests/support/free_ports.h"
 #include "tests/support/http_client.h"
 #include "tests/support/process_cluster.h"
 #include "tests/support/temp_folder.h"
@@ -204,7 +205,7 @@ TEST_F(ClockTest, WithoutAMajorityNobodyKnows) {
 class Chrony {
  public:
   explicit Chrony(const std::string& folder) : folder_(folder) {
-    port_ = FreePort();
+    port_ = testing::FreePorts(1, SOCK_DGRAM).front();
     const std::string config = folder + "/chrony.conf";
     std::ofstream(config) << "port " << port_ << "\nbindaddress 127.0.0.1\nallow 127.0.0.1\n"
                           << "local stratum 8\ncmdport 0\npidfile " << folder << "/chronyd.pid\n";
@@ -246,15 +247,6 @@ class Chrony {
     address.sin_port = htons(port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     return address;
-  }
-  static uint16_t FreePort() {
-    const int fd = socket(AF_INET, SOCK_DGRAM, 0);
-    sockaddr_in address = At(0);
-    socklen_t length = sizeof(address);
-    EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), length), 0);
-    EXPECT_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length), 0);
-    close(fd);
-    return ntohs(address.sin_port);
   }
   // Asks until there is an answer.
   std::string WaitUntilItServes() {

@@ -1,6 +1,7 @@
 """What the tests of an installed Holdfast share: running programs, ports, waiting."""
 import contextlib
 import pathlib
+import random
 import socket
 import subprocess
 import sys
@@ -20,9 +21,7 @@ def run(*command):
 
 
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(('127.0.0.1', 0))
-        return listener.getsockname()[1]
+    return free_ports(1)
 
 
 def free_ports(count):
@@ -31,16 +30,23 @@ def free_ports(count):
 
 
 def free_ports_with(count, offsets):
-    """The first of so many that are free, one after another, also behind each of the offsets."""
-    while True:
-        first = free_port()
+    """The first of so many that are free, one after another, also behind each of the offsets.
+
+    None of those that the system gives to outgoing connections: such a connection, or what is left
+    of it for a minute after its end, may have the port of a node that is down, which then cannot
+    start again.
+    """
+    outgoing = int(pathlib.Path('/proc/sys/net/ipv4/ip_local_port_range').read_text().split()[0])
+    for _ in range(10_000):
+        first = random.randrange(10_000, outgoing - count - max(offsets))
         try:
             for port in (first + after + i for after in offsets for i in range(count)):
                 with socket.socket() as listener:
                     listener.bind(('127.0.0.1', port))
             return first
-        except (OSError, OverflowError):
+        except OSError:
             pass
+    sys.exit('no free ports')
 
 
 def wait_until_ready(port, node):

@@ -1,11 +1,8 @@
 #include "tests/support/process_cluster.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +13,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "tests/support/free_ports.h"
 #include "tests/support/http_client.h"
 
 extern char** environ;
@@ -24,27 +22,6 @@ namespace holdfast::testing {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-// Ports that nobody listens on now. All are held until the last is found, so they differ.
-std::vector<uint16_t> FreePorts(size_t count) {
-  std::vector<uint16_t> ports;
-  std::vector<int> held;
-  for (size_t i = 0; i < count; ++i) {
-    const int fd = socket(AF_INET, SOCK_STREAM, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof(address);
-    if (fd < 0 || bind(fd, reinterpret_cast<sockaddr*>(&address), length) != 0 ||
-        getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) {
-      throw std::runtime_error("no free port");
-    }
-    held.push_back(fd);
-    ports.push_back(ntohs(address.sin_port));
-  }
-  for (int fd : held) close(fd);
-  return ports;
-}
 
 // The pause between two looks at a process from outside, which sends no event.
 void LookAgainSoon() { std::this_thread::sleep_for(std::chrono::milliseconds(10)); }
