@@ -159,8 +159,8 @@ void Checker::Answer(ReadRecord record) {
   history_.Answer(std::move(record));
 }
 
-void Checker::Replay(const AskNode& ask) {
-  promises_.Check(ask);
+void Checker::Replay(const AskNode& ask, bool log_time_is_true) {
+  promises_.Check(ask, log_time_is_true);
   for (const Known& entry : entries_) history_.Replay(entry.payload);
   history_.Check();
 }

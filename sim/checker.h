@@ -22,10 +22,9 @@ class Checker {
   // Whether a node's disk has the entry durably, or had it when it was lost.
   using Holds = std::function<bool(NodeId node, LogIndex index, Term term)>;
 
-  // `exact_clocks`: all run as the true time does, however far they are off; `true_clocks`: by
-  // nothing.
-  Checker(World& world, Holds holds, bool exact_clocks, bool true_clocks)
-      : world_(world), holds_(std::move(holds)), promises_(exact_clocks, true_clocks) {}
+  // `exact_clocks`: all run as the true time does, however far they are off.
+  Checker(World& world, Holds holds, bool exact_clocks)
+      : world_(world), holds_(std::move(holds)), promises_(exact_clocks) {}
 
   // --- What nodes do
   // `membership`: the index of that which it leads.
@@ -61,8 +60,8 @@ class Checker {
   void Answer(ReadRecord record);
 
   // Replays all that was agreed on, and compares. Once, at the end; `ask` a node that has all of
-  // it.
-  void Replay(const AskNode& ask);
+  // it. `log_time_is_true`: all of it was stamped with the true time.
+  void Replay(const AskNode& ask, bool log_time_is_true);
   const History& history() const { return history_; }
   LogIndex last() const { return LogIndex(entries_.size()); }
 

@@ -2,10 +2,15 @@
 
 #include <cstdlib>
 
+#include "holdfast/log.pb.h"
+#include "sim/judge.h"
+
 namespace holdfast::sim {
 namespace {
 
 constexpr int64_t kRoundingUs = 2;
+// What a stamp may be off beside: entries of the same moment are a microsecond apart.
+constexpr int64_t kGrainUs = 15;
 
 std::string Us(int64_t us) { return std::to_string(us) + " us"; }
 
@@ -71,7 +76,25 @@ void ClockJudge::Look(NodeId node, const node::ClockReport& report, int64_t elap
                      Us(estimate.bounds.latest_us - estimate.bounds.earliest_us) + " wide");
 }
 
-void ClockJudge::Stamped(LogIndex index, int64_t stamp_us) {
+void ClockJudge::LookAtStamps(NodeId node, Term term, const wal::Log& log,
+                              const clock::Estimate& estimate) {
+  LogIndex& seen = seen_[term];
+  for (LogIndex at = log.last(); at > seen && at >= log.first() && log.TermAt(at) == term;
+       at = at.Previous()) {
+    const wal::Entry entry = log.Read(at);
+    if (entry.type != wal::EntryType::kCommand || entry.payload->empty()) continue;
+    const int64_t stamp_us = Parsed<LogEntry>(*entry.payload).time_us();
+    if (std::abs(stamp_us - TrueUs()) > kGrainUs) untrue_.emplace(at, term);
+    Require(!estimate.agreed() || stamp_us + kRoundingUs >= estimate.bounds.earliest_us,
+            "node " + node.ToString() + " knows the time, and stamps entry " + at.ToString() + " " +
+                Us(estimate.bounds.earliest_us - stamp_us) + " before its bounds");
+  }
+  seen = std::max(seen, log.last());
+}
+
+void ClockJudge::Stamped(LogIndex index, Term term, int64_t stamp_us) {
+  log_time_is_true_ = log_time_is_true_ && untrue_.count({index, term}) == 0;
+  untrue_.erase(untrue_.begin(), untrue_.upper_bound({index, Term(UINT64_MAX)}));
   Require(stamp_us > last_stamp_us_, "entry " + index.ToString() + " is stamped " +
                                          std::to_string(stamp_us) + ", and one before it " +
                                          std::to_string(last_stamp_us_));
@@ -80,8 +103,8 @@ void ClockJudge::Stamped(LogIndex index, int64_t stamp_us) {
   // A node that knows the time stamps within its bounds, and they hold the true time.
   const int64_t ahead_us = stamp_us - TrueUs();
   // Whoever stamps without agreement goes on from the stamps before: from the first, if that was
-  // given without it, too.
-  if (is_first && ahead_us > 2 * error_us_max_) misled_ = true;
+  // given without it, too; and their own pace may take them further ahead by a little.
+  if (is_first && ahead_us > error_us_max_) misled_ = true;
   if (misled_) return;
   ++stamps_;
   Require(ahead_us <= 2 * error_us_max_ + kRoundingUs,

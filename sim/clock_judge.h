@@ -13,10 +13,13 @@
 
 #include <map>
 #include <optional>
+#include <set>
+#include <utility>
 
 #include "sim/world.h"
 #include "src/base/ids.h"
 #include "src/node/clock_keeper.h"
+#include "src/wal/log.h"
 
 namespace holdfast::sim {
 
@@ -31,8 +34,12 @@ class ClockJudge {
   void Begins(NodeId node) { known_.erase(node); }
   // What it knows now.
   void Look(NodeId node, const node::ClockReport& report, int64_t elapsed_us);
+  // What it knows now, if it is a leader, and what it has stamped since it was looked at last.
+  void LookAtStamps(NodeId node, Term term, const wal::Log& log, const clock::Estimate& estimate);
   // The next entry of the log that has a stamp.
-  void Stamped(LogIndex index, int64_t stamp_us);
+  void Stamped(LogIndex index, Term term, int64_t stamp_us);
+  // Every entry so far was stamped with the true time, or as good as that.
+  bool log_time_is_true() const { return log_time_is_true_; }
 
   uint64_t looks() const { return looks_; }      // At nodes that knew the time ...
   uint64_t excused() const { return excused_; }  // ... and whose condition did not hold.
@@ -54,7 +61,10 @@ class ClockJudge {
   const uint64_t window_us_;
   std::map<NodeId, uint64_t> false_us_;  // When each was false last.
   std::map<NodeId, Known> known_;
-  bool misled_ = false;  // Some node was, ever.
+  bool misled_ = false;                         // Some node was, ever.
+  std::map<Term, LogIndex> seen_;               // Of the stamps that its leader gave.
+  std::set<std::pair<LogIndex, Term>> untrue_;  // That are not agreed on yet.
+  bool log_time_is_true_ = true;
   int64_t last_stamp_us_ = 0;
   uint64_t looks_ = 0;
   uint64_t excused_ = 0;

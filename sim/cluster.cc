@@ -91,7 +91,7 @@ Cluster::Cluster(World& world, ClusterOptions options)
       checker_(
           world,
           [this](NodeId node, LogIndex index, Term term) { return Holds(node, index, term); },
-          options.exact_clocks, options.true_clocks),
+          options.exact_clocks),
       clock_judge_(world, kEpochUs, options.clock),
       network_(world, options.nodes + options.spares,
                [this](NodeId node, std::function<void(node::PeerHandler&)> action) {
@@ -191,8 +191,13 @@ void Cluster::ObserveClock(Machine& machine) {
   for (const auto& each : machines_) {
     clock_judge_.IsOff(each->id, each->clock->ErrorUs(), each->clock->lies());
   }
+  const node::NodeStanding status = machine.life->node->standing();
   machine.life->node->LookAtClock([&](const node::ClockReport& report) {
-    clock_judge_.Look(machine.id, report, machine.clock->ElapsedUs());
+    const int64_t elapsed_us = machine.clock->ElapsedUs();
+    clock_judge_.Look(machine.id, report, elapsed_us);
+    if (status.role != raft::Role::kLeader) return;
+    clock_judge_.LookAtStamps(machine.id, status.term, machine.life->state->log(),
+                              report.knowledge.At(elapsed_us));
   });
 }
 
@@ -217,7 +222,9 @@ void Cluster::ObserveApplied(Machine& machine, Term term) {
   if (applied > checker_.last()) {
     const wal::Entry entry = life.state->log().Read(applied);
     const bool is_stamped = entry.type == wal::EntryType::kCommand && !entry.payload->empty();
-    if (is_stamped) clock_judge_.Stamped(applied, Parsed<LogEntry>(*entry.payload).time_us());
+    if (is_stamped) {
+      clock_judge_.Stamped(applied, entry.term, Parsed<LogEntry>(*entry.payload).time_us());
+    }
   }
   checker_.Applied(machine.id, term, applied, life.state->log().Read(applied),
                    life.state->machine().position().digest, Asking(machine.id));

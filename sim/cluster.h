@@ -38,8 +38,7 @@ struct ClusterOptions {
   uint64_t keep_entries = 100;  // Of the log, behind a checkpoint.
   uint64_t segment_bytes = 1 << 20;
   bool exact_clocks = false;  // See Checker.
-  bool true_clocks = false;
-  bool kept_clocks = false;  // Somebody keeps the wall clocks: they do not drift.
+  bool kept_clocks = false;   // Somebody keeps the wall clocks: they do not drift.
   node::ClockOptions clock;
 };
 

@@ -13,18 +13,15 @@ namespace holdfast::sim {
 
 class JournalPromises {
  public:
-  // `true_clocks`: the nodes' clocks say the true time.
-  explicit JournalPromises(bool true_clocks) : true_clocks_(true_clocks) {}
-
   void Hear(const Told& told);
-  // At the end; `ask` a node that has all of the log.
-  void Check(const AskNode& ask) const;
+  // At the end; `ask` a node that has all of the log. `log_time_is_true`: all of it was stamped
+  // with the true time, so that is what times are corrected to.
+  void Check(const AskNode& ask, bool log_time_is_true) const;
 
  private:
-  void CheckTruth(const std::string& source, const std::string& body, int64_t corrected_us,
-                  uint64_t error_us) const;
+  static void CheckTruth(const std::string& source, const std::string& body, int64_t corrected_us,
+                         uint64_t error_us);
 
-  const bool true_clocks_;
   // Of the journal that keeps all: (source, sequence) -> body.
   std::map<std::pair<std::string, uint64_t>, std::string> acknowledged_;
 };

@@ -40,6 +40,7 @@ struct Totals {
   uint64_t starts = 0;
   uint64_t clock_looks = 0;
   uint64_t clock_excused = 0;
+  uint64_t true_logs = 0;
   uint64_t converged_ms = 0;  // The longest.
   std::map<std::string, uint64_t> faults;
   // Of each rare branch, how often it was reached by each recipe.
@@ -56,6 +57,7 @@ struct Totals {
     starts += report.starts;
     clock_looks += report.clock_looks;
     clock_excused += report.clock_excused;
+    true_logs += report.true_logs;
     converged_ms = std::max(converged_ms, report.converged_ms);
     for (const auto& [name, count] : report.faults) faults[name] += count;
     for (const auto& [mark, count] : report.reached) {
@@ -128,7 +130,8 @@ class Runner {
         number(totals_.leaders) + " elections, " + number(totals_.starts) + " starts, " +
         number(totals_.installs) + " checkpoints installed, " + number(totals_.clock_looks) +
         " looks at nodes that knew the time (" + number(totals_.clock_excused) +
-        " were misled by a majority); level again after at "
+        " were misled by a majority), " + number(totals_.true_logs) +
+        " logs that tell the true time; level again after at "
         "most " +
         number(totals_.converged_ms) + " ms";
     std::printf("%s\n", text.c_str());

@@ -483,13 +483,25 @@ MUTANTS = {
         'clock'),
     'a wall clock that jumps is believed': (
         'src/clock/stamps.cc',
-        'if (!estimate.agreed()) return *last_us_ + passed_us;',
-        'if (!estimate.agreed()) return std::max(*last_us_ + passed_us, wall_us);',
+        'if (!estimate.agreed()) return last_us + passed_us;',
+        'if (!estimate.agreed()) return std::max(last_us + passed_us, wall_us);',
         'clock'),
     'a new leader forgets the stamps of its log': (
         'src/node/node_clock.cc',
-        '  if (const int64_t stamp_us = StampOf(payload); stamp_us != 0) stamps_.Saw(stamp_us);',
-        '  (void)StampOf(payload);',
+        '  stamps_.Lead(end_us);',
+        '  stamps_.Lead(std::nullopt);',
+        'clock'),
+    'a new leader goes on from a stamp that was lost': (
+        'src/clock/stamps.cc',
+        '  last_ = committed_;\n', '',
+        'cache'),
+    'the first stamp after a start waits for nothing': (
+        'src/node/entry_stamps.h',
+        'now_ms >= patience_ends_ms_ ||', 'true ||',
+        'journal'),
+    'a leader that knows the time stamps as if it did not': (
+        'src/clock/stamps.cc',
+        '  if (estimate.now_us > last_us) return estimate.now_us;\n', '',
         'clock'),
 }
 

@@ -97,11 +97,11 @@ void Promises::HearPart(const Told& told) {
   journals_.Hear(told);
 }
 
-void Promises::Check(const AskNode& ask) const {
+void Promises::Check(const AskNode& ask, bool log_time_is_true) const {
   if (coordinates_) leases_.Check();
   if (has_queues_) queues_.Check(ask);
   if (has_orders_) orders_.Check(ask);
-  if (has_journals_) journals_.Check(ask);
+  if (has_journals_) journals_.Check(ask, log_time_is_true);
 }
 
 }  // namespace holdfast::sim

@@ -15,16 +15,14 @@ namespace holdfast::sim {
 class Promises {
  public:
   // `exact`: see LeasePromises.
-  // `true_clocks`: see JournalPromises.
-  Promises(bool exact, bool true_clocks)
-      : leases_(exact), queues_(exact), orders_(exact), journals_(true_clocks) {}
+  explicit Promises(bool exact) : leases_(exact), queues_(exact), orders_(exact) {}
 
   // The next entry; `ask` the node that has applied it.
   void Applied(LogIndex index, const std::string& payload, uint64_t true_us, uint64_t led_since_us,
                const AskNode& ask);
   void Hear(const WriteRecord& record);
-  // At the end; `ask` a node that has all of the log.
-  void Check(const AskNode& ask) const;
+  // At the end; `ask` a node that has all of the log. `log_time_is_true`: see JournalPromises.
+  void Check(const AskNode& ask, bool log_time_is_true) const;
 
  private:
   void HearPart(const Told& told);

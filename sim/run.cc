@@ -44,8 +44,8 @@ class Simulation {
     options.writes_max = Draw("writes");
     options.pause_us_max = Draw("pause_us");
     options.patience_ms_max = Draw("patience_ms");
-    options.shares = {Draw("ledger"), Draw("coordination"), Draw("queues"), Draw("cache"),
-                      Draw("todo"),   Draw("execute"),      Draw("orders"), Draw("rounds"),
+    options.shares = {Draw("ledger"),  Draw("coordination"), Draw("queues"), Draw("cache"),
+                      Draw("todo"),    Draw("execute"),      Draw("orders"), Draw("rounds"),
                       Draw("journal"), Draw("chat")};
     Workload workload(world_, cluster_, checker_, options);
     near_caches_ = std::make_unique<NearCaches>(world_, cluster_, checker_, Draw("near_caches"));
@@ -72,10 +72,7 @@ class Simulation {
     options.keep_entries = Draw("keep_entries");
     options.segment_bytes = Draw("segment_kib") * 1024;
     options.segment_bytes -= options.segment_bytes % 4096;
-    // Jumps do not count: nobody believes them.
     options.exact_clocks = recipe_.values.at("drift_ppm").to == 0;
-    options.true_clocks = options.exact_clocks && recipe_.values.at("jump_clock_ms").to == 0 &&
-                          recipe_.values.at("clock_offset_ms").to == 0;
     options.kept_clocks = Draw("kept_clocks") != 0;
     options.clock.sample_ms = Draw("clock_sample_ms");
     options.clock.own_error_ms = Draw("clock_error_ms");
@@ -335,7 +332,7 @@ class Simulation {
   // Every node's state against the models' and against one another's, row for row.
   void Compare() {
     const std::vector<NodeId> members = Members();
-    checker_.Replay(cluster_.Asking(members.front()));
+    checker_.Replay(cluster_.Asking(members.front()), cluster_.clock_judge().log_time_is_true());
     std::optional<std::vector<std::string>> first;
     for (NodeId id : members) {
       const state_machine::Position at = cluster_.State(id).machine().position();
@@ -404,6 +401,7 @@ class Simulation {
     report_.clock_looks = cluster_.clock_judge().looks();
     report_.clock_excused = cluster_.clock_judge().excused();
     report_.stamps_judged = cluster_.clock_judge().stamps();
+    report_.true_logs = cluster_.clock_judge().log_time_is_true() ? 1 : 0;
     return report_;
   }
 

@@ -24,6 +24,7 @@ struct Report {
   uint64_t clock_looks = 0;    // At what nodes said about the true time ...
   uint64_t clock_excused = 0;  // ... that was wrong, as too many clocks lied to them.
   uint64_t stamps_judged = 0;
+  uint64_t true_logs = 0;     // All of whose entries were stamped with the true time.
   uint64_t converged_ms = 0;  // From healing until all nodes were level.
   std::map<std::string, uint64_t> faults;
   std::map<std::string, uint64_t> reached;  // Rare branches (src/base/reached.h), when they count.

@@ -25,8 +25,12 @@ class Stamps {
  public:
   explicit Stamps(uint64_t drift_ppm = bounds::kClockDriftPpmDefault) : drift_ppm_(drift_ppm) {}
 
-  // The log has this stamp, seen now: an entry of any leader.
+  // The log has this stamp for good, seen now: a committed entry of any leader.
   void Saw(int64_t stamp_us, int64_t elapsed_us);
+  // This node leads from now on, and its log ends with this stamp; none: with committed entries.
+  // What was given or seen of entries that did not come to be committed is forgotten: they may be
+  // gone, and nobody is to go on from a time that the log does not have.
+  void Lead(std::optional<int64_t> end_us, int64_t elapsed_us);
 
   // What time the log would have now.
   int64_t Now(int64_t elapsed_us, const Estimate& estimate, int64_t wall_us) const;
@@ -37,14 +41,21 @@ class Stamps {
   int64_t Next(int64_t elapsed_us, const Estimate& estimate, int64_t wall_us);
 
   // The last one; none: the log has none.
-  std::optional<int64_t> last_us() const { return last_us_; }
+  std::optional<int64_t> last_us() const {
+    return last_ ? std::optional(last_->stamp_us) : std::nullopt;
+  }
 
  private:
+  struct Seen {
+    int64_t stamp_us = 0;
+    int64_t at_us = 0;  // Elapsed, when it was given or seen.
+  };
+  static void Add(int64_t stamp_us, int64_t elapsed_us, std::optional<Seen>* last);
   int64_t PassedUs(int64_t elapsed_us) const;
 
   uint64_t drift_ppm_;
-  std::optional<int64_t> last_us_;
-  int64_t seen_us_ = 0;  // Elapsed, when it was given or seen.
+  std::optional<Seen> committed_;
+  std::optional<Seen> last_;  // Not before it.
 };
 
 }  // namespace holdfast::clock

@@ -71,6 +71,36 @@ TEST(StampsTest, AnOlderStampOfTheLogSaysNothingNew) {
   EXPECT_EQ(stamps.Now(20 * kSecond, kNothing, 0), kEpochUs + 10 * kSecond);
 }
 
+// It led, ahead of everybody, and what it wrote was lost with its leadership; others led meanwhile.
+// It does not go on from where only it has been.
+TEST(StampsTest, WhatWasLostIsForgotten) {
+  Stamps stamps;
+  stamps.Saw(kEpochUs, 0);
+  EXPECT_EQ(stamps.Next(4 * kSecond, kNothing, 0), kEpochUs + 4 * kSecond);
+  stamps.Saw(kEpochUs + kSecond, 5 * kSecond);
+  stamps.Lead(std::nullopt, 6 * kSecond);
+  EXPECT_EQ(stamps.last_us(), kEpochUs + kSecond);
+  EXPECT_EQ(stamps.Next(6 * kSecond, kNothing, 0), kEpochUs + 2 * kSecond);
+}
+
+TEST(StampsTest, TheFirstOfALogThatWasLostIsForgotten) {
+  Stamps stamps;
+  EXPECT_EQ(stamps.Next(0, kNothing, kEpochUs + kMonth), kEpochUs + kMonth);
+  stamps.Lead(std::nullopt, kSecond);
+  EXPECT_EQ(stamps.last_us(), std::nullopt);
+  EXPECT_EQ(stamps.Next(kSecond, Known(kEpochUs), 0), kEpochUs);
+}
+
+// What its log ends with will be committed if it leads; if not, it may be lost.
+TEST(StampsTest, ALeaderGoesOnFromTheEndOfItsLog) {
+  Stamps stamps;
+  stamps.Saw(kEpochUs, 0);
+  stamps.Lead(kEpochUs + 2 * kSecond, 3 * kSecond);
+  EXPECT_EQ(stamps.Next(4 * kSecond, kNothing, 0), kEpochUs + 3 * kSecond);
+  stamps.Lead(std::nullopt, 4 * kSecond);
+  EXPECT_EQ(stamps.last_us(), kEpochUs);
+}
+
 // The cluster stood still for a month; a majority agrees that it did.
 TEST(StampsTest, AMonthIsAdoptedByAgreement) {
   Stamps stamps;

@@ -293,9 +293,8 @@ void Node::BeginConsensus() {
       options_.lifetime);
   handed_ = parts_.machine.applied();
   checkpoint_ms_ = leaderless_ms_ = begun_ms_ = parts_.clock.MonotonicMs();
-  if (const int64_t applied_us = parts_.machine.position().now.us; applied_us != 0) {
-    stamps_.Saw(applied_us);
-  }
+  stamps_.Begin(begun_ms_);
+  stamps_.Saw(parts_.machine.position().now.us);
   replica_->Start(checkpoint_ms_, parts_.machine.applied(), rejoining);
   PublishStatus();
   frontend_.Open();

@@ -239,7 +239,6 @@ class Node : public Dispatcher, public PeerHandler {
   void StepClock(uint64_t now_ms);
   void SeeStampsOfLog();
   void SeeStamp(const std::string& payload);
-  bool MayBegin(uint64_t now_ms) const;
   void GiveWayInTime(uint64_t now_ms);
   void TellClock(uint64_t now_ms);
   void WatchDisk(uint64_t now_ms);

@@ -12,7 +12,6 @@ void Node::StepBehaviour(uint64_t now_ms) {
   // The first entry that asks something of the machine says what it means.
   writes_->Hold(leads && in_force == 0 && !on_its_way);
   if (!leads || on_its_way || in_force >= ThisProgram().newest) return;
-  if (in_force == 0 && !MayBegin(now_ms)) return;
   // What it found in its log may be a step.
   if (parts_.machine.applied() < replica_->last_at_election()) return;
   std::vector<NodeId> others = replica_->membership().All();

@@ -51,23 +51,16 @@ void Node::SeeStampsOfLog() {
   if (replica_->role() != raft::Role::kLeader || stamped_term_ == replica_->term()) return;
   stamped_term_ = replica_->term();
   timeless_ms_ = 0;
-  for (LogIndex at = parts_.log.last(); at > handed_; at = at.Previous()) {
-    if (parts_.log.TypeAt(at) != wal::EntryType::kCommand) continue;
-    SeeStamp(*parts_.log.Read(at).payload);
-    return;
+  std::optional<int64_t> end_us;
+  for (LogIndex at = parts_.log.last(); at > handed_ && !end_us; at = at.Previous()) {
+    if (parts_.log.TypeAt(at) == wal::EntryType::kCommand) {
+      end_us = StampOf(*parts_.log.Read(at).payload);
+    }
   }
+  stamps_.Lead(end_us);
 }
 
-void Node::SeeStamp(const std::string& payload) {
-  if (const int64_t stamp_us = StampOf(payload); stamp_us != 0) stamps_.Saw(stamp_us);
-}
-
-// The first stamp of a cluster has nothing before it to go on from, so it is given with agreement
-// if that is to be had soon: a leader whose own clock is wrong would put all that follows there.
-bool Node::MayBegin(uint64_t now_ms) const {
-  if (stamps_.last_us() || clock_.Now().agreed()) return true;
-  return now_ms >= begun_ms_ + bounds::kClockFirstStampMsMax;
-}
+void Node::SeeStamp(const std::string& payload) { stamps_.Saw(StampOf(payload)); }
 
 // Where nobody knows the time, it stays: an election would cost writes a moment and gain nothing.
 void Node::GiveWayInTime(uint64_t now_ms) {

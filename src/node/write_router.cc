@@ -152,7 +152,7 @@ void WriteRouter::Propose(uint64_t now_ms, int64_t next_timer_us) {
 }
 
 bool WriteRouter::MayStamp(uint64_t now_ms) {
-  if (!replica_.CanPropose()) return false;
+  if (!stamps_.MayStamp(now_ms) || !replica_.CanPropose()) return false;
   if (!stamps_.Steps()) return true;
   HOLDFAST_REACHED("node.write_router.log_time_is_put_forward");
   return replica_.ProposeBarrier(now_ms) && replica_.CanPropose();
