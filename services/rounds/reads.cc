@@ -7,17 +7,12 @@
 namespace holdfast::rounds {
 namespace {
 
-// What Move and AwaitMove tell of a result. What a write says in the end is never refused for want
-// of memory, and as many wait for one round as may wait at a node: so a larger one is left to
-// Results, which is. Three moves of full size, or the names of a hundred at a barrier.
-constexpr size_t kToldBytesMax = 4 * bounds::kRoundsMoveBytesMax;
-
 bool IsSmall(const RoundRow& row, const RulesRow& rules) {
   size_t bytes = 0;
   for (const MovedRow& move : row.moves) {
     const Payload& payload = move.how == How::kByDefault ? rules.default_move : move.move;
     bytes += 32 + move.participant.size() + payload.bytes.size();
-    if (bytes > kToldBytesMax) return false;
+    if (bytes > bounds::kRoundsToldBytesMax) return false;
   }
   return true;
 }

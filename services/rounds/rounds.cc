@@ -14,9 +14,6 @@ namespace {
 
 // No game has this name: it has a control character.
 constexpr char kSweepTimer[] = "\x01";
-// Of what was deleted, in one entry: about what one game keeps of rounds.
-constexpr size_t kSweptRows = bounds::kRoundsKeptMax;
-constexpr int64_t kSweepPauseUs = 5'000;
 
 // Some of the `count` rows of the game that `from` begins with. It goes not on behind the last of
 // them: there may be any number of rows that were just erased.
@@ -183,7 +180,7 @@ Result<void> Rounds::Delete(const DeleteRequest& request, WriteContext& context,
 // Game after game, so many rows at a time, whatever was deleted.
 void Rounds::Sweep(WriteContext& context) {
   MetaRow meta = *tables_.meta.Get(kOnlyRow);
-  for (size_t left = kSweptRows; left > 0 && meta.swept < meta.deleted; --left) {
+  for (size_t left = bounds::kRoundsSweptPerEntry; left > 0 && meta.swept < meta.deleted; --left) {
     TrashRow trash = *tables_.trash.Get(meta.swept + 1);
     EraseSome(tables_.participants, ParticipantKey{trash.game, ""}, &trash.joined, &left);
     EraseSome(tables_.freed, FreedKey{trash.game, 0}, &trash.freed, &left);
@@ -199,7 +196,7 @@ void Rounds::Sweep(WriteContext& context) {
   tables_.meta.Put(kOnlyRow, meta);
   // Nobody waits for what is swept: whoever does something meanwhile comes first.
   if (meta.swept < meta.deleted) {
-    context.SetTimer(LogTime{context.now().us + kSweepPauseUs}, kSweepTimer);
+    context.SetTimer(LogTime{context.now().us + bounds::kRoundsSweepPauseMs * 1'000}, kSweepTimer);
   }
 }
 

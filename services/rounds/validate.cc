@@ -4,12 +4,12 @@
 #include <string>
 #include <string_view>
 
+#include "src/base/bounds.h"
 #include "src/base/text.h"
 
 namespace holdfast::rounds {
 namespace {
 
-constexpr size_t kNameBytesMax = 128;  // As rounds.proto says of the other names.
 constexpr char kControl[] = "must not have control characters";
 
 Result<void> Refuse(const std::string& field, const std::string& reason) {
@@ -21,9 +21,9 @@ Result<void> CheckParticipants(const CreateRequest& request) {
   for (int i = 0; i < request.participants_size(); ++i) {
     const std::string& name = request.participants(i);
     const std::string field = "participants[" + std::to_string(i) + "]";
-    if (name.empty() || name.size() > kNameBytesMax) {
-      return Refuse(field, "must have 1 to " + std::to_string(kNameBytesMax) + " bytes, has " +
-                               std::to_string(name.size()));
+    if (name.empty() || name.size() > bounds::kRoundsNameBytesMax) {
+      return Refuse(field, "must have 1 to " + std::to_string(bounds::kRoundsNameBytesMax) +
+                               " bytes, has " + std::to_string(name.size()));
     }
     if (HasControlCharacter(name)) return Refuse(field, kControl);
     if (!names.insert(name).second) return Refuse(field, "is named twice");

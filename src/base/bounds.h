@@ -131,6 +131,9 @@ inline constexpr size_t kJsonDepthMax = 32;
 inline constexpr size_t kJsonElementsMax = 65'536;
 // Past these gRPC itself answers RESOURCE_EXHAUSTED or queues the stream.
 inline constexpr int kGrpcStreamsPerConnectionMax = 1'024;
+// Those that wait for something among them. A call costs about 10 KiB.
+inline constexpr size_t kGrpcCallsMax = 32'768;
+inline constexpr int64_t kGrpcStepMsMax = 20'000;         // To bring a request, to take an answer.
 inline constexpr size_t kGrpcMemoryBytesMax = 512 << 20;  // Buffers of all connections.
 inline constexpr int kGrpcThreadsMax = 64;                // That gRPC may start for itself.
 // A status message travels in an HTTP/2 header, which clients bound at 8 KiB by default.
@@ -200,6 +203,13 @@ inline constexpr uint32_t kRoundsKeptDefault = 100;        // Rounds that have e
 inline constexpr uint32_t kRoundsKeptMax = 1'000;          // ... which a Delete removes at once.
 inline constexpr uint64_t kRoundsKeptBytesMax = 16 << 20;  // Of a game: the last ten at least.
 inline constexpr size_t kRoundsPageBytesMax = 2 << 20;     // Of one page; a reply has 4 MiB.
+inline constexpr size_t kRoundsNameBytesMax = 128;         // Fits into a path.
+// What Move and AwaitMove tell of a result. What a write says in the end is never refused for want
+// of memory, and as many wait for one round as may wait at a node: so a larger one is left to
+// Results, which is. Three moves of full size, or the names of a hundred at a barrier.
+inline constexpr size_t kRoundsToldBytesMax = 4 * kRoundsMoveBytesMax;
+inline constexpr size_t kRoundsSweptPerEntry = kRoundsKeptMax;  // Rows of what was deleted.
+inline constexpr int64_t kRoundsSweepPauseMs = 5;  // Between two sweeps: others come first.
 
 // --- Chat; what its API says never changes
 inline constexpr size_t kChatNameBytesMax = 128;     // Rooms, members and ids of messages.
@@ -318,8 +328,7 @@ inline constexpr uint64_t kClockDriftPpmDefault = 200;    // A quartz has 100 at
 inline constexpr uint64_t kClockDriftPpmMax = 10'000;
 inline constexpr uint64_t kClockErrorMsDefault = 1'000;  // Known no better: unsynchronised.
 inline constexpr uint64_t kClockErrorMsMax = 60'000;
-inline constexpr uint64_t kClockStepMs = 20;              // A correction that leases do not count.
-inline constexpr uint64_t kClockFirstStampMsMax = 1'000;  // For agreement, when founding.
+inline constexpr uint64_t kClockFirstStampMsMax = 1'000;  // For agreement, after a start.
 inline constexpr uint64_t kClockHandOverMs = 10'000;      // Between two, from who has no agreement.
 inline constexpr size_t kNtpServersMax = 8;        // Four are plenty: one may lie, one be down.
 inline constexpr size_t kNtpPacketBytesMax = 512;  // 48, and what nobody asked for.

@@ -65,6 +65,7 @@ class Pipes::Pipe : public Stream, public std::enable_shared_from_this<Pipe> {
     if (pipes_->draining_) Drain();
   }
   bool batches() const override { return true; }
+  bool idles() const override { return true; }
 
   // Refuses requests from here on, and asks the client to end the pipe.
   void Drain() {

@@ -4,9 +4,11 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <boost/intrusive/list.hpp>
 #include <chrono>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -24,7 +26,15 @@ constexpr int kExpected = 64;
 constexpr int kEventsTogether = 256;
 constexpr std::chrono::milliseconds kTimeTogether{1};
 
+using SteadyClock = std::chrono::steady_clock;
+
 thread_local const void* this_threads_queue = nullptr;
+
+// What has to be done by a certain time: a link of the queue's list, or of none.
+struct Due
+    : boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+  SteadyClock::time_point at;
+};
 
 gpr_timespec AtOnce() { return gpr_inf_past(GPR_CLOCK_MONOTONIC); }
 
@@ -39,10 +49,16 @@ class Queues::Queue : public std::enable_shared_from_this<Queue> {
   void Stop();
   void Post(Task task);
 
+  // One step of a call begins, which has to be done in time; it takes the place of the one before.
+  // Any thread.
+  void BeginStep(Due& due);
+  void EndStep(Due& due);
+  std::chrono::milliseconds step_time_max() const { return queues_.step_time_max_; }
+
   // The rest on its thread. Has one more call come.
   void Expect();
-  void Ended(Call* call);
-  Stream* Open(Wire& wire) const { return queues_.open_(wire); }
+  void Ended(Call* call, bool had_come);
+  Stream* Open(Wire& wire) const { return queues_.open_(wire, ++queues_.calls_); }
   ::grpc::ServerCompletionQueue* events() const { return events_.get(); }
   // Hands on what the batch has; the next event begins another.
   void EndBatch() { batch_.reset(); }
@@ -51,6 +67,7 @@ class Queues::Queue : public std::enable_shared_from_this<Queue> {
   void Run();
   void Handle(void* tag, bool ok);
   void RunTasks();
+  void EndLateCalls(SteadyClock::time_point now);
   void Wake();
   void Close();
 
@@ -61,6 +78,10 @@ class Queues::Queue : public std::enable_shared_from_this<Queue> {
   int calls_ = 0;  // That are expected, or have come and are not over.
   bool stopping_ = false;
 
+  std::mutex steps_mutex_;
+  // All have the same time, so the one that began first is due first.
+  boost::intrusive::list<Due, boost::intrusive::constant_time_size<false>> steps_;
+
   std::mutex mutex_;
   std::vector<Task> tasks_;
   bool wake_asked_ = false;  // The alarm is set, or will be at the end of a batch.
@@ -70,7 +91,7 @@ class Queues::Queue : public std::enable_shared_from_this<Queue> {
 
 // One call, from before it comes. Deleted when gRPC says that it is over, it is finished, and no
 // read is under way.
-class Queues::Call final : public Wire {
+class Queues::Call final : public Wire, private Due {
  public:
   struct Event {
     Call* call;
@@ -85,45 +106,68 @@ class Queues::Call final : public Wire {
   ::grpc::GenericServerContext& context() override { return context_; }
   void Read(::grpc::ByteBuffer* into) override {
     is_reading_ = true;
+    if (!stream_->idles()) queue_.BeginStep(*this);
     line_.Read(into, &read_);
   }
-  void Write(const ::grpc::ByteBuffer& message) override { line_.Write(message, &written_); }
-  void Finish(const ::grpc::Status& status) override { line_.Finish(status, &finished_); }
+  void Write(const ::grpc::ByteBuffer& message) override {
+    if (!stream_->idles()) queue_.BeginStep(*this);
+    line_.Write(message, &written_);
+  }
+  void Finish(const ::grpc::Status& status) override {
+    queue_.BeginStep(*this);
+    line_.Finish(status, &finished_);
+  }
   void WriteAndFinish(const ::grpc::ByteBuffer& message) override {
+    queue_.BeginStep(*this);
     line_.WriteAndFinish(message, ::grpc::WriteOptions(), ::grpc::Status::OK, &finished_);
   }
   void Post(Task task) override { queue_.Post(std::move(task)); }
 
+  // A step of it was not done in time.
+  static void IsLate(Due& due) { static_cast<Call&>(due).EndLate(); }
+
  private:
   void OnCome(bool ok) {
-    if (!ok) {
-      return queue_.Ended(this);  // The server stops.
-    }
+    if (!ok) return queue_.Ended(this, false);  // The server stops.
     queue_.Expect();
     stream_ = queue_.Open(*this);
     stream_->Start();
   }
   void OnRead(bool ok) {
     is_reading_ = false;
+    if (is_late_) return EndIfDone();
+    if (!stream_->idles()) queue_.EndStep(*this);
     if (stream_->batches()) queue_.EndBatch();
     stream_->OnReadDone(ok);
     EndIfDone();
   }
-  void OnWritten(bool ok) { stream_->OnWriteDone(ok); }
+  void OnWritten(bool ok) {
+    if (!stream_->idles()) queue_.EndStep(*this);
+    stream_->OnWriteDone(ok);
+  }
   void OnFinished(bool /*ok*/) {
     is_finished_ = true;
     EndIfDone();
   }
   void OnOver(bool /*ok*/) {
     is_over_ = true;
-    if (context_.IsCancelled()) stream_->OnCancel();
+    if (context_.IsCancelled() && !is_late_) stream_->OnCancel();
     EndIfDone();
+  }
+  // Whoever brings no request is told; whoever takes no answer cannot be.
+  void EndLate() {
+    if (!is_reading_ || is_late_) return context_.TryCancel();
+    is_late_ = true;
+    Finish({::grpc::StatusCode::DEADLINE_EXCEEDED,
+            "the call brought no request within " + std::to_string(queue_.step_time_max().count()) +
+                " ms"});
   }
 
   void EndIfDone() {
     if (!is_over_ || !is_finished_ || is_reading_) return;
+    queue_.EndStep(*this);
     stream_->OnDone();
-    queue_.Ended(this);
+    queue_.Ended(this, true);
   }
 
   Queue& queue_;
@@ -136,6 +180,7 @@ class Queues::Call final : public Wire {
   ::grpc::GenericServerAsyncReaderWriter line_{&context_};
   Stream* stream_ = nullptr;
   bool is_reading_ = false;
+  bool is_late_ = false;  // It was finished here, as its read was late: the stream is not told.
   bool is_finished_ = false;
   bool is_over_ = false;
 };
@@ -168,9 +213,35 @@ void Queues::Queue::Expect() {
   new Call(*this, queues_.service_);
 }
 
-void Queues::Queue::Ended(Call* call) {
+void Queues::Queue::Ended(Call* call, bool had_come) {
   delete call;
   --calls_;
+  if (had_come) --queues_.calls_;
+}
+
+void Queues::Queue::BeginStep(Due& due) {
+  std::lock_guard lock(steps_mutex_);
+  if (due.is_linked()) due.unlink();
+  due.at = SteadyClock::now() + queues_.step_time_max_;
+  steps_.push_back(due);
+}
+
+void Queues::Queue::EndStep(Due& due) {
+  std::lock_guard lock(steps_mutex_);
+  if (due.is_linked()) due.unlink();
+}
+
+void Queues::Queue::EndLateCalls(SteadyClock::time_point now) {
+  for (;;) {
+    Due* late = nullptr;
+    {
+      std::lock_guard lock(steps_mutex_);
+      if (steps_.empty() || steps_.front().at > now) return;
+      late = &steps_.front();
+      steps_.pop_front();
+    }
+    Call::IsLate(*late);  // It is there: calls end on this thread.
+  }
 }
 
 void Queues::Queue::Run() {
@@ -178,14 +249,19 @@ void Queues::Queue::Run() {
   pthread_setname_np(pthread_self(), "hf-grpc");
   void* tag = nullptr;
   bool ok = false;
-  while (events_->Next(&tag, &ok)) {
-    const auto began = std::chrono::steady_clock::now();
+  for (;;) {
+    // It looks for what is late now and then, whether or not something happens.
+    const auto next =
+        events_->AsyncNext(&tag, &ok, std::chrono::system_clock::now() + step_time_max() / 4);
+    const auto began = SteadyClock::now();
+    if (next == ::grpc::CompletionQueue::SHUTDOWN) return;
+    EndLateCalls(began);
+    if (next == ::grpc::CompletionQueue::TIMEOUT) continue;
     int count = 0;
     do {
       if (!batch_) batch_.emplace();
       Handle(tag, ok);
-    } while (++count < kEventsTogether &&
-             std::chrono::steady_clock::now() - began < kTimeTogether &&
+    } while (++count < kEventsTogether && SteadyClock::now() - began < kTimeTogether &&
              events_->AsyncNext(&tag, &ok, AtOnce()) == ::grpc::CompletionQueue::GOT_EVENT);
     EndBatch();
     RunTasks();
@@ -230,7 +306,8 @@ void Queues::Queue::RunTasks() {
   }
 }
 
-Queues::Queues(::grpc::ServerBuilder& builder, Open open) : open_(std::move(open)) {
+Queues::Queues(::grpc::ServerBuilder& builder, std::chrono::milliseconds step_time_max, Open open)
+    : step_time_max_(step_time_max), open_(std::move(open)) {
   builder.RegisterAsyncGenericService(&service_);
   for (unsigned i = 0; i < CountOfQueues(); ++i) {
     queues_.push_back(std::make_shared<Queue>(*this, builder.AddCompletionQueue()));

@@ -11,6 +11,8 @@
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/server_builder.h>
 
+#include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -21,11 +23,12 @@ namespace holdfast::api::grpc {
 
 class Queues {
  public:
-  // Who serves a call that has come, by its context's method. Any of the threads.
-  using Open = std::function<Stream*(Wire& wire)>;
+  // Who serves a call that has come, by its context's method; it is one of so many. Any of the
+  // threads.
+  using Open = std::function<Stream*(Wire& wire, size_t calls)>;
 
-  // Takes every call of the server that `builder` builds.
-  Queues(::grpc::ServerBuilder& builder, Open open);
+  // Takes every call of the server that `builder` builds. `step_time_max`: see Stream::idles.
+  Queues(::grpc::ServerBuilder& builder, std::chrono::milliseconds step_time_max, Open open);
   ~Queues();  // As Stop.
 
   // The server is built: takes calls from here on.
@@ -38,7 +41,9 @@ class Queues {
   class Call;
   class Queue;
 
+  const std::chrono::milliseconds step_time_max_;
   const Open open_;
+  std::atomic<size_t> calls_{0};  // That have come and are not over.
   ::grpc::AsyncGenericService service_;
   std::vector<std::shared_ptr<Queue>> queues_;
 };

@@ -198,9 +198,16 @@ struct Server::Core {
         reflection(r),
         health(r),
         pipes(Pipes::Make(r, options.pipe == nullptr ? d : *options.pipe,
-                          options.pipe_write_time_max)) {}
+                          options.pipe_write_time_max)),
+        calls_max(options.calls_max) {}
 
-  Stream* Open(Wire& wire) {
+  Stream* Open(Wire& wire, size_t calls) {
+    if (calls > calls_max) {
+      dispatcher.NoteRefused(ErrorCode::kResourceExhausted);
+      return new Refused(
+          wire, Error{ErrorCode::kResourceExhausted, "this node has as many calls as it may have",
+                      "", "end some of those that wait, or ask another node", 0});
+    }
     const std::string& name = wire.context().method();
     if (const Method* method = registry.Find(name)) {
       if (std::optional<Error> refusal = dispatcher.Refusal(*method)) {
@@ -227,6 +234,7 @@ struct Server::Core {
   const Reflection reflection;
   Health health;
   const std::shared_ptr<Pipes> pipes;
+  const size_t calls_max;
   int port = 0;
   std::unique_ptr<Queues> queues;          // Stopped before the server is destroyed.
   std::unique_ptr<::grpc::Server> server;  // Last: destroyed before what it calls.
@@ -265,8 +273,9 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   const std::string address = Cat(options.address, ":", options.port);
   builder.AddListeningPort(address, ::grpc::InsecureServerCredentials(), &core->port);
-  core->queues =
-      std::make_unique<Queues>(builder, [at = core.get()](Wire& wire) { return at->Open(wire); });
+  core->queues = std::make_unique<Queues>(
+      builder, options.step_time_max,
+      [at = core.get()](Wire& wire, size_t calls) { return at->Open(wire, calls); });
   core->server = builder.BuildAndStart();
   if (core->server == nullptr || core->port == 0) {
     return Fail(Error{ErrorCode::kUnavailable, "cannot listen for gRPC on " + address, "",

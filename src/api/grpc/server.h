@@ -26,6 +26,9 @@ struct ServerOptions {
   uint16_t port = 0;                 // 0: any free one.
   node::Dispatcher* pipe = nullptr;  // What the pipes' requests go to; null: where all others go.
   std::chrono::milliseconds pipe_write_time_max{bounds::kPipeWriteMsMax};
+  // Of calls that are no pipes: to bring the request, to take the answer.
+  std::chrono::milliseconds step_time_max{bounds::kGrpcStepMsMax};
+  size_t calls_max = bounds::kGrpcCallsMax;
 };
 
 class Server {

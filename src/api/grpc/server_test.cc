@@ -53,8 +53,11 @@ struct Call {
 
 class GrpcServerTest : public ::testing::Test {
  protected:
-  GrpcServerTest() {
-    Result<std::unique_ptr<Server>> server = Server::Start({}, shop_.registry, node_);
+  GrpcServerTest() { Serve({}); }
+
+  void Serve(const ServerOptions& options) {
+    server_.reset();
+    Result<std::unique_ptr<Server>> server = Server::Start(options, shop_.registry, node_);
     EXPECT_TRUE(server) << server.error().message;
     server_ = *std::move(server);
     ::grpc::ChannelArguments arguments;
@@ -247,6 +250,76 @@ TEST_F(GrpcServerTest, ACallWhoseTimeRunsOutIsLetGo) {
   EXPECT_EQ(call.status.error_code(), StatusCode::DEADLINE_EXCEEDED);
   EXPECT_LE(node_.last().options.deadline, std::chrono::steady_clock::now());
   done(FakeNode::ReplyOf(testing::Reply()));
+}
+
+// Calls are begun, and their requests never come: each kind of call is told so and ended.
+TEST_F(GrpcServerTest, ARequestThatDoesNotComeIsNotWaitedFor) {
+  Serve({.step_time_max = milliseconds(50)});
+  Stream pipe(*stub_, "/holdfast.Pipe/Connect");  // Which may idle for as long as it likes.
+  for (const char* method : {kCreate, kHealthCheck, kHealthWatch, kReflect}) {
+    Stream call(*stub_, method);
+    const Status status = call.Finish();
+    EXPECT_EQ(status.error_code(), StatusCode::DEADLINE_EXCEEDED) << method;
+    EXPECT_EQ(status.error_message(), "the call brought no request within 50 ms") << method;
+  }
+  EXPECT_TRUE(node_.seen().empty());
+  EXPECT_TRUE(pipe.Write(""));
+}
+
+// The node may take its time, though: that is what deadlines are for.
+TEST_F(GrpcServerTest, WhatTheNodeTakesIsNoStepOfTheCall) {
+  Serve({.step_time_max = milliseconds(50)});
+  node_.Hold();
+  Call call;
+  Begin(call, kCreate, Item("x"));
+  node::Done done = node_.Take();
+  Stream late(*stub_, kCreate);
+  EXPECT_EQ(late.Finish().error_code(), StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_FALSE(call.done.HasBeenNotified());
+  done(FakeNode::ReplyOf(testing::Reply()));
+  call.done.WaitForNotification();
+  EXPECT_TRUE(call.status.ok()) << call.status.error_message();
+}
+
+TEST_F(GrpcServerTest, WhoTakesNoAnswerIsCutOff) {
+  Serve({.step_time_max = milliseconds(50)});
+  node::Reply answer;
+  answer.body = std::string(1 << 20, 'x');  // More than a stream's window of flow control.
+  node_.SetReply(std::move(answer));
+  std::vector<std::unique_ptr<Stream>> calls;
+  for (size_t i = 0; i < 8; ++i) {
+    calls.push_back(std::make_unique<Stream>(*stub_, kCreate));
+    ASSERT_TRUE(calls.back()->Write(Item("x")));
+    calls.back()->WritesDone();
+  }
+  while (node_.seen().size() < calls.size()) std::this_thread::yield();
+  server_->Stop(std::chrono::hours(1));  // Returns once the calls are gone.
+}
+
+TEST_F(GrpcServerTest, ThereAreOnlySoManyCalls) {
+  Serve({.calls_max = 2});
+  node_.Hold();
+  Call first, second, third;
+  Begin(first, kCreate, Item("a"));
+  node::Done done = node_.Take();
+  Begin(second, kCreate, Item("b"));
+  node::Done other = node_.Take();
+  Ask(third, kCreate, Item("c"));
+  EXPECT_EQ(third.status.error_code(), StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_NE(third.Trailer("retry-after-ms"), "");
+  EXPECT_EQ(node_.seen().size(), 2U);
+  done(FakeNode::ReplyOf(testing::Reply()));
+  first.done.WaitForNotification();
+  other(FakeNode::ReplyOf(testing::Reply()));
+  second.done.WaitForNotification();
+  for (bool served = false; !served;) {  // They are over here a moment before they are there.
+    Call fourth;
+    Begin(fourth, kCreate, Item("d"));
+    while (!fourth.done.HasBeenNotified() && node_.seen().size() == 2) std::this_thread::yield();
+    if (node_.seen().size() > 2) node_.Take()(FakeNode::ReplyOf(testing::Reply()));
+    fourth.done.WaitForNotification();
+    served = fourth.status.ok();
+  }
 }
 
 TEST_F(GrpcServerTest, RepliesAndCancellationsMayRace) {

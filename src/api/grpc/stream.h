@@ -46,6 +46,9 @@ class Stream {
   virtual void OnDone() = 0;
   // Its messages are many requests, and it sees to batches of them (base/batch.h) by itself.
   virtual bool batches() const { return false; }
+  // Its reads and writes may take any time: it limits them by itself. Every step of another one
+  // has to be done within bounds::kGrpcStepMsMax, or its call is ended.
+  virtual bool idles() const { return false; }
 
  protected:
   Wire& wire_;
