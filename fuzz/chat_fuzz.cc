@@ -3,8 +3,8 @@
 #include "fuzz/input.h"
 #include "services/chat/cli/line_editor.h"
 #include "services/chat/cli/screen.h"
-#include "services/chat/cli/text.h"
 #include "src/api/scalar.h"
+#include "src/cli/terminal_text.h"
 #include "src/client/causal_buffer.h"
 
 namespace holdfast {
@@ -16,7 +16,7 @@ void ExpectHarmless(const std::string& text) {
     HOLDFAST_CHECK(static_cast<unsigned char>(byte) >= 0x20 && byte != 0x7f, "a control character");
   }
   HOLDFAST_CHECK(text.find("\xc2\x9b") == std::string::npos, "a control character of two bytes");
-  HOLDFAST_CHECK(chat::Harmless(text) == text, "what is harmless is not left as it is");
+  HOLDFAST_CHECK(cli::Harmless(text) == text, "what is harmless is not left as it is");
 }
 
 void Order(fuzz::Input& input) {
@@ -30,9 +30,11 @@ void Order(fuzz::Input& input) {
   while (!input.empty()) {
     Buffer::Item item;
     item.number = input.Number();
-    if (input.Byte() % 2 == 1) item.follows.push_back(input.Number());
+    const uint8_t what = input.Byte();
+    if (what % 2 == 1) item.follows.push_back(input.Number());
     item.bytes = input.Byte();
     now_ms += input.Byte() / 16;
+    if (what % 8 >= 6) buffer.Reached(input.Number(), now_ms + what);
     buffer.Add(std::move(item), now_ms, &out);
     HOLDFAST_CHECK(buffer.held() <= bounds.held_max, "holds back too many");
     HOLDFAST_CHECK(buffer.held_bytes() <= bounds.held_bytes_max, "holds back too much");
@@ -57,19 +59,19 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace holdfast;
   fuzz::Input input(data, size);
   const std::string said(input.Bytes());
-  const std::string harmless = chat::Harmless(said);
+  const std::string harmless = cli::Harmless(said);
   ExpectHarmless(harmless);
   const size_t width = 2 + input.Byte() % 40;
   std::string together;
-  for (const std::string& line : chat::Wrapped(harmless, width, 0)) {
-    HOLDFAST_CHECK(chat::WidthOf(line) <= width, "a line that is too long");
+  for (const std::string& line : cli::Wrapped(harmless, width, 0)) {
+    HOLDFAST_CHECK(cli::WidthOf(line) <= width, "a line that is too long");
     together += line;
   }
   HOLDFAST_CHECK(together == harmless, "text is lost");
-  HOLDFAST_CHECK(chat::WidthOf(chat::TailOf(harmless, width)) <= width, "an end that is too long");
+  HOLDFAST_CHECK(cli::WidthOf(cli::TailOf(harmless, width)) <= width, "an end that is too long");
   chat::LineEditor editor;
   for (const std::string& line : editor.Feed(input.Bytes()).lines) {
-    ExpectHarmless(chat::Harmless(line));
+    ExpectHarmless(cli::Harmless(line));
   }
   chat::Screen screen("room");
   screen.Add({static_cast<chat::Line::What>(input.Byte() % 5), harmless});

@@ -212,11 +212,11 @@ std::string ToWord(std::string_view method) {
   return word;
 }
 
-std::string SampleFlags(const Descriptor& type) {
+std::string SampleFlags(const Descriptor& type, const FieldNames& more) {
   std::string text;
   for (int i = 0; i < type.field_count(); ++i) {
     const FieldDescriptor* field = type.field(i);
-    if (!IsRequired(field)) continue;
+    if (!IsRequired(field) && !more.contains(field->name())) continue;
     const std::string value = SampleValue(field, false);
     const bool quote = value.starts_with('{');
     text += " --" + Kebab(field->name()) + " " + (quote ? "'" + value + "'" : value);
@@ -224,9 +224,11 @@ std::string SampleFlags(const Descriptor& type) {
   return text;
 }
 
-std::string SampleJson(const Descriptor& type) { return SampleHttp(type, "").body; }
+std::string SampleJson(const Descriptor& type, const FieldNames& more) {
+  return SampleHttp(type, "", more).body;
+}
 
-SampleCall SampleHttp(const Descriptor& type, const std::string& route) {
+SampleCall SampleHttp(const Descriptor& type, const std::string& route, const FieldNames& more) {
   SampleCall call{route, "", ""};
   for (int i = 0; i < type.field_count(); ++i) {
     const FieldDescriptor* field = type.field(i);
@@ -235,7 +237,7 @@ SampleCall SampleHttp(const Descriptor& type, const std::string& route) {
       call.path.replace(at, place.size(), SampleValue(field, false));
       continue;
     }
-    if (!IsRequired(field)) continue;
+    if (!IsRequired(field) && !more.contains(field->name())) continue;
     const std::string value = SampleValue(field, true);
     call.body += (call.body.empty() ? "\"" : ", \"") + field->name() +
                  "\": " + (field->is_repeated() ? "[" + value + "]" : value);

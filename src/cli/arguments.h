@@ -15,6 +15,7 @@
 #include <google/protobuf/message.h>
 
 #include <iosfwd>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -48,9 +49,11 @@ Result<void> ApplyJson(const std::string& text, std::istream& in,
 // "CreateTransfer" -> "create-transfer".
 std::string ToWord(std::string_view method);
 
-// An example of the type as flags and as JSON: what is required, with made-up values.
-std::string SampleFlags(const google::protobuf::Descriptor& type);
-std::string SampleJson(const google::protobuf::Descriptor& type);
+// An example of the type as flags and as JSON: what is required, with made-up values, and the
+// fields of these names.
+using FieldNames = std::set<std::string>;
+std::string SampleFlags(const google::protobuf::Descriptor& type, const FieldNames& more = {});
+std::string SampleJson(const google::protobuf::Descriptor& type, const FieldNames& more = {});
 
 // The same for a route such as "/v1/counters/{name}": its path with values in it, and what else is
 // required, as "?key=KEY" for a GET or as the body of a POST, and likewise for DELETE and PUT.
@@ -59,6 +62,7 @@ struct SampleCall {
   std::string query;
   std::string body;
 };
-SampleCall SampleHttp(const google::protobuf::Descriptor& type, const std::string& route);
+SampleCall SampleHttp(const google::protobuf::Descriptor& type, const std::string& route,
+                      const FieldNames& more = {});
 
 }  // namespace holdfast::cli

@@ -1,6 +1,8 @@
 #include "src/cli/commands.h"
 
+#include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <ostream>
 
 #include "src/base/bounds.h"
@@ -76,6 +78,15 @@ int Context::Tell(const Error& error) {
   }
   err() << "holdfast: " << OneLine(told) << "\n";
   return ExitCodeOf(error);
+}
+
+int Context::End(int code) {
+  if (out().flush()) return code;
+  const int error = streams_.out_file == nullptr ? 0 : streams_.out_file->error();
+  if (error == EPIPE) return code;
+  err() << "holdfast: the output could not be written"
+        << (error == 0 ? "" : std::string(": ") + std::strerror(error)) << "\n";
+  return code == kExitOk ? kExitFault : code;
 }
 
 CLI::App* Commands::Add(const std::string& service, const std::string& name,

@@ -18,6 +18,7 @@
 
 #include "src/base/error.h"
 #include "src/cli/exit_codes.h"
+#include "src/cli/output_file.h"
 #include "src/client/client.h"
 
 namespace holdfast::cli {
@@ -31,6 +32,7 @@ struct Streams {
   std::ostream& err;
   bool err_is_terminal = false;
   bool out_is_terminal = false;
+  const OutputFile* out_file = nullptr;  // What `out` writes into, if it is such: says what failed.
 };
 
 // The options that every command takes, as the user wrote them.
@@ -64,6 +66,10 @@ class Context {
 
   // Tells the error in one line on err() and returns the exit code that goes with it.
   int Tell(const Error& error);
+  // The end of a command that ends with this code: what it printed and could not be written is
+  // told, and is a fault if the command had none. Somebody who reads no more (a closed pipe) has
+  // enough.
+  int End(int code);
 
  private:
   Streams streams_;

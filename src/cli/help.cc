@@ -1,8 +1,8 @@
 #include "src/cli/help.h"
 
 #include "holdfast/options.pb.h"
+#include "src/api/json.h"
 #include "src/api/route.h"
-#include "src/cli/arguments.h"
 #include "src/cli/exit_codes.h"
 
 namespace holdfast::cli {
@@ -89,14 +89,23 @@ std::string HelpFormatter::make_help(const CLI::App* app, std::string name,
     if (command->get_group().empty()) continue;  // Hidden.
     AddTo(&groups, command->get_group(), {command->get_name(), command->get_description()});
   }
-  std::string usage = "  " + name;
-  if (!commands.empty()) usage += " COMMAND";
+  std::string asks;  // Without a command of it.
+  bool has_place = commands.empty();
   for (const CLI::Option* option : app->get_options()) {
     if (option->get_group().empty() || option == app->get_help_ptr()) continue;
-    if (option->get_positional()) usage += " " + option->get_name(true);
+    const bool is_place = option->get_positional();
+    const std::string shown = is_place ? option->get_name(true) : NameOf(*option);
+    has_place |= is_place;
+    if (option->get_required()) {
+      asks += " " + shown;
+    } else if (is_place) {
+      asks += " [" + shown + "]";
+    }
     AddTo(&groups, option->get_group(), {NameOf(*option), TextOf(*option)});
   }
-  std::string out = app->get_description() + "\n\nUsage:\n" + usage + " [OPTIONS]\n";
+  std::string out = app->get_description() + "\n\nUsage:\n";
+  if (!commands.empty()) out += "  " + name + " COMMAND [OPTIONS]\n";
+  if (has_place) out += "  " + name + asks + " [OPTIONS]\n";
   for (const auto& [title, rows] : groups) out += "\n" + title + ":\n" + Table(rows);
   if (!app->get_footer().empty()) out += "\n" + app->get_footer() + "\n";
   if (app->get_parent() != nullptr) {
@@ -112,11 +121,26 @@ std::string CommandWords(const state_machine::Method& method) {
   return word == method.service_name ? word : method.service_name + " " + word;
 }
 
+FieldNames MoreOfSample(const state_machine::Method& method) {
+  const auto& type = *method.request->GetDescriptor();
+  FieldNames more;
+  for (;;) {
+    std::unique_ptr<google::protobuf::Message> request(method.request->New());
+    if (!api::ParseJson(SampleJson(type, more), request.get())) return more;
+    const auto valid = method.validate(*request);
+    if (valid) return more;
+    const std::string& at = valid.error().field;
+    const std::string name = at.substr(0, at.find_first_of(".["));
+    if (type.FindFieldByName(name) == nullptr || !more.insert(name).second) return more;
+  }
+}
+
 std::string MethodFooter(const state_machine::Method& method, const std::string& command) {
   const auto& type = *method.request->GetDescriptor();
-  std::string out = "Examples:\n  " + command + SampleFlags(type) + "\n";
+  const FieldNames more = MoreOfSample(method);
+  std::string out = "Examples:\n  " + command + SampleFlags(type, more) + "\n";
   if (type.field_count() > 0) {
-    out += "  " + command + " --json '" + SampleJson(type) + "'\n";
+    out += "  " + command + " --json '" + SampleJson(type, more) + "'\n";
     out += "  " + command + " --json @request.json\n";
   }
   if (method.options.http_size() > 0) {

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "src/cli/arguments.h"
 #include "src/state_machine/registry.h"
 
 namespace holdfast::cli {
@@ -20,6 +21,10 @@ class HelpFormatter : public CLI::FormatterBase {
 
 // "ledger create-transfer"; a method of its service's name is the service's command itself.
 std::string CommandWords(const state_machine::Method& method);
+
+// What an example of a method has beside what the options of its fields require: what its own rules
+// ask for by name ("text: must not be empty").
+FieldNames MoreOfSample(const state_machine::Method& method);
 
 // Below the flags of a method: examples, the same over HTTP, and how it may end.
 std::string MethodFooter(const state_machine::Method& method, const std::string& command);

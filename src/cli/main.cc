@@ -29,7 +29,12 @@ int main(int argc, char** argv) {
     cli::AddOperatingCommands(registry, root, commands);
     RegisterServiceCommands(commands);
   };
-  return cli::RunProgram(
-      registry, extend, {argv + 1, argv + argc},
-      {std::cin, std::cout, std::cerr, isatty(STDERR_FILENO) == 1, isatty(STDOUT_FILENO) == 1});
+  cli::OutputFile out_file(STDOUT_FILENO);
+  std::ostream out(&out_file);
+  std::cerr.tie(&out);  // What was printed before an error is seen before it.
+  const int code = cli::RunProgram(registry, extend, {argv + 1, argv + argc},
+                                   {std::cin, out, std::cerr, isatty(STDERR_FILENO) == 1,
+                                    isatty(STDOUT_FILENO) == 1, &out_file});
+  std::cerr.tie(nullptr);
+  return code;
 }

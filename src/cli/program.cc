@@ -29,7 +29,7 @@ Exit codes:
   2  the command line or the request is malformed
   3  no node could answer in time; nothing was done, try again
   4  outcome unknown: repeat it under the same id or --idempotency-key, it is done once only
-  5  a fault of a node or of this machine)";
+  5  a fault of a node or of this machine, or the output could not be written)";
 
 // Where a script's variable is not set, its caller would believe in a protection that is not there.
 std::string WrongKey(const std::string& key) {
@@ -156,12 +156,9 @@ void KeepEmptyValues(std::vector<std::string>* words) {
   }
 }
 
-}  // namespace
-
-int RunProgram(const state_machine::Registry& registry, const Extend& extend,
-               std::vector<std::string> arguments, Streams streams) {
+int RunCommand(const state_machine::Registry& registry, const Extend& extend,
+               std::vector<std::string> arguments, Context& context) {
   int exit_code = kExitOk;
-  Context context(streams);
   CLI::App app(kDescription, "holdfast");
   app.formatter(std::make_shared<HelpFormatter>());
   app.set_help_flag("-h,--help", "Show this help");
@@ -209,6 +206,14 @@ int RunProgram(const state_machine::Registry& registry, const Extend& extend,
     return context.Tell(usage);
   }
   return exit_code;
+}
+
+}  // namespace
+
+int RunProgram(const state_machine::Registry& registry, const Extend& extend,
+               std::vector<std::string> arguments, Streams streams) {
+  Context context(streams);
+  return context.End(RunCommand(registry, extend, std::move(arguments), context));
 }
 
 }  // namespace holdfast::cli

@@ -1,6 +1,12 @@
 #include "src/cli/program.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <set>
+#include <thread>
 
 #include "src/api/testing/shop.pb.h"
 #include "src/base/bounds.h"
@@ -44,6 +50,111 @@ TEST_F(ProgramTest, CallsAMethodAndShowsTheReply) {
       Run({"--compact", "counter", "get", "--name=visits", "-v", "--consistency", "linearizable"});
   EXPECT_EQ(read.out, "{\"value\":-5}\n");
   EXPECT_EQ(read.err.substr(0, 9), "position ");
+}
+
+// What went wrong: what could not be written counted as done.
+TEST_F(ProgramTest, OutputThatCannotBeWrittenIsAFault) {
+  const auto run_into = [this](int descriptor, std::vector<std::string> arguments) {
+    std::istringstream in;
+    std::ostringstream err;
+    OutputFile file(descriptor);
+    std::ostream out(&file);
+    const int code = program_.Run(std::move(arguments), {in, out, err, false, false, &file});
+    return Ran{code, "", err.str()};
+  };
+  const int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+  ASSERT_GE(full, 0);
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"version"}, {"--version"}, {"--help"}, {"ledger", "pay", "--help"}, {"config"}}) {
+    const Ran ran = run_into(full, arguments);
+    EXPECT_EQ(ran.code, kExitFault) << arguments[0];
+    EXPECT_EQ(ran.err, "holdfast: the output could not be written: No space left on device\n");
+  }
+  // What was wrong before stays what it is.
+  EXPECT_EQ(run_into(full, {"no-such-command"}).code, kExitUsage);
+  close(full);
+  // Whoever reads no more has enough.
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  close(ends[0]);
+  const auto before = std::signal(SIGPIPE, SIG_IGN);
+  const Ran closed = run_into(ends[1], {"version"});
+  std::signal(SIGPIPE, before);
+  EXPECT_EQ(closed.code, kExitOk);
+  EXPECT_EQ(closed.err, "");
+  close(ends[1]);
+  // Somebody else's stream, of which no more is known.
+  std::istringstream in;
+  std::ostringstream err;
+  std::ostream none(nullptr);
+  EXPECT_EQ(program_.Run({"version"}, {in, none, err}), kExitFault);
+  EXPECT_EQ(err.str(), "holdfast: the output could not be written\n");
+}
+
+TEST(OutputFileTest, WritesAllInOrderAndRemembersTheFirstError) {
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  std::string wanted;
+  std::string read_back;
+  std::thread reader([&] {
+    char bytes[4'096];
+    for (ssize_t count; (count = read(ends[0], bytes, sizeof(bytes))) > 0;) {
+      read_back.append(bytes, static_cast<size_t>(count));
+    }
+  });
+  {
+    OutputFile file(ends[1]);
+    std::ostream out(&file);
+    for (int i = 0; i < 50'000; ++i) {
+      const std::string line = "line " + std::to_string(i);
+      out << line << '\n';
+      wanted += line + "\n";
+    }
+    const std::string large(300'000, 'x');
+    out << large;
+    wanted += large;
+    EXPECT_TRUE(out.flush());
+    EXPECT_EQ(file.error(), 0);
+    out << "at the end";
+    wanted += "at the end";
+  }
+  close(ends[1]);
+  reader.join();
+  close(ends[0]);
+  EXPECT_EQ(read_back, wanted);
+  OutputFile closed(-1);
+  std::ostream out(&closed);
+  out << "x";
+  EXPECT_FALSE(out.flush());
+  EXPECT_EQ(closed.error(), EBADF);
+}
+
+// What went wrong: --help showed examples that were refused, as something was missing in them.
+TEST_F(ProgramTest, TheExamplesOfEveryMethodAreAcceptable) {
+  // All is there, but one must put in a value of one's own: an amount, a delivery, a currency.
+  const std::set<std::string> with_values_of_ones_own = {
+      "/holdfast.atomic.Atomic/Execute",   "/holdfast.cache.Cache/Configure",
+      "/holdfast.convert.Convert/Convert", "/holdfast.ledger.Ledger/CreateExchange",
+      "/holdfast.queues.Queues/Ack",       "/holdfast.queues.Queues/Extend",
+      "/holdfast.queues.Queues/Nack",      "/holdfast.sessions.Sessions/Open"};
+  for (const auto& method : program_.registry().methods()) {
+    const auto& type = *method->request->GetDescriptor();
+    const FieldNames more = MoreOfSample(*method);
+    std::unique_ptr<google::protobuf::Message> request(method->request->New());
+    std::istringstream in;
+    const std::string json = SampleJson(type, more);
+    const auto parsed = ApplyJson(json, in, request.get());
+    EXPECT_TRUE(parsed) << method->full_name << " " << json << ": " << OneLine(parsed.error());
+    if (!parsed) continue;
+    const auto valid = method->validate(*request);
+    EXPECT_EQ(valid.has_value(), !with_values_of_ones_own.contains(method->full_name))
+        << method->full_name << " " << json << ": " << (valid ? "" : OneLine(valid.error()));
+  }
+  const std::string create = RunAlone({"rounds", "create", "--help"}).out;
+  EXPECT_NE(create.find("holdfast rounds create --game GAME --places 100\n"), std::string::npos)
+      << create;
+  const std::string post = RunAlone({"chat", "post", "--help"}).out;
+  EXPECT_NE(post.find("--author AUTHOR --text TEXT\n"), std::string::npos) << post;
 }
 
 TEST_F(ProgramTest, AMethodOfItsServicesNameIsTheServicesCommand) {

@@ -154,7 +154,8 @@ std::string KindText(Kind kind) {
 std::string CurlExample(const Method& method) {
   if (method.options.http_size() == 0) return "";
   const api::RouteParts route = api::PartsOf(method.options.http(0));
-  const SampleCall call = SampleHttp(*method.request->GetDescriptor(), route.path);
+  const SampleCall call =
+      SampleHttp(*method.request->GetDescriptor(), route.path, MoreOfSample(method));
   const std::string verb = route.verb == "GET" ? "" : "-X " + std::string(route.verb) + " ";
   const std::string url = "'localhost:8001" + call.path;
   if (!route.takes_body) return "curl " + verb + url + call.query + "'\n";
@@ -172,7 +173,8 @@ std::string MethodText(const Method& method, Types* types) {
     const api::RouteParts parts = api::PartsOf(route);
     out += "- HTTP: `" + std::string(parts.verb) + " " + parts.path + "`\n";
   }
-  out += "\n```sh\n" + command + SampleFlags(request) + "\n" + CurlExample(method) + "```\n";
+  out += "\n```sh\n" + command + SampleFlags(request, MoreOfSample(method)) + "\n" +
+         CurlExample(method) + "```\n";
   out += "\nRequest:\n\n" + FieldTable(request, types);
   out += "\nReply, `" + reply.name() + "`:\n\n" + FieldTable(reply, types) + Outcomes(reply);
   return out;

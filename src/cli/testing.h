@@ -40,13 +40,17 @@ class TestProgram {
     std::istringstream input(in);
     std::ostringstream out;
     std::ostringstream err;
+    const int code = Run(std::move(arguments), {input, out, err});
+    return {code, out.str(), err.str()};
+  }
+  int Run(std::vector<std::string> arguments, Streams streams) {
     const auto extend = [this](CLI::App& root, Commands& commands, int*) {
       AddOperatingCommands(registry_, root, commands);
       if (extend_) extend_(commands);
     };
-    const int code = RunProgram(registry_, extend, std::move(arguments), {input, out, err});
-    return {code, out.str(), err.str()};
+    return RunProgram(registry_, extend, std::move(arguments), streams);
   }
+  const state_machine::Registry& registry() const { return registry_; }
 
  private:
   store::Store store_;

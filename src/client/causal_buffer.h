@@ -7,7 +7,9 @@
 //   room.Add({.number = 2, .follows = {1}, .bytes = 5, .payload = "hello"}, now_ms, &out);
 //   // Both come out.
 //   room.Add({.number = 1, .follows = {}, .bytes = 2, .payload = "hi"}, now_ms, &out);
-//   // By room.next_due_ms() at the latest: what has waited for too long.
+//   // The server's page reached up to 3, which was not on it: it may still come, or never.
+//   room.Reached(3, now_ms);
+//   // By room.next_due_ms() at the latest: what has waited, or been waited for, for too long.
 //   room.Pass(now_ms, &out);
 //
 // The rule: a message comes out once every message of a lower number has come out or was given up.
@@ -18,8 +20,10 @@
 //
 // The bounds: no message is held back for longer than the patience, nor more of them, or of their
 // bytes, than fit. Past any of these what is missing below is given up: a gap comes out in its
-// place, then what waited for it, each with those of its own dependencies that are missing. What
-// was given up and comes after all comes out as late, as long as its gap is remembered: past
+// place, then what waited for it, each with those of its own dependencies that are missing. A loss
+// at the very end keeps nothing waiting, so nobody would ever see it: what the source is known to
+// have reached (Reached) is waited for with the same patience, and then given up as well. What was
+// given up and comes after all comes out as late, as long as its gap is remembered: past
 // kCausalGapsMax gaps the oldest are forgotten, and what comes of them is dropped as a repeat.
 //
 // So programs that give up nothing agree on all of the order, and whoever gives up something sees
@@ -31,6 +35,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <limits>
 #include <map>
 #include <optional>
@@ -102,15 +107,41 @@ class CausalBuffer {
     return Took::kNew;
   }
 
-  // Time has passed.
-  void Pass(int64_t now_ms, std::vector<Out>* out) {
-    while (!waiting_.empty() && *next_due_ms() <= now_ms) GiveUp(out);
+  // All up to this number is there at the source, and has come by `at_ms`, which may lie ahead,
+  // unless it is late or lost. No earlier time than before.
+  void Reached(uint64_t number, int64_t at_ms) {
+    if (number < next_ || number == std::numeric_limits<uint64_t>::max()) return;
+    if (!reached_.empty()) {
+      if (number <= reached_.back().second) return;
+      at_ms = std::max(at_ms, reached_.back().first);
+      // Too many wait: the newest two become one, as of the later.
+      if (reached_.size() == bounds::kCausalGapsMax) reached_.pop_back();
+    }
+    reached_.emplace_back(at_ms, number);
   }
 
-  // When to call Pass though nothing has come; nullopt: nothing waits.
+  // Time has passed.
+  void Pass(int64_t now_ms, std::vector<Out>* out) {
+    const auto is_due = [&](int64_t since_ms) { return since_ms + bounds_.patience_ms <= now_ms; };
+    for (;;) {
+      if (!waiting_.empty() && is_due(waiting_.begin()->first)) {
+        GiveUp(out);
+      } else if (!reached_.empty() && is_due(reached_.front().first)) {
+        GiveUpTo(std::min(reached_.front().second, BeforeHeld()), out);
+      } else {
+        return;
+      }
+    }
+  }
+
+  // When to call Pass though nothing has come; nullopt: nothing waits, nor is waited for.
   std::optional<int64_t> next_due_ms() const {
-    if (waiting_.empty()) return std::nullopt;
-    return waiting_.begin()->first + bounds_.patience_ms;
+    if (waiting_.empty() && reached_.empty()) return std::nullopt;
+    const int64_t since_ms = waiting_.empty() ? reached_.front().first
+                             : reached_.empty()
+                                 ? waiting_.begin()->first
+                                 : std::min(waiting_.begin()->first, reached_.front().first);
+    return since_ms + bounds_.patience_ms;
   }
   size_t held() const { return held_.size(); }
   size_t held_bytes() const { return bytes_; }
@@ -141,17 +172,24 @@ class CausalBuffer {
       waiting_.erase({it->second.since_ms, it->first});
       Emit(Kind::kMessage, std::move(it->second.item), out);
     }
+    while (!reached_.empty() && reached_.front().second < next_) reached_.pop_front();
   }
 
+  // The last number that is missing before the first that is held back.
+  uint64_t BeforeHeld() const {
+    return held_.empty() ? std::numeric_limits<uint64_t>::max() : held_.begin()->first - 1;
+  }
   // What is missing before the first that is held back.
-  void GiveUp(std::vector<Out>* out) {
+  void GiveUp(std::vector<Out>* out) { GiveUpTo(BeforeHeld(), out); }
+  // What is missing up to this number; nothing of that is held back.
+  void GiveUpTo(uint64_t last, std::vector<Out>* out) {
     Out gap;
     gap.kind = Kind::kGap;
     gap.from = next_;
-    gap.to = held_.begin()->first - 1;
+    gap.to = last;
     gaps_.emplace(gap.from, gap.to);
     if (gaps_.size() > bounds::kCausalGapsMax) gaps_.erase(gaps_.begin());
-    next_ = held_.begin()->first;
+    next_ = last + 1;
     out->push_back(std::move(gap));
     Release(out);
   }
@@ -179,7 +217,8 @@ class CausalBuffer {
   std::map<uint64_t, Held> held_;                   // All above next_.
   std::set<std::pair<int64_t, uint64_t>> waiting_;  // The same, by since when.
   size_t bytes_ = 0;
-  std::map<uint64_t, uint64_t> gaps_;  // First and last number of each; below next_.
+  std::deque<std::pair<int64_t, uint64_t>> reached_;  // When, and up to where; both grow.
+  std::map<uint64_t, uint64_t> gaps_;                 // First and last number of each; below next_.
 };
 
 }  // namespace holdfast::client

@@ -136,6 +136,52 @@ TEST_F(CausalBufferTest, NoMoreIsHeldBackThanFits) {
   EXPECT_EQ(Add(none, Of(2)), "gap1-1 2");
 }
 
+// What went wrong: of what was lost at the very end nobody ever learned.
+TEST_F(CausalBufferTest, WhatTheSourceHasReachedAndNeverComesIsAGapInTheEnd) {
+  Buffer buffer(0, {.patience_ms = 100});
+  EXPECT_FALSE(buffer.next_due_ms());
+  buffer.Reached(3, 10);
+  EXPECT_EQ(buffer.next_due_ms(), 110);
+  EXPECT_EQ(Add(buffer, Of(1), 20), "1");
+  EXPECT_EQ(Pass(buffer, 109), "");
+  EXPECT_EQ(Pass(buffer, 110), "gap2-3");
+  EXPECT_EQ(buffer.next(), 4u);
+  EXPECT_FALSE(buffer.next_due_ms());
+  EXPECT_EQ(Add(buffer, Of(3), 120, Took::kLate), "late3");
+  // What comes in time is none, and what is held back stands in its place.
+  buffer.Reached(8, 200);
+  EXPECT_EQ(Add(buffer, Of(6), 250), "");
+  EXPECT_EQ(Add(buffer, Of(4), 260), "4");
+  EXPECT_EQ(Pass(buffer, 300), "gap5-5 6 gap7-8");
+  buffer.Reached(9, 400);
+  EXPECT_EQ(Add(buffer, Of(9), 410), "9");
+  EXPECT_FALSE(buffer.next_due_ms()) << "nothing is waited for";
+}
+
+TEST_F(CausalBufferTest, WhatWasReachedLaterIsWaitedForLonger) {
+  Buffer buffer(0, {.patience_ms = 100});
+  buffer.Reached(2, 50);
+  buffer.Reached(2, 60);  // Known.
+  buffer.Reached(5, 40);  // Not before what is below it.
+  buffer.Reached(7, 90);
+  EXPECT_EQ(Pass(buffer, 149), "");
+  EXPECT_EQ(Pass(buffer, 150), "gap1-2 gap3-5");
+  EXPECT_EQ(buffer.next_due_ms(), 190);
+  EXPECT_EQ(Pass(buffer, 190), "gap6-7");
+  buffer.Reached(7, 200);
+  buffer.Reached(UINT64_MAX, 200);
+  EXPECT_FALSE(buffer.next_due_ms()) << "is behind, and cannot be";
+  // However many wait, no more are remembered than fit: the newest are told together.
+  for (uint64_t i = 1; i <= bounds::kCausalGapsMax + 5; ++i) {
+    buffer.Reached(7 + i, 200 + static_cast<int64_t>(i));
+  }
+  std::vector<Buffer::Out> out;
+  buffer.Pass(10'000, &out);
+  EXPECT_EQ(out.size(), bounds::kCausalGapsMax);
+  EXPECT_EQ(out.back().to, 7 + bounds::kCausalGapsMax + 5);
+  EXPECT_EQ(out.back().to - out.back().from, 5u);
+}
+
 TEST_F(CausalBufferTest, NumbersThatCannotBeAreDropped) {
   Buffer buffer;
   EXPECT_EQ(Add(buffer, Of(0), 0, Took::kMalformed), "");

@@ -1,5 +1,6 @@
 // Chat rooms on real processes: messages over the kill of the leader, readers at every node, and
 // the terminal of `holdfast chat`, which it gives back.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <pty.h>
@@ -14,6 +15,7 @@
 #include <fstream>
 #include <map>
 #include <set>
+#include <string_view>
 #include <thread>
 
 #include "services/chat/chat.pb.h"
@@ -202,12 +204,14 @@ class OnATerminal {
     // Made here, so that its settings can be looked at after the program's end.
     EXPECT_EQ(openpty(&master_, &slave_, nullptr, nullptr, &size), 0);
     EXPECT_EQ(tcgetattr(slave_, &before_), 0);
+    EXPECT_EQ(fcntl(master_, F_SETFL, O_NONBLOCK), 0);
     arguments.insert(arguments.begin(), program);
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
     pid_ = fork();
     if (pid_ != 0) return;
+    close(master_);
     login_tty(slave_);
     execv(argv[0], argv.data());
     _exit(127);
@@ -221,8 +225,15 @@ class OnATerminal {
     close(slave_);
   }
 
-  void Type(const std::string& keys) {
-    EXPECT_EQ(write(master_, keys.data(), keys.size()), static_cast<ssize_t>(keys.size()));
+  // As fast as they are taken, and looks at what is shown meanwhile.
+  void Type(std::string_view keys) {
+    const auto deadline = Clock::now() + seconds(20);
+    while (!keys.empty() && Clock::now() < deadline) {
+      const ssize_t taken = write(master_, keys.data(), keys.size());
+      if (taken > 0) keys.remove_prefix(static_cast<size_t>(taken));
+      Read(keys.empty() ? 0 : 10);
+    }
+    EXPECT_EQ(keys, "");
   }
   void Signal(int number) { kill(pid_, number); }
   // Until the terminal was shown this.
@@ -336,6 +347,30 @@ TEST(ChatTest, TheTerminalShowsBothOrdersAndIsGivenBack) {
     EXPECT_TRUE(ann.IsAsItWas()) << number;
     EXPECT_TRUE(ann.shown().ends_with("\x1b[?1049l")) << number;
   }
+}
+
+// What went wrong: what was typed while two thousand lines waited was dropped without a word.
+TEST(ChatTest, WhatIsTypedFasterThanItIsPostedWaitsInTheTerminal) {
+  constexpr uint64_t kLines = 2'600;
+  ProcessCluster cluster(1);
+  cluster.StartAll();
+  ASSERT_TRUE(cluster.WaitHealthy());
+  OnATerminal ann({"chat", kRoom, "--as", "ann", "--endpoints", Endpoint(cluster, 1)});
+  ASSERT_TRUE(ann.Shows("as they arrive"));
+  std::string keys;
+  for (uint64_t i = 0; i < kLines; ++i) keys += "x\r";
+  ann.Type(keys);
+  EXPECT_TRUE(ann.Shows("#" + std::to_string(kLines) + " ann: x"));
+  chat::GetRoomRequest get;
+  get.set_room(kRoom);
+  EXPECT_EQ(Call<chat::Room>(*ClientAt(cluster, 1), "GetRoom", get).last(), kLines);
+  // Keys are not read while the node does not answer and enough lines wait; Ctrl-C is seen.
+  cluster.Kill(1);
+  ann.Type(keys.substr(0, 4'800));
+  ann.Type("\x03");
+  EXPECT_EQ(ann.Wait(), 1) << "not all was posted";
+  EXPECT_NE(ann.shown().find("typed and not posted"), std::string::npos);
+  EXPECT_TRUE(ann.IsAsItWas());
 }
 
 }  // namespace

@@ -27,6 +27,11 @@ Where input or output is no terminal, or with --plain, it is lines, each with a 
 arrived, again, shown, gap or late. It ends then when its input has ended and all that is there is
 shown; exit code 1: something that was typed was not posted.)";
 
+// The last one that may be given is the room's last message, which is known later.
+std::string WrongSince(const std::string& text) {
+  return text.starts_with('-') ? "must be 0 or the number of a message" : "";
+}
+
 }  // namespace
 
 void RegisterCommands(cli::Commands& commands) {
@@ -40,7 +45,7 @@ void RegisterCommands(cli::Commands& commands) {
       ->group(group);
   chat->add_option("--since", flags->since, "Begins after this message; default: the last hundred")
       ->type_name("NUMBER")
-      ->check(CLI::NonNegativeNumber.description(""))
+      ->check(CLI::Validator(WrongSince, ""))
       ->group(group);
   chat->add_option("--delay-ms", flags->delay_ms_max, "Messages take up to so long, at most 10000")
       ->type_name("MS")

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+
 #include "services/chat/cli/view.h"
 #include "src/cli/testing.h"
 
@@ -90,6 +92,50 @@ TEST_F(ChatCommandsTest, WhatIsLostIsSeenAsAGap) {
   EXPECT_NE(ran.out.find("which never came)"), std::string::npos) << ran.out;
 }
 
+// What went wrong: it showed nothing, as if the room were empty.
+TEST_F(ChatCommandsTest, WhatIsLostAtTheEndIsSeenAsAGap) {
+  ASSERT_EQ(Run({"chat", "r", "--as", "ann"}, "1\n2\n3\n").code, cli::kExitOk);
+  const Ran ran = Run({"chat", "r", "--as", "bob", "--once", "--since", "0", "--lose-percent",
+                       "100", "--patience", "50ms"});
+  EXPECT_EQ(ran.code, cli::kExitOk) << ran.err;
+  EXPECT_EQ(ran.out, "gap      #1 to #3 never came\n");
+}
+
+// What went wrong: it waited for ever for a message that the network had lost, and all that was
+// typed behind it as well.
+TEST_F(ChatCommandsTest, WhatSpeaksOfALostMessageDoesNotWaitForEver) {
+  const std::vector<std::string> lossy = {"chat",           "r",   "--as",      "eve",
+                                          "--lose-percent", "100", "--patience"};
+  const auto with = [&](const std::string& patience) {
+    std::vector<std::string> arguments = lossy;
+    arguments.push_back(patience);
+    return arguments;
+  };
+  // One's own, whose id is known.
+  Ran ran = Run(with("50ms"), "hello\n/edit 1 x\nmore\n");
+  EXPECT_EQ(ran.code, cli::kExitOk) << ran.err;
+  EXPECT_EQ(ran.err, "");
+  EXPECT_EQ(Only("shown", Run({"chat", "r", "--as", "bob", "--once"}).out),
+            "#1 eve: hello\n#2 eve edits #1: x\n#3 eve: more\n");
+  // Somebody else's: it is waited for, and given up.
+  auto since = with("50ms");
+  since.insert(since.end(), {"--since", "0"});
+  ASSERT_EQ(Run({"chat", "r", "--as", "ann"}, "ann's\n").code, cli::kExitOk);
+  ran = Run(since, "again\n/delete 4\nlast\n");
+  EXPECT_EQ(ran.code, cli::kExitRefused);
+  EXPECT_EQ(ran.err, "holdfast: not posted: /delete: #4 never came, or was long ago\n");
+  EXPECT_EQ(Only("shown", Run({"chat", "r", "--as", "bob", "--once", "--since", "4"}).out),
+            "#5 eve: again\n#6 eve: last\n");
+  // Whoever wants to go does not wait for that.
+  since = with("60s");
+  since.insert(since.end(), {"--since", "0"});
+  const auto begun = std::chrono::steady_clock::now();
+  ran = Run(since, "hello\n/delete 4\n/quit\n");
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(30));
+  EXPECT_EQ(ran.code, cli::kExitRefused);
+  EXPECT_EQ(ran.err, "holdfast: 1 line was typed and not posted, as far as is known\n");
+}
+
 TEST_F(ChatCommandsTest, HostileTextIsHarmless) {
   ASSERT_EQ(Run({"chat", "create-room", "--room", "r"}).code, cli::kExitOk);
   ASSERT_EQ(Run({"chat", "join", "--room", "r", "--member", "eve"}).code, cli::kExitOk);
@@ -124,6 +170,9 @@ TEST_F(ChatCommandsTest, MistakesAreToldAndRoomsThatAreGone) {
     ran = Run(arguments);
     EXPECT_EQ(ran.code, cli::kExitUsage) << wrong[0] << " " << wrong[1] << ran.err;
   }
+  ran = Run({"chat", "r", "--as", "ann", "--once", "--since", "-5"});
+  EXPECT_EQ(ran.err,
+            "holdfast: --since: must be 0 or the number of a message (see holdfast chat --help)\n");
   ASSERT_EQ(Run({"chat", "r", "--as", "ann", "--once"}).code, cli::kExitOk);
   ASSERT_EQ(Run({"chat", "delete-room", "--room", "r"}).code, cli::kExitOk);
   ran = Run({"chat", "r", "--as", "ann", "--once"});

@@ -4,8 +4,8 @@
 #include <limits>
 #include <utility>
 
-#include "services/chat/cli/text.h"
 #include "src/base/bounds.h"
+#include "src/cli/terminal_text.h"
 
 namespace holdfast::chat {
 namespace {
@@ -17,12 +17,12 @@ std::string NumberText(uint64_t number) { return "#" + std::to_string(number); }
 
 // "#3 ann: hello", all of it harmless.
 std::string TextOf(const Message& message) {
-  std::string text = NumberText(message.number()) + " " + Harmless(message.author());
+  std::string text = NumberText(message.number()) + " " + cli::Harmless(message.author());
   const std::string target = NumberText(message.target().number());
   switch (message.kind()) {
-    case MessageKind::edit: return text + " edits " + target + ": " + Harmless(message.text());
+    case MessageKind::edit: return text + " edits " + target + ": " + cli::Harmless(message.text());
     case MessageKind::delete_: return text + " deletes " + target;
-    default: return text + ": " + Harmless(message.text());
+    default: return text + ": " + cli::Harmless(message.text());
   }
 }
 
@@ -37,10 +37,14 @@ std::string MissingText(const std::vector<uint64_t>& missing) {
 }  // namespace
 
 void Conversation::Receive(const ReceiveReply& page, int64_t now_ms) {
+  int64_t last_ms = now_ms;
   for (const Message& message : page.messages()) {
     under_way_bytes_ += message.ByteSizeLong();
     under_way_.emplace(now_ms + message.delay_ms(), message);
+    last_ms = std::max(last_ms, now_ms + message.delay_ms());
   }
+  // What is not on it was lost, which nothing else may ever show.
+  buffer_.Reached(page.next_after(), last_ms);
 }
 
 std::vector<Line> Conversation::Pass(int64_t now_ms) {
@@ -94,7 +98,11 @@ void Conversation::Remember(const Message& message) {
   std::erase_if(heads_, [&](const auto& head) { return head.second == message.id(); });
   heads_[message.number()] = message.id();
   if (heads_.size() > bounds::kChatFollowsMax) heads_.erase(heads_.begin());
-  ids_[message.number()] = message.id();
+  RememberId(message.number(), message.id());
+}
+
+void Conversation::RememberId(uint64_t number, const std::string& id) {
+  ids_[number] = id;
   if (ids_.size() > bounds::kChatScreenLinesMax) ids_.erase(ids_.begin());
 }
 
@@ -111,13 +119,16 @@ std::vector<std::string> Conversation::Heads() const {
   return heads;
 }
 
-void Conversation::Posted(const std::string& id, const std::vector<std::string>& follows) {
+void Conversation::Posted(const std::string& id, uint64_t number,
+                          const std::vector<std::string>& follows) {
   std::erase_if(heads_, [&](const auto& head) {
     return std::find(follows.begin(), follows.end(), head.second) != follows.end();
   });
   // It may have been shown before the answer came: then it is remembered as such.
   const auto is_it = [&](const auto& shown) { return shown.second == id; };
   if (std::any_of(ids_.begin(), ids_.end(), is_it)) return;
+  // On its way back it may be lost; it can be changed all the same.
+  if (number != 0) RememberId(number, id);
   heads_[std::numeric_limits<uint64_t>::max()] = id;
   if (heads_.size() > bounds::kChatFollowsMax) heads_.erase(heads_.begin());
 }

@@ -32,7 +32,8 @@ class Conversation {
   Conversation(uint64_t after, client::CausalBounds bounds)
       : bounds_(bounds), buffer_(after, bounds) {}
 
-  // A page has come: its messages are under way from now on, for as long as they say.
+  // A page has come: its messages are under way from now on, for as long as they say. What it has
+  // passed and did not bring is waited for as a message would be, and then a gap.
   void Receive(const ReceiveReply& page, int64_t now_ms);
   // What there is to show by now, in order.
   std::vector<Line> Pass(int64_t now_ms);
@@ -48,23 +49,24 @@ class Conversation {
   // What a message that is written now follows: all that is shown, and what was posted from here.
   // Of all that, those that nothing else of it follows; the newest, if they are too many.
   std::vector<std::string> Heads() const;
-  // A message that follows these ids was posted from here. What was shown since it was written
-  // stays a head: the message does not follow it.
-  void Posted(const std::string& id, const std::vector<std::string>& follows);
-  // The id of a message that was shown, if it is remembered.
+  // A message that follows these ids was posted from here, and has this number (0: none yet). What
+  // was shown since it was written stays a head: the message does not follow it.
+  void Posted(const std::string& id, uint64_t number, const std::vector<std::string>& follows);
+  // The id of a message that was shown, or posted from here, if it is remembered.
   std::optional<std::string> IdOf(uint64_t number) const;
 
  private:
   using Buffer = client::CausalBuffer<Message>;
   void Show(const Buffer::Out& out, std::vector<Line>* lines);
   void Remember(const Message& message);
+  void RememberId(uint64_t number, const std::string& id);
 
   const client::CausalBounds bounds_;
   Buffer buffer_;
   std::multimap<int64_t, Message> under_way_;  // By when they arrive.
   size_t under_way_bytes_ = 0;
   std::map<uint64_t, std::string> heads_;  // By number; those of our own that are not back, above.
-  std::map<uint64_t, std::string> ids_;    // Of the last that were shown.
+  std::map<uint64_t, std::string> ids_;    // Of the last that were shown or posted from here.
 };
 
 }  // namespace holdfast::chat

@@ -71,6 +71,23 @@ TEST(ConversationTest, WhatNeverComesIsAGapAndItsFollowersSayThatItIsMissing) {
   EXPECT_EQ(Text(conversation.Pass(600)), "<#2 ~#2");
 }
 
+// What went wrong: a loss at the end of what is there was never seen.
+TEST(ConversationTest, WhatAPageHasPassedAndDidNotBringIsAGap) {
+  Conversation conversation(0, {.patience_ms = 500});
+  ReceiveReply page = PageOf({Of(2, {}, 100)});
+  page.set_next_after(3);
+  conversation.Receive(page, 1'000);
+  ReceiveReply empty;
+  empty.set_next_after(4);
+  conversation.Receive(empty, 1'010);
+  EXPECT_EQ(Text(conversation.Pass(1'100)), "<#2");
+  EXPECT_EQ(Text(conversation.Pass(1'599)), "");
+  EXPECT_EQ(conversation.next_due_ms(), 1'600) << "counted from the last that it brought";
+  EXPECT_EQ(Text(conversation.Pass(1'600)), "!#1 >#2 !#3 !#4");
+  EXPECT_EQ(conversation.shown_to(), 4u);
+  EXPECT_FALSE(conversation.next_due_ms());
+}
+
 TEST(ConversationTest, EditsAndDeletionsSayWhatTheyChange) {
   Message edit = Of(2);
   edit.set_kind(MessageKind::edit);
@@ -101,7 +118,7 @@ TEST(ConversationTest, WhatIsWrittenFollowsWhatIsShown) {
   conversation.Receive(PageOf({Of(1), Of(2, {1}), Of(3, {1}), Of(9)}), 0);
   conversation.Pass(0);
   EXPECT_EQ(conversation.Heads(), (Ids{"m2", "m3"})) << "9 is not shown, and 1 is followed";
-  conversation.Posted("own", {"m2", "m3"});
+  conversation.Posted("own", 0, {"m2", "m3"});
   EXPECT_EQ(conversation.Heads(), Ids{"own"});
   conversation.Receive(PageOf({Of(4, {3})}), 0);
   conversation.Pass(0);
@@ -129,19 +146,20 @@ TEST(ConversationTest, WhatIsShownWhileAPostIsUnderWayStaysAHead) {
   EXPECT_EQ(follows, Ids{"m2"});
   conversation.Receive(PageOf({Of(3, {1})}), 1);
   conversation.Pass(1);
-  conversation.Posted("own", follows);
+  conversation.Posted("own", 4, follows);
   EXPECT_EQ(conversation.Heads(), (Ids{"m3", "own"})) << "it does not follow m3";
+  EXPECT_EQ(conversation.IdOf(4), "own") << "though it is not back, and may never be";
   // What comes back before its answer does is a head once, or none if it was answered already.
   Conversation quick(0, {});
   Message own = Of(1);
   own.set_id("own");
   quick.Receive(PageOf({own}), 0);
   quick.Pass(0);
-  quick.Posted("own", {});
+  quick.Posted("own", 1, {});
   EXPECT_EQ(quick.Heads(), Ids{"own"});
   quick.Receive(PageOf({Of(2, {1})}), 0);
   quick.Pass(0);
-  quick.Posted("own", {});
+  quick.Posted("own", 1, {});
   EXPECT_EQ(quick.Heads(), Ids{"m2"});
 }
 
@@ -166,6 +184,7 @@ TEST(ConversationTest, NoMessageIsGivenUpThatIsOnlyLate) {
           message.set_delay_ms(static_cast<uint32_t>(random() % (bounds::kChatDelayMsMax + 1)));
           *page.add_messages() = message;
         }
+        page.set_next_after(received);
         conversation.Receive(page, now_ms);
       }
       ASSERT_TRUE(conversation.next_due_ms()) << "nothing comes any more";

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "services/chat/cli/text.h"
 #include "src/base/bounds.h"
+#include "src/cli/terminal_text.h"
 
 namespace holdfast::chat {
 namespace {
@@ -34,9 +34,9 @@ const char* StyleOf(Line::What what) {
 std::vector<std::string> Column(const std::deque<Line>& lines, size_t rows, size_t width) {
   std::vector<std::string> column;  // From the bottom up.
   for (auto line = lines.rbegin(); line != lines.rend() && column.size() < rows; ++line) {
-    std::vector<std::string> wrapped = Wrapped(line->text, width, kIndent);
+    std::vector<std::string> wrapped = cli::Wrapped(line->text, width, kIndent);
     for (auto row = wrapped.rbegin(); row != wrapped.rend() && column.size() < rows; ++row) {
-      const std::string padding(width - std::min(width, WidthOf(*row)), ' ');
+      const std::string padding(width - std::min(width, cli::WidthOf(*row)), ' ');
       const std::string style = StyleOf(line->what);
       column.push_back(style + *row + (style.empty() ? "" : kPlain) + padding);
     }
@@ -46,7 +46,9 @@ std::vector<std::string> Column(const std::deque<Line>& lines, size_t rows, size
   return column;
 }
 
-std::string Cut(const std::string& text, size_t width) { return Wrapped(text, width, 0).front(); }
+std::string Cut(const std::string& text, size_t width) {
+  return cli::Wrapped(text, width, 0).front();
+}
 
 }  // namespace
 
@@ -64,7 +66,7 @@ std::string Screen::Frame(ScreenSize size, std::string_view typed) const {
   const size_t right = columns - 3 - left;
   const auto header = [](const std::string& text, size_t width) {
     const std::string cut = Cut(text, width);
-    return kBold + cut + kPlain + std::string(width - std::min(width, WidthOf(cut)), ' ');
+    return kBold + cut + kPlain + std::string(width - std::min(width, cli::WidthOf(cut)), ' ');
   };
   std::string frame = kHome;
   frame += header("as they arrive", left) + " | " + header("in causal order: " + title_, right) +
@@ -75,7 +77,7 @@ std::string Screen::Frame(ScreenSize size, std::string_view typed) const {
     frame += "\r\n" + arrivals[i] + " | " + causal[i] + kToEndOfLine;
   }
   frame += std::string("\r\n") + kDim + Cut(status_, columns - 1) + kPlain + kToEndOfLine;
-  frame += "\r\n> " + std::string(TailOf(Harmless(typed), columns - 3)) + kToEndOfScreen;
+  frame += "\r\n> " + std::string(cli::TailOf(cli::Harmless(typed), columns - 3)) + kToEndOfScreen;
   return frame;
 }
 

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "services/chat/cli/line_editor.h"
-#include "services/chat/cli/text.h"
 #include "src/base/bounds.h"
+#include "src/cli/terminal_text.h"
 
 namespace holdfast::chat {
 namespace {
@@ -60,9 +60,9 @@ TEST(ScreenTest, EveryRowFitsWhateverTheSizeIs) {
       ASSERT_EQ(seen.size(), std::max<size_t>(rows, 4));
       const size_t width = std::max<size_t>(columns, 10);
       for (size_t i = 0; i < seen.size(); ++i) {
-        ASSERT_LE(WidthOf(seen[i]), width) << seen[i];
+        ASSERT_LE(cli::WidthOf(seen[i]), width) << seen[i];
         // But for the two lines at the bottom all of it is filled.
-        ASSERT_TRUE(i + 2 >= seen.size() || WidthOf(seen[i]) == width) << seen[i];
+        ASSERT_TRUE(i + 2 >= seen.size() || cli::WidthOf(seen[i]) == width) << seen[i];
       }
     }
   }

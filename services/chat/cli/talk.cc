@@ -18,13 +18,13 @@
 #include <vector>
 
 #include "services/chat/cli/conversation.h"
-#include "services/chat/cli/text.h"
 #include "services/chat/cli/view.h"
 #include "services/chat/validate.h"
 #include "src/api/scalar.h"
 #include "src/base/bounds.h"
 #include "src/base/check.h"
 #include "src/cli/exit_codes.h"
+#include "src/cli/terminal_text.h"
 
 namespace holdfast::chat {
 namespace {
@@ -37,6 +37,7 @@ constexpr uint32_t kWaitMs = 2'000;  // Within the client's attempt, so that it 
 constexpr int64_t kPauseMs = 500;  // Before what has failed is tried again, and between two marks.
 constexpr uint64_t kSinceDefault = 100;  // Messages of before.
 constexpr int64_t kDurationMsMax = 86'400'000;
+constexpr std::string_view kQuit = "/quit";
 
 int64_t NowMs() {
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
@@ -105,6 +106,7 @@ class Talker {
         view_(view),
         conversation_(after, bounds),
         end_ms_(end_ms),
+        shown_from_(after),
         after_(after),
         marked_(after) {
     std::random_device chance;
@@ -163,6 +165,13 @@ class Talker {
       Take(std::exchange(lines_.front(), ""));
       lines_.pop_front();
     }
+    // What is typed has its turn; /quit does not wait for what may take long, or for ever.
+    const bool is_stuck = !said_.empty() || (posts_.empty() && !lines_.empty());
+    const auto quit = std::find(lines_.begin(), lines_.end(), kQuit);
+    if (is_stuck && quit != lines_.end()) {
+      lines_.erase(quit);
+      quit_ = true;
+    }
     if (now_ms < retry_ms_) return;
     if (!receiving_ && !(finishing_ && CaughtUp()) && conversation_.TakesPage()) Receive();
     if (!posting_ && !posts_.empty()) Post();
@@ -204,7 +213,7 @@ class Talker {
     retry_ms_ = NowMs() + kPauseMs;
     std::string what = cli::OneLine(error);
     if (what == said_) return;
-    view_.Say(Harmless(what) + "; trying again");
+    view_.Say(cli::Harmless(what) + "; trying again");
     said_ = std::move(what);
   }
   static bool IsForGood(const Error& error) {
@@ -259,12 +268,13 @@ class Talker {
     if (!reply && !IsForGood(reply.error())) return Failed(reply.error());
     ++posted_;
     if (!reply) {
-      NotPosted(Harmless(cli::OneLine(reply.error())));
+      NotPosted(cli::Harmless(cli::OneLine(reply.error())));
     } else if (const cli::Outcome outcome = cli::OutcomeOf(reply->message); outcome.refused()) {
       NotPosted(outcome.name + " (" + outcome.help + ")");
     } else {
       const auto& follows = posts_.front().follows();
-      conversation_.Posted(posts_.front().id(), {follows.begin(), follows.end()});
+      conversation_.Posted(posts_.front().id(), reply->message.number(),
+                           {follows.begin(), follows.end()});
       last_number_ = std::max(last_number_, reply->message.number());
     }
     posts_.pop_front();
@@ -318,22 +328,28 @@ class Talker {
     if (read.ec != std::errc()) return {0, line.size()};
     return {number, static_cast<size_t>(read.ptr - line.data())};
   }
-  // Whether what is typed may speak of what was posted from here and is not shown yet.
+  // Whether what is typed may speak of what was there when something was posted from here, and is
+  // not shown yet. That ends: what never comes is given up.
   bool MustWait(const std::string& line) const {
     if (!line.starts_with('/') || conversation_.shown_to() >= last_number_) return false;
     const uint64_t number = NumberIn(line).first;
-    return number > conversation_.shown_to() && number <= last_number_;
+    return number > conversation_.shown_to() && number <= last_number_ &&
+           !conversation_.IdOf(number);
   }
   // "/edit 3 text", "/delete 3", "/quit". False: there is nothing to post.
   bool Command(const std::string& line, PostRequest* request) {
     const std::string word = line.substr(0, line.find(' '));
-    quit_ = quit_ || word == "/quit";
+    quit_ = quit_ || word == kQuit;
     if (word != "/edit" && word != "/delete") {
       if (!quit_) NotPosted("there are /edit NUMBER TEXT, /delete NUMBER and /quit; // is a /");
       return false;
     }
     const auto [number, text_at] = NumberIn(line);
     const auto id = conversation_.IdOf(number);
+    if (!id && number != 0 && number > shown_from_ && number <= conversation_.shown_to()) {
+      NotPosted(fmt::format("{}: #{} never came, or was long ago", word, number));
+      return false;
+    }
     if (!id) {
       NotPosted("which message? Its number must be one that is shown here");
       return false;
@@ -365,6 +381,7 @@ class Talker {
   std::deque<std::string> lines_;  // As they were typed, whose turn is to come.
   std::deque<PostRequest> posts_;  // The first may be under way.
   uint64_t last_number_ = 0;       // Of what was posted from here.
+  const uint64_t shown_from_;      // What comes behind this is shown.
   uint64_t after_;
   uint64_t marked_;
   uint64_t asked_to_mark_ = 0;
@@ -458,7 +475,7 @@ int Talk(const TalkFlags& flags, cli::Context& context) {
   if (flags.plain || flags.once || !is_terminal) {
     view = MakePlainView(context);
   } else {
-    auto terminal = MakeTerminalView(Harmless(flags.room + " as " + flags.as));
+    auto terminal = MakeTerminalView(cli::Harmless(flags.room + " as " + flags.as));
     if (!terminal) return context.Tell(terminal.error());
     view = *std::move(terminal);
   }

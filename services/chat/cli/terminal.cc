@@ -65,6 +65,7 @@ Result<std::unique_ptr<Terminal>> Terminal::Take() {
   }
   termios raw = terminal->before_;
   cfmakeraw(&raw);
+  raw.c_lflag |= ISIG;  // Ctrl-C is a signal, which comes also while no keys are read.
   raw.c_cc[VMIN] = 0;
   raw.c_cc[VTIME] = 0;
   if (tcsetattr(STDIN_FILENO, TCSANOW, &raw) != 0) return Fail(Failed("no terminal"));

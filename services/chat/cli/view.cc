@@ -95,7 +95,9 @@ class TerminalView : public View {
   }
 
   Input Wait(int wake, bool wants_more, int timeout_ms) override {
-    std::array<pollfd, 3> files = {pollfd{wake, POLLIN, 0}, pollfd{STDIN_FILENO, POLLIN, 0},
+    // What is not read waits in the terminal. Ctrl-C is none of that: it comes as a signal.
+    std::array<pollfd, 3> files = {pollfd{wake, POLLIN, 0},
+                                   pollfd{wants_more ? STDIN_FILENO : -1, POLLIN, 0},
                                    pollfd{terminal_->signals(), POLLIN, 0}};
     Input input;
     if (!Poll(files, timeout_ms)) return input;
@@ -105,7 +107,7 @@ class TerminalView : public View {
     const ssize_t count = read(STDIN_FILENO, bytes.data(), bytes.size());
     if (count > 0) {
       auto typed = editor_.Feed({bytes.data(), static_cast<size_t>(count)});
-      if (wants_more) input.lines = std::move(typed.lines);  // But Ctrl-C works always.
+      input.lines = std::move(typed.lines);
       input.quit = input.quit || typed.quit;
     } else if (count == 0 || (errno != EINTR && errno != EAGAIN)) {
       input.quit = true;  // The terminal is gone.

@@ -8,6 +8,7 @@
 
 #include "services/journal/describe.h"
 #include "src/base/bounds.h"
+#include "src/base/timestamp.h"
 #include "src/cli/text.h"
 
 namespace holdfast::journal {
@@ -32,14 +33,10 @@ bool WorthRepeating(const Error& error) {
          error.code == ErrorCode::kOutcomeUnknown || error.code == ErrorCode::kResourceExhausted;
 }
 
-std::string Milliseconds(int64_t us) {
-  return fmt::format("{}{}.{:03}", us < 0 ? "-" : "+", std::abs(us) / 1'000, std::abs(us) % 1'000);
-}
+std::string Milliseconds(uint64_t us) { return fmt::format("{}.{:03} ms", us / 1'000, us % 1'000); }
 
 void TellClock(const Offset& offset, std::ostream& err) {
-  if (!offset.has_offset_us()) return;
-  err << "this clock is " << Milliseconds(-offset.offset_us()) << " ms ahead of the log's, within "
-      << Milliseconds(offset.error_us()).substr(1) << " ms\n";
+  if (const std::string text = ClockText(offset); !text.empty()) err << text << "\n";
 }
 
 void TellZone(std::optional<int64_t> off_us, std::ostream& err) {
@@ -52,6 +49,14 @@ void TellZone(std::optional<int64_t> off_us, std::ostream& err) {
 }
 
 }  // namespace
+
+std::string ClockText(const Offset& offset) {
+  if (!offset.has_offset_us()) return "";
+  const int64_t us = offset.offset_us();
+  const uint64_t magnitude = us < 0 ? -static_cast<uint64_t>(us) : static_cast<uint64_t>(us);
+  return fmt::format("this clock is {} {} the log's, within {}", Milliseconds(magnitude),
+                     us > 0 ? "behind" : "ahead of", Milliseconds(offset.error_us()));
+}
 
 Feeder::Feeder(std::string journal, std::string source, Send send, ClockUs clock, ClockUs steady,
                Pause pause)

@@ -12,70 +12,27 @@
 #include <utility>
 
 #include "src/base/bounds.h"
+#include "src/cli/terminal_text.h"
 
 namespace holdfast::journal {
 namespace {
 
 constexpr size_t kBlockBytes = 64 << 10;
-constexpr char kReplacement[] = "\xef\xbf\xbd";
+constexpr std::string_view kReplacement = "\xef\xbf\xbd";
 
-// C1, directions, ends of lines and paragraphs: a terminal does with them what the text wants.
-bool IsHarmful(std::string_view character) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(character[i]); };
-  if (character.size() == 1) return byte(0) < 0x20 || byte(0) == 0x7f;
-  if (character.size() == 2) return byte(0) == 0xc2 ? byte(1) < 0xa0 : character == "\xd8\x9c";
-  if (character.size() != 3 || byte(0) != 0xe2) return false;
-  if (byte(1) == 0x80)
-    return byte(2) == 0x8e || byte(2) == 0x8f || (byte(2) >= 0xa8 && byte(2) <= 0xae);
-  return byte(1) == 0x81 && byte(2) >= 0xa6 && byte(2) <= 0xa9;
-}
-
-uint32_t CodeOf(std::string_view character) {
-  const auto byte = [&](size_t i) {
-    return static_cast<uint32_t>(static_cast<unsigned char>(character[i]));
-  };
-  if (character.size() == 1) return byte(0);
-  if (character.size() == 2) return (byte(0) & 0x1f) << 6 | (byte(1) & 0x3f);
-  return (byte(0) & 0x0f) << 12 | (byte(1) & 0x3f) << 6 | (byte(2) & 0x3f);
-}
-
-// How many bytes of valid UTF-8 `text` begins with: one character's, or 0.
-size_t CharacterBytes(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  if (byte(0) < 0x80) return 1;
-  const size_t size = byte(0) >= 0xf0 ? 4 : byte(0) >= 0xe0 ? 3 : 2;
-  if (byte(0) < 0xc2 || byte(0) > 0xf4 || text.size() < size) return 0;
-  for (size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  // Too long for what they say, surrogates, beyond Unicode.
-  if (byte(0) == 0xe0 && byte(1) < 0xa0) return 0;
-  if (byte(0) == 0xed && byte(1) >= 0xa0) return 0;
-  if (byte(0) == 0xf0 && byte(1) < 0x90) return 0;
-  if (byte(0) == 0xf4 && byte(1) >= 0x90) return 0;
-  return size;
+// A terminal does with them what the text wants.
+bool IsHarmful(const cli::Letter& letter) {
+  return letter.code < 0x20 || letter.code == 0x7f || cli::IsHidden(letter.code);
 }
 
 }  // namespace
 
 std::string ToUtf8(std::string text) {
-  size_t good = 0;
-  while (good < text.size()) {
-    const size_t size = CharacterBytes(std::string_view(text).substr(good));
-    if (size == 0) break;
-    good += size;
-  }
-  if (good == text.size()) return text;
-  std::string out = text.substr(0, good);
-  for (size_t i = good; i < text.size();) {
-    const size_t size = CharacterBytes(std::string_view(text).substr(i));
-    if (size == 0) {
-      out += kReplacement;
-      ++i;
-    } else {
-      out.append(text, i, size);
-      i += size;
-    }
+  std::string out;
+  for (std::string_view rest = text; !rest.empty();) {
+    const cli::Letter letter = cli::FirstLetter(rest);
+    out += letter.valid ? rest.substr(0, letter.bytes) : kReplacement;
+    rest.remove_prefix(letter.bytes);
   }
   return out;
 }
@@ -83,15 +40,15 @@ std::string ToUtf8(std::string text) {
 std::string Printable(std::string_view text) {
   std::string out;
   while (!text.empty()) {
-    const size_t size = CharacterBytes(text);
-    const std::string_view character = text.substr(0, std::max<size_t>(size, 1));
-    text.remove_prefix(character.size());
-    if (size == 0) {
+    const cli::Letter letter = cli::FirstLetter(text);
+    const std::string_view character = text.substr(0, letter.bytes);
+    text.remove_prefix(letter.bytes);
+    if (!letter.valid) {
       out += kReplacement;
-    } else if (character == "\t" || !IsHarmful(character)) {
+    } else if (character == "\t" || !IsHarmful(letter)) {
       out += character;
     } else {
-      const uint32_t code = CodeOf(character);
+      const auto code = static_cast<uint32_t>(letter.code);
       out += code < 0x100 ? fmt::format("\\x{:02x}", code) : fmt::format("\\u{:04x}", code);
     }
   }
@@ -101,16 +58,21 @@ std::string Printable(std::string_view text) {
 std::string Quoted(std::string_view text) {
   std::string out = "\"";
   while (!text.empty()) {
-    const size_t size = CharacterBytes(text);
-    const std::string_view character = text.substr(0, std::max<size_t>(size, 1));
-    text.remove_prefix(character.size());
-    if (size == 0) {
+    const cli::Letter letter = cli::FirstLetter(text);
+    const std::string_view character = text.substr(0, letter.bytes);
+    text.remove_prefix(letter.bytes);
+    if (!letter.valid) {
       out += kReplacement;
     } else if (character == "\"" || character == "\\") {
       out += '\\';
       out += character;
-    } else if (IsHarmful(character)) {
-      fmt::format_to(std::back_inserter(out), "\\u{:04x}", CodeOf(character));
+    } else if (IsHarmful(letter)) {
+      const auto escape = [&out](uint32_t unit) {
+        fmt::format_to(std::back_inserter(out), "\\u{:04x}", unit);
+      };
+      const auto code = static_cast<uint32_t>(letter.code);
+      if (code >= 0x10000) escape(0xd7c0 + (code >> 10));  // The first of a pair of surrogates.
+      escape(code < 0x10000 ? code : 0xdc00 + (code & 0x3ff));
     } else {
       out += character;
     }
@@ -126,6 +88,7 @@ LineReader::~LineReader() {
 
 LineReader::LineReader(LineReader&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)),
+      name_(std::move(other.name_)),
       block_(std::move(other.block_)),
       at_(other.at_),
       text_(std::move(other.text_)),
@@ -139,7 +102,7 @@ Result<LineReader> LineReader::Open(const std::string& path) {
   if (fd < 0) {
     return Fail(InvalidArgument("", "cannot open " + path + ": " + std::strerror(errno)));
   }
-  return LineReader(fd);
+  return LineReader(fd, path);
 }
 
 Line LineReader::Taken() {
@@ -193,7 +156,7 @@ Result<LineReader::Got> LineReader::Next(int wait_ms, Line* line) {
       continue;
     }
     if (got < 0) {
-      return Fail(InvalidArgument("", std::string("cannot read: ") + std::strerror(errno)));
+      return Fail(InvalidArgument("", "cannot read " + name_ + ": " + std::strerror(errno)));
     }
     block_.resize(static_cast<size_t>(got));
     ended_ = got == 0;

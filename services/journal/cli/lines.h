@@ -21,8 +21,10 @@ class LineReader {
  public:
   enum class Got { kLine, kNothingYet, kEnd };
 
-  // Takes the descriptor; closes it at the end unless it is the standard input.
-  explicit LineReader(int fd) : fd_(fd) {}
+  // Takes the descriptor; closes it at the end unless it is the standard input. `name` is what
+  // Errors call it.
+  explicit LineReader(int fd, std::string name = "the standard input")
+      : fd_(fd), name_(std::move(name)) {}
   ~LineReader();
   LineReader(LineReader&& other) noexcept;
   LineReader(const LineReader&) = delete;
@@ -38,6 +40,7 @@ class LineReader {
   Line Taken();
 
   int fd_;
+  std::string name_;
   std::string block_;
   size_t at_ = 0;     // Of the block.
   std::string text_;  // Of the line so far, at most as long as a body.

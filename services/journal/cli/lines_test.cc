@@ -201,6 +201,7 @@ TEST(JournalLinesTest, BytesThatAreNoTextAreReplaced) {
                       "2J"),
             std::string(kR) + "2J")
       << "as a file may be named";
+  EXPECT_EQ(Quoted("\xf3\xa0\x81\x81"), "\"\\udb40\\udc41\"") << "beyond 16 bits: a pair";
   EXPECT_EQ(Quoted("\x9b\xe2\x80\xae\xc3\xa4"), std::string("\"") + kR + "\\u202e\xc3\xa4\"");
   EXPECT_EQ(Quoted("a\"b\\\n\x01"), R"("a\"b\\\u000a\u0001")");
 }

@@ -21,8 +21,8 @@ size_t CostOf(const MergedLine& line) { return line.text.size() + kLineCost; }
 
 std::string Seconds(uint64_t us) { return fmt::format("{}.{:06}", us / 1'000'000, us % 1'000'000); }
 
-void PrintText(std::ostream& out, int64_t corrected_us, const MergedLine& line) {
-  out << UtcText(corrected_us, 6);
+void PrintText(std::ostream& out, std::optional<int64_t> corrected_us, const MergedLine& line) {
+  out << (corrected_us ? UtcText(*corrected_us, 6) : "-");
   if (line.error_us) out << " +-" << Seconds(*line.error_us);
   out << " " << Printable(line.file);
   if (line.late) out << " [late]";
@@ -31,10 +31,11 @@ void PrintText(std::ostream& out, int64_t corrected_us, const MergedLine& line) 
   out << ": " << Printable(line.text) << "\n";
 }
 
-void PrintJson(std::ostream& out, int64_t corrected_us, const MergedLine& line) {
-  out << "{\"corrected\":\"" << UtcText(corrected_us, 6) << "\"";
-  if (line.error_us) out << ",\"error_us\":" << *line.error_us;
-  out << ",\"source\":" << Quoted(line.file) << ",\"sequence\":" << line.number;
+void PrintJson(std::ostream& out, std::optional<int64_t> corrected_us, const MergedLine& line) {
+  out << "{";
+  if (corrected_us) out << "\"corrected\":\"" << UtcText(*corrected_us, 6) << "\",";
+  if (line.error_us) out << "\"error_us\":" << *line.error_us << ",";
+  out << "\"source\":" << Quoted(line.file) << ",\"sequence\":" << line.number;
   if (line.time) out << ",\"time\":\"" << UtcText(*line.time, 6) << "\"";
   if (line.late) out << ",\"late\":true";
   if (line.cut) out << ",\"cut\":true";
@@ -123,10 +124,10 @@ Result<std::optional<MergeInput::Next>> MergeInput::Read() {
     return std::optional<Next>();
   }
   if (!next->line.time) {
-    next->corrected_us = last_us_.value_or(0);
+    next->corrected_us = last_us_;
     return next;
   }
-  reached_us_ = std::min(next->corrected_us, last_us_.value_or(next->corrected_us));
+  reached_us_ = std::min(*next->corrected_us, last_us_.value_or(*next->corrected_us));
   last_us_ = next->corrected_us;
   return next;
 }
@@ -143,7 +144,7 @@ MergeInput* Merger::Furthest() {
   return furthest;
 }
 
-void Merger::Out(int64_t corrected_us, MergedLine line) {
+void Merger::Out(std::optional<int64_t> corrected_us, MergedLine line) {
   ++counts_.lines;
   if (line.late) ++counts_.late;
   if (!line.time) ++counts_.without_time;
@@ -159,8 +160,10 @@ Result<void> Merger::Run() {
   while (MergeInput* input = Furthest()) {
     auto next = input->Read();
     if (!next) return Fail(next.error());
-    if (*next) {
-      const Place place{(*next)->corrected_us, static_cast<uint64_t>(input - inputs_.data()),
+    if (*next && !(*next)->corrected_us) {
+      Out(std::nullopt, std::move((*next)->line));
+    } else if (*next) {
+      const Place place{*(*next)->corrected_us, static_cast<uint64_t>(input - inputs_.data()),
                         (*next)->line.number};
       held_bytes_ += CostOf((*next)->line);
       if (auto late = held_.Add(place, std::move((*next)->line))) {
@@ -213,7 +216,7 @@ int Merge(const MergeFlags& flags, cli::Context& context) {
   }
   auto& out = context.out();
   Merger merger(std::move(inputs), int64_t{flags.window_ms} * 1'000, bounds::kJournalMergeBytesMax,
-                [&](int64_t corrected_us, const MergedLine& line) {
+                [&](std::optional<int64_t> corrected_us, const MergedLine& line) {
                   flags.json ? PrintJson(out, corrected_us, line)
                              : PrintText(out, corrected_us, line);
                 });

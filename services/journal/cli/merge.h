@@ -2,7 +2,8 @@
 //
 // Files are read in step: always the one whose time is least. A line is held back until no file can
 // have one that was before it by less than the window, and printed in the order of corrected times;
-// what comes later than that is printed where it comes, with a mark. Files of any size: memory is
+// what comes later than that is printed where it comes, with a mark. What has no time, nor a line
+// before it or soon behind it that has one, is printed first. Files of any size: memory is
 // that of what is held back, and bounded.
 #pragma once
 
@@ -60,8 +61,9 @@ class MergeInput {
       : reader_(std::move(reader)), clock_(std::move(clock)), format_(format), untold_(untold) {}
 
   // The next line and the corrected time that it is sorted by; its neighbour's if it has none.
+  // nullopt: its file has shown none yet.
   struct Next {
-    int64_t corrected_us = 0;
+    std::optional<int64_t> corrected_us;
     MergedLine line;
   };
   Result<std::optional<Next>> Read();
@@ -97,7 +99,7 @@ struct MergeCounts {
 
 class Merger {
  public:
-  using Print = std::function<void(int64_t corrected_us, const MergedLine& line)>;
+  using Print = std::function<void(std::optional<int64_t> corrected_us, const MergedLine& line)>;
 
   Merger(std::vector<MergeInput> inputs, int64_t window_us, size_t held_bytes_max, Print print)
       : inputs_(std::move(inputs)),
@@ -110,7 +112,7 @@ class Merger {
 
  private:
   MergeInput* Furthest();
-  void Out(int64_t corrected_us, MergedLine line);
+  void Out(std::optional<int64_t> corrected_us, MergedLine line);
 
   std::vector<MergeInput> inputs_;
   const int64_t window_us_;

@@ -132,6 +132,36 @@ TEST_F(MergeTest, HostileFilesArePassedThroughInBounds) {
             std::count(ran.out.begin(), ran.out.end(), '\n'));
 }
 
+// What went wrong: their lines were said to be of 1970.
+TEST_F(MergeTest, WhatHasNoTimeAtAllComesFirstAndIsGivenNone) {
+  const std::string a = Write("a", LineAt(kBegin, "a1") + LineAt(kBegin + kSecond, "a2"));
+  const std::string n = Write("n", "n1\nn2\n");
+  const Ran ran = Run({a, n, "--offset", n + "=1s~5ms"});
+  EXPECT_EQ(ran.code, cli::kExitOk) << ran.err;
+  EXPECT_EQ(ran.out.find("- " + n + " [no time]: n1\n- " + n + " [no time]: n2\n2026-"), 0u)
+      << ran.out;
+  EXPECT_EQ(Bodies(ran.out), "n1 n2 a1 a2 ");
+  const Ran json = Run({a, n, "--json"});
+  EXPECT_EQ(json.out.find("{\"source\":\"" + n + "\",\"sequence\":1,\"body\":\"n1\"}\n"), 0u)
+      << json.out;
+  EXPECT_EQ(json.out.find("1970"), std::string::npos) << json.out;
+  // However many they are: nothing is held back for them, nor is it late.
+  std::string many;
+  for (int i = 0; i < 20'000; ++i) many += "line without any\n";
+  const std::string late = Write("late", many + LineAt(kBegin + 1, "l1") + "  at\n");
+  const Ran both = Run({a, late});
+  EXPECT_EQ(both.err, "20,004 lines, 0 late, 20,001 without a time, 0 cut\n");
+  EXPECT_TRUE(Bodies(both.out).ends_with("any a1 l1 at a2 "))
+      << both.out.substr(both.out.size() - 500);
+}
+
+TEST_F(MergeTest, AFileThatCannotBeReadIsNamed) {
+  const std::string a = Write("a", LineAt(kBegin, "a1"));
+  const Ran ran = Run({a, folder_.path()});
+  EXPECT_EQ(ran.code, cli::kExitUsage);
+  EXPECT_EQ(ran.err, "holdfast: cannot read " + folder_.path() + ": Is a directory\n");
+}
+
 TEST_F(MergeTest, MemoryIsBoundedWhateverTheWindow) {
   std::string text;
   for (int i = 0; i < 1'000; ++i) text += LineAt(kBegin + i, "line");
@@ -141,7 +171,7 @@ TEST_F(MergeTest, MemoryIsBoundedWhateverTheWindow) {
                         LineFormat::kAuto, Untold{});
     std::vector<int64_t> times;
     Merger merger(std::move(inputs), 3'600 * kSecond, held_bytes_max,
-                  [&](int64_t us, const MergedLine&) { times.push_back(us); });
+                  [&](std::optional<int64_t> us, const MergedLine&) { times.push_back(*us); });
     EXPECT_TRUE(merger.Run().has_value());
     EXPECT_TRUE(std::is_sorted(times.begin(), times.end()));
     EXPECT_EQ(times.size(), 1'000u);

@@ -10,7 +10,7 @@
 #include "services/rounds/rounds.pb.h"
 #include "src/api/scalar.h"
 #include "src/base/bounds.h"
-#include "src/base/text.h"
+#include "src/cli/terminal_text.h"
 
 namespace holdfast::rounds {
 namespace {
@@ -37,14 +37,7 @@ bool IsPassing(const Error& error) {
 std::string Shown(const Moved& moved) {
   if (moved.absent()) return "(absent)";
   if (!moved.data().empty()) return "(" + std::to_string(moved.data().size()) + " bytes)";
-  std::string text;
-  for (size_t i = 0; i < moved.move().size(); ++i) {
-    const std::string_view rest = std::string_view(moved.move()).substr(i);
-    const bool is_long = rest.front() == '\xc2' && HasControlCharacter(rest.substr(0, 2));
-    text += is_long || HasControlCharacter(rest.substr(0, 1)) ? '?' : rest.front();
-    if (is_long) ++i;
-  }
-  return text;
+  return cli::Harmless(moved.move());
 }
 
 // As std::getline, but it does not keep what is longer than a move may be with an end of line.
@@ -281,7 +274,7 @@ class Table {
     std::string line = "round " + std::to_string(round.round()) + ": ";
     for (int i = 0; i < round.moves_size(); ++i) {
       const Moved& moved = round.moves(i);
-      line += (i == 0 ? "" : ", ") + moved.participant() + " " + Shown(moved);
+      line += (i == 0 ? "" : ", ") + cli::Harmless(moved.participant()) + " " + Shown(moved);
     }
     context_.out() << line << std::endl;
   }

@@ -6,7 +6,20 @@
 #include <string_view>
 #include <vector>
 
-namespace holdfast::chat {
+namespace holdfast::cli {
+
+struct Letter {
+  char32_t code = 0;
+  size_t bytes = 1;  // Of the text.
+  bool valid = false;
+};
+
+// The first letter of a text that is not empty. What is no UTF-8 is one byte of nothing.
+Letter FirstLetter(std::string_view text);
+
+// What is not seen, or makes others be seen elsewhere: joiners, marks of direction, tags, fillers,
+// ends of lines, letters of private use, and what is none. Not the ASCII control characters.
+bool IsHidden(char32_t code);
 
 // The text in one line, of what can be shown alone: ends of lines and tabs are spaces, other
 // control characters are seen as ^[ and the like, and what is no UTF-8, turns the direction of
@@ -22,4 +35,4 @@ std::vector<std::string> Wrapped(std::string_view harmless, size_t width, size_t
 // Its end, as much as fits.
 std::string_view TailOf(std::string_view harmless, size_t width);
 
-}  // namespace holdfast::chat
+}  // namespace holdfast::cli

@@ -1,39 +1,15 @@
-#include "services/chat/cli/text.h"
+#include "src/cli/terminal_text.h"
 
 #include <algorithm>
 #include <cstdint>
 #include <iterator>
 #include <utility>
 
-namespace holdfast::chat {
+namespace holdfast::cli {
 namespace {
 
 constexpr char kReplacement[] = "\xef\xbf\xbd";  // U+FFFD
 constexpr size_t kMarksMax = 4;                  // On one letter.
-
-struct Letter {
-  char32_t code = 0;
-  size_t bytes = 1;  // Of the text.
-  bool valid = false;
-};
-
-// The first letter of a text that is not empty. What is no UTF-8 is one byte of nothing.
-Letter FirstOf(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) return {lead, 1, true};
-  const size_t size = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-  constexpr char32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
-  if (lead < 0xc2 || lead > 0xf4 || text.size() < size) return {};
-  char32_t code = lead & (0x7fu >> size);
-  for (size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return {};
-    code = code << 6 | (byte(i) & 0x3f);
-  }
-  const bool surrogate = code >= 0xd800 && code <= 0xdfff;
-  if (code < kLeast[size] || code > 0x10ffff || surrogate) return {};
-  return {code, size, true};
-}
 
 using Range = std::pair<char32_t, char32_t>;
 
@@ -60,8 +36,6 @@ constexpr Range kWide[] = {
     {0x16fe0, 0x18cff}, {0x1b000, 0x1b2ff}, {0x1f004, 0x1f004}, {0x1f0cf, 0x1f0cf},
     {0x1f18e, 0x1f19a}, {0x1f200, 0x1f320}, {0x1f32d, 0x1f64f}, {0x1f680, 0x1f6ff},
     {0x1f7e0, 0x1f7f0}, {0x1f900, 0x1f9ff}, {0x1fa70, 0x1faff}, {0x20000, 0x3fffd}};
-// What is not seen, or makes others be seen elsewhere: joiners, marks of direction, tags, fillers,
-// letters of private use, and what is none.
 constexpr Range kHidden[] = {
     {0x80, 0x9f},     {0xad, 0xad},       {0x34f, 0x34f},     {0x61c, 0x61c},
     {0x115f, 0x1160}, {0x17b4, 0x17b5},   {0x180b, 0x180f},   {0x200b, 0x200f},
@@ -76,14 +50,33 @@ size_t CellsOf(char32_t code) {
 
 }  // namespace
 
+Letter FirstLetter(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char lead = byte(0);
+  if (lead < 0x80) return {lead, 1, true};
+  const size_t size = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+  constexpr char32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
+  if (lead < 0xc2 || lead > 0xf4 || text.size() < size) return {};
+  char32_t code = lead & (0x7fu >> size);
+  for (size_t i = 1; i < size; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return {};
+    code = code << 6 | (byte(i) & 0x3f);
+  }
+  const bool surrogate = code >= 0xd800 && code <= 0xdfff;
+  if (code < kLeast[size] || code > 0x10ffff || surrogate) return {};
+  return {code, size, true};
+}
+
+bool IsHidden(char32_t code) { return In(kHidden, code); }
+
 std::string Harmless(std::string_view text) {
   std::string harmless;
   size_t marks = kMarksMax;  // Of the last letter; there is none to stand on yet.
   while (!text.empty()) {
-    const Letter letter = FirstOf(text);
+    const Letter letter = FirstLetter(text);
     const std::string_view bytes = text.substr(0, letter.bytes);
     text.remove_prefix(letter.bytes);
-    const bool hidden = !letter.valid || In(kHidden, letter.code);
+    const bool hidden = !letter.valid || IsHidden(letter.code);
     if (!hidden && In(kMarks, letter.code)) {
       if (marks++ < kMarksMax) harmless += bytes;
       continue;
@@ -106,7 +99,7 @@ std::string Harmless(std::string_view text) {
 size_t WidthOf(std::string_view harmless) {
   size_t width = 0;
   while (!harmless.empty()) {
-    const Letter letter = FirstOf(harmless);
+    const Letter letter = FirstLetter(harmless);
     width += CellsOf(letter.code);
     harmless.remove_prefix(letter.bytes);
   }
@@ -119,7 +112,7 @@ std::vector<std::string> Wrapped(std::string_view harmless, size_t width, size_t
   std::vector<std::string> lines(1);
   size_t used = 0;
   while (!harmless.empty()) {
-    const Letter letter = FirstOf(harmless);
+    const Letter letter = FirstLetter(harmless);
     const size_t cells = CellsOf(letter.code);
     if (used + cells > width) {
       lines.emplace_back(indent, ' ');
@@ -135,15 +128,15 @@ std::vector<std::string> Wrapped(std::string_view harmless, size_t width, size_t
 std::string_view TailOf(std::string_view harmless, size_t width) {
   size_t left = WidthOf(harmless);
   while (left > width) {
-    const Letter letter = FirstOf(harmless);
+    const Letter letter = FirstLetter(harmless);
     left -= CellsOf(letter.code);
     harmless.remove_prefix(letter.bytes);
   }
   // Marks without their letter would stand on what is before.
-  while (!harmless.empty() && CellsOf(FirstOf(harmless).code) == 0) {
-    harmless.remove_prefix(FirstOf(harmless).bytes);
+  while (!harmless.empty() && CellsOf(FirstLetter(harmless).code) == 0) {
+    harmless.remove_prefix(FirstLetter(harmless).bytes);
   }
   return harmless;
 }
 
-}  // namespace holdfast::chat
+}  // namespace holdfast::cli

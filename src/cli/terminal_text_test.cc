@@ -1,4 +1,4 @@
-#include "services/chat/cli/text.h"
+#include "src/cli/terminal_text.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 
 #include "src/api/scalar.h"
 
-namespace holdfast::chat {
+namespace holdfast::cli {
 namespace {
 
 TEST(TextTest, WhatCouldDoSomethingToATerminalIsOnlySeen) {
@@ -104,4 +104,4 @@ TEST(TextTest, AnyBytesBecomeTextWithoutAControlCharacter) {
 }
 
 }  // namespace
-}  // namespace holdfast::chat
+}  // namespace holdfast::cli
