@@ -2,6 +2,9 @@
 #include <absl/synchronization/blocking_counter.h>
 #include <absl/synchronization/notification.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
 
 #include "src/api/testing/shop.pb.h"
 #include "src/client/client.h"
@@ -38,6 +41,26 @@ class Asked {
   absl::Notification ended_;
   Result<Reply> result_;
   Pending pending_;
+};
+
+// Of this process, node and all.
+size_t ResidentBytes() {
+  std::ifstream statm("/proc/self/statm");
+  size_t all = 0;
+  size_t resident = 0;
+  statm >> all >> resident;
+  return resident * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+}
+
+// A node that answers calls whose body is "ok", and stands still from any other one on until it is
+// let go: it reads nothing meanwhile.
+struct StandingStill {
+  absl::Notification go;
+  FakeNode node{[this](const PipeRequest& request) {
+    if (request.body() == "ok") return Echo(request);
+    go.WaitForNotification();
+    return Never();
+  }};
 };
 
 class AsyncTest : public ::testing::Test {
@@ -199,6 +222,110 @@ TEST_F(AsyncTest, PastTheBoundOfBytesTheNextOneIsRefused) {
   for (Pending& call : calls) call.Cancel();
 }
 
+// Requests of calls that had ended stayed in the pipe's queue, and counted for nothing.
+TEST_F(AsyncTest, WhatWasCancelledIsHeldNoMore) {
+  StandingStill still;
+  Client client({still.node.address()}, Quick());
+  ASSERT_TRUE(client.Call(kRead, "ok"));
+  constexpr size_t kCalls = 1'024;  // 32 times as many as may be under way.
+  const std::string large(bounds::kRequestBytesMax, 'x');
+  const size_t before = ResidentBytes();
+  size_t not_done = 0;
+  size_t unsure = 0;
+  for (size_t i = 0; i < kCalls; ++i) {
+    Pending call = client.CallAsync(kWrite, large, {}, [&](const Result<Reply>& reply) {
+      ASSERT_FALSE(reply);
+      ++(reply.error().code == ErrorCode::kDeadlineExceeded ? not_done : unsure);
+    });
+    call.Cancel();
+  }
+  EXPECT_LT(ResidentBytes(), before + (512 << 20));
+  EXPECT_EQ(not_done + unsure, kCalls) << "none was refused";
+  EXPECT_LE(unsure, 64u) << "what was not sent was certainly not done";
+  still.go.Notify();
+  ASSERT_TRUE(client.Call(kRead, "ok"));
+  EXPECT_LE(still.node.calls(), 64u) << "what nobody waits for is not sent";
+}
+
+TEST_F(AsyncTest, WhatHadNoTimeLeftIsHeldNoMore) {
+  StandingStill still;
+  Client client({still.node.address()}, Quick());
+  ASSERT_TRUE(client.Call(kRead, "ok"));
+  constexpr int kRounds = 40;
+  constexpr int kTogether = 16;
+  const std::string large(bounds::kRequestBytesMax, 'x');
+  const size_t before = ResidentBytes();
+  for (int round = 0; round < kRounds; ++round) {
+    absl::BlockingCounter left(kTogether);
+    for (int i = 0; i < kTogether; ++i) {
+      client.CallAsync(kRead, large, Within(20), [&](const Result<Reply>& reply) {
+        EXPECT_FALSE(reply);
+        left.DecrementCount();
+      });
+    }
+    left.Wait();
+  }
+  EXPECT_LT(ResidentBytes(), before + (512 << 20));
+  still.go.Notify();
+  ASSERT_TRUE(client.Call(kRead, "ok"));
+}
+
+// Calls again whatever it is told, and twice more once the client is closed.
+class Restless {
+ public:
+  Restless(Client& client, const char* method) : client_(client), method_(method) { Call(); }
+  int left() const { return left_; }
+
+ private:
+  void Call() {
+    client_.CallAsync(method_, "x", {}, [this](const Result<Reply>& reply) {
+      const bool closed =
+          !reply && reply.error().message.find("the client is closed") != std::string::npos;
+      if (closed && --left_ == 0) return;
+      Call();
+    });
+  }
+
+  Client& client_;
+  const char* const method_;
+  int left_ = 3;  // Calls of one, so of one thread at a time.
+};
+
+// One of them waited for ever for a pipe that nobody closed; another left a thread behind.
+TEST_F(AsyncTest, WhatBeginsWhileTheClientClosesEndsAtOnce) {
+  FakeNode echo(Echo);
+  FakeNode never([](const PipeRequest&) { return Never(); });
+  FakeNode mute(Echo);
+  mute.KeepSilent();
+  FakeNode unavailable([](const PipeRequest&) { return Unavailable(); });
+  Options pausing = Quick();
+  pausing.pause_min = pausing.pause_max = milliseconds(4'000);
+  struct Case {
+    std::vector<std::string> endpoints;
+    Options options;
+    FakeNode* asked;  // Where calls arrive, if they do.
+  };
+  const std::vector<Case> cases = {
+      {{echo.address()}, Quick(), &echo},
+      {{never.address()}, Quick(), &never},
+      {{mute.address()}, Quick(), nullptr},
+      {{DeadAddress(), mute.address()}, Quick(), nullptr},
+      {{unavailable.address()}, pausing, &unavailable},
+      {{never.address(), unavailable.address(), echo.address()}, Quick(), &never},
+  };
+  for (const auto& [endpoints, options, asked] : cases) {
+    for (size_t round = 0; round < 5; ++round) {
+      const size_t before = asked == nullptr ? 0 : asked->calls();
+      auto client = std::make_unique<Client>(endpoints, options);
+      std::deque<Restless> callers;
+      for (int i = 0; i < 8; ++i) callers.emplace_back(*client, i % 2 == 0 ? kRead : kWrite);
+      if (asked != nullptr) asked->WaitForCalls(before + 2 * round);  // Some way on.
+      client.reset();
+      for (const Restless& caller : callers) EXPECT_EQ(caller.left(), 0);
+    }
+  }
+}
+
 TEST_F(AsyncTest, AClientThatGoesEndsItsCalls) {
   FakeNode node([](const PipeRequest&) { return Never(); });
   auto client = std::make_unique<Client>(std::vector<std::string>{node.address()}, Quick());
@@ -248,6 +375,48 @@ TEST_F(AsyncTest, ALeaderThatFallsSilentIsLeftAlone) {
   const size_t before = leader.calls();
   for (int i = 0; i < 10; ++i) ASSERT_TRUE(client.Call(kWrite, "x"));
   EXPECT_EQ(leader.calls(), before + 1) << "one call is what it costs to notice";
+}
+
+// Every call to it cost attempt_timeout, five times as long as the others take to elect a leader.
+TEST_F(AsyncTest, ALeaderThatGivesNoSignOfLifeLosesItsCallsLongBeforeTheirTime) {
+  FakeNode near(Echo, 1);
+  FakeNode leader(Echo, 2);
+  near.SetLeader(2, 5);
+  leader.SetLeader(2, 5);
+  Options options = Quick();
+  options.timeout = milliseconds(60'000);
+  options.attempt_timeout = milliseconds(30'000);
+  Client client({near.address(), leader.address()}, options);
+  ASSERT_TRUE(client.Call(kRead, "x"));
+  while (leader.calls() == 0) ASSERT_TRUE(client.Call(kWrite, "x"));
+  leader.Freeze();
+  const size_t before = leader.calls();
+  const auto begin = std::chrono::steady_clock::now();
+  std::deque<Asked> calls;
+  for (int i = 0; i < 100; ++i) calls.emplace_back(client, kWrite, "x");
+  for (Asked& call : calls) EXPECT_TRUE(call.result());
+  EXPECT_TRUE(client.Call(kWrite, "x"));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(15));
+  EXPECT_EQ(leader.calls(), before + 100) << "the one after them is not sent there";
+}
+
+TEST_F(AsyncTest, ANodeWhoseCallsWaitKeepsThemWhileItGivesSignsOfLife) {
+  FakeNode near(Echo, 1);
+  FakeNode leader([](const PipeRequest& r) { return r.body() == "wait" ? Never() : Echo(r); }, 2);
+  near.SetLeader(2, 5);
+  leader.SetLeader(2, 5);
+  Options options = Quick();
+  options.timeout = milliseconds(60'000);
+  options.attempt_timeout = milliseconds(30'000);
+  Client client({near.address(), leader.address()}, options);
+  ASSERT_TRUE(client.Call(kRead, "x"));
+  while (leader.calls() == 0) ASSERT_TRUE(client.Call(kWrite, "x"));
+  const size_t before = near.calls();
+  Asked waits(client, kWrite, "wait");
+  leader.WaitForPings(3);
+  EXPECT_FALSE(waits.ended());
+  EXPECT_EQ(near.calls(), before);
+  waits.pending().Cancel();
 }
 
 TEST_F(AsyncTest, AfterABrokenPipeTheClientConnectsAgain) {

@@ -37,7 +37,7 @@ void Pending::Cancel() { core_->Cancel(number_); }
 Client::Client(std::vector<std::string> endpoints, Options options)
     : core_(std::make_unique<Core>(std::move(endpoints), options)) {}
 
-Client::~Client() = default;
+Client::~Client() { core_->Close(); }
 
 LogIndex Client::position() const { return core_->position(); }
 

@@ -17,7 +17,8 @@
 //   * Keeps the session: the highest log position it has seen goes out with every session read, so
 //     that a read at any node sees this client's writes and never goes back in time.
 //   * Is bounded: past kClientRequestsMax calls or kClientBytesMax bytes under way a call fails at
-//     once with resource_exhausted, and nothing of it is done.
+//     once with resource_exhausted, and nothing of it is done. A call that has ended holds nothing:
+//     what was not sent of it yet is not sent any more.
 //
 // Thread-safe: share one client among all threads; they then share one session. It has one thread
 // of its own, beside gRPC's.
@@ -47,8 +48,9 @@ using bounds::kEndpointsMax;
 
 struct Options {
   std::chrono::milliseconds timeout{bounds::kDeadlineMsDefault};  // Of a call that names none.
-  // How long one node may keep a call that can be repeated elsewhere: a node that hangs costs this
-  // much, not the whole time. Longer than a failover, which the node waits out by itself.
+  // How long one node may keep a call that can be repeated elsewhere: a call that hangs costs this
+  // much, not the whole time. Longer than a failover, which the node waits out by itself. A node
+  // that gives no sign of life at all loses such calls sooner, after about a second.
   std::chrono::milliseconds attempt_timeout{3'000};
   std::chrono::milliseconds connect_timeout{1'000};
   std::chrono::milliseconds pause_min{20};  // After the first round over all nodes; then doubled.
@@ -108,7 +110,8 @@ class Client {
  public:
   // `endpoints` is not empty. Connects with the first call.
   explicit Client(std::vector<std::string> endpoints, Options options = {});
-  // Ends what is under way as Cancel does. Not from within a call's function.
+  // Ends what is under way as Cancel does, and what those calls' functions begin now at once, with
+  // the same error ("the client is closed"). Not from within a call's function.
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;

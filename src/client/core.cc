@@ -6,10 +6,12 @@
 
 #include <algorithm>
 
+#include "src/api/grpc/pipe_frames.h"
 #include "src/base/batch.h"
 #include "src/base/check.h"
 #include "src/base/error_message.h"
 #include "src/client/methods.h"
+#include "src/client/turn.h"
 
 namespace holdfast::client {
 namespace {
@@ -18,6 +20,12 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr milliseconds kRedial{500};  // Of a node that nobody waits for.
+
+// How long a node may say nothing while calls are on it, and how long it then has to give the sign
+// of life that it is asked for. Together about as long as the other nodes take to elect a leader.
+constexpr milliseconds kSilence{400};
+// Any node answers it at once, by itself. Its name, since not every program has its .proto.
+constexpr char kPingMethod[] = "/holdfast.cluster.Cluster/Leader";
 
 std::string RandomPrefix() {
   std::random_device random;
@@ -63,6 +71,8 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }
 
+Error Closed() { return Error{ErrorCode::kDeadlineExceeded, "the client is closed", "", "", 0}; }
+
 Error CannotConnect(const std::string& address, const std::string& why = "") {
   return Error{ErrorCode::kUnavailable,
                "cannot connect to " + address + (why.empty() ? "" : ": " + why), "",
@@ -70,42 +80,6 @@ Error CannotConnect(const std::string& address, const std::string& why = "") {
 }
 
 }  // namespace
-
-class Core::Turn {
- public:
-  explicit Turn(Core& core) : lock_(core.mutex_) {}
-  ~Turn() {
-    lock_.unlock();
-    for (const auto& [pipe, stub] : opened_) pipe->Open(*stub);
-    for (const auto& pipe : written_) {
-      Batch::AtEnd([pipe] { pipe->Flush(); });
-    }
-    for (const auto& pipe : closed_) pipe->Close();
-    for (auto& [done, result] : ended_) done(std::move(result));
-  }
-  std::unique_lock<std::mutex>& lock() { return lock_; }
-
-  void Ended(Done done, Result<Reply> result) {
-    ended_.emplace_back(std::move(done), std::move(result));
-  }
-  void Opened(std::shared_ptr<Pipe> pipe, grpc::GenericStub* stub) {
-    opened_.emplace_back(std::move(pipe), stub);
-  }
-  void Written(const std::shared_ptr<Pipe>& pipe) {
-    if (written_.empty() || written_.back() != pipe) written_.push_back(pipe);
-  }
-  void Closed(std::shared_ptr<Pipe> pipe) { closed_.push_back(std::move(pipe)); }
-  // An operation that has ended lives as long as who may still look at it.
-  void Keep(std::unique_ptr<Operation> operation) { kept_.push_back(std::move(operation)); }
-
- private:
-  std::unique_lock<std::mutex> lock_;
-  std::vector<std::pair<Done, Result<Reply>>> ended_;
-  std::vector<std::pair<std::shared_ptr<Pipe>, grpc::GenericStub*>> opened_;
-  std::vector<std::shared_ptr<Pipe>> written_;
-  std::vector<std::shared_ptr<Pipe>> closed_;
-  std::vector<std::unique_ptr<Operation>> kept_;
-};
 
 Core::Core(std::vector<std::string> endpoints, Options options)
     : options_(options), key_prefix_(RandomPrefix()), random_(std::random_device()()) {
@@ -119,7 +93,7 @@ Core::Core(std::vector<std::string> endpoints, Options options)
   }
 }
 
-Core::~Core() {
+void Core::Close() {
   {
     Turn turn(*this);
     stopping_ = true;
@@ -127,8 +101,7 @@ Core::~Core() {
     while (!operations_.empty()) {
       Operation& operation = *operations_.begin()->second;
       TakeOut(turn, operation);
-      FailFor(turn, operation,
-              Error{ErrorCode::kDeadlineExceeded, "the client is closed", "", "", 0});
+      FailFor(turn, operation, Closed());
     }
     for (const auto& endpoint : endpoints_) {
       if (endpoint->pipe) turn.Closed(endpoint->pipe);
@@ -192,6 +165,10 @@ uint64_t Core::Begin(const std::string& method, std::string body, const CallOpti
   }
 
   Turn turn(*this);
+  if (stopping_) {
+    turn.Ended(std::move(operation.done), Fail(Closed()));
+    return 0;
+  }
   const size_t size = request.body().size();
   if (operations_.size() >= bounds::kClientRequestsMax || bytes_ + size > bounds::kClientBytesMax) {
     turn.Ended(std::move(operation.done),
@@ -269,7 +246,7 @@ void Core::Attempt(Turn& turn, Operation& operation, size_t index) {
   operation.endpoint = index;
   ++operation.tried;
   if (operation.route == Operation::Route::kLeader) LookForLeader(turn);
-  if (endpoint.up && !endpoint.closing) return SendNow(turn, operation, endpoint);
+  if (endpoint.up && !endpoint.closing) return Queue(turn, operation, endpoint);
   if (!endpoint.pipe) OpenPipe(turn, endpoint);
   operation.place = Operation::Place::kConnecting;
   endpoint.connecting.push_back(&operation);
@@ -279,8 +256,8 @@ void Core::Attempt(Turn& turn, Operation& operation, size_t index) {
   SetTimer(operation, std::min(operation.last_attempt, steady_clock::now() + patience));
 }
 
-void Core::SendNow(Turn& turn, Operation& operation, Endpoint& endpoint) {
-  operation.place = Operation::Place::kSent;
+void Core::Queue(Turn& turn, Operation& operation, Endpoint& endpoint) {
+  operation.place = Operation::Place::kQueued;
   operation.sent_id = NewNumber();
   operation.sent_at = steady_clock::now();
   TimePoint due = operation.deadline;
@@ -288,33 +265,73 @@ void Core::SendNow(Turn& turn, Operation& operation, Endpoint& endpoint) {
   if (operation.repeatable && endpoints_.size() > 1) {
     due = std::min(due, operation.sent_at + options_.attempt_timeout);
   }
-  const auto left = std::chrono::ceil<milliseconds>(due - operation.sent_at);
-  auto granted = left - MarginOf(left);
-  // However late it begins: the margin of the whole call stays, unless it is being used up already.
-  if (operation.sent_at < operation.last_attempt) {
-    granted = std::min(granted,
-                       std::chrono::ceil<milliseconds>(operation.last_attempt - operation.sent_at));
-  }
-  operation.request.set_id(operation.sent_id);
-  operation.request.set_timeout_ms(
-      static_cast<uint32_t>(std::clamp<int64_t>(granted.count(), 1, bounds::kDeadlineMsMax)));
-  endpoint.sent.emplace(operation.sent_id, &operation);
-  endpoint.pipe->Send(operation.request);
+  endpoint.queued.emplace_hint(endpoint.queued.end(), operation.sent_id, &operation);
   turn.Written(endpoint.pipe);
   SetTimer(operation, due);
+  if (endpoints_.size() > 1 && endpoint.watch_at == TimePoint::max()) {
+    SetWatch(endpoint, operation.sent_at + endpoint.patience);
+  }
+}
+
+milliseconds Core::TimeForNode(const Operation& operation, TimePoint now) const {
+  const auto left = std::chrono::ceil<milliseconds>(operation.due - now);
+  auto granted = left - MarginOf(left);
+  // However late it begins: the margin of the whole call stays, unless it is being used up already.
+  if (now < operation.last_attempt) {
+    granted = std::min(granted, std::chrono::ceil<milliseconds>(operation.last_attempt - now));
+  }
+  return std::clamp(granted, milliseconds(1), milliseconds(bounds::kDeadlineMsMax));
+}
+
+std::string Core::NextMessage(Pipe& pipe) {
+  std::string message;
+  std::lock_guard lock(mutex_);
+  Endpoint& endpoint = *endpoints_[pipe.endpoint];
+  if (endpoint.pipe.get() != &pipe) return message;  // An earlier one, which is down.
+  const TimePoint now = steady_clock::now();
+  if (std::exchange(endpoint.ping, false)) {
+    PipeRequest ping;
+    ping.set_id(NewNumber());  // Nobody waits for it: that anything comes is the answer.
+    ping.set_name(kPingMethod);
+    ping.set_timeout_ms(1'000);
+    api::grpc::AppendElement(PipeRequests::kRequestsFieldNumber, ping, &message);
+    endpoint.pinged_at = now;
+    return message;  // Alone, so that nothing large delays it.
+  }
+  for (size_t count = 0; count < bounds::kPipeMessageRequestsMax; ++count) {
+    const auto next = endpoint.queued.begin();
+    if (next == endpoint.queued.end()) break;
+    Operation& operation = *next->second;
+    PipeRequest& request = operation.request;
+    request.set_id(operation.sent_id);
+    request.set_timeout_ms(static_cast<uint32_t>(TimeForNode(operation, now).count()));
+    if (count > 0 && message.size() + request.ByteSizeLong() > bounds::kPipeMessageBytesTarget) {
+      break;
+    }
+    api::grpc::AppendElement(PipeRequests::kRequestsFieldNumber, request, &message);
+    operation.place = Operation::Place::kSent;
+    endpoint.sent.emplace(operation.sent_id, &operation);
+    endpoint.queued.erase(next);
+  }
+  if (!endpoint.cancelled.empty()) {
+    PipeRequests rest;
+    for (const uint64_t id : endpoint.cancelled) rest.add_cancelled(id);
+    endpoint.cancelled.clear();
+    rest.AppendToString(&message);
+  }
+  return message;
 }
 
 void Core::TakeOut(Turn& turn, Operation& operation) {
   Endpoint& endpoint = *endpoints_[operation.endpoint];
   switch (operation.place) {
     case Operation::Place::kConnecting: std::erase(endpoint.connecting, &operation); break;
+    case Operation::Place::kQueued: endpoint.queued.erase(operation.sent_id); break;
     case Operation::Place::kSent:
       endpoint.sent.erase(operation.sent_id);
       operation.maybe_done |= operation.write;
-      if (endpoint.pipe) {
-        endpoint.pipe->SendCancel(operation.sent_id);
-        turn.Written(endpoint.pipe);
-      }
+      endpoint.cancelled.push_back(operation.sent_id);
+      turn.Written(endpoint.pipe);
       break;
     case Operation::Place::kPausing: break;
   }
@@ -396,11 +413,16 @@ bool Core::OnMessage(Pipe& pipe, const grpc::ByteBuffer& message) {
   }
   endpoint.closing |= rest.closing();
   if (!std::exchange(endpoint.up, true)) {
+    // A far node shows in how long the pipe took to come up: two round trips at least.
+    endpoint.patience =
+        std::max<steady_clock::duration>(kSilence, 2 * (endpoint.heard_at - endpoint.opened_at));
     for (Operation* operation : std::exchange(endpoint.connecting, {})) {
-      SendNow(turn, *operation, endpoint);
+      Queue(turn, *operation, endpoint);
     }
   }
-  if (endpoint.closing && endpoint.sent.empty()) turn.Closed(endpoint.pipe);
+  if (endpoint.closing && endpoint.sent.empty() && endpoint.queued.empty()) {
+    turn.Closed(endpoint.pipe);
+  }
   return true;
 }
 
@@ -435,7 +457,10 @@ void Core::OnDown(Pipe& pipe, const grpc::Status& status) {
   endpoint.pipe.reset();
   endpoint.up = endpoint.closing = endpoint.silent = false;
   auto connecting = std::exchange(endpoint.connecting, {});
+  auto queued = std::exchange(endpoint.queued, {});
   auto sent = std::exchange(endpoint.sent, {});
+  endpoint.cancelled.clear();
+  endpoint.ping = false;
   Error error = CannotConnect(endpoint.address, status.error_message());
   if (status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED) {
     error = Error{ErrorCode::kResourceExhausted, status.error_message(), "", "",
@@ -446,6 +471,9 @@ void Core::OnDown(Pipe& pipe, const grpc::Status& status) {
   }
   error = Error{ErrorCode::kUnavailable, "the connection to " + endpoint.address + " was lost", "",
                 "", 0};
+  for (const auto& [id, operation] : queued) {
+    AttemptEnded(turn, *operation, End::kNotDone, error);
+  }
   for (const auto& [id, operation] : sent) {
     AttemptEnded(turn, *operation, End::kMaybeDone, error);
   }
@@ -477,11 +505,12 @@ void Core::TimeIsUp(Turn& turn, Operation& operation, TimePoint now) {
       }
       AttemptEnded(turn, operation, End::kNotDone, CannotConnect(endpoint.address));
       break;
+    case Operation::Place::kQueued:
     case Operation::Place::kSent:
       if (endpoint.heard_at < operation.sent_at) endpoint.silent = true;
-      AttemptEnded(turn, operation, End::kMaybeDone,
-                   Error{ErrorCode::kDeadlineExceeded,
-                         "no answer from " + endpoint.address + " in time", "", "", 0});
+      AttemptEnded(turn, operation,
+                   place == Operation::Place::kSent ? End::kMaybeDone : End::kNotDone,
+                   NoAnswer(endpoint));
       break;
     case Operation::Place::kPausing: {
       const bool round_over = operation.tried % endpoints_.size() == 0;
@@ -504,12 +533,19 @@ void Core::RunTimers() {
       TimeIsUp(turn, operation, now);
       any = true;
     }
+    TimePoint next = timers_.empty() ? TimePoint::max() : timers_.begin()->first;
+    for (const auto& endpoint : endpoints_) {
+      if (endpoint->watch_at <= now) {
+        Watch(turn, *endpoint, now);
+        any = true;
+      }
+      next = std::min(next, endpoint->watch_at);
+    }
     if (any) continue;
-    if (timers_.empty()) {
-      timer_wakes_at_ = TimePoint::max();
+    timer_wakes_at_ = next;
+    if (next == TimePoint::max()) {
       timers_changed_.wait(turn.lock());
     } else {
-      timer_wakes_at_ = timers_.begin()->first;
       timers_changed_.wait_until(turn.lock(), timer_wakes_at_);
     }
     timer_wakes_at_ = TimePoint::min();

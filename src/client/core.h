@@ -2,13 +2,19 @@
 // the client.
 //
 // A call is an Operation. It is in exactly one place at a time: waiting for an endpoint's pipe to
-// come up, sent on a pipe, or pausing before it is tried again; whoever takes it from there under
-// the mutex decides what becomes of it. So it ends once, however reply, loss, time and cancellation
-// race. Its function is called without the mutex.
+// come up, queued for a pipe, sent on it, or pausing before it is tried again; whoever takes it
+// from there under the mutex decides what becomes of it. So it ends once, however reply, loss, time
+// and cancellation race. Its function is called without the mutex.
+//
+// A pipe has no queue of its own: it asks for its next message when it can write one, and only then
+// are requests encoded. So a call that ends before that leaves nothing behind, and was certainly
+// not done; and what the client holds is its calls, which are bounded, and one message for each
+// pipe.
 //
 // Threads: the callers', gRPC's, and one that waits for the next deadline.
 #pragma once
 
+#include <absl/container/btree_map.h>
 #include <absl/container/btree_set.h>
 #include <absl/container/flat_hash_map.h>
 
@@ -21,6 +27,7 @@
 #include <thread>
 #include <vector>
 
+#include "holdfast/pipe.pb.h"
 #include "src/client/client.h"
 #include "src/client/pipe.h"
 
@@ -29,8 +36,9 @@ namespace holdfast::client {
 class Core : public Pipe::Events {
  public:
   Core(std::vector<std::string> endpoints, Options options);
-  // Ends every call as a cancelled one and waits until all pipes are closed.
-  ~Core() override;
+  // Ends every call as a cancelled one, and every one that begins from here on at once, and waits
+  // until all pipes are closed. The last thing that is asked of it.
+  void Close();
 
   // Returns the call's number for Cancel.
   uint64_t Begin(const std::string& method, std::string request, const CallOptions& options,
@@ -39,6 +47,7 @@ class Core : public Pipe::Events {
   LogIndex position() const { return LogIndex(position_.load(std::memory_order_relaxed)); }
 
   bool OnMessage(Pipe& pipe, const grpc::ByteBuffer& message) override;
+  std::string NextMessage(Pipe& pipe) override;
   void OnDown(Pipe& pipe, const grpc::Status& status) override;
   void OnGone() override;
 
@@ -57,7 +66,7 @@ class Core : public Pipe::Events {
   };
 
   struct Operation {
-    enum class Place { kConnecting, kSent, kPausing };
+    enum class Place { kConnecting, kQueued, kSent, kPausing };
     enum class Route { kNear, kLeader };
 
     uint64_t number = 0;
@@ -73,7 +82,7 @@ class Core : public Pipe::Events {
     Place place = Place::kPausing;
     size_t endpoint = 0;
     size_t tried = 0;
-    uint64_t sent_id = 0;
+    uint64_t sent_id = 0;  // From the queue on.
     TimePoint sent_at;
     TimePoint due;  // When time decides; in timers_ under it.
     std::chrono::milliseconds next_pause{0};
@@ -100,8 +109,17 @@ class Core : public Pipe::Events {
     bool silent = false;         // It let the time of a call pass without a sign of life.
     TimePoint opened_at;
     TimePoint heard_at;
-    absl::flat_hash_map<uint64_t, Operation*> sent;
+    // When to look whether it still speaks; see Watch. Max: no call is on it.
+    TimePoint watch_at = TimePoint::max();
+    std::chrono::steady_clock::duration patience{0};
+    bool ping = false;    // A sign of life is to be asked for ...
+    TimePoint pinged_at;  // ... and was; later than heard_at: it has given none.
     std::vector<Operation*> connecting;
+    absl::btree_map<uint64_t, Operation*> queued;  // Up, and not sent yet: in order.
+    absl::flat_hash_map<uint64_t, Operation*> sent;
+    // Were sent, and their ends are to be told. Each was in `sent` when the write under way began,
+    // or is in its message: no more than there may be calls and a message's.
+    std::vector<uint64_t> cancelled;
 
     bool usable() const { return up && !closing && !silent; }
   };
@@ -115,7 +133,8 @@ class Core : public Pipe::Events {
   void LookForLeader(Turn& turn);
   void OpenPipe(Turn& turn, Endpoint& endpoint);
   void Attempt(Turn& turn, Operation& operation, size_t endpoint);
-  void SendNow(Turn& turn, Operation& operation, Endpoint& endpoint);
+  void Queue(Turn& turn, Operation& operation, Endpoint& endpoint);
+  std::chrono::milliseconds TimeForNode(const Operation& operation, TimePoint now) const;
   // `of_node`: the node said so, and not the lack of its answer.
   void AttemptEnded(Turn& turn, Operation& operation, End end, Error error, bool of_node = false);
   void Finish(Turn& turn, Operation& operation, Result<Reply> result);
@@ -123,6 +142,10 @@ class Core : public Pipe::Events {
   void TakeReply(Turn& turn, Endpoint& endpoint, PipeReply& reply);
   void SetTimer(Operation& operation, TimePoint due);
   void TimeIsUp(Turn& turn, Operation& operation, TimePoint now);
+  static Error NoAnswer(const Endpoint& endpoint);
+  void SetWatch(Endpoint& endpoint, TimePoint at);
+  void Watch(Turn& turn, Endpoint& endpoint, TimePoint now);
+  void LeaveSilent(Turn& turn, Endpoint& endpoint);
   // Takes the operation from where it is.
   void TakeOut(Turn& turn, Operation& operation);
   void NotePosition(uint64_t position);
@@ -147,8 +170,8 @@ class Core : public Pipe::Events {
   absl::btree_set<std::pair<TimePoint, Operation*>> timers_;
   TimePoint timer_wakes_at_ = TimePoint::min();  // Before now: it is awake.
   std::condition_variable timers_changed_;
-  bool stopping_ = false;
-  std::thread timer_;  // Begins with the first call.
+  bool stopping_ = false;  // Nothing begins any more: no call, no pipe, no thread.
+  std::thread timer_;      // Begins with the first call.
 };
 
 }  // namespace holdfast::client

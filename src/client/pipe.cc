@@ -1,5 +1,7 @@
 #include "src/client/pipe.h"
 
+#include "src/api/grpc/pipe_frames.h"
+
 namespace holdfast::client {
 
 void Pipe::Open(grpc::GenericStub& stub) {
@@ -10,24 +12,14 @@ void Pipe::Open(grpc::GenericStub& stub) {
   StartCall();
 }
 
-void Pipe::Send(const PipeRequest& request) {
-  std::lock_guard lock(mutex_);
-  if (!broken_) queue_.Append(PipeRequests::kRequestsFieldNumber, request);
-}
-
-void Pipe::SendCancel(uint64_t id) {
-  PipeRequests message;
-  message.add_cancelled(id);
-  std::lock_guard lock(mutex_);
-  if (!broken_) queue_.AppendMessage(message.SerializeAsString());
-}
-
 void Pipe::Flush() {
   {
     std::lock_guard lock(mutex_);
-    if (writing_ || gathering_ || broken_ || queue_.empty()) return;
+    if (writing_ || gathering_ || broken_) return;
+    std::string message = events_.NextMessage(*this);
+    if (message.empty()) return;
     writing_ = true;
-    outgoing_ = api::grpc::ToPipeBuffer(queue_.Take());
+    outgoing_ = api::grpc::ToPipeBuffer(std::move(message));
   }
   StartWrite(&outgoing_);
 }
@@ -42,10 +34,8 @@ void Pipe::OnWriteDone(bool ok) {
     std::lock_guard lock(mutex_);
     writing_ = false;
     broken_ |= !ok;
-    if (broken_) {
-      queue_.Clear();
-      return Release();
-    }
+    outgoing_.Clear();
+    if (broken_) return Release();
   }
   Flush();
 }

@@ -1,5 +1,5 @@
-// The client's end of one pipe to one node: sends what is queued, one write at a time, and hands on
-// what comes. Internal to the client.
+// The client's end of one pipe to one node: sends what its owner has for it, one write at a time,
+// and hands on what comes. Internal to the client.
 //
 //   Open -> OnMessage (the first one: the pipe is up) ... -> OnDown -> OnGone
 #pragma once
@@ -9,9 +9,7 @@
 
 #include <memory>
 #include <mutex>
-
-#include "holdfast/pipe.pb.h"
-#include "src/api/grpc/pipe_frames.h"
+#include <string>
 
 namespace holdfast::client {
 
@@ -24,6 +22,8 @@ class Pipe : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
     virtual ~Events() = default;
     // False: the message makes no sense; the pipe is closed.
     virtual bool OnMessage(Pipe& pipe, const grpc::ByteBuffer& message) = 0;
+    // What is to be sent next; empty: nothing. On any thread, under the pipe's mutex.
+    virtual std::string NextMessage(Pipe& pipe) = 0;
     virtual void OnDown(Pipe& pipe, const grpc::Status& status) = 0;
     // After OnDown, once a pipe holds its channel no more. Whoever lets go of a channel last must
     // not be one of gRPC's threads: it would wait for itself.
@@ -34,10 +34,8 @@ class Pipe : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
   Pipe(Events& events, size_t endpoint) : endpoint(endpoint), events_(events) {}
 
   void Open(grpc::GenericStub& stub);
-  // Queues until Flush, or until the write under way has ended. Nothing once the pipe is broken:
-  // OnDown comes.
-  void Send(const PipeRequest& request);
-  void SendCancel(uint64_t id);
+  // There is something to send: asks for it at once, or when the write under way has ended. Not
+  // once the pipe is broken: OnDown comes.
   void Flush();
   // Ends it: OnDown comes.
   void Close() { context_.TryCancel(); }
@@ -59,7 +57,6 @@ class Pipe : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
   grpc::ByteBuffer incoming_;
   grpc::ByteBuffer outgoing_;
   std::mutex mutex_;
-  api::grpc::PipeQueue queue_;
   bool writing_ = false;
   // A message is being handed on: what the callers that it wakes ask next leaves together.
   bool gathering_ = false;

@@ -72,6 +72,8 @@ class FakeNode : public grpc::CallbackGenericService {
   }
   // Keeps new pipes waiting for their first message.
   void KeepSilent() { silent_ = true; }
+  // From here on it says nothing, as if its machine had died; the connection stays.
+  void Freeze() { frozen_ = true; }
 
   int port() const { return port_; }
   std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
@@ -93,6 +95,11 @@ class FakeNode : public grpc::CallbackGenericService {
     changed_.wait(lock, [&] { return seen_.size() >= count; });
   }
   void WaitForCall() { WaitForCalls(1); }
+  // Signs of life that it was asked for, and gave unless it was frozen; they are no calls.
+  void WaitForPings(size_t count) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return pings_ >= count; });
+  }
   std::vector<uint64_t> WaitForCancels(size_t count) {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return cancelled_.size() >= count; });
@@ -167,7 +174,13 @@ class FakeNode : public grpc::CallbackGenericService {
     ++messages_;
     PipeReplies replies;
     for (const PipeRequest& request : requests.requests()) {
+      if (request.name() == "/holdfast.cluster.Cluster/Leader") {
+        ++pings_;
+        if (!frozen_) replies.add_replies()->set_id(request.id());
+        continue;
+      }
       seen_.push_back(request);
+      if (frozen_) continue;
       const Answer answer = script_(request);
       if (answer.never) continue;
       PipeReply* reply = replies.add_replies();
@@ -190,6 +203,7 @@ class FakeNode : public grpc::CallbackGenericService {
   const Script script_;
   const uint64_t number_;
   std::atomic<bool> silent_{false};
+  std::atomic<bool> frozen_{false};
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<PipeRequest> seen_;
@@ -198,6 +212,7 @@ class FakeNode : public grpc::CallbackGenericService {
   uint64_t term_ = 0;
   size_t pipes_ = 0;
   size_t messages_ = 0;
+  size_t pings_ = 0;
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
 };
