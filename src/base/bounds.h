@@ -15,6 +15,8 @@ inline constexpr size_t kAddressBytesMax = 255;  // host:port; a host name has a
 // --- Process
 // File descriptors that HTTP connections leave to RocksDB, the log and gRPC.
 inline constexpr size_t kFilesReserved = 1'024;
+// That no connection takes: RocksDB's, the log's, the links to the other nodes.
+inline constexpr size_t kFilesOfStore = 768;
 inline constexpr int kStoreOpenFilesMax = 512;           // RocksDB closes and opens files beyond.
 inline constexpr size_t kConfigFileBytesMax = 64 << 10;  // The default one has 2 KiB.
 inline constexpr size_t kIdentityBytesMax = 4'096;       // A dozen lines.
@@ -30,7 +32,7 @@ inline constexpr int64_t kDeadlineMsMax = 60'000;
 inline constexpr int64_t kRetryAfterMsDefault = 500;  // About one failover.
 
 // --- Log
-inline constexpr size_t kEntryRequestsMax = 8'192;  // Bounds the pause of one apply.
+inline constexpr size_t kEntryRequestsMax = 8'192;  // What one apply has to do.
 inline constexpr size_t kEntryBytesMax =
     kRequestBytesMax + (64 << 10);                  // A full request + envelope.
 inline constexpr size_t kEntriesInFlightMax = 512;  // last - commit; LIBRAFT guard 7.
@@ -86,7 +88,10 @@ inline constexpr size_t kLockCycleRowsMax = 4'000;  // The same: a full lock and
 inline constexpr int64_t kIdempotencyRetentionUs = int64_t{24} * 3600 * 1'000'000;  // By log time.
 inline constexpr size_t kTimersPerEntryMax = 1'024;  // The rest fires with the next tick.
 inline constexpr size_t kTimerBytesMin = 16;         // One for so many bytes of a large entry.
-// What they may change; the last of them goes past it. A session of 1,000 locks changes 6,000 rows.
+// Rows that the writes of one list may change: a list of deletions by prefix could change millions.
+inline constexpr size_t kListChangesMax = 131'072;
+// What timers may change; the last of them goes past it. A session of 1,000 locks changes 6,000
+// rows.
 inline constexpr size_t kTimerChangesPerEntryMax = 16'384;
 // What a kept message may hold on to, whatever requests it was used for.
 inline constexpr size_t kReusedMessageBytes = 8 << 20;
@@ -134,8 +139,14 @@ inline constexpr int kGrpcStreamsPerConnectionMax = 1'024;
 // Those that wait for something among them. A call costs about 10 KiB.
 inline constexpr size_t kGrpcCallsMax = 32'768;
 inline constexpr int64_t kGrpcStepMsMax = 20'000;         // To bring a request, to take an answer.
-inline constexpr size_t kGrpcMemoryBytesMax = 512 << 20;  // Buffers of all connections.
-inline constexpr int kGrpcThreadsMax = 64;                // That gRPC may start for itself.
+inline constexpr size_t kGrpcMemoryBytesMax = 256 << 20;  // Buffers of all connections.
+// Replies to single reads on their way out, of all calls; past it a read is refused. As for HTTP.
+inline constexpr size_t kGrpcRepliesBytesMax = 128 << 20;
+// A connection for gRPC is closed when so many files and sockets are open: as many as HTTP may
+// have, and 4,096.
+inline constexpr size_t kGrpcFilesMax = kHttpConnectionsMax + 4'096;
+inline constexpr int kGrpcIdleMs = 300'000;  // A connection without a call is closed.
+inline constexpr int kGrpcThreadsMax = 64;   // That gRPC may start for itself.
 // A status message travels in an HTTP/2 header, which clients bound at 8 KiB by default.
 inline constexpr size_t kGrpcStatusBytesMax = 2'048;
 // A connection whose other end vanished without a word is found out and closed after both.
@@ -169,7 +180,7 @@ inline constexpr uint64_t kCacheEntryBytes = 256;       // What an entry costs b
 inline constexpr uint64_t kCacheBytesDefault = 256 << 20;
 inline constexpr uint64_t kCacheBytesMin = 2 << 20;  // Any value fits.
 inline constexpr uint64_t kCacheBytesMax = uint64_t{64} << 30;
-inline constexpr size_t kCacheBatchKeysMax = 1'000;        // Bounds the pause of one apply.
+inline constexpr size_t kCacheBatchKeysMax = 1'000;        // What one request has to do.
 inline constexpr size_t kCachePageBytesMax = 2 << 20;      // Of one GetMany.
 inline constexpr uint32_t kCacheSessionLinesMax = 65'536;  // Of one near cache.
 inline constexpr uint64_t kCacheLinesMax = 1'000'000;      // Of all: rows of 100 bytes.
@@ -200,7 +211,7 @@ inline constexpr uint64_t kRoundsGamesMax = 100'000;       // Those that are ove
 inline constexpr uint32_t kRoundsPlacesMax = 1'000;        // Of a game: all moves are one row.
 inline constexpr size_t kRoundsMoveBytesMax = 1'024;       // 1,000 of them fit into one reply.
 inline constexpr uint32_t kRoundsKeptDefault = 100;        // Rounds that have ended, of a game ...
-inline constexpr uint32_t kRoundsKeptMax = 1'000;          // ... which a Delete removes at once.
+inline constexpr uint32_t kRoundsKeptMax = 1'000;          // ... each of them a row.
 inline constexpr uint64_t kRoundsKeptBytesMax = 16 << 20;  // Of a game: the last ten at least.
 inline constexpr size_t kRoundsPageBytesMax = 2 << 20;     // Of one page; a reply has 4 MiB.
 inline constexpr size_t kRoundsNameBytesMax = 128;         // Fits into a path.
@@ -271,6 +282,7 @@ inline constexpr size_t kImportLineBytesMax = 4'096;  // The real lines have les
 inline constexpr int kImportBatchRows = 1'000;  // A hundred bytes each: well within one request.
 
 // --- Pipe (docs/pipe.md)
+inline constexpr size_t kPipesPerConnectionMax = 64;  // A client takes one.
 inline constexpr size_t kPipesMax = 1'024;  // Of a node: one serves a whole program of callers.
 // Requests of one pipe that are not answered, by count and by bytes; past it they are refused.
 inline constexpr size_t kPipeRequestsMax = 16'384;

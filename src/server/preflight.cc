@@ -97,6 +97,10 @@ size_t HttpConnectionsFor(size_t files) {
   return std::min(bounds::kHttpConnectionsMax, files - reserved);
 }
 
+size_t FilesForConnections(size_t files) {
+  return files - std::min(bounds::kFilesOfStore, files / 2);
+}
+
 Result<void> CheckDataFolder(const std::string& folder) {
   struct stat status;
   if (stat(folder.c_str(), &status) != 0) {

@@ -116,6 +116,8 @@ TEST(PreflightTest, AFileIsNoFolder) {
 TEST(PreflightTest, ConnectionsLeaveFilesToTheStore) {
   EXPECT_EQ(HttpConnectionsFor(1 << 20), bounds::kHttpConnectionsMax);
   EXPECT_EQ(HttpConnectionsFor(10'000), 10'000 - bounds::kFilesReserved);
+  EXPECT_EQ(FilesForConnections(10'000), 10'000 - bounds::kFilesOfStore);
+  EXPECT_EQ(FilesForConnections(100), 50U);
   EXPECT_EQ(HttpConnectionsFor(1'024), 256u);
   EXPECT_GE(OpenFilesMax(/*raise=*/true), OpenFilesMax());
 }

@@ -13,6 +13,8 @@ using ::grpc::StatusCode;
 using ::grpc::health::v1::HealthCheckRequest;
 using ::grpc::health::v1::HealthCheckResponse;
 
+constexpr char kCheck[] = "/grpc.health.v1.Health/Check";
+constexpr char kWatch[] = "/grpc.health.v1.Health/Watch";
 constexpr size_t kServiceBytesMax = bounds::kIdempotencyKeyBytesMax;  // No name is longer.
 
 ::grpc::Status NotUnderstood() {
@@ -67,7 +69,9 @@ class Health::Watch : public Stream {
     std::unique_lock lock(health_.mutex_);
     if (health_.watches_.size() >= bounds::kPipesMax) {
       lock.unlock();
-      return wire_.Finish({StatusCode::RESOURCE_EXHAUSTED, "too many watch this node's health"});
+      return wire_.Finish(ToStatus({ErrorCode::kResourceExhausted,
+                                    "too many watch this node's health", "", "ask another node", 0},
+                                   wire_.context()));
     }
     service_ = request.service();
     health_.watches_.insert(this);
@@ -119,10 +123,12 @@ Health::Health(const state_machine::Registry& registry) {
   }
 }
 
+bool Health::Serves(const std::string& method) { return method == kCheck || method == kWatch; }
+
 Stream* Health::Open(Wire& wire) {
   const std::string& name = wire.context().method();
-  if (name == "/grpc.health.v1.Health/Check") return new Check(wire, *this);
-  if (name == "/grpc.health.v1.Health/Watch") return new Watch(wire, *this);
+  if (name == kCheck) return new Check(wire, *this);
+  if (name == kWatch) return new Watch(wire, *this);
   return nullptr;
 }
 

@@ -18,6 +18,8 @@ class Health {
  public:
   explicit Health(const state_machine::Registry& registry);
 
+  // Whether the method is one of the protocol's.
+  static bool Serves(const std::string& method);
   // Serves a call of the protocol; nullptr for any other.
   Stream* Open(Wire& wire);
   // From now on. Whoever watches is told.

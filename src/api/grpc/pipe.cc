@@ -54,7 +54,10 @@ Result<node::CallOptions> ToOptions(const Method& method, const PipeRequest& req
 // write is begun after it.
 class Pipes::Pipe : public Stream, public std::enable_shared_from_this<Pipe> {
  public:
-  Pipe(std::shared_ptr<Pipes> pipes, Wire& wire) : Stream(wire), pipes_(std::move(pipes)) {}
+  Pipe(std::shared_ptr<Pipes> pipes, Wire& wire)
+      : Stream(wire), pipes_(std::move(pipes)), connection_(wire.context().peer()) {}
+
+  const std::string& connection() const { return connection_; }
 
   // Until OnDone.
   void Stay() { self_ = shared_from_this(); }
@@ -155,7 +158,10 @@ class Pipes::Pipe : public Stream, public std::enable_shared_from_this<Pipe> {
                                            return Take(request);
                                          });
     incoming_.Clear();
-    if (!understood) return false;
+    // Each takes three bytes of a message of usual size.
+    const bool too_many =
+        static_cast<size_t>(rest.cancelled_size()) > bounds::kPipeMessageBytesTarget / 2;
+    if (!understood || too_many) return false;
     std::lock_guard lock(mutex_);
     for (const uint64_t id : rest.cancelled()) {
       // It keeps its place until the node has answered: what is under way is under way.
@@ -342,6 +348,7 @@ class Pipes::Pipe : public Stream, public std::enable_shared_from_this<Pipe> {
   }
 
   const std::shared_ptr<Pipes> pipes_;
+  const std::string connection_;
   std::shared_ptr<Pipe> self_;  // Until OnDone.
   ByteBuffer incoming_;
   PipeRequest request_;  // Used again for every request.
@@ -375,6 +382,9 @@ Stream* Pipes::Open(Wire& wire) {
   auto pipe = std::make_shared<Pipe>(shared_from_this(), wire);
   std::lock_guard lock(mutex_);
   if (pipes_.size() >= bounds::kPipesMax) return nullptr;
+  size_t& of_connection = of_connection_[pipe->connection()];
+  if (of_connection >= bounds::kPipesPerConnectionMax) return nullptr;
+  ++of_connection;
   pipe->Stay();
   pipes_.insert(pipe.get());
   if (watch_ == nullptr) Watch();
@@ -401,6 +411,8 @@ size_t Pipes::open() const {
 void Pipes::Leave(Pipe* pipe) {
   std::lock_guard lock(mutex_);
   pipes_.erase(pipe);
+  const auto of_connection = of_connection_.find(pipe->connection());
+  if (--of_connection->second == 0) of_connection_.erase(of_connection);
 }
 
 void Pipes::Watch() {

@@ -10,9 +10,11 @@
 
 #include <atomic>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "src/api/grpc/stream.h"
@@ -30,7 +32,8 @@ class Pipes : public std::enable_shared_from_this<Pipes> {
                                      node::Dispatcher& dispatcher,
                                      std::chrono::milliseconds write_time_max);
 
-  // Serves a new stream; nullptr when there are as many as there may be.
+  // Serves a new stream; nullptr when there are as many as there may be, in all or on its
+  // connection.
   Stream* Open(Wire& wire);
   // Takes no request any more, and lets clients end their pipes when all replies have come.
   void Drain();
@@ -57,6 +60,7 @@ class Pipes : public std::enable_shared_from_this<Pipes> {
   std::atomic<bool> draining_{false};
   mutable std::mutex mutex_;
   std::set<Pipe*> pipes_;
+  std::map<std::string, size_t> of_connection_;
   std::unique_ptr<::grpc::Alarm> watch_;  // Null while there is nothing to watch.
 };
 

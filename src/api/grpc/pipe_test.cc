@@ -341,21 +341,37 @@ TEST_F(PipeTest, AClientThatTakesNothingIsCutOff) {
 }
 
 TEST_F(PipeTest, ThereAreOnlySoManyPipes) {
+  std::vector<std::unique_ptr<::grpc::GenericStub>> clients;
   std::vector<std::unique_ptr<Stream>> pipes;
-  // A connection holds kGrpcStreamsPerConnectionMax of them.
-  const auto serve = std::exchange(stub_, nullptr);
+  const auto connect = [&] {
+    ::grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    clients.push_back(std::make_unique<::grpc::GenericStub>(
+        ::grpc::CreateCustomChannel("127.0.0.1:" + std::to_string(server_->port()),
+                                    ::grpc::InsecureChannelCredentials(), arguments)));
+  };
+  const auto refuses = [&] {
+    Stream refused(*clients.back(), kPipeMethod);
+    return refused.Finish().error_code() == StatusCode::RESOURCE_EXHAUSTED;
+  };
   for (size_t i = 0; i < bounds::kPipesMax; ++i) {
-    pipes.push_back(std::make_unique<Stream>(*serve, kPipeMethod));
+    if (i % bounds::kPipesPerConnectionMax == 0) {
+      EXPECT_TRUE(clients.empty() || refuses()) << "a connection has as many as it may have";
+      connect();
+    }
+    pipes.push_back(std::make_unique<Stream>(*clients.back(), kPipeMethod));
     PipeReplies hello;
     ASSERT_TRUE(pipes.back()->Read(&hello));
   }
-  ::grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  stub_ = std::make_unique<::grpc::GenericStub>(
-      ::grpc::CreateCustomChannel("127.0.0.1:" + std::to_string(server_->port()),
-                                  ::grpc::InsecureChannelCredentials(), arguments));
-  Stream refused(*stub_, kPipeMethod);
-  EXPECT_EQ(refused.Finish().error_code(), StatusCode::RESOURCE_EXHAUSTED);
+  connect();
+  EXPECT_TRUE(refuses()) << "the node has as many as it may have";
+  // A client that is gone leaves its places to others.
+  pipes.resize(pipes.size() - 1);
+  for (bool has_room = false; !has_room;) {
+    Stream pipe(*clients.back(), kPipeMethod);
+    PipeReplies hello;
+    has_room = pipe.Read(&hello);
+  }
   pipes.clear();
 }
 

@@ -8,7 +8,6 @@
 #include <chrono>
 #include <mutex>
 #include <optional>
-#include <string>
 #include <thread>
 #include <utility>
 
@@ -158,9 +157,7 @@ class Queues::Call final : public Wire, private Due {
   void EndLate() {
     if (!is_reading_ || is_late_) return context_.TryCancel();
     is_late_ = true;
-    Finish({::grpc::StatusCode::DEADLINE_EXCEEDED,
-            "the call brought no request within " + std::to_string(queue_.step_time_max().count()) +
-                " ms"});
+    stream_->OnLate();
   }
 
   void EndIfDone() {

@@ -8,10 +8,12 @@
 #include "src/api/errors.h"
 #include "src/api/grpc/buffers.h"
 #include "src/api/grpc/health.h"
+#include "src/api/grpc/listener.h"
 #include "src/api/grpc/pipe.h"
 #include "src/api/grpc/pipe_frames.h"
 #include "src/api/grpc/queues.h"
 #include "src/api/grpc/reflection.h"
+#include "src/api/grpc/status.h"
 #include "src/api/text.h"
 #include "src/base/bounds.h"
 
@@ -24,24 +26,7 @@ using ::grpc::Status;
 using ::grpc::StatusCode;
 using state_machine::Method;
 using Context = ::grpc::GenericServerContext;
-
-// The error as a status; what programs want to read goes into the trailing metadata.
-Status ToStatus(const Error& error, Context& context) {
-  context.AddTrailingMetadata("holdfast-code", ToString(error.code));
-  // Metadata is printable ASCII; a path may hold a key of the caller's.
-  const bool printable = std::all_of(error.field.begin(), error.field.end(),
-                                     [](char c) { return c >= 0x20 && c <= 0x7E; });
-  if (!error.field.empty() && printable && error.field.size() <= bounds::kGrpcStatusBytesMax) {
-    context.AddTrailingMetadata("holdfast-field", error.field);
-  }
-  if (const uint32_t ms = RetryAfterMs(error); ms > 0) {
-    context.AddTrailingMetadata("retry-after-ms", std::to_string(ms));
-  }
-  std::string message = DetailOf(error);
-  if (const std::string hint = HintOf(error); !hint.empty()) Append(&message, " (", hint, ")");
-  if (message.size() > bounds::kGrpcStatusBytesMax) message.resize(bounds::kGrpcStatusBytesMax);
-  return {static_cast<StatusCode>(InfoOf(error.code).grpc_status), message};
-}
+using Taker = ::grpc::experimental::ExternalConnectionAcceptor;
 
 // A call that is refused before it begins.
 class Refused : public Stream {
@@ -62,8 +47,10 @@ class Refused : public Stream {
 //                                                   the other one does nothing
 class UnaryCall : public Stream {
  public:
-  UnaryCall(Wire& wire, const Method& method, node::Dispatcher& dispatcher)
-      : Stream(wire), method_(method), dispatcher_(dispatcher) {}
+  // `unsent`: bytes of all calls' replies that are on their way out.
+  UnaryCall(Wire& wire, const Method& method, node::Dispatcher& dispatcher,
+            std::atomic<size_t>& unsent)
+      : Stream(wire), method_(method), dispatcher_(dispatcher), unsent_(unsent) {}
 
   void Start() override { wire_.Read(&request_); }
 
@@ -93,7 +80,12 @@ class UnaryCall : public Stream {
     if (open_->Take()) wire_.Finish(Status(StatusCode::CANCELLED, "cancelled by the client"));
   }
 
-  void OnDone() override { delete this; }
+  void OnLate() override { Refuse(BroughtNoRequest()); }
+
+  void OnDone() override {
+    unsent_ -= bytes_;
+    delete this;
+  }
 
  private:
   struct Open {
@@ -149,11 +141,22 @@ class UnaryCall : public Stream {
       context.AddTrailingMetadata(std::string(kAgeMsName), std::to_string(reply.age.count()));
     }
     if (!reply.body) return wire_.Finish(ToStatus(reply.body.error(), context));
+    bytes_ = reply.body->size();
+    const bool too_many = (unsent_ += bytes_) > bounds::kGrpcRepliesBytesMax;
+    if (too_many && method_.kind() == READ) {
+      const Error error{ErrorCode::kResourceExhausted,
+                        "too many replies are on their way to clients that do not take them", "",
+                        "try again", 0};
+      dispatcher_.NoteRefused(error.code);
+      return wire_.Finish(ToStatus(error, context));
+    }
     wire_.WriteAndFinish(ToBuffer(*reply.body));
   }
 
   const Method& method_;
   node::Dispatcher& dispatcher_;
+  std::atomic<size_t>& unsent_;
+  size_t bytes_ = 0;  // Of its own reply.
   const std::shared_ptr<Open> open_ = std::make_shared<Open>();
   ByteBuffer request_;
 };
@@ -202,20 +205,21 @@ struct Server::Core {
         calls_max(options.calls_max) {}
 
   Stream* Open(Wire& wire, size_t calls) {
-    if (calls > calls_max) {
-      dispatcher.NoteRefused(ErrorCode::kResourceExhausted);
-      return new Refused(
-          wire, Error{ErrorCode::kResourceExhausted, "this node has as many calls as it may have",
-                      "", "end some of those that wait, or ask another node", 0});
-    }
     const std::string& name = wire.context().method();
+    const bool is_pipe = name == kPipeMethod;
+    // Those that wait keep no pipe out, and nobody who asks for the node's health.
+    const size_t spare = is_pipe || Health::Serves(name) ? 2 * bounds::kPipesMax : 0;
+    if (calls > calls_max + spare) {
+      return Refuse(wire, "this node has as many calls as it may have",
+                    "end some of those that wait, or ask another node");
+    }
     if (const Method* method = registry.Find(name)) {
       if (std::optional<Error> refusal = dispatcher.Refusal(*method)) {
         return new Refused(wire, *std::move(refusal));
       }
-      return new UnaryCall(wire, *method, dispatcher);
+      return new UnaryCall(wire, *method, dispatcher, unsent);
     }
-    if (name == kPipeMethod) return OpenPipe(wire);
+    if (is_pipe) return OpenPipe(wire);
     if (Reflection::Serves(name)) return new ReflectionStream(wire, reflection);
     if (Stream* asks = health.Open(wire)) return asks;
     return new Refused(wire, Error{ErrorCode::kUnimplemented, "there is no method " + name, "",
@@ -224,9 +228,12 @@ struct Server::Core {
 
   Stream* OpenPipe(Wire& wire) const {
     if (Stream* pipe = pipes->Open(wire)) return pipe;
-    return new Refused(
-        wire, Error{ErrorCode::kResourceExhausted, "this node has as many pipes as it may have", "",
-                    "share one client among the threads of a program, or ask another node", 0});
+    return Refuse(wire, "this node has as many pipes as it may have, or this connection has",
+                  "share one client among the threads of a program, or ask another node");
+  }
+  Stream* Refuse(Wire& wire, const char* why, const char* hint) const {
+    dispatcher.NoteRefused(ErrorCode::kResourceExhausted);
+    return new Refused(wire, Error{ErrorCode::kResourceExhausted, why, "", hint, 0});
   }
 
   const state_machine::Registry& registry;
@@ -235,7 +242,8 @@ struct Server::Core {
   Health health;
   const std::shared_ptr<Pipes> pipes;
   const size_t calls_max;
-  int port = 0;
+  std::atomic<size_t> unsent{0};
+  std::unique_ptr<Listener> listener;
   std::unique_ptr<Queues> queues;          // Stopped before the server is destroyed.
   std::unique_ptr<::grpc::Server> server;  // Last: destroyed before what it calls.
 };
@@ -244,7 +252,7 @@ Server::Server(std::unique_ptr<Core> core) : core_(std::move(core)) {}
 
 Server::~Server() { Stop(std::chrono::milliseconds(0)); }
 
-uint16_t Server::port() const { return static_cast<uint16_t>(core_->port); }
+uint16_t Server::port() const { return core_->listener->port(); }
 
 Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
                                               const state_machine::Registry& registry,
@@ -255,6 +263,7 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
   quota.SetMaxThreads(bounds::kGrpcThreadsMax);
   ::grpc::ServerBuilder builder;
   builder.SetResourceQuota(quota);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, bounds::kGrpcIdleMs);
   // Of the pipe; that a unary request is smaller is seen to by EncodeRequest.
   builder.SetMaxReceiveMessageSize(static_cast<int>(bounds::kPipeMessageBytesMax));
   builder.SetMaxSendMessageSize(static_cast<int>(bounds::kPipeMessageBytesMax));
@@ -269,25 +278,32 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, bounds::kGrpcHandshakeMsMax);
-  // Two processes on one port would each get some of the calls.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  const std::string address = Cat(options.address, ":", options.port);
-  builder.AddListeningPort(address, ::grpc::InsecureServerCredentials(), &core->port);
+  std::shared_ptr<Taker> taker = builder.experimental().AddExternalConnectionAcceptor(
+      ::grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+      ::grpc::InsecureServerCredentials());
   core->queues = std::make_unique<Queues>(
       builder, options.step_time_max,
       [at = core.get()](Wire& wire, size_t calls) { return at->Open(wire, calls); });
+  auto listener = Listener::Open(options.address, options.port);
+  if (!listener) return Fail(listener.error());
+  core->listener = *std::move(listener);
   core->server = builder.BuildAndStart();
-  if (core->server == nullptr || core->port == 0) {
-    return Fail(Error{ErrorCode::kUnavailable, "cannot listen for gRPC on " + address, "",
-                      "check that the address is this machine's and the port is free", 0});
+  if (core->server == nullptr) {
+    return Fail(Error{ErrorCode::kUnavailable, "cannot start to serve gRPC", "", "", 0});
   }
   core->queues->Start();
+  core->listener->Start(options.files_max, [taker = std::move(taker)](int connection) {
+    Taker::NewConnectionParameters parameters;
+    parameters.fd = connection;
+    taker->HandleNewConnection(&parameters);
+  });
   return std::unique_ptr<Server>(new Server(std::move(core)));
 }
 
 void Server::SetServing(bool serving) { core_->health.Set(serving); }
 
 void Server::Stop(std::chrono::milliseconds grace) {
+  core_->listener->Stop();
   core_->pipes->Drain();
   core_->health.Close();
   core_->server->Shutdown(std::chrono::system_clock::now() + grace);

@@ -22,13 +22,14 @@
 namespace holdfast::api::grpc {
 
 struct ServerOptions {
-  std::string address = "127.0.0.1";
-  uint16_t port = 0;                 // 0: any free one.
-  node::Dispatcher* pipe = nullptr;  // What the pipes' requests go to; null: where all others go.
+  std::string address = "127.0.0.1";  // A number, IPv4 or IPv6.
+  uint16_t port = 0;                  // 0: any free one.
+  node::Dispatcher* pipe = nullptr;   // What the pipes' requests go to; null: where all others go.
   std::chrono::milliseconds pipe_write_time_max{bounds::kPipeWriteMsMax};
   // Of calls that are no pipes: to bring the request, to take the answer.
   std::chrono::milliseconds step_time_max{bounds::kGrpcStepMsMax};
   size_t calls_max = bounds::kGrpcCallsMax;
+  size_t files_max = bounds::kGrpcFilesMax;  // Open in this process; see Listener.
 };
 
 class Server {

@@ -6,6 +6,7 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/status.h>
 
+#include "src/api/grpc/status.h"
 #include "src/base/executor.h"
 
 namespace holdfast::api::grpc {
@@ -42,6 +43,9 @@ class Stream {
   virtual void OnWriteDone(bool /*ok*/) {}
   // The client has gone, its time is up, or the server stops; Finish is due all the same.
   virtual void OnCancel() {}
+  // It has begun to read, and nothing has come for too long; of one that does not idle. Finish is
+  // due; it is told of that read no more, nor of a cancellation.
+  virtual void OnLate();
   // The last it is told: finished, and nothing is under way. It lets go of itself.
   virtual void OnDone() = 0;
   // Its messages are many requests, and it sees to batches of them (base/batch.h) by itself.
@@ -53,5 +57,13 @@ class Stream {
  protected:
   Wire& wire_;
 };
+
+// That nothing was done, for who brought no request in time.
+inline Error BroughtNoRequest() {
+  return Error{ErrorCode::kDeadlineExceeded, "the call brought no request in time", "",
+               "nothing was done", 0};
+}
+
+inline void Stream::OnLate() { wire_.Finish(ToStatus(BroughtNoRequest(), wire_.context())); }
 
 }  // namespace holdfast::api::grpc

@@ -89,6 +89,8 @@ class Server::Acceptor : public std::enable_shared_from_this<Acceptor> {
   }
 
   void Take(tcp::socket socket) {
+    // The system gives the least number that is free, so as many are open at least.
+    if (static_cast<size_t>(socket.native_handle()) >= core_.options.files_max) return;
     std::shared_ptr<Connection> connection;
     auto role = Connection::Role::kServe;
     {

@@ -26,6 +26,7 @@ struct ServerOptions {
   uint16_t port = 0;  // 0: any free one.
   int threads = 1;
   size_t connections_max = bounds::kHttpConnectionsMax;
+  size_t files_max = SIZE_MAX;  // While so many are open in this process none is taken.
   size_t bodies_bytes_max = bounds::kHttpBodiesBytesMax;
   size_t replies_bytes_max = bounds::kHttpRepliesBytesMax;
   std::chrono::milliseconds idle_max{bounds::kHttpIdleMsMax};
