@@ -11,7 +11,7 @@ namespace {
 // A new one goes to the end, and none is ever changed once it was released.
 constexpr BehaviourVersion kVersions[] = {
     {1, "0.1.0-alpha", "logs that do not name a version"},
-    {2, "0.1.0", "counters can be removed"},
+    {2, "0.1.0", "counters can be removed; what a list of writes may change is bounded"},
 };
 constexpr uint32_t kOldest = 1;
 

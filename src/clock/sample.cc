@@ -10,8 +10,6 @@ constexpr int64_t kNegativeDelayUsMax = 1'000;
 // Four readings, each cut to a whole microsecond.
 constexpr int64_t kReadingUs = 4;
 
-bool IsTime(int64_t us) { return us > 0 && us <= kTimeUsMax; }
-
 }  // namespace
 
 std::optional<Sample> SampleOf(const Exchange& exchange, int64_t error_us) {

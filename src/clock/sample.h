@@ -14,6 +14,9 @@ namespace holdfast::clock {
 // Times since the epoch that anybody may claim: 1970 to 2200. It keeps sums from overflowing, too.
 inline constexpr int64_t kTimeUsMax = 7'258'118'400'000'000;
 
+// Whether anybody may claim it.
+constexpr bool IsTime(int64_t us) { return us > 0 && us <= kTimeUsMax; }
+
 // How far the time of the world and a clock that is off by so many millionths of it may have moved
 // apart while that clock went on by `elapsed_us`; rounded up.
 constexpr int64_t DriftUs(int64_t elapsed_us, uint64_t drift_ppm) {

@@ -6,6 +6,7 @@ namespace holdfast::clock {
 namespace {
 
 constexpr int64_t kStepUs = 1'000;
+constexpr int64_t kFirstUs = 1;
 // What two clocks drift, and how fast an estimate follows one (synchroniser.cc). If that were a
 // correction, leases of an idle cluster would never end: each tick would come behind a mark.
 uint64_t PacePpm(uint64_t drift_ppm) { return 2 * drift_ppm + 600; }
@@ -13,7 +14,7 @@ uint64_t PacePpm(uint64_t drift_ppm) { return 2 * drift_ppm + 600; }
 }  // namespace
 
 void Stamps::Add(int64_t stamp_us, int64_t elapsed_us, std::optional<Seen>* last) {
-  if (stamp_us <= 0 || stamp_us > kTimeUsMax) return;  // Of a log that is damaged.
+  if (!IsTime(stamp_us)) return;  // Of a log that is damaged.
   if (*last && stamp_us <= (*last)->stamp_us) return;
   *last = Seen{stamp_us, elapsed_us};
 }
@@ -33,7 +34,12 @@ int64_t Stamps::PassedUs(int64_t elapsed_us) const {
 }
 
 int64_t Stamps::Now(int64_t elapsed_us, const Estimate& estimate, int64_t wall_us) const {
-  if (!last_) return estimate.agreed() ? estimate.now_us : wall_us;
+  if (!last_) {
+    if (estimate.agreed()) return estimate.now_us;
+    // Out of all reason it would take the log to where no stamp follows; from the beginning of
+    // time agreement puts it forward.
+    return IsTime(wall_us) ? wall_us : kFirstUs;
+  }
   const int64_t last_us = last_->stamp_us;
   const int64_t passed_us = PassedUs(elapsed_us);
   if (!estimate.agreed()) return last_us + passed_us;

@@ -5,11 +5,10 @@
 //   - While the node knows the time (synchronised or holdover) they lie within its bounds; unless
 //     the log is ahead of them already. Then log time goes on at half the pace until the world has
 //     caught up: it neither goes back nor stands still, and nobody can pull it further ahead.
-//   - While it does not, they advance as the node's clock that nobody sets does, from the last
-//   stamp
-//     it has seen, whoever gave that. What its wall clock says is not believed, however it jumps.
+//   - While it does not, they advance as the node's clock that nobody sets does, from the last one
+//     that it has seen, whoever gave it. What its wall clock says is not believed, however it jumps.
 //   - Before the first stamp of a log there is nothing to go on from: without agreement it is the
-//     wall clock's word.
+//     wall clock's word, if that lies within 1970 and 2200.
 //
 // A plain value. `elapsed` is Clock::ElapsedUs.
 #pragma once

@@ -28,6 +28,15 @@ TEST(StampsTest, WithoutAgreementTheFirstIsTheWallClocks) {
   EXPECT_EQ(stamps.Next(5, kNothing, kEpochUs), kEpochUs);
 }
 
+// Behind the last time that a stamp may have nothing would follow.
+TEST(StampsTest, AWallClockOutOfAllReasonIsNoBeginning) {
+  for (const int64_t wall_us : {int64_t{-5}, int64_t{0}, kTimeUsMax + 1, INT64_MAX}) {
+    Stamps stamps;
+    EXPECT_EQ(stamps.Next(5, kNothing, wall_us), 1);
+    EXPECT_EQ(stamps.Next(5 + kSecond, Known(kEpochUs), wall_us), kEpochUs);
+  }
+}
+
 TEST(StampsTest, TheyGrowThoughTimeStands) {
   Stamps stamps;
   for (int64_t i = 0; i < 5; ++i) EXPECT_EQ(stamps.Next(5, Known(kEpochUs), 0), kEpochUs + i);

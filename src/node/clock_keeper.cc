@@ -220,7 +220,8 @@ std::optional<Claim> ClockKeeper::Servers(int64_t elapsed_us) const {
 
 std::optional<Claim> ClockKeeper::OwnClaim(int64_t elapsed_us) const {
   if (const auto servers = Servers(elapsed_us)) return servers;
-  if (options_.own_error_ms == 0) return std::nullopt;
+  // Nor does a clock out of all reason claim anything: what it says is not within its error.
+  if (options_.own_error_ms == 0 || !clock::IsTime(clock_.WallUs())) return std::nullopt;
   return Wall();
 }
 

@@ -12,7 +12,8 @@ using atomic::ExecuteReply;
 using atomic::ExecuteRequest;
 using google::protobuf::EnumValueDescriptor;
 
-constexpr size_t kEnvelopeBytes = 8;  // Tag and length of a result in the reply, and its share.
+constexpr uint32_t kListsAreBounded = 2;  // Behaviour from which on they are.
+constexpr size_t kEnvelopeBytes = 8;      // Tag and length of a result in the reply, and its share.
 
 std::string PathOf(size_t write, const std::string& rest) {
   return "writes[" + std::to_string(write) + "]." + rest;
@@ -91,6 +92,7 @@ Result<void> ExecuteWrites(std::span<const ListedWrite> writes, WriteContext& co
     }
   }
   const store::Savepoint before = context.Mark();
+  const bool bounded = context.behaviour() >= kListsAreBounded;
   size_t bytes = 0;
   for (size_t i = 0; i < writes.size(); ++i) {
     const Method& method = *writes[i].method;
@@ -99,6 +101,12 @@ Result<void> ExecuteWrites(std::span<const ListedWrite> writes, WriteContext& co
     if (Result<void> done = method.write(*writes[i].request, of_service, result); !done) {
       done.error().field = PathOf(i, "request." + done.error().field);
       return done;  // Whoever called drops what was done.
+    }
+    if (bounded && context.Mark().position - before.position > bounds::kListChangesMax) {
+      return Fail(Error{ErrorCode::kTooLarge,
+                        "the writes up to this one change more than " +
+                            std::to_string(bounds::kListChangesMax) + " rows",
+                        PathOf(i, "request"), "split the list", 0});
     }
     const EnumValueDescriptor* refusal = method.outcomes->RefusalIn(*result);
     if (refusal != nullptr) {
