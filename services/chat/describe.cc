@@ -1,17 +1,8 @@
 #include "services/chat/describe.h"
 
-namespace holdfast::chat {
+#include "src/base/timestamp.h"
 
-void FillTime(int64_t us, google::protobuf::Timestamp* time) {
-  int64_t seconds = us / 1'000'000;
-  int64_t rest = us % 1'000'000;
-  if (rest < 0) {  // Timestamps count their fraction forward, also before 1970.
-    rest += 1'000'000;
-    seconds -= 1;
-  }
-  time->set_seconds(seconds);
-  time->set_nanos(static_cast<int32_t>(rest * 1'000));
-}
+namespace holdfast::chat {
 
 void FillRoom(const std::string& name, const RoomRow& row, Room* room) {
   room->set_room(name);

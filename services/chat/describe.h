@@ -11,7 +11,6 @@
 
 namespace holdfast::chat {
 
-void FillTime(int64_t us, google::protobuf::Timestamp* time);
 void FillRoom(const std::string& name, const RoomRow& row, Room* room);
 // With how far a member has read.
 void FillRoom(const std::string& name, const RoomRow& row, const MemberRow& member, Room* room);

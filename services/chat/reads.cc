@@ -5,6 +5,7 @@
 #include "services/chat/describe.h"
 #include "services/chat/network.h"
 #include "src/base/bounds.h"
+#include "src/base/timestamp.h"
 
 namespace holdfast::chat {
 namespace {

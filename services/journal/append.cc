@@ -6,6 +6,7 @@
 #include "services/journal/describe.h"
 #include "services/journal/journal.h"
 #include "src/base/bounds.h"
+#include "src/base/timestamp.h"
 
 namespace holdfast::journal {
 namespace {

@@ -4,6 +4,8 @@
 #include <charconv>
 #include <limits>
 
+#include "src/base/timestamp.h"
+
 namespace holdfast::journal {
 namespace {
 
@@ -13,25 +15,6 @@ void AppendHex(uint64_t value, std::string* out) {
 }
 
 }  // namespace
-
-void FillTime(int64_t us, google::protobuf::Timestamp* time) {
-  int64_t seconds = us / 1'000'000;
-  int64_t rest = us % 1'000'000;
-  if (rest < 0) {  // Timestamps count their fraction forward, also before 1970.
-    rest += 1'000'000;
-    seconds -= 1;
-  }
-  time->set_seconds(seconds);
-  time->set_nanos(static_cast<int32_t>(rest * 1'000));
-}
-
-int64_t FloorUs(const google::protobuf::Timestamp& time) {
-  return time.seconds() * 1'000'000 + time.nanos() / 1'000;
-}
-
-int64_t CeilingUs(const google::protobuf::Timestamp& time) {
-  return time.seconds() * 1'000'000 + (time.nanos() + 999) / 1'000;
-}
 
 void FillOffset(const Facts& facts, uint32_t drift_ppm, Offset* offset) {
   if (facts.lower) {

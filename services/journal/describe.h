@@ -12,11 +12,6 @@
 
 namespace holdfast::journal {
 
-void FillTime(int64_t us, google::protobuf::Timestamp* time);
-// In whole microseconds, rounded down or up. Of a validated timestamp.
-int64_t FloorUs(const google::protobuf::Timestamp& time);
-int64_t CeilingUs(const google::protobuf::Timestamp& time);
-
 void FillOffset(const Facts& facts, uint32_t drift_ppm, Offset* offset);
 void FillSource(const std::string& name, const SourceRow& row, uint32_t drift_ppm, Source* source);
 void FillRecord(uint64_t number, const std::string& source, Sequence sequence, RecordRow row,

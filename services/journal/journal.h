@@ -77,7 +77,7 @@ class Journal : public state_machine::Service {
   void EraseRecord(JournalNumber journal, const Place& place);
   // Leaves all that has the number to the sweep.
   void Trash(WriteContext& context, JournalNumber number);
-  void SweepTrash(WriteContext& context, const OrderKey& from);
+  void SweepTrash(WriteContext& context, JournalNumber number);
 
   Tables tables_;
 };

@@ -4,6 +4,7 @@
 
 #include "services/journal/testing.h"
 #include "src/base/bounds.h"
+#include "src/base/timestamp.h"
 
 namespace holdfast::journal {
 namespace {

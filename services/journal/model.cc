@@ -5,6 +5,7 @@
 
 #include "services/journal/describe.h"
 #include "src/base/bounds.h"
+#include "src/base/timestamp.h"
 
 namespace holdfast::journal {
 namespace {

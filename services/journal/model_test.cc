@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "services/journal/testing.h"
+#include "src/base/timestamp.h"
 
 namespace holdfast::journal {
 namespace {

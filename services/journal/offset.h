@@ -3,9 +3,8 @@
 // The offset of a clock is what must be added to it for the log's time. It is bounded by *facts*,
 // each of which holds for certain at one reading of the clock:
 //
-//   source          |--- append, sent at A ------------->|  the entry is stamped S: after A was
-//   read,
-//                   |<-- answer, received at D ----------|  before D was:  S - D <= offset <= S - A
+//   source  |--- append, sent at A ---->|  the entry is stamped S: after A was read,
+//           |<-- answer, received at D -|  before D was:  S - D <= offset <= S - A
 //
 // Away from its reading a fact loses as much as the clock may have drifted meanwhile, forwards and
 // backwards. So every bound is a cone over the readings of the clock; two facts contradict each

@@ -52,7 +52,7 @@ void Journal::OnTimer(WriteContext& context, std::string_view key) {
   const std::string_view rest = key.substr(1);
   switch (key[0]) {
     case timer::kSweep: Sweep(context, KeyOf<JournalNumber>(rest)); return;
-    case timer::kTrash: SweepTrash(context, KeyOf<OrderKey>(rest)); return;
+    case timer::kTrash: SweepTrash(context, KeyOf<JournalNumber>(rest)); return;
     default: HOLDFAST_CHECK(false, "journal: a timer of an unknown kind");
   }
 }
@@ -150,27 +150,41 @@ void Journal::Trash(WriteContext& context, JournalNumber number) {
   });
   tables_.trash.PutNew(number, {});
   if (others) return;
-  context.SetTimer(context.now(), TimerKey(timer::kTrash, OrderKey(number, kEarliest, 0, 0)));
+  context.SetTimer(context.now(), TimerKey(timer::kTrash, number));
 }
 
-// Everything of a number that no journal has any more: records, then sources, then the rest.
-void Journal::SweepTrash(WriteContext& context, const OrderKey& from) {
-  const JournalNumber number = std::get<0>(from);
-  const auto go_on = [&](const OrderKey& at) {
-    context.SetTimer(LogTime{context.now().us + kPauseUs}, TimerKey(timer::kTrash, at));
+// Everything of a number that no journal has any more: records, then sources, then the rest. The
+// released by their numbers, and what still waits from where releasing had come to: a walk from the
+// beginning would pass all that retention has erased and the store has not written yet.
+void Journal::SweepTrash(WriteContext& context, JournalNumber number) {
+  const auto go_on = [&](JournalNumber next) {
+    context.SetTimer(LogTime{context.now().us + kPauseUs}, TimerKey(timer::kTrash, next));
   };
-  std::vector<std::pair<OrderKey, uint64_t>> records;
-  tables_.order.Scan(from, [&](const OrderKey& key, const OrderRow& row) {
-    if (std::get<0>(key) != number) return false;
-    records.emplace_back(key, row.number);
-    return records.size() < bounds::kJournalRemovedPerEntry;
-  });
-  for (const auto& [key, released] : records) {
-    const auto& [journal, corrected_us, source, sequence] = key;
-    if (released != 0) tables_.released.EraseKnown({journal, released});
-    EraseRecord(journal, {corrected_us, source, sequence});
+  LevelRow level = *tables_.levels.Find(number);
+  std::vector<Place> records;
+  while (level.removed < level.released && records.size() < bounds::kJournalRemovedPerEntry) {
+    const NumberKey at{number, ++level.removed};
+    records.push_back(tables_.released.Find(at)->place);
+    tables_.released.EraseKnown(at);
   }
-  if (!records.empty()) return go_on(records.back().first);
+  if (level.waiting > 0 && records.empty()) {
+    tables_.order.Scan(
+        {number, level.swept.corrected_us, level.swept.source, level.swept.sequence},
+        [&](const OrderKey& key, const OrderRow&) {
+          const auto& [journal, corrected_us, source, sequence] = key;
+          if (journal != number) return false;
+          records.push_back({corrected_us, source, sequence});
+          return records.size() < std::min(bounds::kJournalRemovedPerEntry, level.waiting);
+        });
+    HOLDFAST_CHECK(!records.empty(), "journal: what waits is missing");
+    level.waiting -= records.size();
+    level.swept = records.back();
+  }
+  for (const Place& place : records) EraseRecord(number, place);
+  if (!records.empty()) {
+    tables_.levels.Put(number, std::move(level));
+    return go_on(number);
+  }
   std::vector<std::pair<SourceKey, SourceNumber>> sources;
   tables_.sources.Scan({number, ""}, [&](const SourceKey& key, const SourceRow& row) {
     if (std::get<0>(key) != number) return false;
@@ -181,11 +195,11 @@ void Journal::SweepTrash(WriteContext& context, const OrderKey& from) {
     tables_.names.Erase({number, source});
     tables_.sources.EraseKnown(key);
   }
-  if (!sources.empty()) return go_on(from);
+  if (!sources.empty()) return go_on(number);
   tables_.levels.Erase(number);
   tables_.trash.EraseKnown(number);
   tables_.trash.Scan(0, [&](JournalNumber next, const NoRow&) {
-    go_on({next, kEarliest, 0, 0});
+    go_on(next);
     return false;
   });
 }

@@ -9,6 +9,7 @@
 
 #include "services/journal/describe.h"
 #include "services/journal/journal.h"
+#include "src/base/timestamp.h"
 #include "src/state_machine/testing/service_fixture.h"
 
 namespace holdfast::journal {

@@ -1,6 +1,7 @@
 #include "services/ledger/describe.h"
 
 #include "src/base/check.h"
+#include "src/base/timestamp.h"
 
 namespace holdfast::ledger {
 namespace {
@@ -54,17 +55,6 @@ int64_t Available(const AccountRow& row) {
     return std::numeric_limits<int64_t>::max();
   }
   return available;
-}
-
-void FillTime(int64_t us, google::protobuf::Timestamp* time) {
-  int64_t seconds = us / 1'000'000;
-  int64_t rest = us % 1'000'000;
-  if (rest < 0) {  // Timestamps count their fraction forward, also before 1970.
-    rest += 1'000'000;
-    --seconds;
-  }
-  time->set_seconds(seconds);
-  time->set_nanos(static_cast<int32_t>(rest * 1'000));
 }
 
 Standing StandingOf(const AccountRow& row) {

@@ -18,8 +18,6 @@ namespace holdfast::ledger {
 // balance + overdraft - pending_out, or the nearest that 64 bits hold.
 int64_t Available(const AccountRow& row);
 
-void FillTime(int64_t us, google::protobuf::Timestamp* time);
-
 // Where an account stands, as replies say it.
 struct Standing {
   int64_t balance = 0;

@@ -5,6 +5,7 @@
 
 #include "services/ledger/describe.h"
 #include "services/ledger/validate.h"
+#include "src/base/timestamp.h"
 #include "src/state_machine/registry.h"
 
 namespace holdfast::ledger {

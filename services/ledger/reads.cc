@@ -4,6 +4,7 @@
 #include "services/ledger/ledger.h"
 #include "services/ledger/validate.h"
 #include "src/base/bounds.h"
+#include "src/base/timestamp.h"
 
 namespace holdfast::ledger {
 namespace {

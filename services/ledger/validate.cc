@@ -140,14 +140,6 @@ Result<uint64_t> ParseCursor(CursorKind kind, const std::string& cursor) {
   return next;
 }
 
-int64_t FloorUs(const google::protobuf::Timestamp& time) {
-  return time.seconds() * 1'000'000 + time.nanos() / 1'000;
-}
-
-int64_t CeilingUs(const google::protobuf::Timestamp& time) {
-  return time.seconds() * 1'000'000 + (time.nanos() + 999) / 1'000;
-}
-
 Result<void> Validate(const CreateAccountRequest& request) { return Refuse(FaultOf(request)); }
 
 Result<void> Validate(const CreateAccountsRequest& request) {

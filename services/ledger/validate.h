@@ -19,10 +19,6 @@ std::string MakeCursor(CursorKind kind, uint64_t next);
 // 0 for no cursor.
 Result<uint64_t> ParseCursor(CursorKind kind, const std::string& cursor);
 
-// The time in whole microseconds, rounded down or up. Of a validated timestamp.
-int64_t FloorUs(const google::protobuf::Timestamp& time);
-int64_t CeilingUs(const google::protobuf::Timestamp& time);
-
 Result<void> Validate(const CreateAccountRequest& request);
 Result<void> Validate(const CreateAccountsRequest& request);
 Result<void> Validate(const GetAccountRequest& request);

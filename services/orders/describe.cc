@@ -3,18 +3,9 @@
 #include <algorithm>
 #include <charconv>
 
-namespace holdfast::orders {
+#include "src/base/timestamp.h"
 
-void FillTime(int64_t us, google::protobuf::Timestamp* time) {
-  int64_t seconds = us / 1'000'000;
-  int64_t rest = us % 1'000'000;
-  if (rest < 0) {  // Timestamps count their fraction forward, also before 1970.
-    rest += 1'000'000;
-    --seconds;
-  }
-  time->set_seconds(seconds);
-  time->set_nanos(static_cast<int32_t>(rest * 1'000));
-}
+namespace holdfast::orders {
 
 void FillProduct(const std::string& sku, const ProductRow& row, Product* product) {
   product->set_sku(sku);

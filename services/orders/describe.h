@@ -15,7 +15,6 @@ namespace holdfast::orders {
 
 using state_machine::LeaseTime;
 
-void FillTime(int64_t us, google::protobuf::Timestamp* time);
 void FillProduct(const std::string& sku, const ProductRow& row, Product* product);
 void FillCustomer(const std::string& id, const CustomerRow& row, Customer* customer);
 // Without history and shipments.

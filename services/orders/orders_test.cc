@@ -177,6 +177,16 @@ TEST_F(OrdersTest, AReservationIsOverAlsoBeforeItsTimerFires) {
   const std::string last = "o" + std::to_string(many - 1);
   ASSERT_EQ(StateOf(last), "stock_reserved") << "its timer has not fired";
   EXPECT_EQ(OrderNamed(last).reserved_ms(), 0u);
+  const auto list = [&](OrderState::Code state) {
+    ListOrdersRequest request;
+    request.set_state(state);
+    request.set_limit(1'000);
+    request.set_cursor(std::to_string(many - 50));  // By number; the last ones are yet to be told.
+    return Read<ListOrdersReply>("orders.ListOrders", request);
+  };
+  EXPECT_EQ(list(OrderState::stock_reserved)->orders_size(), 0);
+  EXPECT_EQ(list(OrderState::stock_reserved)->next_cursor(), "");
+  EXPECT_LT(list(OrderState::cancelled)->orders_size(), 51) << "that waits for the timers";
   EXPECT_EQ(Pay(last), "reservation_expired");
   EXPECT_EQ(StateOf(last), "cancelled");
   PassMs(1);

@@ -2,6 +2,7 @@
 
 #include "services/orders/describe.h"
 #include "services/orders/orders.h"
+#include "services/orders/transitions.h"
 #include "src/base/bounds.h"
 #include "src/base/check.h"
 
@@ -108,12 +109,14 @@ Result<void> Orders::ListOrders(const ListOrdersRequest& request, const ReadCont
       from, bounds::kPageStepsMax, [&](const StateKey& key, const NoRow&) {
         const auto& [state, number] = key;
         if (state != static_cast<uint64_t>(request.state())) return false;
+        const auto row = tables_.orders.Get(number);
+        HOLDFAST_CHECK(row.has_value(), "no order has number " + std::to_string(number));
+        // Whose time is over has left the state, also where its timer has yet to say so.
+        if (IsOver(*row, context.lease_now)) return true;
         if (page.Full()) {
           reply->set_next_cursor(std::to_string(number));
           return false;
         }
-        const auto row = tables_.orders.Get(number);
-        HOLDFAST_CHECK(row.has_value(), "no order has number " + std::to_string(number));
         Order* order = reply->add_orders();
         FillOrder(*row, context.lease_now, order);
         page.Count(*order);

@@ -7,6 +7,7 @@
 #include "services/queues/queues.h"
 #include "services/queues/validate.h"
 #include "src/base/bounds.h"
+#include "src/base/timestamp.h"
 
 namespace holdfast::queues {
 

@@ -4,6 +4,7 @@
 
 #include "services/queues/delivery.h"
 #include "services/queues/ring.h"
+#include "src/base/timestamp.h"
 
 namespace holdfast::queues {
 
@@ -27,17 +28,6 @@ std::optional<DeliveryId> DeliveryId::Parse(const std::string& id) {
   // Other spellings of the same numbers are refused, too.
   if (!read || parsed.Text() != id) return std::nullopt;
   return parsed;
-}
-
-void FillTime(int64_t us, google::protobuf::Timestamp* time) {
-  int64_t seconds = us / 1'000'000;
-  int64_t rest = us % 1'000'000;
-  if (rest < 0) {
-    rest += 1'000'000;
-    seconds -= 1;
-  }
-  time->set_seconds(seconds);
-  time->set_nanos(static_cast<int32_t>(rest * 1'000));
 }
 
 void FillMessage(Sequence sequence, const MessageRow& row, BodyRow body, uint32_t partitions,

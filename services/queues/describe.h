@@ -22,7 +22,6 @@ struct DeliveryId {
   static std::optional<DeliveryId> Parse(const std::string& id);  // Only what Text makes.
 };
 
-void FillTime(int64_t us, google::protobuf::Timestamp* time);
 // All but what a delivery adds.
 void FillMessage(Sequence sequence, const MessageRow& row, BodyRow body, uint32_t partitions,
                  Message* message);

@@ -6,6 +6,7 @@
 #include "services/queues/describe.h"
 #include "services/queues/ring.h"
 #include "src/base/bounds.h"
+#include "src/base/timestamp.h"
 
 namespace holdfast::queues {
 namespace {

@@ -4,6 +4,7 @@
 #include "services/queues/describe.h"
 #include "services/queues/model.h"
 #include "services/queues/ring.h"
+#include "src/base/timestamp.h"
 
 namespace holdfast::queues {
 

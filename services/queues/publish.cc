@@ -6,6 +6,7 @@
 #include "services/queues/queues.h"
 #include "services/queues/ring.h"
 #include "services/queues/validate.h"
+#include "src/base/timestamp.h"
 
 namespace holdfast::queues {
 namespace {

@@ -6,6 +6,7 @@
 #include "services/queues/validate.h"
 #include "src/base/bounds.h"
 #include "src/base/check.h"
+#include "src/base/timestamp.h"
 #include "src/state_machine/registry.h"
 
 namespace holdfast::queues {

@@ -4,6 +4,7 @@
 #include "services/queues/queues.h"
 #include "src/base/bounds.h"
 #include "src/base/check.h"
+#include "src/base/timestamp.h"
 
 namespace holdfast::queues {
 namespace {

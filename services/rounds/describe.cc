@@ -3,19 +3,9 @@
 #include <algorithm>
 
 #include "src/base/bounds.h"
+#include "src/base/timestamp.h"
 
 namespace holdfast::rounds {
-
-void FillTime(int64_t us, google::protobuf::Timestamp* time) {
-  int64_t seconds = us / 1'000'000;
-  int64_t rest = us % 1'000'000;
-  if (rest < 0) {  // Timestamps count their fraction forward, also before 1970.
-    rest += 1'000'000;
-    seconds -= 1;
-  }
-  time->set_seconds(seconds);
-  time->set_nanos(static_cast<int32_t>(rest * 1'000));
-}
 
 RulesRow RulesOf(const CreateRequest& request) {
   RulesRow rules;

@@ -11,8 +11,6 @@
 
 namespace holdfast::rounds {
 
-void FillTime(int64_t us, google::protobuf::Timestamp* time);
-
 inline Payload PayloadOf(const MoveRequest& request) {
   if (!request.data().empty()) return {request.data(), true};
   return {request.move(), false};

@@ -13,6 +13,7 @@
 #include "services/rounds/rounds.pb.h"
 #include "services/sessions/moment.h"
 #include "src/base/bounds.h"
+#include "src/base/timestamp.h"
 
 namespace holdfast::rounds {
 

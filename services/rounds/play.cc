@@ -112,7 +112,7 @@ void Play::EndRound(Ending ending) {
   round.timed_out = ending.timed_out;
   round.aborted = ending.aborted;
   std::vector<std::string> gone;
-  t_.participants.Scan({game_.id, ""}, [&](const ParticipantKey& key, const ParticipantRow& row) {
+  const auto take = [&](const ParticipantKey& key, const ParticipantRow& row) {
     if (std::get<0>(key) != game_.id) return false;
     MovedRow& moved = round.moves.emplace_back();
     moved.participant = std::get<1>(key);
@@ -127,7 +127,9 @@ void Play::EndRound(Ending ending) {
       if (!ending.aborted && rules_.absent == Absent::goes) gone.push_back(moved.participant);
     }
     return round.moves.size() < game_.joined;
-  });
+  };
+  // Where nobody is left the walk would pass what was erased of other games.
+  if (game_.joined > 0) t_.participants.Scan({game_.id, ""}, take);
   for (const std::string& participant : gone) t_.participants.EraseKnown({game_.id, participant});
   game_.joined -= static_cast<uint32_t>(gone.size());
   game_.idle = game_.moved == 0;

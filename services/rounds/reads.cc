@@ -3,6 +3,7 @@
 #include "services/rounds/describe.h"
 #include "services/rounds/rounds.h"
 #include "src/base/bounds.h"
+#include "src/base/timestamp.h"
 
 namespace holdfast::rounds {
 namespace {
@@ -100,7 +101,8 @@ Result<void> Rounds::Get(const GetRequest& request, const ReadContext& context, 
     participant->set_moved(!game->over() && row.round == game->current());
     return static_cast<uint32_t>(reply->participants_size()) < game->joined;
   };
-  tables_.participants.Scan({game->id, ""}, show);
+  // Of an empty game there is nothing to find, but what was erased of others to walk over.
+  if (game->joined > 0) tables_.participants.Scan({game->id, ""}, show);
   return {};
 }
 

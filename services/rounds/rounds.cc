@@ -7,6 +7,7 @@
 #include "services/rounds/describe.h"
 #include "services/rounds/validate.h"
 #include "src/base/bounds.h"
+#include "src/base/timestamp.h"
 #include "src/state_machine/registry.h"
 
 namespace holdfast::rounds {

@@ -5,6 +5,7 @@
 
 #include "src/base/bounds.h"
 #include "src/base/text.h"
+#include "src/base/timestamp.h"
 #include "src/state_machine/registry.h"
 #include "src/state_machine/sessions.h"
 
@@ -19,8 +20,7 @@ void Describe(uint64_t id, const Row& row, const ReadContext& context, Session* 
   session->set_ttl_ms(static_cast<uint32_t>(row.ttl_us / 1'000));
   const int64_t left_us = std::max<int64_t>(row.expires_us - context.lease_now.us, 0);
   session->set_left_ms(static_cast<uint32_t>(left_us / 1'000));
-  session->mutable_opened()->set_seconds(row.opened_us / 1'000'000);
-  session->mutable_opened()->set_nanos(static_cast<int32_t>(row.opened_us % 1'000'000) * 1'000);
+  FillTime(row.opened_us, session->mutable_opened());
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "services/todo/order.h"
+#include "src/base/timestamp.h"
 
 namespace holdfast::todo {
 namespace {
@@ -26,25 +27,6 @@ int HexValue(char c) {
 }
 
 }  // namespace
-
-void FillTime(int64_t us, google::protobuf::Timestamp* time) {
-  int64_t seconds = us / 1'000'000;
-  int64_t rest = us % 1'000'000;
-  if (rest < 0) {  // Timestamps count their fraction forward, also before 1970.
-    rest += 1'000'000;
-    seconds -= 1;
-  }
-  time->set_seconds(seconds);
-  time->set_nanos(static_cast<int32_t>(rest * 1'000));
-}
-
-int64_t FloorUs(const google::protobuf::Timestamp& time) {
-  return time.seconds() * 1'000'000 + time.nanos() / 1'000;
-}
-
-int64_t CeilingUs(const google::protobuf::Timestamp& time) {
-  return time.seconds() * 1'000'000 + (time.nanos() + 999) / 1'000;
-}
 
 void FillTask(uint64_t id, const std::string& list, const TaskRow& row, Task* task) {
   task->set_id(id);

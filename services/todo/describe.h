@@ -15,11 +15,6 @@ namespace holdfast::todo {
 // The list of a request, which may leave it to us.
 inline std::string ListOf(const std::string& list) { return list.empty() ? kDefaultList : list; }
 
-void FillTime(int64_t us, google::protobuf::Timestamp* time);
-// In whole microseconds, rounded down or up. Of a validated timestamp.
-int64_t FloorUs(const google::protobuf::Timestamp& time);
-int64_t CeilingUs(const google::protobuf::Timestamp& time);
-
 void FillTask(uint64_t id, const std::string& list, const TaskRow& row, Task* task);
 
 // Whether a list goes by due date, or by list and place.

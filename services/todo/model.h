@@ -13,6 +13,7 @@
 #include "services/todo/order.h"
 #include "services/todo/todo.pb.h"
 #include "src/base/bounds.h"
+#include "src/base/timestamp.h"
 
 namespace holdfast::todo {
 

@@ -1,6 +1,7 @@
 #include "services/todo/describe.h"
 #include "services/todo/todo.h"
 #include "src/base/bounds.h"
+#include "src/base/timestamp.h"
 
 namespace holdfast::todo {
 namespace {

@@ -8,6 +8,7 @@
 
 #include "services/todo/describe.h"
 #include "services/todo/todo.h"
+#include "src/base/timestamp.h"
 #include "src/state_machine/testing/service_fixture.h"
 
 namespace holdfast::todo {

@@ -2,6 +2,7 @@
 // malformed requests.
 #include "services/todo/testing.h"
 #include "src/base/bounds.h"
+#include "src/base/timestamp.h"
 
 namespace holdfast::todo {
 namespace {

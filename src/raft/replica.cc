@@ -217,9 +217,7 @@ std::optional<Replica::Position> Replica::Propose(uint64_t now_ms, std::string p
   // The engine writes a barrier where it was elected with something to commit, and none where all
   // was committed. The first command comes behind one in any case: to the state machine it says
   // that somebody else led before (docs/decisions/0020-leases.md).
-  if (log_.TermAt(log_.last()) != term() && !Propose(now_ms, wal::EntryType::kBarrier, "")) {
-    return std::nullopt;
-  }
+  if (log_.TermAt(log_.last()) != term() && !ProposeBarrier(now_ms)) return std::nullopt;
   return Propose(now_ms, wal::EntryType::kCommand, std::move(payload));
 }
 
@@ -341,7 +339,7 @@ bool Replica::HandOver(uint64_t now_ms, const std::function<bool(NodeId)>& may) 
   // It takes over only with a log that ends where ours does, and may have entries behind that,
   // which were never committed: one of this term cuts them off. The engine sends it first.
   if (!stores_nothing_ && !writes_nothing_ && log_.TermAt(log_.last()) != term() &&
-      Propose(now_ms, wal::EntryType::kBarrier, "").has_value()) {
+      ProposeBarrier(now_ms)) {
     HOLDFAST_REACHED("raft.replica.levels_logs_to_hand_over");
   }
   Effects effects;
