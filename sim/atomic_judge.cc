@@ -1,9 +1,7 @@
 #include "sim/atomic_judge.h"
 
-#include <set>
-
-#include "holdfast/atomic.pb.h"
 #include "holdfast/options.pb.h"
+#include "sim/checkouts.h"
 #include "sim/methods.h"
 
 namespace holdfast::sim {
@@ -48,6 +46,28 @@ const EnumValueDescriptor* RefusalIn(const Message& reply) {
   return nullptr;
 }
 
+Judge& Of(const Judges& judges, const std::string& method) {
+  const auto found = judges.find(method.substr(0, method.find('.')));
+  Require(found != judges.end(), "there is no method " + method);
+  return *found->second;
+}
+
+std::unique_ptr<Message> MessageOf(const google::protobuf::Descriptor& type,
+                                   const std::string& bytes) {
+  std::unique_ptr<Message> message(
+      google::protobuf::MessageFactory::generated_factory()->GetPrototype(&type)->New());
+  Require(message->ParseFromString(bytes), "a part of a list does not parse");
+  return message;
+}
+
+// A part of a list does not wait.
+std::string WithoutWait(const std::string& method, const std::string& body) {
+  const auto request = MessageOf(*DescriptorOf(method).input_type(), body);
+  const auto* field = request->GetDescriptor()->FindFieldByName("wait_ms");
+  if (field != nullptr) request->GetReflection()->ClearField(request.get(), field);
+  return request->SerializeAsString();
+}
+
 class AtomicJudge : public Judge {
  public:
   explicit AtomicJudge(Judges others) : others_(std::move(others)) {}
@@ -56,66 +76,64 @@ class AtomicJudge : public Judge {
 
   std::string Execute(const std::string& method, const std::string& body) override {
     Require(method == "atomic.Execute", "the model does not know the method " + method);
-    const auto request = Parsed<atomic::ExecuteRequest>(body);
-    std::set<Judge*> asked;
-    for (const atomic::Write& write : request.writes()) asked.insert(&Of(write.method()));
-    for (Judge* judge : asked) judge->Mark();
-    atomic::ExecuteReply reply;
-    reply.set_outcome(atomic::ExecuteOutcome::done);
-    for (int i = 0; i < request.writes_size(); ++i) {
-      const atomic::Write& write = request.writes(i);
-      atomic::WriteResult result;
-      result.set_method(write.method());
-      result.set_reply(
-          Of(write.method()).Execute(write.method(), WithoutWait(write.method(), write.request())));
-      const auto message = MessageOf(*DescriptorOf(write.method()).output_type(), result.reply());
-      const EnumValueDescriptor* refusal = RefusalIn(*message);
-      const EnumValueDescriptor* outcome = refusal != nullptr ? refusal : OutcomeOf(*message);
-      if (outcome != nullptr) result.set_outcome(outcome->name());
-      if (refusal != nullptr) {
-        for (Judge* judge : asked) judge->RollBack();
-        reply.set_outcome(atomic::ExecuteOutcome::rejected);
-        reply.set_failed(static_cast<uint32_t>(i));
-        reply.clear_results();
-      }
-      *reply.add_results() = result;
-      if (refusal != nullptr) break;
-    }
-    return state_machine::Canonical(reply);
+    Before before;
+    return state_machine::Canonical(
+        ExecuteList(others_, Parsed<atomic::ExecuteRequest>(body), &before));
   }
 
   std::string Difference(const ReadRecord& read) const override {
     throw Violation("the model does not know the read " + read.method);
   }
-  void Mark() override {}
-  void RollBack() override {}
+  Saved Save() const override { return nullptr; }
+  void Restore(const Saved& /*saved*/) override {}
   std::vector<Asked> Everything() const override { return {}; }
 
  private:
-  Judge& Of(const std::string& method) const {
-    const auto found = others_.find(method.substr(0, method.find('.')));
-    Require(found != others_.end(), "there is no method " + method);
-    return *found->second;
-  }
-  static std::unique_ptr<Message> MessageOf(const google::protobuf::Descriptor& type,
-                                            const std::string& bytes) {
-    std::unique_ptr<Message> message(
-        google::protobuf::MessageFactory::generated_factory()->GetPrototype(&type)->New());
-    Require(message->ParseFromString(bytes), "a part of a list does not parse");
-    return message;
-  }
-  // A part of a list does not wait.
-  static std::string WithoutWait(const std::string& method, const std::string& body) {
-    const auto request = MessageOf(*DescriptorOf(method).input_type(), body);
-    const auto* field = request->GetDescriptor()->FindFieldByName("wait_ms");
-    if (field != nullptr) request->GetReflection()->ClearField(request.get(), field);
-    return request->SerializeAsString();
-  }
-
   const Judges others_;
 };
 
 }  // namespace
+
+void Restore(const Before& before) {
+  for (const auto& [judge, saved] : before) judge->Restore(saved);
+}
+
+atomic::ExecuteReply ExecuteList(const Judges& judges, const atomic::ExecuteRequest& list,
+                                 Before* before) {
+  const auto save = [&](const std::string& method) {
+    Judge& judge = Of(judges, method);
+    if (!before->contains(&judge)) before->emplace(&judge, judge.Save());
+  };
+  for (const atomic::Write& write : list.writes()) {
+    save(write.method());
+    if (write.method() != "orders.Checkout") continue;
+    for (const auto& step : StepsOf(Parsed<orders::CheckoutRequest>(write.request()))) {
+      save(step.method);
+    }
+  }
+  atomic::ExecuteReply reply;
+  reply.set_outcome(atomic::ExecuteOutcome::done);
+  for (int i = 0; i < list.writes_size(); ++i) {
+    const atomic::Write& write = list.writes(i);
+    atomic::WriteResult result;
+    result.set_method(write.method());
+    result.set_reply(Of(judges, write.method())
+                         .Execute(write.method(), WithoutWait(write.method(), write.request())));
+    const auto message = MessageOf(*DescriptorOf(write.method()).output_type(), result.reply());
+    const EnumValueDescriptor* refusal = RefusalIn(*message);
+    const EnumValueDescriptor* outcome = refusal != nullptr ? refusal : OutcomeOf(*message);
+    if (outcome != nullptr) result.set_outcome(outcome->name());
+    if (refusal != nullptr) {
+      Restore(*before);
+      reply.set_outcome(atomic::ExecuteOutcome::rejected);
+      reply.set_failed(static_cast<uint32_t>(i));
+      reply.clear_results();
+    }
+    *reply.add_results() = result;
+    if (refusal != nullptr) break;
+  }
+  return reply;
+}
 
 std::shared_ptr<Judge> MakeAtomicJudge(Judges others) {
   return std::make_shared<AtomicJudge>(std::move(others));

@@ -15,7 +15,7 @@ using chat::Model;
 // Beside the model, what readers would say: in a page nothing comes before what it follows, and
 // nothing is missing; in all pages of all nodes a number is one message, and a message has one
 // number; what a member has read does not become less.
-class ChatJudge : public Judge {
+class ChatJudge : public ModelJudge<Model> {
  public:
   void Begin(const Moment& at) override { model_.PassTo(at); }
 
@@ -56,9 +56,6 @@ class ChatJudge : public Judge {
     }
     throw Violation("the model does not know the read " + read.method);
   }
-
-  void Mark() override { before_ = model_; }
-  void RollBack() override { model_ = *before_; }
 
   std::vector<Asked> Everything() const override {
     std::vector<Asked> all;
@@ -134,8 +131,6 @@ class ChatJudge : public Judge {
     return "";
   }
 
-  Model model_;
-  std::optional<Model> before_;
   // What anybody has seen.
   mutable std::map<std::pair<std::string, uint64_t>, std::string> ids_;
   mutable std::map<std::pair<std::string, std::string>, uint64_t> numbers_;

@@ -79,13 +79,9 @@ class CoordinationJudge : public Judge {
     throw Violation("the model does not know the read " + read.method);
   }
 
-  void Mark() override {
-    before_ = model_;
-    cache_before_ = cache_;
-  }
-  void RollBack() override {
-    model_ = *before_;
-    cache_ = *cache_before_;
+  Saved Save() const override { return std::make_shared<const Both>(model_, cache_); }
+  void Restore(const Saved& saved) override {
+    std::tie(model_, cache_) = *static_cast<const Both*>(saved.get());
   }
 
   std::vector<Asked> Everything() const override {
@@ -179,10 +175,9 @@ class CoordinationJudge : public Judge {
            std::to_string(last) + " was written last";
   }
 
+  using Both = std::pair<locks::Model, cache::Model>;
   locks::Model model_;
-  std::optional<locks::Model> before_;
   cache::Model cache_;
-  std::optional<cache::Model> cache_before_;
 };
 
 }  // namespace

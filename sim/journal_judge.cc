@@ -7,7 +7,7 @@ namespace {
 
 using journal::Model;
 
-class JournalJudge : public Judge {
+class JournalJudge : public ModelJudge<Model> {
  public:
   void Begin(const Moment& at) override { model_.PassTo(at.log_us); }
 
@@ -27,9 +27,6 @@ class JournalJudge : public Judge {
     if (read.method == "journal.ListSources") return Compare(&Model::ListSources, read);
     throw Violation("the model does not know the read " + read.method);
   }
-
-  void Mark() override { before_ = model_; }
-  void RollBack() override { model_ = *before_; }
 
   std::vector<Asked> Everything() const override {
     std::vector<Asked> all;
@@ -62,9 +59,6 @@ class JournalJudge : public Judge {
                       const ReadRecord& read) const {
     return Differ((model_.*ask)(Parsed<Request>(read.request)), read);
   }
-
-  Model model_;
-  std::optional<Model> before_;
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "services/journal/journal.pb.h"
 #include "sim/journal_requests.h"
 #include "sim/judge.h"
+#include "src/base/timestamp.h"
 
 namespace holdfast::sim {
 namespace {
@@ -54,8 +55,7 @@ void JournalPromises::Check(const AskNode& ask, bool log_time_is_true) const {
       kept[{record.source(), record.sequence()}] = record.body();
       Require(bodies.insert(record.body()).second, "a record is there twice: " + record.body());
       if (log_time_is_true && record.has_error_us()) {
-        CheckTruth(record.source(), record.body(), journal::FloorUs(record.corrected()),
-                   record.error_us());
+        CheckTruth(record.source(), record.body(), FloorUs(record.corrected()), record.error_us());
       }
     }
     query.set_cursor(page.next_cursor());

@@ -3,13 +3,13 @@
 #include <algorithm>
 
 #include "services/journal/describe.h"
+#include "src/base/timestamp.h"
 
 namespace holdfast::sim {
 namespace {
 
 using journal::AppendOutcome;
 using journal::AppendRequest;
-using journal::FillTime;
 
 size_t PlaceOf(const std::string& journal) { return journal == kKeptJournal ? 0 : 1; }
 

@@ -41,13 +41,25 @@ class Judge {
   virtual std::string Execute(const std::string& method, const std::string& body) = 0;
   // What an answer says that the model does not; empty: nothing.
   virtual std::string Difference(const ReadRecord& read) const = 0;
-  // A list of writes begins; and is undone.
-  virtual void Mark() = 0;
-  virtual void RollBack() = 0;
+  // All that it knows, and back to that: a list of writes is undone.
+  using Saved = std::shared_ptr<const void>;
+  virtual Saved Save() const = 0;
+  virtual void Restore(const Saved& saved) = 0;
   // Questions whose answers show everything that there is.
   virtual std::vector<Asked> Everything() const = 0;
   // What must never be so, at the end, and is; empty: nothing.
   virtual std::string Broken() const { return ""; }
+};
+
+// One that knows what its model does.
+template <class Model>
+class ModelJudge : public Judge {
+ public:
+  Saved Save() const override { return std::make_shared<const Model>(model_); }
+  void Restore(const Saved& saved) override { model_ = *static_cast<const Model*>(saved.get()); }
+
+ protected:
+  Model model_;
 };
 
 // All services, by name: "ledger". Some have a judge in common.

@@ -57,7 +57,7 @@ std::string Differ(const Model& model, const ledger::ListAccountTransfersRequest
       [](auto& page) { return page.add_transfers(); }, read);
 }
 
-class LedgerJudge : public Judge {
+class LedgerJudge : public ModelJudge<Model> {
  public:
   void Begin(const Moment& at) override { model_.Advance(at.log_us); }
 
@@ -104,9 +104,6 @@ class LedgerJudge : public Judge {
     throw Violation("the model does not know the read " + read.method);
   }
 
-  void Mark() override { before_ = model_; }
-  void RollBack() override { model_ = *before_; }
-
   std::vector<Asked> Everything() const override {
     std::vector<Asked> all;
     for (const ledger::Account& account : model_.Accounts()) {
@@ -133,9 +130,6 @@ class LedgerJudge : public Judge {
   std::string Do(Reply (Model::*method)(const Request&), const std::string& body) {
     return Answer<Request>(body, [&](const Request& request) { return (model_.*method)(request); });
   }
-
-  Model model_;
-  std::optional<Model> before_;
 };
 
 }  // namespace

@@ -77,7 +77,8 @@ Asked Mix::OneOf() {
       break;
     case 5: {
       Asked asked = AService().Make();
-      if (asked.method == kExecute || asked.method == kCheckout) break;  // No list in a list.
+      if (asked.method == kExecute) break;  // No list in a list.
+      if (asked.method == kCheckout) UnderALock(asked);
       return asked;
     }
     case 6:

@@ -180,8 +180,8 @@ MUTANTS = {
         'coordination'),
     "write no barrier before a leader's first command": (
         'src/raft/replica.cc',
-        '  if (log_.TermAt(log_.last()) != term() && !Propose(',
-        '  if (log_.last().value == 0 && !Propose(',
+        '  if (log_.TermAt(log_.last()) != term() && !ProposeBarrier(now_ms)) return',
+        '  if (log_.last().value == 0 && !ProposeBarrier(now_ms)) return',
         'coordination'),
     'end a delivery by the time of the log': (
         'services/queues/delivery.cc',
@@ -245,12 +245,14 @@ MUTANTS = {
         'orders'),
     'check out in two steps': (
         'services/orders/checkout.cc',
-        '  atomic::ExecuteReply result;\n',
-        '  atomic::ExecuteReply result;\n'
-        '  atomic::ExecuteRequest first = list;\n'
-        '  first.mutable_writes()->RemoveLast();\n'
-        '  static_cast<void>(state_machine::ExecuteWrites(first, context, &result));\n'
-        '  result.Clear();\n',
+        '  if (auto done = state_machine::ExecuteWrites(list, context, arena, &result, &replies); !done) {\n',
+        '  const std::span<const state_machine::ListedWrite> all(list);\n'
+        '  const size_t last = all.size() - 1;\n'
+        '  auto done = state_machine::ExecuteWrites(all.first(last), context, arena, &result, &replies);\n'
+        '  if (done && result.outcome() != atomic::ExecuteOutcome::rejected) {\n'
+        '    done = state_machine::ExecuteWrites(all.last(1), context, arena, &result, &replies);\n'
+        '    result.set_failed(static_cast<uint32_t>(last));\n  }\n'
+        '  if (!done) {\n',
         'orders'),
     'let one transfer pay for two orders': (
         'services/orders/checkout.cc',
@@ -479,7 +481,8 @@ MUTANTS = {
         'clock'),
     'bounds that do not grow with drift': (
         'src/clock/synchroniser.cc',
-        'DriftUs(elapsed_us - agreed_->at_us, options_.drift_ppm)', '0',
+        'DriftUs(elapsed_us - agreed_->at_us, options_.drift_ppm)',
+        '0 * DriftUs(elapsed_us - agreed_->at_us, options_.drift_ppm)',
         'clock'),
     'a wall clock that jumps is believed': (
         'src/clock/stamps.cc',
@@ -497,7 +500,8 @@ MUTANTS = {
         'cache'),
     'the first stamp after a start waits for nothing': (
         'src/node/entry_stamps.h',
-        'now_ms >= patience_ends_ms_ ||', 'true ||',
+        'now_ms >= patience_ends_ms_ ||',
+        'now_ms + bounds::kClockFirstStampMsMax >= patience_ends_ms_ ||',
         'journal'),
     'a leader that knows the time stamps as if it did not': (
         'src/clock/stamps.cc',

@@ -13,12 +13,11 @@ namespace {
 
 using orders::Model;
 
-class OrderJudge : public Judge {
+class OrderJudge : public ModelJudge<Model> {
  public:
   explicit OrderJudge(Judges others) {
     others["orders"] = std::shared_ptr<Judge>(std::shared_ptr<void>(), this);
-    others_ = others;
-    lists_ = MakeAtomicJudge(std::move(others));
+    others_ = std::move(others);
   }
 
   void Begin(const Moment& at) override { model_.PassTo(at); }
@@ -73,9 +72,6 @@ class OrderJudge : public Judge {
     throw Violation("the model does not know the read " + read.method);
   }
 
-  void Mark() override { before_ = model_; }
-  void RollBack() override { model_ = *before_; }
-
   std::vector<Asked> Everything() const override {
     orders::ListProductsRequest products;
     products.set_limit(1'000);
@@ -119,8 +115,8 @@ class OrderJudge : public Judge {
       write->set_method(step.method);
       write->set_request(step.request);
     }
-    const auto done =
-        Parsed<atomic::ExecuteReply>(lists_->Execute("atomic.Execute", list.SerializeAsString()));
+    Before before;
+    const atomic::ExecuteReply done = ExecuteList(others_, list, &before);
     orders::CheckoutReply reply;
     const auto reject = [&](size_t step, int result, const std::string& reason) {
       reply.set_outcome(CheckoutOutcome::rejected);
@@ -151,11 +147,7 @@ class OrderJudge : public Judge {
       }
     }
     if (wrong >= 0) {
-      std::set<std::string> services;
-      for (const CheckoutStep& step : steps) {
-        services.insert(step.method.substr(0, step.method.find('.')));
-      }
-      for (const std::string& service : services) others_.at(service)->RollBack();
+      sim::Restore(before);
       reject(static_cast<size_t>(wrong), wrong, reason);
     } else {
       reply.set_outcome(is_new ? CheckoutOutcome::done : CheckoutOutcome::already_done);
@@ -165,9 +157,6 @@ class OrderJudge : public Judge {
   }
 
   Judges others_;
-  std::shared_ptr<Judge> lists_;
-  Model model_;
-  std::optional<Model> before_;
 };
 
 }  // namespace

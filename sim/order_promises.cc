@@ -7,6 +7,7 @@
 #include "services/queues/queues.pb.h"
 #include "sim/judge.h"
 #include "sim/order_requests.h"
+#include "src/base/timestamp.h"
 
 namespace holdfast::sim {
 namespace {
@@ -148,7 +149,7 @@ void OrderPromises::CheckTimes(const AskNode& ask) const {
     const orders::Order order = AskOrder(id, ask);
     if (!order.expired()) continue;
     const auto& time = order.history().rbegin()->time();
-    const auto entry = true_us_.find(time.seconds() * 1'000'000 + time.nanos() / 1'000);
+    const auto entry = true_us_.find(FloorUs(time));
     Require(entry != true_us_.end(), id + " expired at a time that no entry has");
     Require(entry->second >= until_us, "the reservation of " + id + " ended " +
                                            std::to_string(until_us - entry->second) +

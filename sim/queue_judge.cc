@@ -7,7 +7,7 @@ namespace {
 
 using queues::Model;
 
-class QueueJudge : public Judge {
+class QueueJudge : public ModelJudge<Model> {
  public:
   void Begin(const Moment& at) override {
     now_us_ = at.log_us;
@@ -53,9 +53,6 @@ class QueueJudge : public Judge {
     throw Violation("the model does not know the read " + read.method);
   }
 
-  void Mark() override { before_ = model_; }
-  void RollBack() override { model_ = *before_; }
-
   std::vector<Asked> Everything() const override {
     std::vector<Asked> all{AskedOf("queues.List", queues::ListRequest())};
     const queues::ListReply list = model_.List(queues::ListRequest());
@@ -79,8 +76,6 @@ class QueueJudge : public Judge {
         body, [&](const Request& request) { return (model_.*method)(request, now_us_); });
   }
 
-  Model model_;
-  std::optional<Model> before_;
   int64_t now_us_ = 0;
 };
 

@@ -5,6 +5,7 @@
 
 #include "sim/judge.h"
 #include "sim/order_requests.h"
+#include "src/base/timestamp.h"
 
 namespace holdfast::sim {
 namespace {
@@ -15,10 +16,6 @@ constexpr char kGrave[] = "grave";     // ... or go on to.
 constexpr char kBrief[] = "brief";     // A queue that is deleted, and made anew.
 constexpr char kMail[] = "mail";       // A queue without dead letters.
 constexpr char kPopped[] = "default";  // Messages leave it without an ack.
-
-int64_t MicrosecondsOf(const google::protobuf::Timestamp& time) {
-  return time.seconds() * 1'000'000 + time.nanos() / 1'000;
-}
 
 }  // namespace
 
@@ -64,7 +61,7 @@ void QueuePromises::HearPublished(const Told& told, const queues::PublishRequest
                                   const queues::PublishReply& reply) {
   if (reply.outcome() != queues::PublishOutcome::published) return;
   published_.push_back({request.queue(), request.payload(), request.message_id(), reply.sequence(),
-                        MicrosecondsOf(reply.published()), *told.done_by, told.began_us});
+                        FloorUs(reply.published()), *told.done_by, told.began_us});
 }
 
 void QueuePromises::Hear(const Told& told) {

@@ -135,8 +135,8 @@ class RoundsJudge : public Judge {
     throw Violation("the model does not know the read " + read.method);
   }
 
-  void Mark() override { before_ = now_; }
-  void RollBack() override { now_ = *before_; }
+  Saved Save() const override { return std::make_shared<const Now>(now_); }
+  void Restore(const Saved& saved) override { now_ = *static_cast<const Now*>(saved.get()); }
 
   std::vector<Asked> Everything() const override {
     rounds::ListRequest list;
@@ -218,7 +218,6 @@ class RoundsJudge : public Judge {
     std::map<uint64_t, uint64_t> seen;  // By game: its round that has ended last.
   };
   Now now_;
-  std::optional<Now> before_;
   mutable std::map<std::pair<uint64_t, uint64_t>, std::string> shown_;  // By game and number.
 };
 

@@ -7,7 +7,7 @@ namespace {
 
 using todo::Model;
 
-class TodoJudge : public Judge {
+class TodoJudge : public ModelJudge<Model> {
  public:
   void Begin(const Moment& at) override { model_.PassTo(at.log_us); }
 
@@ -36,9 +36,6 @@ class TodoJudge : public Judge {
     throw Violation("the model does not know the read " + read.method);
   }
 
-  void Mark() override { before_ = model_; }
-  void RollBack() override { model_ = *before_; }
-
   std::vector<Asked> Everything() const override {
     std::vector<Asked> all;
     for (const std::string& user : model_.Users()) {
@@ -61,9 +58,6 @@ class TodoJudge : public Judge {
   std::string Do(Reply (Model::*method)(const Request&), const std::string& body) {
     return Answer<Request>(body, [&](const Request& request) { return (model_.*method)(request); });
   }
-
-  Model model_;
-  std::optional<Model> before_;
 };
 
 }  // namespace
