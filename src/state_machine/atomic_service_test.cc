@@ -162,6 +162,25 @@ TEST_F(AtomicTest, RepliesThatAreTooLargeTogetherRefuseTheWhole) {
   EXPECT_FALSE(Execute(list(1), "key").replayed) << "nor kept under its key";
 }
 
+// Few bytes may change many rows, and whoever applies them is busy with nothing else.
+TEST_F(AtomicTest, AListThatChangesTooManyRowsIsRefused) {
+  PutRequest large = PutOf("a", 1);
+  large.set_again(bounds::kListChangesMax / 2 - 1);
+  const auto list = [&](int count) {
+    ExecuteRequest request;
+    for (int i = 0; i < count; ++i) Add(&request, "sample.Put", large);
+    return request;
+  };
+  EXPECT_EQ(ReplyTo(Execute(list(3))).outcome(), ExecuteOutcome::done) << "as an older program";
+  node_.Apply(StepOf(time_us_ += 10, 2, "9.9").SerializeAsString());
+  EXPECT_EQ(ReplyTo(Execute(list(2))).outcome(), ExecuteOutcome::done);
+  const Outcome refused = Execute(list(3));
+  ASSERT_FALSE(refused.reply.has_value());
+  EXPECT_EQ(refused.reply.error().code, ErrorCode::kTooLarge);
+  EXPECT_EQ(refused.reply.error().field, "writes[2].request");
+  EXPECT_EQ(node_.Total("a"), 5) << "nothing of it was done";
+}
+
 // An older program does not know the method: it refuses the whole, and so must this one.
 TEST_F(AtomicTest, AWriteThatCameWithALaterVersionRefusesTheWhole) {
   ExecuteRequest request;

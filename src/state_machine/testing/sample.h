@@ -48,7 +48,7 @@ class SampleService : public Service {
   Result<void> Put(const PutRequest& request, WriteContext& context, PutReply* reply) {
     const Total* before = totals_.Find(request.name());
     const int64_t total = (before == nullptr ? 0 : before->total) + request.amount();
-    totals_.Put(request.name(), {total});
+    for (uint32_t i = 0; i <= request.again(); ++i) totals_.Put(request.name(), {total});
     context.Touch(request.name(), 1);
     if (request.ring_us() != 0) context.SetTimer(LogTime{request.ring_us()}, request.name());
     if (request.ending() == failed) return Fail(InvalidArgument("ending", "was asked for"));
