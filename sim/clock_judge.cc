@@ -84,7 +84,7 @@ void ClockJudge::LookAtStamps(NodeId node, Term term, const wal::Log& log,
     const wal::Entry entry = log.Read(at);
     if (entry.type != wal::EntryType::kCommand || entry.payload->empty()) continue;
     const int64_t stamp_us = Parsed<LogEntry>(*entry.payload).time_us();
-    if (std::abs(stamp_us - TrueUs()) > kGrainUs) untrue_.emplace(at, term);
+    if (std::abs(stamp_us - TrueUs()) <= kGrainUs) true_.emplace(at, term);
     Require(!estimate.agreed() || stamp_us + kRoundingUs >= estimate.bounds.earliest_us,
             "node " + node.ToString() + " knows the time, and stamps entry " + at.ToString() + " " +
                 Us(estimate.bounds.earliest_us - stamp_us) + " before its bounds");
@@ -93,8 +93,8 @@ void ClockJudge::LookAtStamps(NodeId node, Term term, const wal::Log& log,
 }
 
 void ClockJudge::Stamped(LogIndex index, Term term, int64_t stamp_us) {
-  log_time_is_true_ = log_time_is_true_ && untrue_.count({index, term}) == 0;
-  untrue_.erase(untrue_.begin(), untrue_.upper_bound({index, Term(UINT64_MAX)}));
+  log_time_is_true_ = log_time_is_true_ && true_.count({index, term}) > 0;
+  true_.erase(true_.begin(), true_.upper_bound({index, Term(UINT64_MAX)}));
   Require(stamp_us > last_stamp_us_, "entry " + index.ToString() + " is stamped " +
                                          std::to_string(stamp_us) + ", and one before it " +
                                          std::to_string(last_stamp_us_));

@@ -61,9 +61,10 @@ class ClockJudge {
   const uint64_t window_us_;
   std::map<NodeId, uint64_t> false_us_;  // When each was false last.
   std::map<NodeId, Known> known_;
-  bool misled_ = false;                         // Some node was, ever.
-  std::map<Term, LogIndex> seen_;               // Of the stamps that its leader gave.
-  std::set<std::pair<LogIndex, Term>> untrue_;  // That are not agreed on yet.
+  bool misled_ = false;            // Some node was, ever.
+  std::map<Term, LogIndex> seen_;  // Of the stamps that its leader gave.
+  std::set<std::pair<LogIndex, Term>>
+      true_;  // Entries that were stamped so, and not agreed on yet.
   bool log_time_is_true_ = true;
   int64_t last_stamp_us_ = 0;
   uint64_t looks_ = 0;

@@ -413,7 +413,7 @@ TEST_F(AsyncTest, ANodeWhoseCallsWaitKeepsThemWhileItGivesSignsOfLife) {
   while (leader.calls() == 0) ASSERT_TRUE(client.Call(kWrite, "x"));
   const size_t before = near.calls();
   Asked waits(client, kWrite, "wait");
-  leader.WaitForPings(3);
+  EXPECT_TRUE(leader.WaitForPings(3));
   EXPECT_FALSE(waits.ended());
   EXPECT_EQ(near.calls(), before);
   waits.pending().Cancel();

@@ -397,7 +397,7 @@ bool Core::OnMessage(Pipe& pipe, const grpc::ByteBuffer& message) {
   Turn turn(*this);
   Endpoint& endpoint = *endpoints_[pipe.endpoint];
   endpoint.heard_at = steady_clock::now();
-  endpoint.silent = false;
+  if (endpoint.silent) HeardAfterAll(endpoint);
   PipeReply scratch;
   PipeReplies rest;
   const bool understood = api::grpc::ReadElements(message, PipeReplies::kRepliesFieldNumber,

@@ -145,6 +145,7 @@ class Core : public Pipe::Events {
   static Error NoAnswer(const Endpoint& endpoint);
   void SetWatch(Endpoint& endpoint, TimePoint at);
   void Watch(Turn& turn, Endpoint& endpoint, TimePoint now);
+  void HeardAfterAll(Endpoint& endpoint);
   void LeaveSilent(Turn& turn, Endpoint& endpoint);
   // Takes the operation from where it is.
   void TakeOut(Turn& turn, Operation& operation);

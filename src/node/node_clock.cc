@@ -54,7 +54,9 @@ void Node::SeeStampsOfLog() {
   std::optional<int64_t> end_us;
   for (LogIndex at = parts_.log.last(); at > handed_ && !end_us; at = at.Previous()) {
     if (parts_.log.TypeAt(at) == wal::EntryType::kCommand) {
-      end_us = StampOf(*parts_.log.Read(at).payload);
+      if (const int64_t stamp_us = StampOf(*parts_.log.Read(at).payload); stamp_us != 0) {
+        end_us = stamp_us;
+      }
     }
   }
   stamps_.Lead(end_us);

@@ -104,8 +104,8 @@ Result<void> ExecuteWrites(std::span<const ListedWrite> writes, WriteContext& co
     }
     if (bounded && context.Mark().position - before.position > bounds::kListChangesMax) {
       return Fail(Error{ErrorCode::kTooLarge,
-                        "the writes up to this one change more than " +
-                            std::to_string(bounds::kListChangesMax) + " rows",
+                        "the writes up to this one make more than " +
+                            std::to_string(bounds::kListChangesMax) + " changes of rows",
                         PathOf(i, "request"), "split the list", 0});
     }
     const EnumValueDescriptor* refusal = method.outcomes->RefusalIn(*result);

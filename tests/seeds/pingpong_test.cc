@@ -99,7 +99,7 @@ TEST_F(PingPongTest, TheServerWaitsForBothAndBothSeeTheSame) {
   EXPECT_EQ(
       ResultsIn(third.output),
       (std::vector<std::string>{"round 1: carl ping, dora pong", "round 2: carl pong, dora ping",
-                                "round 3: carl smash ?[2J!, dora lob"}));
+                                "round 3: carl smash ^[[2J!, dora lob"}));
   EXPECT_EQ(ResultsIn(fourth.output), ResultsIn(third.output));
 }
 

@@ -165,8 +165,9 @@ class Talker {
       Take(std::exchange(lines_.front(), ""));
       lines_.pop_front();
     }
-    // What is typed has its turn; /quit does not wait for what may take long, or for ever.
-    const bool is_stuck = !said_.empty() || (posts_.empty() && !lines_.empty());
+    // What is typed has its turn; /quit does not wait for what may take long, or for ever. Lines
+    // that a program has written before it are posted once a node answers again.
+    const bool is_stuck = (is_typed_ && !said_.empty()) || (posts_.empty() && !lines_.empty());
     const auto quit = std::find(lines_.begin(), lines_.end(), kQuit);
     if (is_stuck && quit != lines_.end()) {
       lines_.erase(quit);
@@ -381,7 +382,8 @@ class Talker {
   std::deque<std::string> lines_;  // As they were typed, whose turn is to come.
   std::deque<PostRequest> posts_;  // The first may be under way.
   uint64_t last_number_ = 0;       // Of what was posted from here.
-  const uint64_t shown_from_;      // What comes behind this is shown.
+  const bool is_typed_ = isatty(STDIN_FILENO) == 1;
+  const uint64_t shown_from_;  // What comes behind this is shown.
   uint64_t after_;
   uint64_t marked_;
   uint64_t asked_to_mark_ = 0;

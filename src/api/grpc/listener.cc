@@ -20,6 +20,7 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using boost::system::error_code;
 
+constexpr int kAcceptsAtOnce = 64;                // Then it looks whether it is to stop.
 constexpr std::chrono::milliseconds kPause{100};  // After an error such as too many files.
 
 }  // namespace
@@ -39,13 +40,13 @@ struct Listener::Socket {
   }
 
   void TakeWaiting() {
-    for (;;) {
+    for (int accepted = 0; accepted < kAcceptsAtOnce; ++accepted) {
       const int connection =
           accept4(acceptor.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (connection < 0) {
         if (errno == EAGAIN) return Accept();
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) break;
-        continue;  // It was gone before it was accepted.
+        if (errno == ECONNABORTED || errno == EINTR) continue;
+        return Pause();
       }
       // The system gives the least number that is free, so as many are open at least.
       if (static_cast<size_t>(connection) < files_max) {
@@ -54,6 +55,10 @@ struct Listener::Socket {
         close(connection);
       }
     }
+    Accept();
+  }
+
+  void Pause() {
     timer.expires_after(kPause);
     timer.async_wait([this](error_code error) {
       if (acceptor.is_open() && !error) Accept();

@@ -147,6 +147,7 @@ class UnaryCall : public Stream {
       const Error error{ErrorCode::kResourceExhausted,
                         "too many replies are on their way to clients that do not take them", "",
                         "try again", 0};
+      unsent_ -= std::exchange(bytes_, 0);
       dispatcher_.NoteRefused(error.code);
       return wire_.Finish(ToStatus(error, context));
     }

@@ -60,9 +60,16 @@ class GrpcServerTest : public ::testing::Test {
     Result<std::unique_ptr<Server>> server = Server::Start(options, shop_.registry, node_);
     EXPECT_TRUE(server) << server.error().message;
     server_ = *std::move(server);
+    stub_ = Connect();
+  }
+  std::unique_ptr<::grpc::GenericStub> Connect() {
     ::grpc::ChannelArguments arguments;
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // A connection of this test's own.
-    stub_ = std::make_unique<::grpc::GenericStub>(
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // A connection of its own.
+    arguments.SetMaxReceiveMessageSize(-1);
+    // What it does not read stays with the server: its window does not grow.
+    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+    arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 64 << 10);
+    return std::make_unique<::grpc::GenericStub>(
         ::grpc::CreateCustomChannel("127.0.0.1:" + std::to_string(server_->port()),
                                     ::grpc::InsecureChannelCredentials(), arguments));
   }
@@ -294,7 +301,9 @@ TEST_F(GrpcServerTest, WhoTakesNoAnswerIsCutOff) {
     calls.back()->WritesDone();
   }
   while (node_.seen().size() < calls.size()) std::this_thread::yield();
+  const auto began = std::chrono::steady_clock::now();
   server_->Stop(std::chrono::hours(1));  // Returns once the calls are gone.
+  EXPECT_GE(std::chrono::steady_clock::now() - began, milliseconds(25)) << "not before it is late";
 }
 
 // Others who read are refused then, whoever wrote is answered, and who had room before has it
@@ -303,9 +312,10 @@ TEST_F(GrpcServerTest, RepliesThatNobodyTakesHaveABoundInBytes) {
   node::Reply answer;
   answer.body = std::string(4 << 20, 'x');
   node_.SetReply(std::move(answer));
+  const auto takes_nothing = Connect();
   std::vector<std::unique_ptr<Stream>> calls;
   for (size_t i = 0; i < bounds::kGrpcRepliesBytesMax >> 22; ++i) {
-    calls.push_back(std::make_unique<Stream>(*stub_, kGet));
+    calls.push_back(std::make_unique<Stream>(*takes_nothing, kGet));
     ASSERT_TRUE(calls.back()->Write(Item("x")));
     calls.back()->WritesDone();
   }

@@ -96,9 +96,10 @@ class FakeNode : public grpc::CallbackGenericService {
   }
   void WaitForCall() { WaitForCalls(1); }
   // Signs of life that it was asked for, and gave unless it was frozen; they are no calls.
-  void WaitForPings(size_t count) {
+  // False: they did not come within 20 s.
+  bool WaitForPings(size_t count) {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return pings_ >= count; });
+    return changed_.wait_for(lock, std::chrono::seconds(20), [&] { return pings_ >= count; });
   }
   std::vector<uint64_t> WaitForCancels(size_t count) {
     std::unique_lock lock(mutex_);
