@@ -200,8 +200,8 @@ int main(int argc, char** argv) {
   app.add_option("--flag", options.flags,
                  "Of every node; may be given again: --flag=--heartbeat-ms=20");
   app.add_option("--attempt-ms", options.attempt_ms,
-                 "How long a client waits for one node before it asks another; by default 3 s, as "
-                 "the library has it")
+                 "How long a client waits for one node before it asks another; by default as the "
+                 "library has it: 3 s, and less where the node gives no sign of life")
       ->check(CLI::Range(1, 60'000));
   app.add_option("--before", options.before_s, "Seconds under load before the leader goes")
       ->check(CLI::Range(1, 60))
