@@ -498,11 +498,6 @@ MUTANTS = {
         'src/clock/stamps.cc',
         '  last_ = committed_;\n', '',
         'cache'),
-    'the first stamp after a start waits for nothing': (
-        'src/node/entry_stamps.h',
-        'now_ms >= patience_ends_ms_ ||',
-        'now_ms + bounds::kClockFirstStampMsMax >= patience_ends_ms_ ||',
-        'journal'),
     'a leader that knows the time stamps as if it did not': (
         'src/clock/stamps.cc',
         '  if (estimate.now_us > last_us) return estimate.now_us;\n', '',
