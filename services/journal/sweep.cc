@@ -168,14 +168,14 @@ void Journal::SweepTrash(WriteContext& context, JournalNumber number) {
     tables_.released.EraseKnown(at);
   }
   if (level.waiting > 0 && records.empty()) {
-    tables_.order.Scan(
-        {number, level.swept.corrected_us, level.swept.source, level.swept.sequence},
-        [&](const OrderKey& key, const OrderRow&) {
-          const auto& [journal, corrected_us, source, sequence] = key;
-          if (journal != number) return false;
-          records.push_back({corrected_us, source, sequence});
-          return records.size() < std::min(bounds::kJournalRemovedPerEntry, level.waiting);
-        });
+    tables_.order.Scan({number, level.swept.corrected_us, level.swept.source, level.swept.sequence},
+                       [&](const OrderKey& key, const OrderRow&) {
+                         const auto& [journal, corrected_us, source, sequence] = key;
+                         if (journal != number) return false;
+                         records.push_back({corrected_us, source, sequence});
+                         return records.size() <
+                                std::min(bounds::kJournalRemovedPerEntry, level.waiting);
+                       });
     HOLDFAST_CHECK(!records.empty(), "journal: what waits is missing");
     level.waiting -= records.size();
     level.swept = records.back();

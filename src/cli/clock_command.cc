@@ -121,8 +121,7 @@ void AddClockCommand(CLI::App& root, Commands& commands) {
   };
   auto flags = std::make_shared<Flags>();
   clock->add_flag("--watch", flags->watch, "Show it again and again, until Ctrl-C");
-  clock
-      ->add_option("--interval", flags->interval, "Time between two tables, such as 500ms or 2s")
+  clock->add_option("--interval", flags->interval, "Time between two tables, such as 500ms or 2s")
       ->type_name("TIME")
       ->capture_default_str();
   clock->add_option("--count", flags->count, "End after so many tables")->type_name("NUMBER");

@@ -6,7 +6,7 @@
 //     the log is ahead of them already. Then log time goes on at half the pace until the world has
 //     caught up: it neither goes back nor stands still, and nobody can pull it further ahead.
 //   - While it does not, they advance as the node's clock that nobody sets does, from the last one
-//     that it has seen, whoever gave it. What its wall clock says is not believed, however it jumps.
+//     that it has seen, whoever gave it. What its wall clock says is not believed.
 //   - Before the first stamp of a log there is nothing to go on from: without agreement it is the
 //     wall clock's word, if that lies within 1970 and 2200.
 //

@@ -129,8 +129,8 @@ void Observer::SampleClock(metrics::Sampler& out) const {
   const clock::Estimate now = report.knowledge.At(figures.elapsed_us);
   const auto seconds = [](int64_t us) { return static_cast<double>(us) * 1e-6; };
   const auto is = [&now](clock::Status status) { return now.status == status ? 1.0 : 0.0; };
-  for (const clock::Status status : {clock::Status::kSynchronised, clock::Status::kHoldover,
-                                     clock::Status::kUnsynchronised}) {
+  for (const clock::Status status :
+       {clock::Status::kSynchronised, clock::Status::kHoldover, clock::Status::kUnsynchronised}) {
     out.Gauge("holdfast_clock_status", "1: this is what the node says of its time", is(status),
               {{"status", ToString(status)}});
   }

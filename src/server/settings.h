@@ -13,10 +13,10 @@ namespace holdfast {
 
 // What the file and the flags say, before it is judged as a whole.
 struct Settings {
-  ServerConfig server;               // Its numbers; the rest is made by ToServerConfig.
-  std::string http;                  // Empty: 127.0.0.1 and 8000 + id.
-  std::string grpc;                  // Empty: 127.0.0.1 and 9000 + id.
-  std::vector<std::string> members;  // ID=HOST:PORT
+  ServerConfig server;                   // Its numbers; the rest is made by ToServerConfig.
+  std::string http;                      // Empty: 127.0.0.1 and 8000 + id.
+  std::string grpc;                      // Empty: 127.0.0.1 and 9000 + id.
+  std::vector<std::string> members;      // ID=HOST:PORT
   std::vector<std::string> ntp_servers;  // HOST or HOST:PORT
   uint32_t stop_grace_ms = 5'000;
   std::string log_format = "text";
