@@ -377,18 +377,28 @@ TEST_F(AsyncTest, ALeaderThatFallsSilentIsLeftAlone) {
   EXPECT_EQ(leader.calls(), before + 1) << "one call is what it costs to notice";
 }
 
+// So long that only a sign of life, or none, decides.
+Options Patient() {
+  Options options = Quick();
+  options.timeout = milliseconds(60'000);
+  options.attempt_timeout = milliseconds(30'000);
+  return options;
+}
+
+// Until the client knows that `leader`, which is node 2, leads.
+void FindLeader(Client& client, FakeNode& near, FakeNode& leader) {
+  near.SetLeader(2, 5);
+  leader.SetLeader(2, 5);
+  ASSERT_TRUE(client.Call(kRead, "x"));
+  while (leader.calls() == 0) ASSERT_TRUE(client.Call(kWrite, "x"));
+}
+
 // Every call to it cost attempt_timeout, five times as long as the others take to elect a leader.
 TEST_F(AsyncTest, ALeaderThatGivesNoSignOfLifeLosesItsCallsLongBeforeTheirTime) {
   FakeNode near(Echo, 1);
   FakeNode leader(Echo, 2);
-  near.SetLeader(2, 5);
-  leader.SetLeader(2, 5);
-  Options options = Quick();
-  options.timeout = milliseconds(60'000);
-  options.attempt_timeout = milliseconds(30'000);
-  Client client({near.address(), leader.address()}, options);
-  ASSERT_TRUE(client.Call(kRead, "x"));
-  while (leader.calls() == 0) ASSERT_TRUE(client.Call(kWrite, "x"));
+  Client client({near.address(), leader.address()}, Patient());
+  FindLeader(client, near, leader);
   leader.Freeze();
   const size_t before = leader.calls();
   const auto begin = std::chrono::steady_clock::now();
@@ -403,14 +413,8 @@ TEST_F(AsyncTest, ALeaderThatGivesNoSignOfLifeLosesItsCallsLongBeforeTheirTime) 
 TEST_F(AsyncTest, ANodeWhoseCallsWaitKeepsThemWhileItGivesSignsOfLife) {
   FakeNode near(Echo, 1);
   FakeNode leader([](const PipeRequest& r) { return r.body() == "wait" ? Never() : Echo(r); }, 2);
-  near.SetLeader(2, 5);
-  leader.SetLeader(2, 5);
-  Options options = Quick();
-  options.timeout = milliseconds(60'000);
-  options.attempt_timeout = milliseconds(30'000);
-  Client client({near.address(), leader.address()}, options);
-  ASSERT_TRUE(client.Call(kRead, "x"));
-  while (leader.calls() == 0) ASSERT_TRUE(client.Call(kWrite, "x"));
+  Client client({near.address(), leader.address()}, Patient());
+  FindLeader(client, near, leader);
   const size_t before = near.calls();
   Asked waits(client, kWrite, "wait");
   EXPECT_TRUE(leader.WaitForPings(3));
