@@ -5,7 +5,7 @@
 //
 // An operation is known by its tag. That of a callback begins with the function to be called, which
 // is replaced by one that marks the end and calls it; any other tag begins with a table of virtual
-// functions, and is waited for by its own thread.
+// functions, and its end is marked where a queue hands it out.
 #include <dlfcn.h>
 #include <grpc/grpc.h>
 #include <link.h>
@@ -80,6 +80,35 @@ extern "C" grpc_call_error grpc_call_start_batch(grpc_call* call, const grpc_op*
     __tsan_release(tag);
   }
   return real(call, operations, count, tag, reserved);
+}
+
+extern "C" grpc_event grpc_completion_queue_next(grpc_completion_queue* queue,
+                                                 gpr_timespec deadline, void* reserved) {
+  static auto* const real = reinterpret_cast<decltype(&grpc_completion_queue_next)>(
+      dlsym(RTLD_NEXT, "grpc_completion_queue_next"));
+  const grpc_event event = real(queue, deadline, reserved);
+  if (event.type == GRPC_OP_COMPLETE && event.tag != nullptr) __tsan_acquire(event.tag);
+  return event;
+}
+
+// Bytes are let go of by whichever thread is the last to hold them.
+struct KeptBytes {
+  void* data;
+  void (*destroy)(void*);
+};
+extern "C" grpc_slice grpc_slice_new_with_user_data(void* bytes, size_t size,
+                                                    void (*destroy)(void*), void* data) {
+  static auto* const real = reinterpret_cast<decltype(&grpc_slice_new_with_user_data)>(
+      dlsym(RTLD_NEXT, "grpc_slice_new_with_user_data"));
+  auto* const kept = new KeptBytes{data, destroy};
+  __tsan_release(kept);
+  const auto let_go = [](void* of) {
+    __tsan_acquire(of);
+    const auto* const let = static_cast<KeptBytes*>(of);
+    let->destroy(let->data);
+    delete let;
+  };
+  return real(bytes, size, let_go, kept);
 }
 
 // An alarm calls its function once, and destroys it when a count says that nobody needs it: on any
