@@ -13,8 +13,6 @@ inline constexpr uint32_t kNodesMax = 7;  // A majority of 7 survives 3 losses; 
 inline constexpr size_t kAddressBytesMax = 255;  // host:port; a host name has at most 253.
 
 // --- Process
-// File descriptors that HTTP connections leave to RocksDB, the log and gRPC.
-inline constexpr size_t kFilesReserved = 1'024;
 // That no connection takes: RocksDB's, the log's, the links to the other nodes.
 inline constexpr size_t kFilesOfStore = 768;
 inline constexpr int kStoreOpenFilesMax = 512;           // RocksDB closes and opens files beyond.
@@ -142,8 +140,8 @@ inline constexpr int64_t kGrpcStepMsMax = 20'000;         // To bring a request,
 inline constexpr size_t kGrpcMemoryBytesMax = 256 << 20;  // Buffers of all connections.
 // Replies to single reads on their way out, of all calls; past it a read is refused. As for HTTP.
 inline constexpr size_t kGrpcRepliesBytesMax = 128 << 20;
-// A connection for gRPC is closed when so many files and sockets are open: as many as HTTP may
-// have, and 4,096.
+// A connection for gRPC is closed when so many files and sockets are open (of fewer that may be, see
+// ShareFiles): as many as HTTP may have, and 4,096.
 inline constexpr size_t kGrpcFilesMax = kHttpConnectionsMax + 4'096;
 inline constexpr int kGrpcIdleMs = 300'000;  // A connection without a call is closed.
 inline constexpr int kGrpcThreadsMax = 64;   // That gRPC may start for itself.

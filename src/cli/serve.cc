@@ -70,11 +70,12 @@ int Serve(const SettingsFlags& flags) {
   google::protobuf::SetLogHandler(nullptr);
 
   const size_t files = OpenFilesMax(/*raise=*/true);
-  if (HttpConnectionsFor(files) < bounds::kHttpConnectionsMax) {
+  const size_t connections = ShareFiles(files).http_connections;
+  if (connections < bounds::kHttpConnectionsMax) {
     logging::Warn(Component::kServer,
                   "few files may be open, so fewer connections are taken: raise ulimit -Hn, or "
                   "LimitNOFILE of the service",
-                  {{"files", files}, {"http_connections", HttpConnectionsFor(files)}});
+                  {{"files", files}, {"http_connections", connections}});
   }
   const uint64_t id = config.id.value;
   auto server = Server::Start(std::move(config));

@@ -91,14 +91,11 @@ size_t OpenFilesMax(bool raise) {
   return limit.rlim_cur;
 }
 
-size_t HttpConnectionsFor(size_t files) {
-  // Of a very low limit a quarter: then something is served, and the store's files have room.
-  const size_t reserved = std::min(bounds::kFilesReserved, files / 4 * 3);
-  return std::min(bounds::kHttpConnectionsMax, files - reserved);
-}
-
-size_t FilesForConnections(size_t files) {
-  return files - std::min(bounds::kFilesOfStore, files / 2);
+FileShares ShareFiles(size_t files) {
+  const size_t shared = files - std::min(bounds::kFilesOfStore, files / 2);
+  return {.http_connections = std::min(bounds::kHttpConnectionsMax, shared / 2),
+          .http_files_max = shared,
+          .grpc_files_max = std::min(bounds::kGrpcFilesMax, shared / 4 * 3)};
 }
 
 Result<void> CheckDataFolder(const std::string& folder) {

@@ -14,11 +14,15 @@ Result<void> CheckPorts(const std::vector<Address>& addresses);
 
 // How many files this process may open now; `raise`: first as many as the system allows it.
 size_t OpenFilesMax(bool raise = false);
-// How many HTTP connections a process with so many files may hold: kHttpConnectionsMax, or what is
-// left of them, so that a log or a run can always be opened.
-size_t HttpConnectionsFor(size_t files);
-// How many of so many files connections of all kinds may have open, with what is open anyway.
-size_t FilesForConnections(size_t files);
+// How connections share the files that a process may open. What they may have leaves kFilesOfStore,
+// so that a log or a run can always be opened; HTTP holds half of it at most, and gRPC leaves a
+// quarter to HTTP: neither keeps the other out, however few files there are.
+struct FileShares {
+  size_t http_connections;  // At most.
+  size_t http_files_max;    // While so many are open in the process, HTTP takes no connection,
+  size_t grpc_files_max;    // and gRPC takes none.
+};
+FileShares ShareFiles(size_t files);
 
 // Whether `folder` is a node's, or may become one: missing, or empty (it is then made private), or
 // holding an identity and closed to everybody else. Never creates anything.

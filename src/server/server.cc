@@ -220,8 +220,8 @@ Result<void> Server::Parts::Serve() {
   grpc_options.address = config.grpc.host;
   grpc_options.port = config.grpc.port;
   grpc_options.pipe = pipe_door.get();
-  const size_t files_max = FilesForConnections(OpenFilesMax());
-  grpc_options.files_max = std::min(grpc_options.files_max, files_max);
+  const FileShares files = ShareFiles(OpenFilesMax());
+  grpc_options.files_max = files.grpc_files_max;
   auto grpc_server = api::grpc::Server::Start(grpc_options, state->registry(), *grpc_door);
   if (!grpc_server) return Fail(grpc_server.error());
   grpc = std::move(*grpc_server);
@@ -233,8 +233,8 @@ Result<void> Server::Parts::Serve() {
   api::http::ServerOptions http_options;
   http_options.address = config.http.host;
   http_options.port = config.http.port;
-  http_options.connections_max = HttpConnectionsFor(OpenFilesMax());
-  http_options.files_max = files_max;
+  http_options.connections_max = files.http_connections;
+  http_options.files_max = files.http_files_max;
   auto http_server = api::http::Server::Start(http_options, *http_handler);
   if (!http_server) return Fail(http_server.error());
   http = std::move(*http_server);

@@ -5,7 +5,9 @@
 #include <memory>
 
 #include "src/base/bounds.h"
+#include "src/server/preflight.h"
 #include "tests/overload/overload_fixture.h"
+#include "tests/support/grpc_client.h"
 #include "tests/support/raw_connection.h"
 
 namespace holdfast {
@@ -174,6 +176,42 @@ TEST_F(LimitsTest, ManyRequestsOfTheGreatestSizeAtOnce) {
   }
   for (const auto& one : over) EXPECT_EQ(one->ReadReply(kPatience).status, 431);
   EXPECT_LT(MemoryGrown(), 32u << 20);
+}
+
+// Where a process may open few files, idle connections of one kind leave room for the other.
+TEST(FewFilesTest, NeitherProtocolKeepsTheOtherOut) {
+  constexpr size_t kFiles = 1'500;
+  const FileShares shares = ShareFiles(kFiles);
+  ProcessCluster one(1);
+  one.SetOpenFilesMax(kFiles);
+  one.StartAll();
+  ASSERT_TRUE(one.WaitHealthy()) << one.LogOf(1);
+  const auto served_by_http = [&one] {
+    const HttpReply health = HttpClient(one.http(1)).Get("/health");
+    EXPECT_EQ(health.status, 200) << health.body;
+    const HttpReply added =
+        HttpClient(one.http(1)).Post("/v1/ledger/accounts", R"({"id":"a","currency":"EUR"})");
+    EXPECT_TRUE(added.status == 200 || added.status == 201) << added.body;
+  };
+  served_by_http();
+  // So many that the last ones are turned away: then those before them hold all that they get.
+  const auto connect = [](uint16_t port) {
+    Connections idle;
+    for (size_t i = 0; i < kFiles; ++i) idle.push_back(std::make_unique<RawConnection>(port));
+    bool closed = false;
+    idle.back()->ReadToEnd(kPatience, &closed);
+    EXPECT_TRUE(closed);
+    return idle;
+  };
+  {
+    const Connections idle = connect(one.http(1));
+    EXPECT_GE(FilesOfProcess(one.pid(1)), shares.http_connections);
+    const GrpcReply checked = GrpcClient(one.grpc(1)).Call("/grpc.health.v1.Health/Check", "");
+    EXPECT_TRUE(checked.ok) << checked.message;
+  }
+  const Connections idle = connect(one.grpc(1));
+  EXPECT_GE(FilesOfProcess(one.pid(1)), shares.grpc_files_max);
+  served_by_http();
 }
 
 }  // namespace

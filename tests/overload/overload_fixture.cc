@@ -24,6 +24,11 @@ uint64_t MemoryOfProcess(pid_t pid, const char* what) {
   return 0;
 }
 
+size_t FilesOfProcess(pid_t pid) {
+  const std::filesystem::directory_iterator files("/proc/" + std::to_string(pid) + "/fd");
+  return static_cast<size_t>(std::distance(begin(files), end(files)));
+}
+
 Bystanders::Bystanders(const ProcessCluster& cluster) : cluster_(cluster), before_(Now()) {}
 
 Bystanders::Ticks Bystanders::Now() const {
@@ -136,11 +141,7 @@ uint64_t OverloadTest::PeakMemoryOf(int node) {
   return MemoryOfProcess(cluster_->pid(node), "VmHWM:");
 }
 
-size_t OverloadTest::FilesOf(int node) {
-  const std::filesystem::directory_iterator files("/proc/" + std::to_string(cluster_->pid(node)) +
-                                                  "/fd");
-  return static_cast<size_t>(std::distance(begin(files), end(files)));
-}
+size_t OverloadTest::FilesOf(int node) { return FilesOfProcess(cluster_->pid(node)); }
 
 int64_t OverloadTest::BalanceOf(const std::string& account) {
   const HttpReply reply = HttpClient(cluster_->http(1)).Get("/v1/ledger/accounts/" + account);

@@ -75,6 +75,8 @@ class OverloadTest : public ::testing::Test {
 // Of /proc/PID/status, in bytes: "VmRSS:" is what is resident, "VmHWM:" its highest so far.
 uint64_t MemoryOfProcess(pid_t pid, const char* what);
 
+size_t FilesOfProcess(pid_t pid);
+
 // How long a load runs.
 void RunFor(std::chrono::milliseconds duration);
 

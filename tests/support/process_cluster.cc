@@ -88,6 +88,10 @@ void ProcessCluster::Start(int node) {
                                         "--http",    host(node) + ":" + std::to_string(n.http),
                                         "--grpc",    host(node) + ":" + std::to_string(n.grpc)};
   arguments.insert(arguments.end(), flags_.begin(), flags_.end());
+  if (open_files_max_ > 0) {
+    const std::string limit = "--nofile=" + std::to_string(open_files_max_);
+    arguments.insert(arguments.begin(), {"/usr/bin/prlimit", limit});
+  }
   if (!n.site.enter) {
     Spawn(n, std::move(arguments), LogPath(node));
     return;

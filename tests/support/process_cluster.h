@@ -47,6 +47,8 @@ class ProcessCluster {
   void SetProgram(const std::string& name);
   // Flags of every start from here on, beside those that make it a cluster.
   void SetFlags(std::vector<std::string> flags) { flags_ = std::move(flags); }
+  // How many files each start from here on may have open.
+  void SetOpenFilesMax(size_t files) { open_files_max_ = files; }
   // The first so many nodes found the cluster and are told of one another only; those after them
   // are told of all before them.
   void SetFounders(int founders) { founders_ = founders; }
@@ -102,6 +104,7 @@ class ProcessCluster {
   std::vector<Node> nodes_;
   std::vector<std::string> flags_;
   std::string program_ = Program();
+  size_t open_files_max_ = 0;  // 0: as many as this process.
   int founders_ = 0;  // 0: all.
   std::vector<int> members_;
 };
