@@ -18,18 +18,20 @@ namespace holdfast::state_machine {
 
 class WriteContext;
 
+struct Session {
+  std::string name;
+  int64_t opened_us = 0;
+  int64_t ttl_us = 0;
+  int64_t expires_us = 0;  // Lease time.
+  int64_t timer_us = 0;    // When its timer fires, by log time.
+  auto Fields() { return std::tie(name, opened_us, ttl_us, expires_us, timer_us); }
+  auto Fields() const { return std::tie(name, opened_us, ttl_us, expires_us, timer_us); }
+};
+
 // Changes on the apply thread; Get and Scan under the shared lock, too.
 class Sessions {
  public:
-  struct Row {
-    std::string name;
-    int64_t opened_us = 0;
-    int64_t ttl_us = 0;
-    int64_t expires_us = 0;  // Lease time.
-    int64_t timer_us = 0;    // When its timer fires, by log time.
-    auto Fields() { return std::tie(name, opened_us, ttl_us, expires_us, timer_us); }
-    auto Fields() const { return std::tie(name, opened_us, ttl_us, expires_us, timer_us); }
-  };
+  using Row = Session;
 
   explicit Sessions(store::Store& store)
       : rows_(store, {0, 5}, "sessions"),
