@@ -90,7 +90,7 @@ void CheckLines(const LineTables& tables, Broken* broken) {
     // Whoever could be served has been, but for a writer that is to come back.
     if (!seen.insert(key).second) return true;
     bool in_the_way = waiter->want == Want::kWrite;
-    tables.holders.Scan({key, 0}, [&](const HolderKey& held, const HolderRow& row) {
+    tables.holders.Scan({key, 0}, [&, &key = key](const HolderKey& held, const HolderRow& row) {
       if (std::get<0>(held) != key) return false;
       if (std::get<1>(held) == waiter->session) return true;
       if (waiter->want == Want::kShared || waiter->want == Want::kAny) {

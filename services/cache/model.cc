@@ -80,7 +80,8 @@ void Model::SessionEnded(uint64_t session) {
   for (const auto& [ticket, key] : places) {
     std::vector<Waiter>& waiters = lines_[key].waiters;
     const size_t before = waiters.size();
-    std::erase_if(waiters, [&](const Waiter& waiter) { return waiter.ticket == ticket; });
+    std::erase_if(waiters,
+                  [ticket = ticket](const Waiter& waiter) { return waiter.ticket == ticket; });
     if (waiters.size() != before) Serve(key);
   }
 }

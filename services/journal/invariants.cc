@@ -42,7 +42,9 @@ std::optional<std::string> Journal::CheckInvariants() const {
   expect(journals == meta.journals, "miscounted journals");
   if (wrong || records > kCountedMax) return wrong;
 
-  for (const auto& [number, level] : levels) {
+  for (const auto& journal_level : levels) {
+    const JournalNumber number = journal_level.first;
+    const LevelRow& level = journal_level.second;
     const std::string& name = level.name;
     LevelRow counted;
     std::map<SourceNumber, SourceRow> sources;

@@ -36,7 +36,9 @@ std::optional<std::string> Queues::CheckInvariants() const {
   }
   if (wrong || messages > kCountedMax) return wrong;
 
-  for (const auto& [number, queue] : queues) {
+  for (const auto& one : queues) {
+    const QueueNumber number = one.first;
+    const QueueRow& queue = one.second;
     const std::string& name = names[number];
     const LevelRow level = *tables_.levels.Get(number);
     if (level.name != name) fail(name + " has a level of " + level.name);

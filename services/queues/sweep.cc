@@ -48,7 +48,10 @@ void Queues::OnTimer(WriteContext& context, std::string_view key) {
 // A deleted group does no longer keep anything: its claims are released in the order of the
 // messages, as if it had acked them.
 void Queues::SweepGroup(WriteContext& context, const GroupSweep& sweep) {
-  const auto& [number, group, from, last] = sweep;
+  const QueueNumber number = std::get<0>(sweep);
+  const GroupNumber group = std::get<1>(sweep);
+  const Sequence from = std::get<2>(sweep);
+  const Sequence last = std::get<3>(sweep);
   const LevelRow* level = tables_.levels.Find(number);
   if (level == nullptr) return;
   const std::string name = level->name;
@@ -108,7 +111,8 @@ void Queues::Trash(QueueNumber number, const QueueRow& queue, WriteContext& cont
 }
 
 void Queues::SweepTrash(WriteContext& context, const MessageKey& from) {
-  const auto [number, first] = from;
+  const QueueNumber number = std::get<0>(from);
+  const Sequence first = std::get<1>(from);
   const TrashRow* found = tables_.trash.Find(number);
   if (found == nullptr) return;
   TrashRow trash = *found;

@@ -22,9 +22,10 @@ Result<Everything> Apply(const Texts& texts, Everything request = {}) {
   const std::vector<Flag> flags = FlagsOf(*Everything::descriptor());
   std::vector<Given> given;
   for (const auto& [name, text] : texts) {
-    const auto flag = std::find_if(flags.begin(), flags.end(), [&](const Flag& candidate) {
-      return ("," + candidate.names + ",").find("," + name + ",") != std::string::npos;
-    });
+    const auto flag =
+        std::find_if(flags.begin(), flags.end(), [&name = name](const Flag& candidate) {
+          return ("," + candidate.names + ",").find("," + name + ",") != std::string::npos;
+        });
     EXPECT_NE(flag, flags.end()) << name;
     if (!given.empty() && given.back().first == &*flag) {
       given.back().second.push_back(text);

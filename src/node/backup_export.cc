@@ -38,7 +38,7 @@ Result<void> BackupExport::Begin(const cluster::BeginBackupRequest& request,
                         "over a minute later.",
                         0});
     }
-    session_.emplace();
+    session_ = Session();
     session_->number = ++last_session_;
     session_->position = std::max(status.applied, LogIndex(request.after()));
   }

@@ -14,7 +14,7 @@ class HeldClock : public Clock {
 
 class EntryStampsTest : public ::testing::Test {
  protected:
-  const HeldClock clock_;
+  const HeldClock clock_{};
   clock::Estimate known_;  // Nothing.
   EntryStamps stamps_{clock_, [this](int64_t) { return known_; }};
 };
