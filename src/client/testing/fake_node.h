@@ -19,6 +19,7 @@
 #include "src/api/grpc/pipe_frames.h"
 #include "src/base/error_message.h"
 #include "src/client/client.h"
+#include "tests/support/free_ports.h"
 
 namespace holdfast::client::testing {
 
@@ -249,12 +250,7 @@ inline CallOptions Within(int64_t ms) {
   return options;
 }
 
-// The address of a node that is not there: its port was free a moment ago.
-inline std::string DeadAddress() {
-  FakeNode node(Echo);
-  std::string address = node.address();
-  node.Stop();
-  return address;
-}
+// The address of a node that is not there.
+inline std::string DeadAddress() { return holdfast::testing::FreeAddress(); }
 
 }  // namespace holdfast::client::testing
