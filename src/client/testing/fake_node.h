@@ -230,10 +230,11 @@ inline FakeNode::Script InTurn(std::vector<Answer> answers) {
   };
 }
 
+// An attempt ends by an answer or a loss; a machine with other things to do ends none before.
 inline Options Quick() {
   Options options;
   options.timeout = milliseconds(5'000);
-  options.attempt_timeout = milliseconds(150);
+  options.attempt_timeout = milliseconds(3'000);
   options.pause_min = milliseconds(1);
   options.pause_max = milliseconds(5);
   return options;
