@@ -237,10 +237,10 @@ uint64_t ProcessCluster::Term() const {
   return highest;
 }
 
-bool ProcessCluster::EndedAsLeader(int node) const {
+bool ProcessCluster::HandedOver(int node) const {
   const std::string log = LogOf(node);
-  const size_t leads = log.rfind("raft: leads");
-  return leads != std::string::npos && log.find("raft: follows", leads) == std::string::npos;
+  const size_t leads = log.rfind("raft   leads ");
+  return leads != std::string::npos && log.find("raft   follows ", leads) != std::string::npos;
 }
 
 bool ProcessCluster::WaitEqualState(std::chrono::seconds patience, std::string* report) {

@@ -81,10 +81,8 @@ class ProcessCluster {
   int WaitLeader(int except = 0, std::chrono::seconds patience = std::chrono::seconds(20));
   // The highest that a running node knows: where it is as before, nobody else has led since.
   uint64_t Term() const;
-  // For how long a leader that is stopped waits for another to take over.
-  static constexpr std::chrono::milliseconds kHandOverMax{1'000};
-  // Whether the node, which does not run any more, led until its end: nobody took over from it.
-  bool EndedAsLeader(int node) const;
+  // Whether the node, which led and does not run any more, saw another one lead before it ended.
+  bool HandedOver(int node) const;
   // Waits until all nodes have applied the same position, and says whether their digests are equal.
   bool WaitEqualState(std::chrono::seconds patience, std::string* report);
 
