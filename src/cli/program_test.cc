@@ -15,6 +15,7 @@
 #include "src/cli/progress.h"
 #include "src/cli/testing.h"
 #include "src/cli/text.h"
+#include "tests/support/free_ports.h"
 
 namespace holdfast::cli {
 namespace {
@@ -300,11 +301,7 @@ TEST_F(ProgramTest, AMalformedRequestNeedsNoNode) {
 }
 
 TEST_F(ProgramTest, ANodeThatIsNotThereIs3) {
-  std::string dead;
-  {
-    TestNode gone;
-    dead = gone.endpoint();
-  }
+  const std::string dead = testing::FreeAddress();
   const Ran ran =
       program_.Run({"counter", "get", "--name", "x", "--endpoints", dead, "--timeout", "100ms"});
   EXPECT_EQ(ran.code, kExitUnavailable);

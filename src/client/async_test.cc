@@ -180,6 +180,7 @@ TEST_F(AsyncTest, ACallThatTakesTooLongEndsInTimeAndOthersGoOn) {
     return request.body() == "slow" ? Never() : Answer{.body = request.body()};
   });
   Client client({node.address()}, Quick());
+  ASSERT_TRUE(client.Call(kRead, "the pipe is up"));
   Asked slow(client, kRead, "slow", Within(50));
   EXPECT_TRUE(client.Call(kRead, "quick"));
   EXPECT_EQ(slow.code(), ErrorCode::kDeadlineExceeded);
@@ -363,15 +364,16 @@ TEST_F(AsyncTest, WritesGoToTheLeaderAndReadsToTheNearest) {
 }
 
 TEST_F(AsyncTest, ALeaderThatFallsSilentIsLeftAlone) {
-  std::atomic<bool> silent{false};
   FakeNode near(Echo, 1);
-  FakeNode leader([&](const PipeRequest& r) { return silent ? Never() : Echo(r); }, 2);
+  FakeNode leader(Echo, 2);
   near.SetLeader(2, 5);
   leader.SetLeader(2, 5);
-  Client client({near.address(), leader.address()}, Quick());
+  Options options = Quick();
+  options.attempt_timeout = milliseconds(700);  // Over before a sign of life is missed.
+  Client client({near.address(), leader.address()}, options);
   ASSERT_TRUE(client.Call(kRead, "x"));
   while (leader.calls() == 0) ASSERT_TRUE(client.Call(kWrite, "x"));
-  silent = true;
+  leader.Freeze();
   const size_t before = leader.calls();
   for (int i = 0; i < 10; ++i) ASSERT_TRUE(client.Call(kWrite, "x"));
   EXPECT_EQ(leader.calls(), before + 1) << "one call is what it costs to notice";
@@ -424,8 +426,8 @@ TEST_F(AsyncTest, ANodeWhoseCallsWaitKeepsThemWhileItGivesSignsOfLife) {
 }
 
 TEST_F(AsyncTest, AfterABrokenPipeTheClientConnectsAgain) {
-  auto node = std::make_unique<FakeNode>(Echo);
-  const int port = node->port();
+  const int port = holdfast::testing::FreePorts(1).front();
+  auto node = std::make_unique<FakeNode>(Echo, 0, port);
   Client client({node->address()}, Quick());
   ASSERT_TRUE(client.Call(kWrite, "x"));
   node.reset();

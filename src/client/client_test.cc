@@ -193,7 +193,9 @@ TEST_F(ClientTest, AConnectionLostInTheMiddleIsRepeatedUnderAKey) {
 TEST_F(ClientTest, ANodeThatHangsCostsOneAttempt) {
   FakeNode hanging([](const PipeRequest&) { return Never(); });
   FakeNode node(Echo);
-  Client client({hanging.address(), node.address()}, Quick());
+  Options options = Quick();
+  options.attempt_timeout = milliseconds(1'000);
+  Client client({hanging.address(), node.address()}, options);
   ASSERT_TRUE(client.Call(kRead, "x"));
   EXPECT_EQ(hanging.calls(), 1u);
   ASSERT_TRUE(client.Call(kRead, "x"));
@@ -212,18 +214,19 @@ TEST_F(ClientTest, UnavailableAfterAnUnknownOutcomeStaysUnknown) {
     return std::exchange(first, false) ? Unknown() : Unavailable();
   });
   Client client({node.address()}, Quick());
-  const auto write = client.Call(kWrite, "x", Within(100));
+  const auto write = client.Call(kWrite, "x", Within(2'000));
   ASSERT_FALSE(write);
   EXPECT_EQ(write.error().code, ErrorCode::kOutcomeUnknown);
+  ASSERT_GT(node.calls(), 1u);
   EXPECT_NE(write.error().hint.find(node.seen()[0].idempotency_key()), std::string::npos)
       << "the caller needs the key to go on: " << write.error().hint;
-  EXPECT_GT(node.calls(), 1u);
 }
 
 TEST_F(ClientTest, AReadIsNeverOfUnknownOutcome) {
   FakeNode node([](const PipeRequest&) { return Never(); });
   Client client({node.address()}, Quick());
-  const auto read = client.Call(kRead, "x", Within(100));
+  const auto read = client.Call(kRead, "x", Within(2'000));
+  EXPECT_EQ(node.calls(), 1u);
   ASSERT_FALSE(read);
   EXPECT_EQ(read.error().code, ErrorCode::kDeadlineExceeded);
 }
@@ -258,15 +261,29 @@ TEST_F(ClientTest, ANodeIsGivenLessTimeThanTheCaller) {
 // A last attempt with a margin of its own, a tenth of next to nothing, turned "nothing was done"
 // into an unknown outcome.
 TEST_F(ClientTest, ALateAttemptLeavesTheMarginOfTheWholeCall) {
-  FakeNode node([](const PipeRequest&) { return Unavailable(); });
-  Client client({node.address()}, Quick());
   const auto begin = std::chrono::steady_clock::now();
+  struct Attempt {
+    double arrived_ms;
+    uint32_t timeout_ms;
+  };
+  std::vector<Attempt> attempts;  // Under the node's own lock.
+  FakeNode node([&](const PipeRequest& request) {
+    const std::chrono::duration<double, std::milli> arrived =
+        std::chrono::steady_clock::now() - begin;
+    attempts.push_back({arrived.count(), request.timeout_ms()});
+    return Unavailable();
+  });
+  Client client({node.address()}, Quick());
   ASSERT_FALSE(client.Call(kWrite, "x", Within(1'000)));
-  const auto took = std::chrono::steady_clock::now() - begin;
-  EXPECT_LE(took, milliseconds(1'000));
-  uint32_t least = UINT32_MAX;
-  for (const PipeRequest& request : node.seen()) least = std::min(least, request.timeout_ms());
-  EXPECT_LE(least, 40u) << "an attempt gets the time until 900 ms, not until the end";
+  node.Stop();
+  ASSERT_GT(attempts.size(), 1u);
+  EXPECT_LE(attempts[0].timeout_ms, 900u);
+  // Each was sent after the one before it had arrived; one that was sent past 900 ms has no margin.
+  const double until = attempts[0].arrived_ms + attempts[0].timeout_ms + 1;
+  for (size_t i = 1; i < attempts.size() && attempts[i].arrived_ms < 900; ++i) {
+    EXPECT_LE(attempts[i].timeout_ms, std::max(1.0, until - attempts[i - 1].arrived_ms))
+        << "an attempt gets the time until 900 ms, not until the end";
+  }
 }
 
 // It used to blame the only node that lived: "no answer from 127.0.0.1:9001 in time".
@@ -283,11 +300,16 @@ TEST_F(ClientTest, WhatANodeSaysAtItsDeadlineArrivesInTime) {
   Options options;  // Those of a program: an attempt may take longer than the call.
   Client client({node.address(), DeadAddress(), DeadAddress()}, options);
   for (const char* method : {kWrite, kRead}) {
-    // Over before its silence is noticed: this node does one thing at a time.
-    const auto reply = client.Call(method, "x", Within(600));
-    ASSERT_FALSE(reply);
-    EXPECT_EQ(reply.error().code, ErrorCode::kUnavailable) << reply.error().message;
-    EXPECT_EQ(reply.error().message, no_leader.error->message);
+    // Over before its silence is noticed: this node does one thing at a time. The answer has 60 ms
+    // to arrive in, which not every machine gives it every time.
+    Error told;
+    for (int i = 0; i < 5 && told.message != no_leader.error->message; ++i) {
+      const auto reply = client.Call(method, "x", Within(600));
+      ASSERT_FALSE(reply);
+      told = reply.error();
+    }
+    EXPECT_EQ(told.code, ErrorCode::kUnavailable);
+    EXPECT_EQ(told.message, no_leader.error->message);
   }
 }
 
@@ -295,7 +317,7 @@ TEST_F(ClientTest, WhatANodeSaysIsToldAndNotThatOthersAreGone) {
   FakeNode node([](const PipeRequest&) { return Unavailable(); });
   Client client({node.address(), DeadAddress()}, Quick());
   for (const char* method : {kWrite, kRead}) {
-    const auto reply = client.Call(method, "x", Within(200));
+    const auto reply = client.Call(method, "x", Within(2'000));
     ASSERT_FALSE(reply);
     EXPECT_EQ(reply.error().code, ErrorCode::kUnavailable);
     EXPECT_EQ(reply.error().message, "no");
@@ -309,7 +331,7 @@ TEST_F(ClientTest, AnUnknownOutcomeIsExplainedByWhatLeftItUnknown) {
     return std::exchange(first, false) ? unknown : Unavailable();
   });
   Client client({node.address(), DeadAddress()}, Quick());
-  const auto reply = client.Call(kWrite, "x", Within(200));
+  const auto reply = client.Call(kWrite, "x", Within(2'000));
   ASSERT_FALSE(reply);
   EXPECT_EQ(reply.error().code, ErrorCode::kOutcomeUnknown);
   EXPECT_EQ(reply.error().message,

@@ -2,6 +2,7 @@
 // coherence_test.cc has tried; here it is seen that the threads and calls do as it says.
 #include "src/client/near_cache.h"
 
+#include <absl/cleanup/cleanup.h>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -12,6 +13,7 @@
 #include "services/sessions/sessions.pb.h"
 #include "src/client/testing/fake_node.h"
 #include "src/server/server.h"
+#include "tests/support/free_ports.h"
 #include "tests/support/temp_folder.h"
 
 namespace holdfast::client {
@@ -32,7 +34,6 @@ class NearCacheTest : public ::testing::Test {
     auto server = Server::Start(std::move(config));
     ASSERT_TRUE(server) << server.error().message;
     server_ = *std::move(server);
-    grpc_port_ = server_->grpc_port();
   }
   void Stop() { server_.reset(); }
 
@@ -100,7 +101,7 @@ class NearCacheTest : public ::testing::Test {
   }
 
   holdfast::testing::TempFolder folder_;
-  uint16_t grpc_port_ = 0;
+  const uint16_t grpc_port_ = holdfast::testing::FreePorts(1).front();  // Of every start.
   std::unique_ptr<Server> server_;
   std::unique_ptr<Client> client_;
 
@@ -140,11 +141,22 @@ TEST_F(NearCacheTest, AWriteIsDoneWhenNobodyReadsTheOldValueAnyMore) {
 }
 
 TEST_F(NearCacheTest, BytesAndTimeToLiveComeThrough) {
+  constexpr milliseconds kTimeToLive(300);
   NearCache a(*client_), b(*client_);
   const std::string bytes("\0\xff\x80", 3);
-  ASSERT_TRUE(a.Set("k", bytes, milliseconds(300)));
-  EXPECT_EQ(Read(b, "k"), bytes);
-  EXPECT_TRUE(Eventually([&] { return Read(a, "k") == "absent" && Read(b, "k") == "absent"; }));
+  std::string key, read;
+  Clock::duration took = kTimeToLive;
+  // Again where the machine had so much else to do that the value may be gone by right.
+  for (int i = 0; i < 20 && took >= kTimeToLive; ++i) {
+    key = "k" + std::to_string(i);
+    const auto began = Clock::now();
+    ASSERT_TRUE(a.Set(key, bytes, kTimeToLive));
+    read = Read(b, key);
+    took = Clock::now() - began;
+  }
+  EXPECT_LT(took, kTimeToLive);
+  EXPECT_EQ(read, bytes);
+  EXPECT_TRUE(Eventually([&] { return Read(a, key) == "absent" && Read(b, key) == "absent"; }));
 }
 
 TEST_F(NearCacheTest, WhatIsWrittenBackIsSeenByAllWhoAsk) {
@@ -206,7 +218,7 @@ TEST_F(NearCacheTest, WhatIsTooLargeIsRefusedHere) {
 TEST_F(NearCacheTest, NothingIsServedPastTheLease) {
   NearCacheOptions options;
   options.session_ttl = milliseconds(1'000);
-  options.timeout = milliseconds(50);
+  options.timeout = milliseconds(1'000);
   NearCache near(*client_, options);
   ASSERT_TRUE(Eventually([&] { return near.Set("k", "x").has_value(); }));
   Stop();
@@ -353,6 +365,7 @@ TEST_F(NearCacheTest, NobodyReadsWhatIsOlderThanAnAcknowledgedWrite) {
   std::vector<std::thread> threads;
   for (size_t key = 0; key < kKeys; ++key) {
     threads.emplace_back([&, key] {
+      const absl::Cleanup ended = [&writing] { --writing; };  // Also where it fails.
       for (int i = 1; i <= kWrites; ++i) {
         NearCache& cache = *caches[(key + static_cast<size_t>(i) / 8) % caches.size()];
         const auto done = cache.Set("key" + std::to_string(key), std::to_string(i));
@@ -361,7 +374,6 @@ TEST_F(NearCacheTest, NobodyReadsWhatIsOlderThanAnAcknowledgedWrite) {
         // So that reads lie between the writes, however few of the threads run at once.
         for (int seen = reads[key]; seen < i; seen = reads[key]) reads[key].wait(seen);
       }
-      --writing;
     });
   }
   for (size_t reader = 0; reader < caches.size(); ++reader) {

@@ -12,6 +12,7 @@
 
 #include "src/base/bounds.h"
 #include "src/node/peer_frames.h"
+#include "tests/support/free_ports.h"
 
 namespace holdfast::node {
 namespace {
@@ -85,12 +86,6 @@ class Listener : public PeerHandler {
   int downs_ = 0;
 };
 
-std::string FreeAddress() {
-  boost::asio::io_context io;
-  tcp::acceptor acceptor(io, tcp::endpoint(boost::asio::ip::address_v4::loopback(), 0));
-  return "127.0.0.1:" + std::to_string(acceptor.local_endpoint().port());
-}
-
 PeerFrame Probe(uint64_t sequence) {
   PeerFrame frame;
   frame.mutable_probe()->set_sequence(sequence);
@@ -132,8 +127,8 @@ class TcpPeerLinkTest : public ::testing::Test {
     two_.Start(address_two_, {{kOne, address_one_}});
   }
 
-  const std::string address_one_ = FreeAddress();
-  const std::string address_two_ = FreeAddress();
+  const std::string address_one_ = testing::FreeAddress();
+  const std::string address_two_ = testing::FreeAddress();
   Node one_{kOne}, two_{kTwo};
 };
 

@@ -200,7 +200,11 @@ TEST_F(BackupTest, ANodeThatDiesDuringABackupLeavesNothingBehind) {
   ASSERT_TRUE(cluster.WaitHealthy());
   PaymentLoad load(cluster);
   load.Start(8);
-  RunFor(seconds(3));
+  // So much that a backup at 1 MiB a second takes its time.
+  for (const auto begun = Clock::now(); load.payments().count() < 10'000;) {
+    ASSERT_LT(Clock::now(), begun + seconds(120));
+    RunFor(std::chrono::milliseconds(20));
+  }
   load.Stop();
   const int node = cluster.WaitLeader() % 3 + 1;
   const std::string from = " --endpoints 127.0.0.1:" + std::to_string(cluster.grpc(node));

@@ -227,19 +227,26 @@ class OnATerminal {
 
   // As fast as they are taken, and looks at what is shown meanwhile.
   void Type(std::string_view keys) {
-    const auto deadline = Clock::now() + seconds(20);
-    while (!keys.empty() && Clock::now() < deadline) {
+    for (auto deadline = Clock::now() + seconds(20); !keys.empty() && Clock::now() < deadline;) {
       const ssize_t taken = write(master_, keys.data(), keys.size());
-      if (taken > 0) keys.remove_prefix(static_cast<size_t>(taken));
+      if (taken > 0) {
+        keys.remove_prefix(static_cast<size_t>(taken));
+        deadline = Clock::now() + seconds(20);
+      }
       Read(keys.empty() ? 0 : 10);
     }
     EXPECT_EQ(keys, "");
   }
   void Signal(int number) { kill(pid_, number); }
-  // Until the terminal was shown this.
+  // Until the terminal was shown this, for as long as it is shown something, and for 5 minutes.
   bool Shows(const std::string& what) {
-    const auto deadline = Clock::now() + seconds(20);
-    while (shown_.find(what) == std::string::npos && Clock::now() < deadline) Read(100);
+    const auto end = Clock::now() + std::chrono::minutes(5);
+    auto deadline = Clock::now() + seconds(20);
+    while (shown_.find(what) == std::string::npos && Clock::now() < std::min(deadline, end)) {
+      const size_t before = shown_.size();
+      Read(100);
+      if (shown_.size() > before) deadline = Clock::now() + seconds(20);
+    }
     return shown_.find(what) != std::string::npos;
   }
   // Waits for its end: the exit status, or -signal.

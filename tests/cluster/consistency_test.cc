@@ -25,7 +25,7 @@ using std::chrono::milliseconds;
 
 constexpr char kShop[] = "/v1/ledger/accounts/shop";
 // How late an answer may be after its deadline, on a machine that does other things as well.
-constexpr milliseconds kLate{1'500};
+constexpr milliseconds kLate{8'000};
 
 class ConsistencyTest : public ::testing::Test {
  protected:
@@ -69,7 +69,7 @@ TEST_F(ConsistencyTest, ASessionSeesItsOwnWriteAtEveryNodeWithAndWithoutItsToken
   for (int node = 1; node <= 3; ++node) nodes.emplace_back(cluster_.http(node));
   for (int round = 1; round <= kRounds; ++round) {
     HttpClient& writer = nodes[static_cast<size_t>(round) % nodes.size()];
-    const HttpReply written = writer.Post("/v1/ledger/transfers", Payment(round));
+    const HttpReply written = writer.PostUntilKnown("/v1/ledger/transfers", Payment(round));
     ASSERT_EQ(written.status, 201) << written.body;
     const std::string position = written.headers.at("holdfast-position");
     // First the other nodes, which have had the least time.
@@ -109,7 +109,7 @@ TEST_F(ConsistencyTest, ASessionNeverGoesBackWhereverItReadsAndWrites) {
     const auto at = [&](int step) -> HttpClient& {
       return nodes[static_cast<size_t>(round + step) % nodes.size()];
     };
-    const HttpReply written = at(0).Post("/v1/ledger/transfers", Payment(round));
+    const HttpReply written = at(0).PostUntilKnown("/v1/ledger/transfers", Payment(round));
     ASSERT_EQ(written.status, 201) << written.body;
     ASSERT_GT(position_of(written), seen) << "a write comes after all that was written and read";
     seen = position_of(written);
@@ -271,7 +271,7 @@ TEST_F(ConsistencyTest, ATokenFromTheFutureEndsAtTheDeadline) {
   RawConnection waiting(cluster_.http(3));
   ASSERT_TRUE(waiting.Send(
       HttpRequestText("GET", kShop, "", {{"Holdfast-After", std::to_string(now + 1)}})));
-  ASSERT_EQ(client.Post("/v1/ledger/transfers", Payment(1)).status, 201);
+  ASSERT_EQ(client.PostUntilKnown("/v1/ledger/transfers", Payment(1)).status, 201);
   const HttpReply read = waiting.ReadReply(milliseconds(10'000));
   ASSERT_EQ(read.status, 200) << read.body;
   EXPECT_EQ(Balance(read), 1);

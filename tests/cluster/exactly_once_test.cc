@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <latch>
 #include <thread>
 #include <vector>
@@ -69,6 +70,14 @@ int ExpectOneAnswer(const std::vector<Answer>& answers, const std::string& outco
   return originals;
 }
 
+// The one that was no replay, or the one that was no duplicate, came to somebody: unless leadership
+// changed meanwhile or a call was repeated, since it may then be what was lost on its way.
+void ExpectOneOriginal(int originals, const std::vector<Answer>& answers, bool same_term) {
+  EXPECT_LE(originals, 1);
+  const bool repeated = std::ranges::any_of(answers, [](const Answer& a) { return a.repeated; });
+  EXPECT_TRUE(originals == 1 || !same_term || repeated);
+}
+
 class ExactlyOnceTest : public ::testing::Test {
  protected:
   ExactlyOnceTest() : cluster_(3) {}
@@ -103,8 +112,9 @@ class ExactlyOnceTest : public ::testing::Test {
 
 TEST_F(ExactlyOnceTest, OneKeySentByManyAtOnceHasOneEffectAndEqualAnswers) {
   const Keyed paid{MakeTransfer("t1", "bank", "shop", 700), "key-1"};
+  const uint64_t term = cluster_.Term();
   const std::vector<Answer> answers = Volley(cluster_, {paid})[0];
-  EXPECT_EQ(ExpectOneAnswer(answers, "created"), 1) << "all but one are replays";
+  ExpectOneOriginal(ExpectOneAnswer(answers, "created"), answers, cluster_.Term() == term);
   EXPECT_EQ(answers[0].reply.to().balance(), 700);
   ExpectBalances("shop", 700);
 
@@ -178,7 +188,7 @@ TEST_F(ExactlyOnceTest, AKeyWithAnotherRequestIsRefused) {
                 {{"Idempotency-Key", "key-1"}});
   EXPECT_EQ(raw.status, 422) << raw.body;
   ExpectBalances("shop", 5);
-  EXPECT_EQ(Ask(3, Door::kGrpc, MakeTransfer("t2", "bank", "shop", 5)).outcome, "created")
+  EXPECT_EQ(Ask(3, Door::kGrpc, MakeTransfer("t2", "bank", "shop", 5), "key-2").outcome, "created")
       << "what was refused for its key has burnt no id";
 }
 
@@ -186,8 +196,9 @@ TEST_F(ExactlyOnceTest, WhatFailedForItsStateNeverSucceedsLater) {
   const CreateTransferRequest refused = MakeTransfer("f1", "shop", "bank", 100);
   const Answer first = Ask(1, Door::kHttp, refused, "key-f");
   ASSERT_EQ(first.outcome, "insufficient_funds");
-  ASSERT_FALSE(first.replayed);
-  ASSERT_EQ(Ask(2, Door::kGrpc, MakeTransfer("f0", "bank", "shop", 1'000)).outcome, "created");
+  ASSERT_TRUE(!first.replayed || first.repeated);
+  ASSERT_EQ(Ask(2, Door::kGrpc, MakeTransfer("f0", "bank", "shop", 1'000), "key-f0").outcome,
+            "created");
 
   const auto expect_burnt = [&] {
     for (int node = 1; node <= 3; ++node) {
@@ -216,6 +227,7 @@ TEST_F(ExactlyOnceTest, WhatFailedForItsStateNeverSucceedsLater) {
 }
 
 TEST_F(ExactlyOnceTest, OneIdSentByManyAtOnceWithoutAKeyIsCreatedOnce) {
+  const uint64_t term = cluster_.Term();
   const std::vector<Answer> answers =
       Volley(cluster_, {{MakeTransfer("t1", "bank", "shop", 30), ""}})[0];
   int created = 0;
@@ -232,7 +244,7 @@ TEST_F(ExactlyOnceTest, OneIdSentByManyAtOnceWithoutAKeyIsCreatedOnce) {
               answers[0].reply.transfer().SerializeAsString());
     EXPECT_EQ(answer.reply.to().balance(), 30) << "as it was right after the original";
   }
-  EXPECT_EQ(created, 1);
+  ExpectOneOriginal(created, answers, cluster_.Term() == term);
   ExpectBalances("shop", 30);
 }
 

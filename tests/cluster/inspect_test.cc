@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "tests/cluster/payment_load.h"
+#include "tests/support/figures.h"
 #include "tests/support/http_client.h"
 #include "tests/support/run_program.h"
 
@@ -62,6 +63,22 @@ class InspectTest : public ::testing::Test {
     load_ = std::make_unique<PaymentLoad>(*cluster_);
     load_->Start(4);
     RunFor(seconds(2));
+    // Payments are in a checkpoint by now, or soon.
+    const auto figure = [&](int node, const char* name) {
+      return testing::Figures::Of(cluster_->host(node), cluster_->http(node)).Get(name);
+    };
+    for (const auto until = Clock::now() + seconds(60); load_->payments().count() == 0;) {
+      ASSERT_LT(Clock::now(), until);
+      RunFor(milliseconds(20));
+    }
+    for (int node = 1; node <= nodes; ++node) {
+      const double aim = figure(node, "holdfast_log_committed_index");
+      for (const auto until = Clock::now() + seconds(60);
+           figure(node, "holdfast_checkpoint_index") < aim;) {
+        ASSERT_LT(Clock::now(), until) << "no checkpoint of node " << node;
+        RunFor(milliseconds(20));
+      }
+    }
     load_->Stop();
   }
   Ended Repair(int node, const std::string& more = "") {

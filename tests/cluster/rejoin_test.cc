@@ -6,12 +6,14 @@
 #include <random>
 
 #include "tests/cluster/payment_load.h"
+#include "tests/support/bystanders.h"
 #include "tests/support/http_client.h"
 
 namespace holdfast {
 namespace {
 
 using std::chrono::seconds;
+using testing::Bystanders;
 using testing::HttpClient;
 using testing::JsonField;
 using testing::PaymentLoad;
@@ -56,6 +58,16 @@ class RejoinTest : public ::testing::Test {
     }
     return Clock::now() - begun;
   }
+  // Payments go on while a node comes back; as fast as half the rate without it, where the machine
+  // had little else to do.
+  void ExpectGoesOn(double without, double during, double others) {
+    std::printf(
+        "    %.0f payments/s without the node, %.0f/s while it came back: %.2f of it; "
+        "others took %.2f of the machine\n",
+        without, during, during / without, others);
+    EXPECT_LT(load_->payments().TakeLongestGap(), testing::kGapMax);
+    EXPECT_TRUE(others > 0.15 || during >= without / 2);
+  }
   int AnyFollower() { return cluster_->WaitLeader() % cluster_->size() + 1; }
   static double Seconds(Clock::duration d) { return std::chrono::duration<double>(d).count(); }
 
@@ -71,18 +83,19 @@ TEST_F(RejoinTest, ANodeThatWasAwayTooLongForTheLogFetchesACheckpoint) {
   const uint64_t had = StatusOf(away, "last");
   cluster_->Kill(away);
   const int leader = cluster_->WaitLeader();
+  const Bystanders bystanders(*cluster_);
   const double without = load_->RateOver(seconds(3));
   for (const auto begun = Clock::now(); StatusOf(leader, "first") <= had + 1;) {
     ASSERT_LT(Clock::now(), begun + seconds(60)) << "the log still reaches back";
     RunFor(std::chrono::milliseconds(50));
   }
 
+  load_->payments().TakeLongestGap();
   cluster_->Start(away);
   const double during = load_->RateOver(seconds(3));
+  ExpectGoesOn(without, during, bystanders.Share());
   WaitCaughtUp(away);
   EXPECT_GE(StatusOf(away, "restarts"), 1u) << "it got along without a checkpoint";
-  EXPECT_GE(during, without / 2);
-  std::printf("    %.0f payments/s without the node, %.0f/s while it came back\n", without, during);
   load_->Stop();
   CheckAll(*cluster_, load_->payments());
 }
@@ -95,13 +108,13 @@ TEST_F(RejoinTest, ANodeWhoseFolderWasDeletedRejoinsAndVotes) {
   cluster_->Kill(lost);
   cluster_->Wipe(lost);
   RunFor(seconds(1));
+  const Bystanders bystanders(*cluster_);
   const double without = load_->RateOver(seconds(2));
+  load_->payments().TakeLongestGap();
   cluster_->Start(lost);
   const double during = load_->RateOver(seconds(3));
-  const auto took = WaitCaughtUp(lost);
-  std::printf("    %.0f payments/s without the node, %.0f/s while it rejoined; done %.1f s later\n",
-              without, during, Seconds(took));
-  EXPECT_GE(during, without / 2);
+  ExpectGoesOn(without, during, bystanders.Share());
+  std::printf("    done %.1f s later\n", Seconds(WaitCaughtUp(lost)));
   // It votes: without the leader a majority needs it.
   cluster_->Kill(cluster_->WaitLeader());
   ASSERT_NE(cluster_->WaitLeader(), 0) << cluster_->LogOf(lost);

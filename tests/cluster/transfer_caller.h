@@ -21,6 +21,7 @@ struct Answer {
   std::string outcome;  // "created", ...; or the code of an error: "idempotency_key_reused", ...
   std::string field;    // Of an error.
   bool replayed = false;
+  bool repeated = false;        // The first answers were that nobody knew, or there was none.
   ledger::TransferReply reply;  // Empty after an error.
 };
 

@@ -32,11 +32,13 @@ def free_ports(count):
 def free_ports_with(count, offsets):
     """The first of so many that are free, one after another, also behind each of the offsets.
 
-    None of those that the system gives to outgoing connections: such a connection, or what is left
-    of it for a minute after its end, may have the port of a node that is down, which then cannot
-    start again.
+    None of those that the system gives to outgoing connections, if there are others: such a
+    connection, or what is left of it for a minute after its end, may have the port of a node that
+    is down, which then cannot start again.
     """
     outgoing = int(pathlib.Path('/proc/sys/net/ipv4/ip_local_port_range').read_text().split()[0])
+    if outgoing < 15_000:  # Where they may have any, so may we.
+        outgoing = 65_536
     for _ in range(10_000):
         first = random.randrange(10_000, outgoing - count - max(offsets))
         try:

@@ -180,6 +180,8 @@ class Load {
     } else if (status == 429 && socket.in.find("\r\nRetry-After: ") != std::string::npos) {
       ++result_.refused;
       result_.refused_ms.push_back(MsSince(socket.sent));
+    } else if (status == 503 || status == 504) {
+      ++result_.interrupted;
     } else {
       if (result_.others++ == 0) result_.first_other = socket.in;
     }

@@ -27,6 +27,7 @@ struct LoadResult {
   uint64_t accepted = 0;          // Answered 2xx ...
   uint64_t accepted_in_time = 0;  // ... while the load lasted.
   uint64_t refused = 0;           // Answered 429 with Retry-After.
+  uint64_t interrupted = 0;       // Answered 503 or 504: nobody led, or leadership was lost.
   uint64_t others = 0;            // Any other answer.
   uint64_t lost = 0;              // Connections that ended, or no answer in time.
   std::string first_other;

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 
 #include "tests/support/http_client.h"
 
@@ -27,44 +26,6 @@ uint64_t MemoryOfProcess(pid_t pid, const char* what) {
 size_t FilesOfProcess(pid_t pid) {
   const std::filesystem::directory_iterator files("/proc/" + std::to_string(pid) + "/fd");
   return static_cast<size_t>(std::distance(begin(files), end(files)));
-}
-
-Bystanders::Bystanders(const ProcessCluster& cluster) : cluster_(cluster), before_(Now()) {}
-
-Bystanders::Ticks Bystanders::Now() const {
-  Ticks ticks;
-  // proc(5): user nice system idle iowait irq softirq steal.
-  std::ifstream machine("/proc/stat");
-  std::string word;
-  machine >> word;
-  for (int field = 0; field < 8; ++field) {
-    uint64_t value = 0;
-    machine >> value;
-    ticks.all += value;
-    if (field != 3 && field != 4) ticks.busy += value;
-  }
-  std::vector<pid_t> pids = {getpid()};
-  for (int node = 1; node <= cluster_.size(); ++node) pids.push_back(cluster_.pid(node));
-  for (const pid_t pid : pids) {
-    std::ifstream process("/proc/" + std::to_string(pid) + "/stat");
-    std::string line;
-    std::getline(process, line);
-    std::istringstream fields(line.substr(line.rfind(')') + 2));
-    for (int field = 3; field <= 15 && fields >> word; ++field) {
-      if (field >= 14) ticks.ours += std::strtoull(word.c_str(), nullptr, 10);
-    }
-  }
-  return ticks;
-}
-
-double Bystanders::Share() const {
-  const Ticks now = Now();
-  const auto since = [](uint64_t later, uint64_t earlier) {
-    return static_cast<double>(later - earlier);
-  };
-  const double all = since(now.all, before_.all);
-  const double others = since(now.busy, before_.busy) - since(now.ours, before_.ours);
-  return all <= 0 ? 0 : std::max(0.0, others / all);
 }
 
 size_t RaiseFiles() {
@@ -96,15 +57,31 @@ void SteadyPayer::Pay(uint16_t port) {
         R"({"id":")" + prefix + std::to_string(i) + R"(","from":"payer","to":"payee","amount":1})";
     const auto began = std::chrono::steady_clock::now();
     HttpReply reply;
+    bool refused = false, open = false;
+    bool paid_before = false;  // Perhaps, by a request whose answer was left open.
     do {
       reply = client.Post("/v1/ledger/transfers", body);
-    } while (reply.status == 429 && !stop_);
-    if (reply.status != 201 && reply.status != 429 && failure_.empty()) {
+      open = reply.status == 503 || reply.status == 504;
+      refused = open || reply.status == 429;
+      interrupted_ += open ? 1 : 0;
+      paid_before |= open;
+    } while (refused && !stop_);
+    const bool paid = reply.status == 201 || (reply.status == 200 && paid_before);
+    if (!paid && !refused && failure_.empty()) {
       failure_ = std::to_string(reply.status) + " " + reply.body;
     }
     const auto took = std::chrono::steady_clock::now() - began;
     ms_.push_back(std::chrono::duration<double, std::milli>(took).count());
+    paid_ += paid ? 1 : 0;
   }
+}
+
+bool SteadyPayer::WaitPaid(size_t payments) const {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (paid_ < payments && std::chrono::steady_clock::now() < until) {
+    RunFor(std::chrono::milliseconds(10));
+  }
+  return paid_ >= payments;
 }
 
 void OverloadTest::SetUpTestSuite() {
@@ -162,6 +139,11 @@ void OverloadTest::ExpectEqualAndServing() {
   EXPECT_TRUE(cluster_->WaitHealthy());
   std::string report;
   EXPECT_TRUE(cluster_->WaitEqualState(std::chrono::seconds(20), &report)) << report;
+}
+
+void OverloadTest::ExpectInterruptedByAnElection(uint64_t interrupted, uint64_t since_term) {
+  if (interrupted == 0) return;
+  EXPECT_GT(cluster_->Term(), since_term) << interrupted << " answers";
 }
 
 }  // namespace holdfast::testing

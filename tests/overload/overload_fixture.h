@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "tests/overload/http_load.h"
+#include "tests/support/bystanders.h"
 #include "tests/support/process_cluster.h"
 
 namespace holdfast::testing {
@@ -20,33 +21,23 @@ class SteadyPayer {
   ~SteadyPayer() { Stop(); }
   void Stop();  // After it the figures may be read.
   const std::vector<double>& ms() const { return ms_; }
-  // What got another answer than 201; refusals with 429 are repeated, and no failures.
+  // What got another answer than 201. Refusals with 429 are repeated, and no failures; so are 503
+  // and 504, which are counted.
   const std::string& failure() const { return failure_; }
+  uint64_t interrupted() const { return interrupted_; }
+  size_t paid() const { return paid_; }  // So far, from any thread.
+  // Until so many were paid; false: not within 30 s.
+  bool WaitPaid(size_t payments) const;
 
  private:
   void Pay(uint16_t port);
 
   std::atomic<bool> stop_{false};
+  std::atomic<size_t> paid_{0};
   std::vector<double> ms_;
   std::string failure_;
+  uint64_t interrupted_ = 0;
   std::thread thread_;
-};
-
-// How much of the machine's time went to processes that are neither this test nor its cluster:
-// where they take a good part of it, a measured rate says nothing about the cluster.
-class Bystanders {
- public:
-  explicit Bystanders(const ProcessCluster& cluster);
-  double Share() const;  // Since construction, 0 to 1.
-
- private:
-  struct Ticks {
-    uint64_t all = 0, busy = 0, ours = 0;
-  };
-  Ticks Now() const;
-
-  const ProcessCluster& cluster_;
-  const Ticks before_;
 };
 
 class OverloadTest : public ::testing::Test {
@@ -64,6 +55,9 @@ class OverloadTest : public ::testing::Test {
   // Waits until the node has at most so many files open.
   static bool WaitForFiles(int node, size_t at_most, std::chrono::seconds patience);
   static void ExpectEqualAndServing();
+  // Answers with 503 or 504 are those of a change of leaders, which a machine that has other things
+  // to do may bring about: there are none if nobody else has led since this term.
+  static void ExpectInterruptedByAnElection(uint64_t interrupted, uint64_t since_term);
   // An account that may overdraw, so that no payment from it is refused.
   static void OpenAccount(const std::string& id);
 

@@ -102,7 +102,7 @@ class JournalSeedTest : public ::testing::Test {
 };
 
 TEST_F(JournalSeedTest, RecordsOutOfSequenceAreReorderedAndTheirTimesCorrected) {
-  Run(1, "create --name logs --window-ms 1500");
+  Run(1, "create --name logs --window-ms 6000");
   Source ahead{"payment-1", 1, 5 * kSecond};
   Source behind{"payment-2", 2, -3 * kSecond};
   for (Source* source : {&ahead, &behind}) {

@@ -1,6 +1,9 @@
 #include "tests/support/http_client.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
@@ -57,6 +60,18 @@ HttpReply HttpClient::Get(const std::string& target, const Headers& headers) {
 HttpReply HttpClient::Post(const std::string& target, const std::string& body,
                            const Headers& headers) {
   return Send("POST", target, body, headers);
+}
+HttpReply HttpClient::PostUntilKnown(const std::string& target, const std::string& body) {
+  static std::atomic<int> number{0};
+  const Headers key = {{"Idempotency-Key", "until-known-" + std::to_string(getpid()) + "-" +
+                                               std::to_string(++number)}};
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  HttpReply reply;
+  do {
+    reply = Post(target, body, key);
+  } while ((reply.status == 429 || reply.status == 503 || reply.status == 504) &&
+           std::chrono::steady_clock::now() < until);
+  return reply;
 }
 HttpReply HttpClient::Put(const std::string& target, const std::string& body,
                           const Headers& headers) {

@@ -31,6 +31,10 @@ class HttpClient {
   using Headers = std::map<std::string, std::string>;
   HttpReply Get(const std::string& target, const Headers& headers = {});
   HttpReply Post(const std::string& target, const std::string& body, const Headers& headers = {});
+  // As a careful caller does: the same again, under the same idempotency key, for as long as the
+  // answer is that it was not done or that nobody knows (429, 503, 504). The last answer after 30
+  // s.
+  HttpReply PostUntilKnown(const std::string& target, const std::string& body);
   HttpReply Put(const std::string& target, const std::string& body, const Headers& headers = {});
   HttpReply Delete(const std::string& target, const Headers& headers = {});
   // `verb` in capitals; a body only where there is one.

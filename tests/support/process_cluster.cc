@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <exception>
 #include <fstream>
@@ -222,6 +223,24 @@ int ProcessCluster::WaitLeader(int except, std::chrono::seconds patience) {
     LookAgainSoon();
   }
   return 0;
+}
+
+uint64_t ProcessCluster::Term() const {
+  uint64_t highest = 0;
+  for (int node = 1; node <= size(); ++node) {
+    if (!Running(node)) continue;
+    const HttpReply reply =
+        HttpClient(host(node), http(node), std::chrono::seconds(15)).Get("/status");
+    highest = std::max<uint64_t>(highest,
+                                 std::strtoull(JsonField(reply.body, "term").c_str(), nullptr, 10));
+  }
+  return highest;
+}
+
+bool ProcessCluster::HandedOver(int node) const {
+  const std::string log = LogOf(node);
+  const size_t leads = log.rfind("raft   leads ");
+  return leads != std::string::npos && log.find("raft   follows ", leads) != std::string::npos;
 }
 
 bool ProcessCluster::WaitEqualState(std::chrono::seconds patience, std::string* report) {

@@ -79,6 +79,10 @@ class ProcessCluster {
   bool WaitHealthy(int node, std::chrono::seconds patience);
   // The node that leads, as a running node other than `except` says; 0: none in time.
   int WaitLeader(int except = 0, std::chrono::seconds patience = std::chrono::seconds(20));
+  // The highest that a running node knows: where it is as before, nobody else has led since.
+  uint64_t Term() const;
+  // Whether the node, which led and does not run any more, saw another one lead before it ended.
+  bool HandedOver(int node) const;
   // Waits until all nodes have applied the same position, and says whether their digests are equal.
   bool WaitEqualState(std::chrono::seconds patience, std::string* report);
 
@@ -105,7 +109,7 @@ class ProcessCluster {
   std::vector<std::string> flags_;
   std::string program_ = Program();
   size_t open_files_max_ = 0;  // 0: as many as this process.
-  int founders_ = 0;  // 0: all.
+  int founders_ = 0;           // 0: all.
   std::vector<int> members_;
 };
 

@@ -19,6 +19,7 @@
 #include "src/api/grpc/pipe_frames.h"
 #include "src/base/error_message.h"
 #include "src/client/client.h"
+#include "tests/support/free_ports.h"
 
 namespace holdfast::client::testing {
 
@@ -229,10 +230,11 @@ inline FakeNode::Script InTurn(std::vector<Answer> answers) {
   };
 }
 
+// An attempt ends by an answer or a loss; a machine with other things to do ends none before.
 inline Options Quick() {
   Options options;
   options.timeout = milliseconds(5'000);
-  options.attempt_timeout = milliseconds(150);
+  options.attempt_timeout = milliseconds(3'000);
   options.pause_min = milliseconds(1);
   options.pause_max = milliseconds(5);
   return options;
@@ -249,12 +251,7 @@ inline CallOptions Within(int64_t ms) {
   return options;
 }
 
-// The address of a node that is not there: its port was free a moment ago.
-inline std::string DeadAddress() {
-  FakeNode node(Echo);
-  std::string address = node.address();
-  node.Stop();
-  return address;
-}
+// The address of a node that is not there.
+inline std::string DeadAddress() { return holdfast::testing::FreeAddress(); }
 
 }  // namespace holdfast::client::testing
