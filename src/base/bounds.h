@@ -140,8 +140,8 @@ inline constexpr int64_t kGrpcStepMsMax = 20'000;         // To bring a request,
 inline constexpr size_t kGrpcMemoryBytesMax = 256 << 20;  // Buffers of all connections.
 // Replies to single reads on their way out, of all calls; past it a read is refused. As for HTTP.
 inline constexpr size_t kGrpcRepliesBytesMax = 128 << 20;
-// A connection for gRPC is closed when so many files and sockets are open (of fewer that may be, see
-// ShareFiles): as many as HTTP may have, and 4,096.
+// A connection for gRPC is closed when so many files and sockets are open: as many as HTTP may
+// have, and 4,096. Where few may be open it is less (FileShares).
 inline constexpr size_t kGrpcFilesMax = kHttpConnectionsMax + 4'096;
 inline constexpr int kGrpcIdleMs = 300'000;  // A connection without a call is closed.
 inline constexpr int kGrpcThreadsMax = 64;   // That gRPC may start for itself.

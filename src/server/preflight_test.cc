@@ -119,7 +119,8 @@ TEST(PreflightTest, ConnectionsLeaveFilesToTheStore) {
   for (const size_t files : {size_t{65'536}, size_t{10'000}, size_t{1'500}, size_t{1'024}}) {
     const FileShares shares = ShareFiles(files);
     EXPECT_LE(shares.http_files_max, files - std::min(bounds::kFilesOfStore, files / 2)) << files;
-    EXPECT_LT(shares.grpc_files_max, shares.http_files_max) << "HTTP would be kept out at " << files;
+    EXPECT_LT(shares.grpc_files_max, shares.http_files_max)
+        << "HTTP would be kept out at " << files;
     EXPECT_LT(shares.http_connections, shares.grpc_files_max) << "gRPC is kept out at " << files;
   }
   EXPECT_EQ(ShareFiles(1'024).http_connections, 256u);
