@@ -61,5 +61,5 @@ if(NOT HOLDFAST_SANITIZE)
   add_test(NAME install COMMAND python3 -B ${PROJECT_SOURCE_DIR}/tests/install/install_test.py
            ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR} ${CMAKE_COMMAND})
   # It builds and runs clusters: beside it other tests would have too little of two processors.
-  set_tests_properties(install PROPERTIES TIMEOUT 900 RUN_SERIAL ON)
+  set_tests_properties(install PROPERTIES TIMEOUT 1800 RUN_SERIAL ON)
 endif()

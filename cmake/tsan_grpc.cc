@@ -5,7 +5,7 @@
 //
 // An operation is known by its tag. That of a callback begins with the function to be called, which
 // is replaced by one that marks the end and calls it; any other tag begins with a table of virtual
-// functions, and its end is marked where a queue hands it out.
+// functions, and its end is marked where a queue hands it out, or is waited for by its own thread.
 #include <dlfcn.h>
 #include <grpc/grpc.h>
 #include <link.h>

@@ -371,8 +371,10 @@ TEST_F(NearCacheTest, NobodyReadsWhatIsOlderThanAnAcknowledgedWrite) {
         const auto done = cache.Set("key" + std::to_string(key), std::to_string(i));
         ASSERT_TRUE(done) << done.error().message;
         acknowledged[key] = i;
-        // So that reads lie between the writes, however few of the threads run at once.
-        for (int seen = reads[key]; seen < i; seen = reads[key]) reads[key].wait(seen);
+        // One read at least begins between two writes, however few of the threads run at once: of
+        // two that end, the first may have begun before.
+        const int over = reads[key] + 2;
+        for (int seen = reads[key]; seen < over; seen = reads[key]) reads[key].wait(seen);
       }
     });
   }

@@ -16,7 +16,8 @@ Result<void> CheckPorts(const std::vector<Address>& addresses);
 size_t OpenFilesMax(bool raise = false);
 // How connections share the files that a process may open. What they may have leaves kFilesOfStore,
 // so that a log or a run can always be opened; HTTP holds half of it at most, and gRPC leaves a
-// quarter to HTTP: neither keeps the other out, however few files there are.
+// quarter to HTTP. So neither keeps the other out from 4,096 files on; with fewer a store that has
+// many open may leave gRPC none.
 struct FileShares {
   size_t http_connections;  // At most.
   size_t http_files_max;    // While so many are open in the process, HTTP takes no connection,

@@ -116,12 +116,14 @@ TEST(PreflightTest, AFileIsNoFolder) {
 TEST(PreflightTest, ConnectionsLeaveFilesToTheStore) {
   EXPECT_EQ(ShareFiles(1 << 20).http_connections, bounds::kHttpConnectionsMax);
   EXPECT_EQ(ShareFiles(1 << 20).grpc_files_max, bounds::kGrpcFilesMax);
-  for (const size_t files : {size_t{65'536}, size_t{10'000}, size_t{1'500}, size_t{1'024}}) {
+  for (const size_t files :
+       {size_t{65'536}, size_t{10'000}, size_t{4'096}, size_t{1'500}, size_t{1'024}}) {
     const FileShares shares = ShareFiles(files);
     EXPECT_LE(shares.http_files_max, files - std::min(bounds::kFilesOfStore, files / 2)) << files;
     EXPECT_LT(shares.grpc_files_max, shares.http_files_max)
         << "HTTP would be kept out at " << files;
-    EXPECT_LT(shares.http_connections, shares.grpc_files_max) << "gRPC is kept out at " << files;
+    const size_t own = files < 4'096 ? 0 : bounds::kFilesOfStore;
+    EXPECT_LT(own + shares.http_connections, shares.grpc_files_max) << "no gRPC at " << files;
   }
   EXPECT_EQ(ShareFiles(1'024).http_connections, 256u);
   EXPECT_GE(OpenFilesMax(/*raise=*/true), OpenFilesMax());

@@ -18,6 +18,7 @@ namespace holdfast::state_machine {
 
 class WriteContext;
 
+// As it is stored, under its number.
 struct Session {
   std::string name;
   int64_t opened_us = 0;

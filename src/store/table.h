@@ -175,7 +175,8 @@ class Table : public TableBase {
     const auto [it, found] = Locate(key);
     if (found) {
       EraseChanged(it);
-    } else if (Key own_key = key; Find(own_key) != nullptr) {
+      // Find may let go of the row that the key is part of. NOLINTNEXTLINE(performance-*)
+    } else if (const Key own_key = key; Find(own_key) != nullptr) {
       EraseBelow(own_key);
     }
   }

@@ -80,6 +80,8 @@ class Load {
   std::vector<std::thread> threads_;
 };
 
+constexpr milliseconds kGapMax(8'000);
+
 TEST(OperateTest, StoppingTheLeaderUnderLoadLosesNothing) {
   ProcessCluster cluster(3);
   cluster.StartAll();
@@ -90,6 +92,7 @@ TEST(OperateTest, StoppingTheLeaderUnderLoadLosesNothing) {
   load.Await(200);
   load.TakeLongestGap();
   int handed_over = 0;
+  milliseconds least_gap = kGapMax;
   for (int round = 0; round < 3; ++round) {
     const int leader = cluster.WaitLeader();
     ASSERT_NE(leader, 0);
@@ -100,12 +103,14 @@ TEST(OperateTest, StoppingTheLeaderUnderLoadLosesNothing) {
     const milliseconds gap = load.TakeLongestGap();
     std::printf("stop of the leader: %lld ms, longest time without an acknowledgement %lld ms\n",
                 static_cast<long long>(took.count()), static_cast<long long>(gap.count()));
-    EXPECT_LT(took, milliseconds(10'000));
-    EXPECT_LT(gap, milliseconds(10'000));
+    EXPECT_LT(took, milliseconds(5'000)) << "it waited for somebody";
+    EXPECT_LT(gap, kGapMax);
+    least_gap = std::min(least_gap, gap);
     handed_over += cluster.HandedOver(leader) ? 1 : 0;
     cluster.Start(leader);
     ASSERT_TRUE(cluster.WaitHealthy());
   }
+  EXPECT_LT(least_gap, milliseconds(600)) << "of three stops, on a machine busy or not";
   EXPECT_GT(handed_over, 0) << "a leader that is stopped hands over first";
   load.Stop();
   EXPECT_EQ(testing::BalanceAt(cluster, 1, "bob"), static_cast<int64_t>(load.acknowledged()));

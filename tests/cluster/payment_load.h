@@ -17,7 +17,7 @@ namespace holdfast::testing {
 
 // Without a payment: an election takes less than a second, and a few on a machine that has other
 // things to do; a quorum or a leader that is lost would take longer.
-inline constexpr std::chrono::seconds kGapMax{10};
+inline constexpr std::chrono::seconds kGapMax{8};
 
 // What the clients saw. A payment of two legs counts as two parts, "id/0" and "id/1".
 struct Payments {

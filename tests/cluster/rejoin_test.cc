@@ -65,7 +65,7 @@ class RejoinTest : public ::testing::Test {
         "    %.0f payments/s without the node, %.0f/s while it came back: %.2f of it; "
         "others took %.2f of the machine\n",
         without, during, during / without, others);
-    EXPECT_LT(load_->payments().TakeLongestGap(), testing::kGapMax);
+    EXPECT_GT(during, 0);
     EXPECT_TRUE(others > 0.15 || during >= without / 2);
   }
   int AnyFollower() { return cluster_->WaitLeader() % cluster_->size() + 1; }
@@ -95,6 +95,7 @@ TEST_F(RejoinTest, ANodeThatWasAwayTooLongForTheLogFetchesACheckpoint) {
   const double during = load_->RateOver(seconds(3));
   ExpectGoesOn(without, during, bystanders.Share());
   WaitCaughtUp(away);
+  EXPECT_LT(load_->payments().TakeLongestGap(), testing::kGapMax);
   EXPECT_GE(StatusOf(away, "restarts"), 1u) << "it got along without a checkpoint";
   load_->Stop();
   CheckAll(*cluster_, load_->payments());
@@ -115,6 +116,7 @@ TEST_F(RejoinTest, ANodeWhoseFolderWasDeletedRejoinsAndVotes) {
   const double during = load_->RateOver(seconds(3));
   ExpectGoesOn(without, during, bystanders.Share());
   std::printf("    done %.1f s later\n", Seconds(WaitCaughtUp(lost)));
+  EXPECT_LT(load_->payments().TakeLongestGap(), testing::kGapMax);
   // It votes: without the leader a majority needs it.
   cluster_->Kill(cluster_->WaitLeader());
   ASSERT_NE(cluster_->WaitLeader(), 0) << cluster_->LogOf(lost);

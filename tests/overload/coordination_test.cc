@@ -10,6 +10,7 @@
 #include <iostream>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 #include "services/locks/locks.pb.h"
 #include "services/queues/queues.pb.h"

@@ -71,7 +71,7 @@ TEST_F(LimitsTest, TenThousandIdleConnectionsHarmNobody) {
     EXPECT_GE(FilesOf(kNode), count);
     std::cout << count << " idle connections: " << (MemoryGrown() >> 10) / count
               << " KiB each, with all else that grew\n";
-    EXPECT_LT(MemoryGrown(), count * (16 << 10));
+    EXPECT_LT(MemoryGrown(), count * (16 << 10) + (32 << 20));
     EXPECT_TRUE(payer.WaitPaid(payer.paid() + 11)) << "while they are there";
     ExpectPaid(payer);
   }
@@ -190,6 +190,7 @@ TEST_F(LimitsTest, ManyRequestsOfTheGreatestSizeAtOnce) {
 // Where a process may open few files, idle connections of one kind leave room for the other.
 TEST(FewFilesTest, NeitherProtocolKeepsTheOtherOut) {
   constexpr size_t kFiles = 1'500;
+  if (RaiseFiles() < kFiles + 500) GTEST_SKIP() << "raise ulimit -Hn to run this test";
   const FileShares shares = ShareFiles(kFiles);
   ProcessCluster one(1);
   one.SetOpenFilesMax(kFiles);
@@ -203,6 +204,7 @@ TEST(FewFilesTest, NeitherProtocolKeepsTheOtherOut) {
     EXPECT_TRUE(added.status == 200 || added.status == 201) << added.body;
   };
   served_by_http();
+  const size_t quiet = FilesOfProcess(one.pid(1));
   // So many that the last ones are turned away: then those before them hold all that they get.
   const auto connect = [](uint16_t port) {
     Connections idle;
@@ -217,6 +219,11 @@ TEST(FewFilesTest, NeitherProtocolKeepsTheOtherOut) {
     EXPECT_GE(FilesOfProcess(one.pid(1)), shares.http_connections);
     const GrpcReply checked = GrpcClient(one.grpc(1)).Call("/grpc.health.v1.Health/Check", "");
     EXPECT_TRUE(checked.ok) << checked.message;
+  }
+  const auto until = std::chrono::steady_clock::now() + kPatience;
+  while (FilesOfProcess(one.pid(1)) > quiet + 20) {
+    ASSERT_LT(std::chrono::steady_clock::now(), until) << "closed ones are let go";
+    std::this_thread::yield();
   }
   const Connections idle = connect(one.grpc(1));
   EXPECT_GE(FilesOfProcess(one.pid(1)), shares.grpc_files_max);

@@ -8,6 +8,8 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <cctype>
+#include <chrono>
+#include <thread>
 
 namespace holdfast::testing {
 
@@ -67,11 +69,13 @@ HttpReply HttpClient::PostUntilKnown(const std::string& target, const std::strin
                                                std::to_string(++number)}};
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   HttpReply reply;
-  do {
+  while (true) {
     reply = Post(target, body, key);
-  } while ((reply.status == 429 || reply.status == 503 || reply.status == 504) &&
-           std::chrono::steady_clock::now() < until);
-  return reply;
+    const bool known =
+        reply.status != 0 && reply.status != 429 && reply.status != 503 && reply.status != 504;
+    if (known || std::chrono::steady_clock::now() > until) return reply;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));  // tidy: allow sleep, a pause
+  }
 }
 HttpReply HttpClient::Put(const std::string& target, const std::string& body,
                           const Headers& headers) {

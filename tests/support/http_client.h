@@ -32,8 +32,8 @@ class HttpClient {
   HttpReply Get(const std::string& target, const Headers& headers = {});
   HttpReply Post(const std::string& target, const std::string& body, const Headers& headers = {});
   // As a careful caller does: the same again, under the same idempotency key, for as long as the
-  // answer is that it was not done or that nobody knows (429, 503, 504). The last answer after 30
-  // s.
+  // answer is that it was not done or that nobody knows (none, 429, 503, 504). After 30 s the last
+  // one.
   HttpReply PostUntilKnown(const std::string& target, const std::string& body);
   HttpReply Put(const std::string& target, const std::string& body, const Headers& headers = {});
   HttpReply Delete(const std::string& target, const Headers& headers = {});

@@ -226,15 +226,19 @@ int ProcessCluster::WaitLeader(int except, std::chrono::seconds patience) {
 }
 
 uint64_t ProcessCluster::Term() const {
-  uint64_t highest = 0;
-  for (int node = 1; node <= size(); ++node) {
-    if (!Running(node)) continue;
-    const HttpReply reply =
-        HttpClient(host(node), http(node), std::chrono::seconds(15)).Get("/status");
-    highest = std::max<uint64_t>(highest,
-                                 std::strtoull(JsonField(reply.body, "term").c_str(), nullptr, 10));
+  for (const auto deadline = Clock::now() + std::chrono::seconds(30); Clock::now() < deadline;) {
+    uint64_t highest = 0;
+    for (int node = 1; node <= size(); ++node) {
+      if (!Running(node)) continue;
+      const HttpReply reply =
+          HttpClient(host(node), http(node), std::chrono::seconds(15)).Get("/status");
+      const std::string term = JsonField(reply.body, "term");
+      highest = std::max<uint64_t>(highest, std::strtoull(term.c_str(), nullptr, 10));
+    }
+    if (highest > 0) return highest;
+    LookAgainSoon();
   }
-  return highest;
+  throw std::runtime_error("no node tells its term");
 }
 
 bool ProcessCluster::HandedOver(int node) const {
